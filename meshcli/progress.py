@@ -1,0 +1,13 @@
+"""How long-running code says how far it is, without knowing who listens."""
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Called with the work done, the whole of it, and what is being done, in a few words."""
+
+    def __call__(self, done: int, total: int, what: str) -> None: ...
+
+
+def silent(done: int, total: int, what: str) -> None:
+    """Nobody listens."""

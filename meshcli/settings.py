@@ -1,0 +1,60 @@
+"""Every setting of every step, with its default: the one place where defaults stand.
+
+Light: no imports beyond the standard library. `config.py` fills these from files and `--set`.
+"""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class PhotoSettings:
+    """Cutting the object out of a photo and framing it."""
+
+    foreground_ratio: float = 0.85  # longer side of the object's box over the side of the framed picture
+    rembg_model: str = "u2netp"
+
+
+@dataclass(frozen=True)
+class SculptSettings:
+    """The weight-free view generator; see generators/sculpt.py."""
+
+    view_size: int = 320  # pixels
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """Fitting a surface to posed pictures; see reconstructors/fit.py. One entry per level where there are several."""
+
+    resolutions: tuple[int, ...] = (32, 64, 104)  # voxels along the longest side of the box
+    steps: tuple[int, ...] = (100, 100, 60)
+    rays: int = 12000  # per step
+
+
+@dataclass(frozen=True)
+class TextureSettings:
+    """Simplifying, unwrapping and baking; see texture.py."""
+
+    faces: int = 20000
+    size: int = 1024  # texels along a side
+
+
+@dataclass(frozen=True)
+class RenderSettings:
+    """Turntable and stills; see stages/render.py."""
+
+    size: int = 512  # pixels
+    frames: int = 120
+    fps: int = 30
+    elevation: float = 15.0  # degrees
+    samples: int = 3  # squared: rays per pixel
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All of them; the field names are the keys of a configuration file."""
+
+    photo: PhotoSettings = field(default_factory=PhotoSettings)
+    sculpt: SculptSettings = field(default_factory=SculptSettings)
+    fit: FitSettings = field(default_factory=FitSettings)
+    texture: TextureSettings = field(default_factory=TextureSettings)
+    render: RenderSettings = field(default_factory=RenderSettings)
