@@ -12,7 +12,7 @@ from typing import Any, Literal, Self, get_args
 
 from meshcli.errors import InputError
 
-Rows = tuple[tuple[float, float, float, float], ...]  # 4 rows of 4
+Rows = tuple[tuple[float, ...], ...]  # 4 rows of 4
 
 Known = Literal[
     "given",  # typed by the user

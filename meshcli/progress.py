@@ -6,7 +6,8 @@ from typing import Protocol
 class Progress(Protocol):
     """Called with the work done, the whole of it, and what is being done, in a few words."""
 
-    def __call__(self, done: int, total: int, what: str) -> None: ...
+    def __call__(self, done: int, total: int, what: str) -> None:
+        """Report; `done` of `total`, `what` is happening now."""
 
 
 def silent(done: int, total: int, what: str) -> None:
