@@ -1,9 +1,14 @@
 """A triangle mesh with colours at its corners or a texture, in our world frame (z up)."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from meshcli.compiled import kernel
+
+Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -23,3 +28,55 @@ class Mesh:
     faces: NDArray[np.int32]  # (F, 3)
     colours: NDArray[np.uint8] | None = None  # (V, 3) sRGB
     texture: Texture | None = None
+
+
+def face_normals(vertices: Array, faces: Array) -> NDArray[np.float64]:
+    """Normals (F, 3) as long as twice the faces' areas, towards the side they are counter-clockwise from."""
+    a, b, c = (vertices[faces[:, k]].astype(np.float64) for k in range(3))
+    return np.asarray(np.cross(b - a, c - a))
+
+
+def vertex_normals(vertices: Array, faces: Array) -> NDArray[np.float32]:
+    """Unit normals (V, 3), faces weighted by area; (0, 0, 1) where a vertex has no faces with any area."""
+    flat = face_normals(vertices, faces)
+    total = np.zeros((len(vertices), 3))
+    for axis in range(3):
+        for corner in range(3):
+            total[:, axis] += np.bincount(faces[:, corner], flat[:, axis], len(vertices))
+    length = np.linalg.norm(total, axis=1, keepdims=True)
+    total[length[:, 0] < 1e-20] = (0.0, 0.0, 1.0)
+    unit: NDArray[np.float32] = (total / np.maximum(length, 1e-20)).astype(np.float32)
+    return unit
+
+
+def corner_normals(vertices: Array, faces: Array, crease: float = 50.0) -> NDArray[np.float32]:
+    """Unit normals of each face's corners (F, 3, 3): smooth over edges bent by less than `crease` degrees."""
+    flat = face_normals(vertices, faces)
+    unit = flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-20)
+    order = np.argsort(faces.reshape(-1), kind="stable")
+    starts = np.zeros(len(vertices) + 1, np.int64)
+    np.cumsum(np.bincount(faces.reshape(-1), minlength=len(vertices)), out=starts[1:])
+    limit = float(np.cos(np.radians(crease)))
+    result: NDArray[np.float32] = _gather_normals(faces, flat, unit, order // 3, starts, limit)
+    return result
+
+
+@kernel()
+def _gather_normals(faces: Array, flat: Array, unit: Array, around: Array, starts: Array, limit: float) -> Array:
+    """Sum the area-weighted normals of the faces at a corner that are bent against its own face by less than asked."""
+    result = np.empty((len(faces), 3, 3), np.float32)
+    for face in range(len(faces)):
+        for corner in range(3):
+            x, y, z = 0.0, 0.0, 0.0
+            vertex = faces[face, corner]
+            for other in around[starts[vertex] : starts[vertex + 1]]:
+                bend = unit[face, 0] * unit[other, 0] + unit[face, 1] * unit[other, 1] + unit[face, 2] * unit[other, 2]
+                if other == face or bend > limit:
+                    x, y, z = x + flat[other, 0], y + flat[other, 1], z + flat[other, 2]
+            length = np.sqrt(x * x + y * y + z * z) + 1e-20
+            result[face, corner, 0], result[face, corner, 1], result[face, corner, 2] = (
+                x / length,
+                y / length,
+                z / length,
+            )
+    return result
