@@ -1,0 +1,83 @@
+"""`fit` on six true views of every mesh, beside the prototype: python tests/bench/fit_meshes.py [NAME...] [--grey DIR].
+
+The bar: Chamfer distance at most 1.05 times, PSNR at most 0.3 dB under the prototype's.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+from measure import NAMES, Array, Scores, on_white, score, test_views, truth_views
+from PIL import Image
+
+from meshcli.mesh import Mesh
+from meshcli.picture import render
+from meshcli.progress import silent
+from meshcli.reconstructors.fit import fit
+from meshcli.settings import FitSettings
+from meshcli.view import View
+from meshcli.visibility import Scene
+
+PROTOTYPE = {
+    "spot": Scores(0.0073, 1.0, 0.97, 30.8, 0.980),
+    "fuze": Scores(0.0066, 1.0, 0.96, 29.4, 0.977),
+    "stool": Scores(0.0265, 0.88, 0.54, 23.8, 0.921),
+    "cabinet": Scores(0.0263, 0.84, None, 26.8, 0.934),
+    "barrel": Scores(0.0261, 0.84, 0.90, 21.9, 0.882),
+    "armchair": Scores(0.0416, 0.78, None, 21.5, 0.901),
+    "table": Scores(0.0373, 0.70, None, 22.7, 0.922),
+}
+
+
+def main() -> None:
+    """Print one line per object and say whether it passes."""
+    arguments = parse(__doc__ or "", NAMES)
+    print("| object | CD / F / IoU / PSNR / SSIM | prototype | bar | seconds |\n|---|---|---|---|---|")
+    for name in arguments.names:
+        start = time.perf_counter()
+        mesh = fit(truth_views(name), FitSettings(), 0, silent)
+        seconds = time.perf_counter() - start
+        scores, wanted = score(mesh, name), PROTOTYPE[name]
+        good = scores.chamfer <= 1.05 * wanted.chamfer and scores.psnr >= wanted.psnr - 0.3
+        print(f"| {name} | {row(scores)} | {row(wanted)} | {'ok' if good else 'MISSED'} | {seconds:.1f} |", flush=True)
+        if arguments.grey:
+            save_comparison(mesh, test_views(name)[1::2], arguments.grey / f"{name}.png")
+
+
+def parse(description: str, names: tuple[str, ...]) -> argparse.Namespace:
+    """The arguments that the bench scripts share."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names)}; default all")
+    parser.add_argument(
+        "--grey", type=Path, metavar="DIR", help="write the truth, our colours and our clay as pictures"
+    )
+    arguments = parser.parse_args()
+    if unknown := set(arguments.names) - set(names):
+        parser.error(f"unknown: {', '.join(sorted(unknown))}")
+    arguments.names = arguments.names or names
+    return arguments
+
+
+def row(scores: Scores) -> str:
+    """The five figures as ENGINES.md writes them."""
+    iou = "-" if scores.iou is None else f"{scores.iou:.2f}"
+    return f"{scores.chamfer:.4f} / {scores.f:.2f} / {iou} / {scores.psnr:.1f} / {scores.ssim:.3f}"
+
+
+def save_comparison(mesh: Mesh, views: list[View], path: Path) -> None:
+    """Three rows: the views, the mesh from the same cameras, its clay."""
+    scene = Scene(mesh.vertices, mesh.faces)
+
+    def strip(shading: str) -> Array:
+        return np.hstack(
+            [on_white(render(mesh, v.camera, v.width, v.height, shading=shading, scene=scene)) for v in views]
+        )
+
+    sheet = np.vstack([np.hstack([on_white(view.pixels) for view in views]), strip("unlit"), strip("grey")])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.rint(255.0 * sheet).astype(np.uint8)).save(path)
+
+
+if __name__ == "__main__":
+    main()
