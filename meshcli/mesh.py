@@ -44,8 +44,8 @@ def vertex_normals(vertices: Array, faces: Array) -> NDArray[np.float32]:
         for corner in range(3):
             total[:, axis] += np.bincount(faces[:, corner], flat[:, axis], len(vertices))
     length = np.linalg.norm(total, axis=1, keepdims=True)
-    total[length[:, 0] < 1e-20] = (0.0, 0.0, 1.0)
     unit: NDArray[np.float32] = (total / np.maximum(length, 1e-20)).astype(np.float32)
+    unit[length[:, 0] < 1e-20] = (0.0, 0.0, 1.0)
     return unit
 
 

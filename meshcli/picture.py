@@ -47,7 +47,7 @@ LIGHTINGS: dict[Shading, Lighting] = {
     # Enough shade to read the shape, and a brightest side that keeps its colour.
     "studio": Lighting(0.74, 0.14, (((-0.45, 0.6, 0.8), 0.14),), attached=True),
     # One strong light from the side: a dent of a tenth of a pixel's slope still changes the grey.
-    "grey": Lighting(0.16, 0.22, (((-0.7, 0.55, 0.45), 0.62), ((0.8, 0.1, 0.4), 0.12)), attached=True, grey=214),
+    "grey": Lighting(0.24, 0.22, (((-0.7, 0.5, 0.55), 0.6), ((0.8, 0.1, 0.5), 0.14)), attached=True, grey=222),
 }
 
 
