@@ -1,0 +1,79 @@
+import time
+from pathlib import Path
+
+import imageio_ffmpeg
+import numpy as np
+import pytest
+
+from meshcli.errors import MeshcliError
+from meshcli.video import Mp4Writer
+
+
+def frame(index: int, width: int = 64, height: int = 48) -> np.ndarray:
+    picture = np.full((height, width, 3), (30, 200, 90), np.uint8)
+    picture[:, : 8 * index] = (220, 40, 60)
+    return picture
+
+
+def read(path: Path) -> tuple[dict, list[np.ndarray]]:
+    reader = imageio_ffmpeg.read_frames(str(path))
+    meta = next(reader)
+    width, height = meta["size"]
+    return meta, [np.frombuffer(data, np.uint8).reshape(height, width, 3) for data in reader]
+
+
+def test_frames_come_back(tmp_path: Path) -> None:
+    path = tmp_path / "some.temporary-name"
+    with Mp4Writer(path, 64, 48, 25) as video:
+        for index in range(6):
+            video.add(frame(index))
+    meta, frames = read(path)
+    assert (meta["codec"], meta["fps"], len(frames)) == ("h264", 25.0, 6)
+    assert "yuv420p" in meta["pix_fmt"]
+    for index, picture in enumerate(frames):
+        assert np.abs(picture.astype(int) - frame(index)).mean() < 6
+
+
+def test_the_index_comes_first(tmp_path: Path) -> None:
+    with Mp4Writer(tmp_path / "a.mp4", 64, 48, 25) as video:
+        video.add(frame(1))
+    data = (tmp_path / "a.mp4").read_bytes()
+    assert 0 < data.index(b"moov") < data.index(b"mdat")
+
+
+def test_odd_sizes_grow_by_a_line(tmp_path: Path) -> None:
+    with Mp4Writer(tmp_path / "a.mp4", 33, 21, 25) as video:
+        video.add(frame(1, 33, 21))
+    meta, _ = read(tmp_path / "a.mp4")
+    assert meta["size"] == (34, 22)
+
+
+def write(path: Path, frames: int, error: type[BaseException] | None = None) -> None:
+    with Mp4Writer(path, 64, 48, 25) as video:
+        for _ in range(frames):
+            video.add(frame(1))
+        if error:
+            raise error
+
+
+@pytest.mark.parametrize("frames", [1, 2000])  # ffmpeg leaves at once; the pipe holds a few frames
+def test_a_file_that_cannot_be_written_is_one_clear_line(tmp_path: Path, frames: int) -> None:
+    path = tmp_path / "missing" / "a.mp4"
+    with pytest.raises(MeshcliError, match="No such file") as caught:
+        write(path, frames)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_frame_of_another_size_is_refused(tmp_path: Path) -> None:
+    with Mp4Writer(tmp_path / "a.mp4", 64, 48, 25) as video, pytest.raises(ValueError, match="a frame of"):
+        video.add(frame(1, 32, 32))
+
+
+def test_an_exception_ends_ffmpeg(tmp_path: Path) -> None:
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path / "a.mp4", 3, KeyboardInterrupt)
+    assert time.monotonic() - started < 5
+    path = tmp_path / "a.mp4"
+    assert not path.exists() or b"moov" not in path.read_bytes()  # not finished behind our back
