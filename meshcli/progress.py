@@ -1,5 +1,6 @@
 """How long-running code says how far it is, without knowing who listens."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -11,4 +12,11 @@ class Progress(Protocol):
 
 
 def silent(done: int, total: int, what: str) -> None:
+    """Nobody listens."""
+
+
+Tell = Callable[[str], None]  # hears one sentence for the user
+
+
+def unheard(sentence: str) -> None:
     """Nobody listens."""

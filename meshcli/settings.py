@@ -11,7 +11,9 @@ class PhotoSettings:
     """Cutting the object out of a photo and framing it."""
 
     foreground_ratio: float = 0.85  # longer side of the object's box over the side of the framed picture
+    rembg: bool = True  # let a network find the object where neither alpha nor a plain background tells
     rembg_model: str = "u2netp"
+    max_pixels: int = 100_000_000  # larger pictures are refused
 
 
 @dataclass(frozen=True)

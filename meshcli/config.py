@@ -1,0 +1,138 @@
+"""Settings from files and the command line: packaged default <- --config FILE <- --set a.b=c <- flags.
+
+A key that does not exist is an error with a suggestion, a value of the wrong type one that names the right type.
+"""
+
+import difflib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+from meshcli.errors import UsageError
+from meshcli.settings import Settings
+
+T = TypeVar("T")
+
+
+def read_settings(
+    config: Path | None = None, assignments: Sequence[str] = (), flags: Mapping[str, Any] | None = None
+) -> Settings:
+    """All settings; `flags` has dotted keys, and None where a flag was not typed."""
+    settings = Settings()
+    if config:
+        settings = _fill(settings, _read_yaml(_find(config)), "", str(config))
+    for assignment in assignments:
+        settings = _fill(settings, _read_assignment(assignment), "", f"--set {assignment}")
+    typed = {key: value for key, value in (flags or {}).items() if value is not None}
+    return override(settings, typed, "command line")
+
+
+def override(settings: Settings, values: Mapping[str, Any], source: str) -> Settings:
+    """The same settings with some replaced, by dotted key."""
+    for key, value in values.items():
+        *path, last = key.split(".")
+        table: Any = {last: value}
+        for part in reversed(path):
+            table = {part: table}
+        settings = _fill(settings, table, "", source)
+    return settings
+
+
+def options(settings: Settings, *sections: str) -> dict[str, Any]:
+    """Some sections as plain JSON values, for records and fingerprints."""
+    table = asdict(settings)
+    return {section: {key: _plain(value) for key, value in table[section].items()} for section in sections}
+
+
+def packaged_configs() -> Path:
+    """The folder of configuration files: inside the installed package, or beside it in a clone."""
+    installed = Path(__file__).parent / "configs"
+    return installed if installed.is_dir() else Path(__file__).parent.parent / "configs"
+
+
+def _find(config: Path) -> Path:
+    """A file, or the bare name of a packaged one."""
+    packaged = packaged_configs() / f"{config.name.removesuffix('.yaml')}.yaml"
+    if config.is_file() or len(config.parts) > 1:
+        return config
+    if packaged.is_file():
+        return packaged
+    names = ", ".join(sorted(path.stem for path in packaged_configs().glob("*.yaml")))
+    raise UsageError(f"--config: there is no file {config}; packaged ones are: {names}")
+
+
+def _read_yaml(path: Path) -> Any:
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    try:
+        return OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+    except (YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
+        raise UsageError(f"--config {path}: {' '.join(str(error).split())}") from error
+    except OSError as error:
+        raise UsageError(f"--config {path}: {error.strerror or error}") from error
+
+
+def _read_assignment(assignment: str) -> Any:
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    if "=" not in assignment:
+        raise UsageError(f"--set {assignment}: write --set section.key=value")
+    try:
+        return OmegaConf.to_container(OmegaConf.from_dotlist([assignment]), resolve=True)
+    except (YAMLError, OmegaConfBaseException) as error:
+        raise UsageError(f"--set {assignment}: {' '.join(str(error).split())}") from error
+
+
+def _fill(target: T, table: Any, path: str, source: str) -> T:
+    """A dataclass with the fields that the table names replaced."""
+    if not isinstance(table, Mapping):
+        raise UsageError(f"{source}: {path or 'the file'} must hold keys and values")
+    kinds = get_type_hints(type(target))
+    changed = {}
+    for key, value in table.items():
+        here = f"{path}.{key}" if path else str(key)
+        if key not in kinds:
+            raise UsageError(f"{source}: there is no setting {here}{_suggestion(here, path, list(kinds))}")
+        current = getattr(target, key)
+        changed[key] = (
+            _fill(current, value, here, source) if is_dataclass(current) else _typed(value, kinds[key], here, source)
+        )
+    return replace(target, **changed)  # type: ignore[type-var]
+
+
+def _typed(value: Any, kind: Any, path: str, source: str) -> Any:
+    """The value as the field's type; an int passes for a float, a list for a tuple."""
+    if get_origin(kind) is tuple:
+        items = value if isinstance(value, list | tuple) else [value]
+        return tuple(_typed(item, get_args(kind)[0], path, source) for item in items)
+    if get_origin(kind) is Literal:
+        if value in get_args(kind):
+            return value
+        raise UsageError(f"{source}: {path} must be one of {', '.join(map(str, get_args(kind)))}, not {value!r}")
+    if kind is float and isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        return float(value)
+    if isinstance(value, kind) and (kind is bool or not isinstance(value, bool)) and kind is not float:
+        return value
+    raise UsageError(f"{source}: {path} must be of type {kind.__name__}, not {value!r}")
+
+
+def _suggestion(wrong: str, path: str, keys: Sequence[str]) -> str:
+    """The nearest name that does exist, in this section or elsewhere."""
+    everywhere = [f"{section.name}.{key}" for section in fields(Settings) for key in _keys(section.name)]
+    here = [f"{path}.{key}" if path else key for key in keys]
+    near = difflib.get_close_matches(wrong, here, 1) or difflib.get_close_matches(wrong, everywhere, 1, 0.5)
+    return f"; did you mean {near[0]}?" if near else f"; known here: {', '.join(keys)}"
+
+
+def _keys(section: str) -> list[str]:
+    return [field.name for field in fields(getattr(Settings(), section))]
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

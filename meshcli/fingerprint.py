@@ -1,0 +1,40 @@
+"""Is it still the same? Digests of files and of settings. Light: standard library only."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+def file_digest(path: Path) -> str:
+    """The sha256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def bytes_digest(data: bytes) -> str:
+    """The sha256 of some bytes, in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def digest(value: Any) -> str:
+    """The sha256 of a JSON value, independent of the order of its keys."""
+    return bytes_digest(json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode())
+
+
+def difference(before: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """The first part of two fingerprints that differs, in words; empty when they are equal."""
+    for key in [*before, *(key for key in now if key not in before)]:
+        if key not in now:
+            return f"{key} is gone"
+        if key not in before:
+            return f"{key} is new"
+        if before[key] != now[key]:
+            return f"{key} changed"
+    return ""
+
+
+def seed_for(seed: int, original: str) -> int:
+    """The seed of a photo: it depends on the user's seed and the photo's sha256, not on what runs beside it."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{original}".encode()).digest()[:8], "big")

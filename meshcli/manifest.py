@@ -1,0 +1,279 @@
+"""What manifest.json holds. Reading checks every type; unknown fields are kept; paths may not leave the project.
+
+Light: no numpy.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Self, get_args
+
+from meshcli.camera import Camera
+from meshcli.errors import ProjectError
+from meshcli.tables import Table
+
+SCHEMA = 1
+
+Stage = Literal["generate", "select", "reconstruct", "render"]
+STAGES: tuple[Stage, ...] = get_args(Stage)
+Status = Literal["running", "done", "failed"]
+Chooser = Literal["person", "flag", "auto"]
+
+
+@dataclass(frozen=True)
+class Output:
+    """A file that a stage wrote."""
+
+    file: str  # relative to the project, with /
+    size: int  # bytes
+    sha256: str
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in a record."""
+        return {"file": self.file, "bytes": self.size, "sha256": self.sha256}
+
+    @classmethod
+    def read(cls, table: Table) -> Self:
+        """From a record."""
+        return cls(safe_path(table, "file"), int(table.number("bytes")), table.text("sha256"))
+
+
+@dataclass(frozen=True)
+class Record:
+    """One run of a stage: enough to run it again, to know whether it must be, and to say what happened."""
+
+    status: Status
+    engine: str = ""
+    options: dict[str, Any] = field(default_factory=dict)  # resolved
+    inputs: dict[str, str] = field(default_factory=dict)  # the fingerprint, part by part
+    outputs: tuple[Output, ...] = ()
+    facts: dict[str, Any] = field(default_factory=dict)
+    started: str = ""  # ISO 8601, UTC
+    finished: str = ""
+    error: str = ""
+    asked: str = ""  # digest of engine and options as asked for, before `smaller` was taken
+    smaller: dict[str, Any] = field(default_factory=dict)  # settings to take instead after memory ran out
+    fallback: dict[str, Any] = field(default_factory=dict)  # what joins `smaller` if memory runs out in this run
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in the manifest."""
+        return {
+            **self.extra,
+            "status": self.status,
+            "engine": self.engine,
+            "options": self.options,
+            "inputs": self.inputs,
+            "outputs": [output.to_json() for output in self.outputs],
+            "facts": self.facts,
+            "started": self.started,
+            "finished": self.finished,
+            "error": self.error,
+            "asked": self.asked,
+            "smaller": self.smaller,
+            "fallback": self.fallback,
+        }
+
+    @classmethod
+    def read(cls, table: Table) -> Self:
+        """From the manifest."""
+        status = table.text("status")
+        if status not in get_args(Status):
+            raise table.wrong("status", status)
+        record = cls(
+            status,
+            table.text("engine", ""),
+            table.get("options", dict, {}),
+            table.get("inputs", dict, {}),
+            tuple(Output.read(row) for row in table.tables("outputs")),
+            table.get("facts", dict, {}),
+            table.text("started", ""),
+            table.text("finished", ""),
+            table.text("error", ""),
+            table.text("asked", ""),
+            table.get("smaller", dict, {}),
+            table.get("fallback", dict, {}),
+        )
+        return replace(record, extra=table.rest(*record.to_json()))
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A picture that was handed in, and its framed cut-out."""
+
+    name: str  # a, b ... z, aa
+    file: str  # the framed cut-out, RGBA
+    original: str  # the untouched picture, in the project
+    source: str  # the name it was handed in with
+    sha256: str  # of the original
+    camera: Camera  # of the framed cut-out
+    stated: dict[str, Any] = field(default_factory=dict)  # what is known about the original's camera; see posing.py
+    size: tuple[int, ...] = ()  # width and height of the original in pixels, upright
+    crop: tuple[float, ...] = ()  # left, top, width, height of the frame in fractions of the original
+    prepared: str = ""  # digest of the options of cutting out and framing
+    method: str = ""  # how the object was cut out
+    removed: bool = False  # no longer in the set; kept so that its letter and numbers are never used again
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in the manifest."""
+        return {
+            **self.extra,
+            "name": self.name,
+            "file": self.file,
+            "original": self.original,
+            "source": self.source,
+            "sha256": self.sha256,
+            "camera": self.camera.to_json(),
+            "stated": self.stated,
+            "size": list(self.size),
+            "crop": list(self.crop),
+            "prepared": self.prepared,
+            "method": self.method,
+            "removed": self.removed,
+        }
+
+    @classmethod
+    def read(cls, table: Table) -> Self:
+        """From the manifest."""
+        photo = cls(
+            table.text("name"),
+            safe_path(table, "file"),
+            safe_path(table, "original"),
+            table.text("source", ""),
+            table.text("sha256"),
+            table.camera("camera"),
+            table.get("stated", dict, {}),
+            tuple(int(value) for value in table.numbers("size", 2)),
+            table.numbers("crop", 4),
+            table.text("prepared", ""),
+            table.text("method", ""),
+            table.get("removed", bool, False),
+        )
+        return replace(photo, extra=table.rest(*photo.to_json()))
+
+
+@dataclass(frozen=True)
+class ViewEntry:
+    """A generated view; its number is its place in the manifest's list."""
+
+    name: str  # a0 ... a5, b0 ...
+    file: str
+    photo: str  # name of the photo it was made from
+    camera: Camera
+    engine: str
+    scores: dict[str, Any] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in the manifest."""
+        return {
+            **self.extra,
+            "name": self.name,
+            "file": self.file,
+            "photo": self.photo,
+            "camera": self.camera.to_json(),
+            "engine": self.engine,
+            "scores": self.scores,
+        }
+
+    @classmethod
+    def read(cls, table: Table) -> Self:
+        """From the manifest."""
+        view = cls(
+            table.text("name"),
+            safe_path(table, "file"),
+            table.text("photo"),
+            table.camera("camera"),
+            table.text("engine", ""),
+            table.get("scores", dict, {}),
+        )
+        return replace(view, extra=table.rest(*view.to_json()))
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The views that build the mesh, in order."""
+
+    names: tuple[str, ...]
+    by: Chooser
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in the manifest."""
+        return {"names": list(self.names), "by": self.by}
+
+    @classmethod
+    def read(cls, table: Table) -> Self:
+        """From the manifest."""
+        by = table.text("by")
+        if by not in get_args(Chooser):
+            raise table.wrong("by", by)
+        return cls(table.texts("names"), by)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The only source of truth about a project."""
+
+    photos: tuple[Photo, ...] = ()
+    views: tuple[ViewEntry, ...] = ()
+    selection: Selection | None = None
+    stages: Mapping[Stage, Record] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def live_photos(self) -> list[Photo]:
+        """The photos of the set, in the order of their letters."""
+        return [photo for photo in self.photos if not photo.removed]
+
+    @property
+    def live_views(self) -> dict[int, ViewEntry]:
+        """The views of those photos, by number."""
+        names = {photo.name for photo in self.live_photos}
+        return {number: view for number, view in enumerate(self.views) if view.photo in names}
+
+    def with_record(self, stage: Stage, record: Record) -> Self:
+        """The same project after something happened to a stage."""
+        return replace(self, stages={**self.stages, stage: record})
+
+    def to_json(self) -> dict[str, Any]:
+        """The whole file."""
+        return {
+            "meshcli": SCHEMA,
+            **self.extra,
+            "photos": [photo.to_json() for photo in self.photos],
+            "views": [view.to_json() for view in self.views],
+            "selection": self.selection.to_json() if self.selection else None,
+            "stages": {stage: record.to_json() for stage, record in self.stages.items()},
+        }
+
+    @classmethod
+    def read(cls, table: Table) -> Self:
+        """From the file; ProjectError says what is wrong with it."""
+        schema = table.get("meshcli", int)
+        if schema > SCHEMA:
+            raise ProjectError(
+                f"{table.where} was written by a newer meshcli (schema {schema}, this one knows {SCHEMA})"
+            )
+        stages = table.table("stages")
+        if unknown := stages.values.keys() - set(STAGES):
+            raise stages.wrong(sorted(unknown)[0], "no such stage")
+        manifest = cls(
+            tuple(Photo.read(row) for row in table.tables("photos")),
+            tuple(ViewEntry.read(row) for row in table.tables("views")),
+            Selection.read(table.table("selection")) if table.values.get("selection") is not None else None,
+            {stage: Record.read(stages.table(stage)) for stage in STAGES if stage in stages.values},
+        )
+        for key, rows in (("photos", manifest.photos), ("views", manifest.views)):
+            names = [row.name for row in rows]
+            if len(set(names)) != len(names):
+                raise ProjectError(f"{table.where}: {key} holds a name twice")
+        return replace(manifest, extra=table.rest(*manifest.to_json()))
+
+
+def safe_path(table: Table, key: str) -> str:
+    """A path of the manifest, which may come from somebody else: relative, with /, and not leading outside."""
+    text: str = table.text(key)
+    parts = text.split("/")
+    if not text or "\\" in text or "\0" in text or ":" in parts[0] or any(part in ("", ".", "..") for part in parts):
+        raise ProjectError(f"{table.where}: {key} is not a path inside the project ({text[:80]!r})")
+    return text

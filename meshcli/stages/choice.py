@@ -1,0 +1,127 @@
+"""Which views: reading what a user typed, and choosing a well-spread set. Light: no numpy."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from meshcli.errors import UsageError
+from meshcli.manifest import Manifest, ViewEntry
+
+Vector = tuple[float, float, float]
+
+
+def read_choice(text: str, manifest: Manifest) -> list[str]:
+    """`0,3,5`, `a0,b2`, `0-5`, `all`, `photo:a`, in any mixture: view names in the order typed; no view twice."""
+    views = manifest.live_views
+    names: list[str] = []
+    for word in filter(None, re.split(r"[,\s]+", text.strip())):
+        for name in _read_word(word, views):
+            if name in names:
+                raise UsageError(f"view {name} is named twice")
+            names.append(name)
+    if not names:
+        raise UsageError(f"no views are named; {_allowed(views)}")
+    return names
+
+
+def suggest(manifest: Manifest, count: int = 6) -> list[str]:
+    """A set of views spread as evenly as possible around the object, with equal use of the photos; deterministic.
+
+    Views are points on a sphere that repel each other like equal charges (Thomson 1904): start from every view once,
+    add the one of least energy, then exchange single views as long as that lowers the energy, and keep the best set.
+    """
+    views = manifest.live_views
+    if not 1 <= count <= len(views):
+        raise UsageError(f"--auto {count}: there are {len(views)} views to choose from")
+    entries = list(views.values())
+    if len({view.photo for view in entries}) == 1 and count == len(entries):
+        return [view.name for view in entries]
+    energy = [[_repulsion(_direction(a), _direction(b)) for b in entries] for a in entries]
+    photos = [view.photo for view in entries]
+    starts = (_improved(_grown(start, count, energy, photos), energy, photos) for start in range(len(entries)))
+    best = min((sorted(chosen) for chosen in starts), key=lambda chosen: (round(_total(chosen, energy), 9), chosen))
+    return [entries[index].name for index in best]
+
+
+def _read_word(word: str, views: Mapping[int, ViewEntry]) -> list[str]:
+    by_name = {view.name: number for number, view in views.items()}
+    if word == "all":
+        return [view.name for view in views.values()]
+    if word.startswith("photo:"):
+        found = [view.name for view in views.values() if view.photo == word.removeprefix("photo:")]
+        if not found:
+            raise UsageError(f"there is no {word}; photos are {', '.join(sorted({v.photo for v in views.values()}))}")
+        return found
+    first, dash, last = word.partition("-")
+    numbers = [
+        by_name.get(end, int(end) if end.isdecimal() and len(end) < 7 else None) for end in (first, last or first)
+    ]
+    start, stop = numbers
+    if start is None or stop is None or (dash and not last):
+        raise UsageError(f"there is no view {word!r}; {_allowed(views)}")
+    wanted = range(start, stop + 1) if start <= stop else range(start, stop - 1, -1)
+    if missing := [number for number in (start, stop, *wanted[:1000]) if number not in views]:
+        raise UsageError(f"there is no view {missing[0]}; {_allowed(views)}")
+    return [views[number].name for number in wanted]
+
+
+def _allowed(views: Mapping[int, ViewEntry]) -> str:
+    """Numbers and names in ranges: "views are 0-5, 12-17 (a0-a5, c0-c5)"."""
+    runs: list[list[int]] = []
+    for number in views:
+        if runs and number == runs[-1][-1] + 1 and views[number].photo == views[runs[-1][-1]].photo:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    numbers = ", ".join(f"{run[0]}-{run[-1]}" for run in runs)
+    names = ", ".join(f"{views[run[0]].name}-{views[run[-1]].name}" for run in runs)
+    return f"views are {numbers} ({names})"
+
+
+def _grown(start: int, count: int, energy: list[list[float]], photos: Sequence[str]) -> list[int]:
+    """One view, then always the one that is repelled least."""
+    chosen = [start]
+    while len(chosen) < count:
+        allowed = [i for i in range(len(photos)) if i not in chosen and _fair([*chosen, i], count, photos)]
+        chosen.append(min(allowed, key=lambda i: (sum(energy[i][j] for j in chosen), i)))
+    return chosen
+
+
+def _improved(chosen: list[int], energy: list[list[float]], photos: Sequence[str]) -> list[int]:
+    """Exchange one view for another while that lowers the energy."""
+    best = _total(chosen, energy)
+    for _ in range(100):
+        trials = (
+            [*chosen[:place], new, *chosen[place + 1 :]]
+            for place in range(len(chosen))
+            for new in range(len(photos))
+            if new not in chosen
+        )
+        fair = [trial for trial in trials if _fair(trial, len(chosen), photos)]
+        nearest = min(fair, key=lambda trial: _total(trial, energy), default=chosen)
+        if _total(nearest, energy) >= best - 1e-9:
+            break
+        chosen, best = nearest, _total(nearest, energy)
+    return chosen
+
+
+def _fair(chosen: Sequence[int], count: int, photos: Sequence[str]) -> bool:
+    """No photo is used more often than an equal share, rounded up, and only as many rounded up as must be."""
+    share, rest = divmod(count, len(set(photos)))
+    used = Counter(photos[index] for index in chosen)
+    return max(used.values()) <= share + (rest > 0) and sum(times > share for times in used.values()) <= rest
+
+
+def _total(chosen: Sequence[int], energy: list[list[float]]) -> float:
+    return sum(energy[a][b] for place, a in enumerate(chosen) for b in chosen[:place])
+
+
+def _direction(view: ViewEntry) -> Vector:
+    x, y, z = view.camera.position
+    length = math.hypot(x, y, z) or 1.0
+    return x / length, y / length, z / length
+
+
+def _repulsion(a: Vector, b: Vector) -> float:
+    return 1.0 / max(math.dist(a, b), 1e-3)

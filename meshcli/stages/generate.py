@@ -1,0 +1,288 @@
+"""Photos -> views: six posed views of each photo, painted by a generator. Light until there is something to do.
+
+The PHOTO arguments are the whole set, none means the recorded set, `add` appends. A photo is known by its bytes: its
+letter is never given to another one, and what was cut out once is not cut out again. A cut-out that somebody edited by
+hand is kept and makes new views; a view that was edited by hand is kept until the photos change.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from meshcli.config import options as sections
+from meshcli.errors import InputError, ProjectError, UsageError
+from meshcli.fingerprint import bytes_digest, digest, file_digest, seed_for
+from meshcli.manifest import Manifest, Photo, ViewEntry
+from meshcli.posing import Stated, from_rig, missing_angles, read_spec, state
+from meshcli.project import Project
+from meshcli.settings import PhotoSettings, Settings
+from meshcli.stages.engines import Generator, pick_generator
+from meshcli.stages.work import How, Outcome, Task, Work, affordable, fingerprint, unchanged, working
+from meshcli.tables import Table
+
+if TYPE_CHECKING:
+    from meshcli.view import View
+
+SHEET = "views/sheet.png"
+
+
+@dataclass(frozen=True)
+class Typed:
+    """What is said about the cameras, in degrees; empty is unknown, one elevation or fov stands for all photos."""
+
+    azimuths: Sequence[float] = ()
+    elevations: Sequence[float] = ()
+    fovs: Sequence[float] = ()  # vertical, of the uncropped originals
+
+    @property
+    def anything(self) -> bool:
+        """Whether anything was said."""
+        return bool(self.azimuths or self.elevations or self.fovs)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A photo that shall be in the set."""
+
+    path: Path
+    source: str  # what the user calls it
+    stated: Stated
+    recorded: Photo | None = None
+
+
+def generate_views(
+    project: Project,
+    photos: Sequence[str | Path] = (),
+    typed: Typed = Typed(),
+    *,
+    add: bool = False,
+    settings: Settings = Settings(),
+    engine: Generator = "auto",
+    seed: int = 0,
+    how: How = How(),
+) -> Outcome:
+    """Cut the photos out, frame them and paint six views of each.
+
+    Raises UsageError for arguments that do not fit, InputError for a picture that cannot be used.
+    """
+    before = project.load() if project.exists or not photos else Manifest()
+    claims = _claims(project, before, photos, typed, add, how)
+    project.create()
+    with project.writing(how.wait, how.tell):
+        manifest = project.load() if project.exists else Manifest()
+        named = _named(manifest, claims)
+        chosen, why = pick_generator(engine)
+        record = manifest.stages.get("generate")
+        asked = _options(settings, seed)
+        settings, asked_digest, smaller = affordable(record, chosen, settings, asked, how)
+        options = _options(settings, seed)
+        now = {name: (digest_, claim.stated.to_json()) for name, (digest_, claim) in named.items()}
+        task = Task(
+            "generate",
+            chosen,
+            options,
+            inputs(project, chosen, options, now),
+            asked_digest,
+            smaller,
+            fallback(settings),
+        )
+        if outcome := unchanged(project, manifest, task, how):
+            return outcome
+        how.tell(f"engine {chosen} ({why})")
+        with working(project, manifest, task, how) as work:
+            _generate(work, named, settings, seed)
+            work.task = replace(task, inputs=inputs(project, chosen, options, now))
+        return work.outcome()
+
+
+def inputs(
+    project: Project, engine: str, options: dict[str, Any], photos: dict[str, tuple[str, dict[str, Any]]]
+) -> dict[str, str]:
+    """The fingerprint of generating views of these photos: name -> (sha256 of the original, what is stated)."""
+    parts = {}
+    for name, (original, stated) in sorted(photos.items(), key=_by_letter):
+        parts[f"photo {name}"] = original
+        parts[f"camera of photo {name}"] = digest(stated)
+        parts[f"cut-out of photo {name}"] = project.digest(f"photos/{name}.png")
+    return fingerprint(engine, options, parts)
+
+
+def inputs_now(project: Project, manifest: Manifest) -> dict[str, str]:
+    """The same for the recorded photos as they are on disk and the recorded options, for `status`."""
+    record = manifest.stages["generate"]
+    photos = {photo.name: (project.digest(photo.original), photo.stated) for photo in manifest.live_photos}
+    return inputs(project, record.engine, record.options, photos)
+
+
+def fallback(settings: Settings) -> dict[str, Any]:
+    """What to take instead when memory runs out: coarser grids, then smaller views; empty when nothing is left."""
+    if max(settings.fit.resolutions) > 40:
+        return {"fit.resolutions": [max(24, size * 2 // 3) for size in settings.fit.resolutions]}
+    return {"sculpt.view_size": settings.sculpt.view_size // 2} if settings.sculpt.view_size > 160 else {}
+
+
+def letter(index: int) -> str:
+    """a, b ... z, aa, ab ... like the columns of a spreadsheet."""
+    head, tail = divmod(index, 26)
+    return (letter(head - 1) if head else "") + "abcdefghijklmnopqrstuvwxyz"[tail]
+
+
+def _options(settings: Settings, seed: int) -> dict[str, Any]:
+    table = sections(settings, "photo", "sculpt", "fit")
+    del table["photo"]["max_pixels"]  # a limit, not a property of the result
+    return {**table, "seed": seed}
+
+
+def _claims(
+    project: Project, manifest: Manifest, photos: Sequence[str | Path], typed: Typed, add: bool, how: How
+) -> list[Claim]:
+    """The set that shall be, with what is known about every camera."""
+    recorded = [
+        Claim(project.path(photo.original), photo.source, _recorded(photo), photo) for photo in manifest.live_photos
+    ]
+    if not photos:
+        claims = _restated(recorded, typed)
+    else:
+        specs = [read_spec(photo) for photo in photos]
+        said = typed.anything or any(spec.azimuth is not None for spec in specs)
+        stated = state(specs, typed.azimuths, typed.elevations, typed.fovs)
+        if not said:
+            stated = from_rig(specs, how.tell) or stated
+        new = [Claim(spec.path, str(spec.path), known) for spec, known in zip(specs, stated, strict=True)]
+        claims = recorded + new if add else new
+    if not claims:
+        raise UsageError(f"{project.root} has no photos; hand some in: `meshcli generate {project.root} PHOTO...`")
+    if len(claims) > 1 and not all(claim.stated.posed for claim in claims):
+        raise missing_angles(project.root, [claim.source for claim in claims])
+    return claims
+
+
+def _recorded(photo: Photo) -> Stated:
+    return Stated.read(Table(photo.stated, f"manifest.json: photo {photo.name}: stated", ProjectError))
+
+
+def _restated(recorded: Sequence[Claim], typed: Typed) -> list[Claim]:
+    """The recorded set with what is typed now instead of what was known."""
+    claims = []
+    specs = [read_spec(claim.path) for claim in recorded] if typed.anything else []
+    new = state(specs, typed.azimuths, typed.elevations, typed.fovs) or [Stated()] * len(recorded)
+    for claim, said in zip(recorded, new, strict=True):
+        known = claim.stated
+        if said != Stated():
+            known = Stated(
+                known.azimuth if said.azimuth is None else said.azimuth,
+                known.elevation if said.elevation is None else said.elevation,
+                known.fov if said.fov is None else said.fov,
+            )
+        claims.append(replace(claim, stated=known))
+    return claims
+
+
+def _named(manifest: Manifest, claims: Sequence[Claim]) -> dict[str, tuple[str, Claim]]:
+    """Give every photo its letter, by its bytes: name -> (sha256 of the original, claim), in the order of letters."""
+    known = {photo.sha256: photo.name for photo in manifest.photos}
+    named: dict[str, tuple[str, Claim]] = {}
+    sources: dict[str, str] = {}
+    fresh = len(manifest.photos)
+    for claim in claims:
+        sha256 = _hash(claim)
+        if sha256 in sources:
+            raise UsageError(f"{claim.source} and {sources[sha256]} are the same picture; hand it in once")
+        sources[sha256] = claim.source
+        name = claim.recorded.name if claim.recorded else known.get(sha256)
+        if name is None:
+            name, fresh = letter(fresh), fresh + 1
+        named[name] = (sha256, claim)
+    return dict(sorted(named.items(), key=_by_letter))
+
+
+def _hash(claim: Claim) -> str:
+    try:
+        return file_digest(claim.path)
+    except OSError as error:
+        raise InputError(f"{claim.path} cannot be read: {error.strerror}") from error
+
+
+def _by_letter(item: tuple[str, Any]) -> tuple[int, str]:
+    return len(item[0]), item[0]
+
+
+def _generate(work: Work, named: dict[str, tuple[str, Claim]], settings: Settings, seed: int) -> None:
+    photos = {photo.name: photo for photo in work.manifest.photos}
+    for index, (name, (sha256, claim)) in enumerate(named.items()):
+        work.how.progress(index, len(named), f"cutting out {claim.source}")
+        with work.step("photos"):
+            photos[name] = _prepare(work, photos.get(name), name, sha256, claim, settings.photo)
+        work.save(replace(work.manifest, photos=tuple(photos.values())))  # finished photos are kept
+    set_ = {name: replace(photo, removed=name not in named) for name, photo in photos.items()}
+    with work.step("views"):
+        views = _paint(work, [set_[name] for name in named], settings, seed)
+    _store(work, set_, views)
+
+
+def _prepare(work: Work, photo: Photo | None, name: str, sha256: str, claim: Claim, settings: PhotoSettings) -> Photo:
+    """The photo cut out and framed, or as it is when that was done before and nothing changed."""
+    prepared = digest([sha256, settings.foreground_ratio, settings.rembg, settings.rembg_model])
+    if photo and photo.prepared == prepared and not work.how.force and _present(work.project, photo):
+        camera = claim.stated.framed(photo.crop, *photo.size)
+        work.outputs += [work.project.output(photo.original), work.project.output(photo.file)]
+        return replace(photo, camera=camera, stated=claim.stated.to_json(), removed=False)
+
+    from meshcli.foreground import cut_out
+    from meshcli.image import encode_png, frame_foreground, load_picture
+
+    original = claim.path.read_bytes()
+    if bytes_digest(original) != sha256:
+        raise InputError(f"{claim.path} is being changed at this moment; type the command again")
+    pixels = load_picture(claim.path, settings.max_pixels)
+    cut = cut_out(pixels, settings, rembg=settings.rembg, offline=work.how.offline)
+    framed, crop = frame_foreground(cut.pixels, settings.foreground_ratio)
+    framed[framed[..., 3] == 0, :3] = 255  # engines that look at RGB alone expect white
+    frame = (crop.left, crop.top, crop.width, crop.height)
+    size = (pixels.shape[1], pixels.shape[0])
+    suffix = Path(claim.source).suffix.lower()
+    kept = f"photos/{name}.original{suffix if suffix[1:].isalnum() and suffix.isascii() else ''}"
+    work.write({kept: original, f"photos/{name}.png": encode_png(framed)})
+    return Photo(
+        name, f"photos/{name}.png", kept, Path(claim.source).name if claim.recorded is None else claim.source, sha256,
+        claim.stated.framed(frame, *size), claim.stated.to_json(), size, frame, prepared, cut.method,
+    )  # fmt: skip
+
+
+def _present(project: Project, photo: Photo) -> bool:
+    return all(project.path(file).is_file() for file in (photo.file, photo.original))
+
+
+def _paint(work: Work, photos: Sequence[Photo], settings: Settings, seed: int) -> "list[tuple[Photo, list[View]]]":
+    """Call the generator: every photo, its camera refined where it was not exact, with its views."""
+    from meshcli.generators.sculpt import sculpt
+    from meshcli.stages.pictures import load_views
+
+    pictures = load_views(work.project, photos)
+    seeds = [seed_for(seed, photo.sha256) for photo in photos]
+    sculpture = sculpt(pictures, settings.sculpt, settings.fit, seeds, work.how.progress)
+    for note in sculpture.notes:
+        work.note(note)
+    refined = [replace(photo, camera=view.camera) for photo, view in zip(photos, sculpture.photos, strict=True)]
+    return list(zip(refined, sculpture.views, strict=True))
+
+
+def _store(work: Work, photos: dict[str, Photo], painted: "list[tuple[Photo, list[View]]]") -> None:
+    """Write the views; a view keeps its number for ever, new ones are appended."""
+    from meshcli.image import encode_png, labelled_sheet
+
+    entries = {view.name: view for view in work.manifest.views}
+    numbers = {name: number for number, name in enumerate(entries)}
+    files, shown = {}, {}
+    for photo, views in painted:
+        photos[photo.name] = photo
+        for tile, view in enumerate(views):
+            name = f"{photo.name}{tile}"
+            number = numbers.setdefault(name, len(numbers))
+            entries[name] = ViewEntry(name, f"views/{number:02d}.png", photo.name, view.camera, work.task.engine)
+            files[entries[name].file] = encode_png(view.pixels)
+            shown[f"{number}  {name}  {view.camera.azimuth:.0f}/{view.camera.elevation:.0f}"] = view.pixels
+    files[SHEET] = encode_png(labelled_sheet(list(shown.values()), list(shown), columns=len(painted[0][1])))
+    work.write(files)
+    work.manifest = replace(work.manifest, photos=tuple(photos.values()), views=tuple(entries.values()))

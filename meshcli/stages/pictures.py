@@ -1,0 +1,17 @@
+"""The pictures of a project as arrays: the one door between the manifest and the engines."""
+
+from collections.abc import Sequence
+
+from meshcli.errors import ProjectError
+from meshcli.image import load_picture
+from meshcli.manifest import Photo, ViewEntry
+from meshcli.project import Project
+from meshcli.view import View
+
+
+def load_views(project: Project, entries: Sequence[Photo | ViewEntry]) -> list[View]:
+    """Framed photos or views with their cameras; ProjectError for one that is gone."""
+    for entry in entries:
+        if not project.path(entry.file).is_file():
+            raise ProjectError(f"{project.path(entry.file)} is gone; run `meshcli generate {project.root}`")
+    return [View(entry.name, load_picture(project.path(entry.file)), entry.camera) for entry in entries]

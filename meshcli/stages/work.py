@@ -1,0 +1,243 @@
+"""How every stage runs: fingerprint, record, steps, failure. Light: no numpy.
+
+A stage takes the lock, builds a Task, leaves early when nothing changed, and else does its work inside `working`,
+which writes a `running` record first and a `done` or `failed` one last. A process that was killed leaves the `running`
+record behind: with nobody holding the lock it reads as interrupted.
+"""
+
+import errno
+import json
+import resource
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from meshcli import __version__
+from meshcli.config import override
+from meshcli.errors import MeshcliError, ProjectError, ResourceError
+from meshcli.fingerprint import difference, digest
+from meshcli.manifest import Manifest, Output, Record, Stage
+from meshcli.progress import Progress, Tell, silent, unheard
+from meshcli.project import Project
+from meshcli.settings import Settings
+from meshcli.stages.engines import VERSIONS
+
+LIBRARIES = ("numpy", "numba", "scipy", "scikit-image", "trimesh", "embreex", "xatlas", "fast-simplification")
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+@dataclass(frozen=True)
+class How:
+    """How a stage is run, as opposed to what it makes."""
+
+    force: bool = False  # run although nothing changed, and with the full settings although memory ran out
+    wait: bool = False  # for somebody else who is writing
+    offline: bool = False  # touch no network
+    progress: Progress = silent
+    tell: Tell = unheard
+
+
+@dataclass(frozen=True)
+class Task:
+    """One run of a stage, resolved."""
+
+    stage: Stage
+    engine: str
+    options: dict[str, Any]  # section -> key -> value, and the seed
+    inputs: dict[str, str]  # the fingerprint, part by part
+    asked: str = ""
+    smaller: dict[str, Any] = field(default_factory=dict)
+    fallback: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of calling a stage."""
+
+    stage: Stage
+    record: Record
+    skipped: str = ""  # the reason when there was nothing to do
+    notes: tuple[str, ...] = ()
+
+
+@dataclass
+class Work:
+    """A stage at work: where it puts what it makes and measures."""
+
+    project: Project
+    manifest: Manifest
+    task: Task
+    how: How
+    outputs: list[Output] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Measure a part of the work."""
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - start, 3)
+
+    def write(self, files: Mapping[str, bytes]) -> None:
+        """Write artefacts, together and atomically."""
+        self.outputs += self.project.write(files)
+
+    def note(self, sentence: str) -> None:
+        """Something the user should know about the result."""
+        self.notes.append(sentence)
+        self.how.tell(sentence)
+
+    def save(self, manifest: Manifest) -> None:
+        """Keep what is finished so far."""
+        self.manifest = manifest
+        self.project.save(manifest)
+
+    def outcome(self) -> Outcome:
+        """After the work."""
+        return Outcome(self.task.stage, self.manifest.stages[self.task.stage], "", tuple(self.notes))
+
+
+def fingerprint(engine: str, options: Mapping[str, Any], inputs: Mapping[str, str]) -> dict[str, str]:
+    """Everything that the result depends on, part by part, so that a change can be named."""
+    parts = {"engine": f"{engine} {VERSIONS.get(engine, VERSIONS.get('select'))}"}
+    for section, value in options.items():
+        table = value if isinstance(value, Mapping) else {"": value}
+        parts |= {f"{section}.{key}".rstrip("."): json.dumps(item) for key, item in table.items()}
+    return {**parts, **inputs}
+
+
+def affordable(
+    record: Record | None, engine: str, settings: Settings, options: Mapping[str, Any], how: How
+) -> tuple[Settings, str, dict[str, Any]]:
+    """The settings to use, the digest of those asked for, and what was made smaller.
+
+    When this very command ran out of memory before, it takes the smaller settings that its record keeps; once it has
+    succeeded with them, they stay, so that calling it again finds nothing to do. `--force` tries the full ones.
+    """
+    asked = digest({"engine": engine, "options": options})
+    if not record or record.asked != asked or not record.smaller or how.force:
+        return settings, asked, {}
+    if record.status != "done":
+        taken = ", ".join(f"{key}={value}" for key, value in record.smaller.items())
+        how.tell(f"memory ran out the last time, taking smaller settings: {taken}")
+    return override(settings, record.smaller, "manifest.json: smaller"), asked, record.smaller
+
+
+def unchanged(project: Project, manifest: Manifest, task: Task, how: How) -> Outcome | None:
+    """The outcome when the stage is done, for the same inputs, and its files are there; None when it must run."""
+    record = manifest.stages.get(task.stage)
+    if not record or record.status != "done" or how.force or difference(record.inputs, task.inputs):
+        return None
+    if missing_files(project, record):
+        return None
+    return Outcome(task.stage, record, f"unchanged since {record.finished}")
+
+
+def missing_files(project: Project, record: Record) -> list[str]:
+    """Outputs of a record that are not there any more."""
+    return [output.file for output in record.outputs if not project.path(output.file).is_file()]
+
+
+@contextmanager
+def working(project: Project, manifest: Manifest, task: Task, how: How) -> Iterator[Work]:
+    """Run a stage; the caller holds the lock. What it made before stays listed until it is done again."""
+    before = manifest.stages.get(task.stage)
+    record = Record(
+        "running",
+        task.engine,
+        task.options,
+        outputs=before.outputs if before else (),
+        started=_now(),
+        asked=task.asked,
+        smaller=task.smaller,
+        fallback=task.fallback,
+    )
+    work = Work(project, manifest, task, how)
+    start = time.perf_counter()
+    try:
+        work.save(manifest.with_record(task.stage, record))
+        yield work
+        work.seconds["total"] = round(time.perf_counter() - start, 3)
+        facts = {**_facts(task, work), **work.facts}
+        outputs = tuple(sorted(work.outputs, key=lambda output: output.file))
+        done = replace(
+            record, status="done", inputs=work.task.inputs, outputs=outputs, facts=facts, finished=_now(), fallback={}
+        )
+        work.save(work.manifest.with_record(task.stage, done))
+    except Exception as error:
+        known = explained(error, project)
+        smaller = task.smaller | task.fallback if isinstance(known, ResourceError) and _memory(error) else task.smaller
+        failed = replace(
+            record, status="failed", error=str(known or repr(error)), facts=_facts(task, work), finished=_now(),
+            smaller=smaller, fallback={},
+        )  # fmt: skip
+        with suppress(OSError):  # a full disk may refuse this too; the running record then reads as interrupted
+            work.save(work.manifest.with_record(task.stage, failed))
+        if known is None or known is error:
+            raise
+        raise _with_advice(known, task, error) from error
+
+
+def explained(error: BaseException, project: Project) -> MeshcliError | None:
+    """The one-line error for what the machine or the disk refused; None when it is a bug."""
+    if isinstance(error, MeshcliError):
+        return error
+    if _memory(error):
+        return ResourceError("memory ran out")
+    if isinstance(error, OSError) and error.errno in DISK_FULL:
+        return ResourceError(f"the disk of {project.root} is full; free some space and type the same command again")
+    if isinstance(error, OSError) and error.errno in NOT_ALLOWED:
+        return ProjectError(f"{error.filename or project.root} cannot be used: {error.strerror}")
+    return None
+
+
+def out_of_memory(record: Record) -> Record:
+    """The record of a stage whose process was ended by the system because memory ran out."""
+    return replace(
+        record, status="failed", error="memory ran out", finished=_now(),
+        smaller=record.smaller | record.fallback, fallback={},
+    )  # fmt: skip
+
+
+def _memory(error: BaseException) -> bool:
+    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+
+
+def _with_advice(known: MeshcliError, task: Task, error: BaseException) -> MeshcliError:
+    if not _memory(error):
+        return known
+    if not task.fallback:
+        return ResourceError(f"memory ran out in {task.stage}, and there is no smaller setting left to try")
+    smaller = ", ".join(f"{key}={value}" for key, value in task.fallback.items())
+    return ResourceError(f"memory ran out in {task.stage}; the same command will now take {smaller}")
+
+
+def _facts(task: Task, work: Work) -> dict[str, Any]:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {
+        "seconds": work.seconds,
+        "peak_rss": peak if sys.platform == "darwin" else peak * 1024,  # bytes
+        "device": "cpu",
+        "seed": task.options.get("seed", 0),
+        "versions": {"meshcli": __version__, "python": sys.version.split()[0], **_versions()},
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in LIBRARIES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

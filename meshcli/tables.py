@@ -1,0 +1,115 @@
+"""Reading JSON that may come from somebody else: every value is asked for by name and type.
+
+Light: no imports beyond the standard library.
+"""
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from meshcli.camera import Camera
+from meshcli.errors import InputError, MeshcliError
+
+LARGEST = 64 * 2**20  # bytes; a manifest of a thousand views is below one megabyte
+
+
+@dataclass(frozen=True)
+class Table:
+    """A JSON object, where it stands, and which error tells that it is wrong."""
+
+    values: dict[str, Any]
+    where: str  # "desk/manifest.json: views[3]"
+    error: type[MeshcliError]
+
+    def get(self, key: str, kind: type | tuple[type, ...], default: Any = ...) -> Any:
+        """The value of this key; absent or null is `default` when there is one."""
+        value = self.values.get(key)
+        if value is None and default is not ...:
+            return default
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise self.wrong(key, value)
+        return value
+
+    def text(self, key: str, default: Any = ...) -> Any:
+        """A string."""
+        return self.get(key, str, default)
+
+    def number(self, key: str, default: Any = ...) -> Any:
+        """A finite number, as float."""
+        value = self.get(key, (int, float), default)
+        if value is default:
+            return default
+        try:
+            result = float(value)
+        except OverflowError as error:
+            raise self.wrong(key, value) from error
+        if not math.isfinite(result):
+            raise self.wrong(key, value)
+        return result
+
+    def table(self, key: str) -> "Table":
+        """An object inside this one; absent is empty."""
+        return Table(self.get(key, dict, {}), f"{self.where}: {key}", self.error)
+
+    def tables(self, key: str) -> Iterator["Table"]:
+        """A list of objects; absent is empty."""
+        for index, value in enumerate(self.get(key, list, [])):
+            if not isinstance(value, dict):
+                raise self.wrong(f"{key}[{index}]", value)
+            yield Table(value, f"{self.where}: {key}[{index}]", self.error)
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """A list of strings; absent is empty."""
+        values = self.get(key, list, [])
+        for index, value in enumerate(values):
+            if not isinstance(value, str):
+                raise self.wrong(f"{key}[{index}]", value)
+        return tuple(values)
+
+    def numbers(self, key: str, count: int) -> tuple[float, ...]:
+        """So many finite numbers."""
+        values = self.get(key, list)
+        if len(values) != count:
+            raise self.wrong(key, values)
+        row = Table({f"{key}[{index}]": value for index, value in enumerate(values)}, self.where, self.error)
+        return tuple(row.number(name) for name in row.values)
+
+    def camera(self, key: str) -> Camera:
+        """A camera in the schema of `Camera.to_json`."""
+        try:
+            return Camera.from_json(self.get(key, dict))
+        except InputError as error:
+            raise self.error(f"{self.where}: {key}: {error}") from error
+
+    def rest(self, *known: str) -> dict[str, Any]:
+        """The fields that this version does not know, to be written back as they were."""
+        return {key: value for key, value in self.values.items() if key not in known}
+
+    def wrong(self, key: str, value: Any) -> MeshcliError:
+        """The error that says this value cannot be used."""
+        found = "missing" if value is None else f"unusable ({str(value)[:40]!r})"
+        return self.error(f"{self.where}: {key} is {found}")
+
+
+def read_table(path: Path, error: type[MeshcliError]) -> Table:
+    """Read a JSON file that holds one object; `error` is raised with the file's name for anything else."""
+    try:
+        if path.stat().st_size > LARGEST:
+            raise error(f"{path} is larger than {LARGEST // 2**20} MB")
+        text = path.read_text(encoding="utf-8")
+        values = json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError) as problem:
+        reason = "nested too deeply" if isinstance(problem, RecursionError) else str(problem)
+        raise error(f"{path} is not readable JSON: {reason}") from problem
+    except OSError as problem:
+        raise error(f"{path} cannot be read: {problem.strerror}") from problem
+    if not isinstance(values, dict):
+        raise error(f"{path} does not hold a JSON object")
+    return Table(values, str(path), error)
+
+
+def _refuse(name: str) -> float:
+    raise ValueError(f"{name} is no number")
