@@ -1,0 +1,26 @@
+"""Axes of the formats: the only place where our world is turned into somebody else's.
+
+Our world: z up, azimuth 0 (the front) on +x, right-handed. glTF and OBJ: y up, the front on +z, right-handed, 1 unit =
+1 metre. The turn is cyclic, (x, y, z) -> s (y, z, x), so its determinant is +1 (times s^3): never a mirror image.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+TO_GLTF = np.array([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0]])
+
+
+def to_gltf(points: Array, scale: float = 1.0) -> NDArray[np.float32]:
+    """Points (N, 3) of our world in glTF's; directions with scale 1."""
+    turned: NDArray[np.float32] = (points.astype(np.float64) @ TO_GLTF.T * scale).astype(np.float32)
+    return turned
+
+
+def from_gltf(points: Array, scale: float = 1.0) -> NDArray[np.float32]:
+    """The inverse of `to_gltf` with the same scale."""
+    turned: NDArray[np.float32] = (points.astype(np.float64) @ TO_GLTF / scale).astype(np.float32)
+    return turned

@@ -1,0 +1,63 @@
+"""Meshes as Wavefront OBJ with a material and a texture beside it. Axes as glTF: y up, the front on +z."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from meshcli.export.frames import to_gltf
+from meshcli.image import encode_png
+from meshcli.mesh import Mesh, corner_normals
+
+Array = NDArray[Any]
+
+
+def write_obj(mesh: Mesh, name: str = "mesh", scale: float = 1.0) -> dict[str, bytes]:
+    """File names and contents: NAME.obj, and NAME.mtl and NAME.png when there is a texture.
+
+    Without a texture the colours follow the positions, `v x y z r g b`, as MeshLab, Blender and trimesh read them.
+    """
+    points = to_gltf(mesh.vertices, scale)
+    normals, normal_rows = np.unique(
+        np.round(to_gltf(corner_normals(mesh.vertices, mesh.faces).reshape(-1, 3)), 4), axis=0, return_inverse=True
+    )
+    corners: list[Array] = [mesh.faces.reshape(-1) + 1, normal_rows.reshape(-1) + 1]
+    head = ["# y up, front +z"]
+    if mesh.texture is not None:
+        head += [f"mtllib {name}.mtl"]
+        texels = _lines("vt %.6f %.6f", mesh.texture.coordinates)
+        corners.insert(1, mesh.texture.faces.reshape(-1) + 1)
+        positions = _lines("v %.6f %.6f %.6f", points)
+    elif mesh.colours is not None:
+        texels = []
+        positions = _lines("v %.6f %.6f %.6f %.4f %.4f %.4f", np.hstack([points, mesh.colours / 255.0]))
+    else:
+        texels, positions = [], _lines("v %.6f %.6f %.6f", points)
+    corner = "%d/%d/%d" if mesh.texture is not None else "%d//%d"
+    use = ["usemtl surface"] if mesh.texture is not None else []
+    faces = _lines(f"f {corner} {corner} {corner}", np.stack(corners, axis=-1).reshape(len(mesh.faces), -1))
+    lines = [*head, "o object", *positions, *texels, *_lines("vn %.4f %.4f %.4f", normals), *use, *faces]
+    files = {f"{name}.obj": _text(lines)}
+    if mesh.texture is not None:
+        files[f"{name}.mtl"] = _text(
+            ["newmtl surface", "Ka 0 0 0", "Kd 1 1 1", "Ks 0 0 0", "d 1", "illum 1", f"map_Kd {name}.png"]
+        )
+        files[f"{name}.png"] = encode_png(mesh.texture.image)
+    return files
+
+
+def read_obj(path: Path, scale: float = 1.0) -> Mesh:
+    """An OBJ file, with what lies beside it, in our world; InputError when it cannot be read."""
+    from meshcli.export.reading import read_mesh  # trimesh takes 0.7 s to import, and writing does not need it
+
+    return read_mesh(path, scale)
+
+
+def _lines(form: str, rows: Array) -> list[str]:
+    return [form % tuple(row) for row in rows.tolist()]
+
+
+def _text(lines: Iterable[str]) -> bytes:
+    return ("\n".join(lines) + "\n").encode()
