@@ -1,0 +1,214 @@
+"""The object is cut out: plain backgrounds of every kind, gaps, soft edges, and what rembg is asked."""
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from meshcli import foreground
+from meshcli.errors import InputError, MissingError
+from meshcli.foreground import cut_out, plain_background_alpha
+from meshcli.image import load_picture, split_sheet
+from meshcli.settings import PhotoSettings
+
+SHEETS = Path(__file__).parents[2] / "shared/data/views/white"
+SIZE = 160
+
+
+def disc(centre, radius, size=SIZE):
+    """Exact enough coverage (size, size) of a disc, from 8 x 8 samples a pixel."""
+    row, column = (np.mgrid[0 : size * 8, 0 : size * 8] + 0.5) / 8
+    inside = np.hypot(column - centre[0], row - centre[1]) < radius
+    return inside.reshape(size, 8, size, 8).mean(axis=(1, 3))
+
+
+def mug():
+    """Coverage of a body with a handle that has a hole."""
+    handle = disc((120, 80), 26) - disc((120, 80), 16)
+    return np.maximum(disc((75, 80), 45), handle)
+
+
+def picture(coverage, colour, background):
+    rgb = coverage[..., None] * np.array(colour) + (1 - coverage[..., None]) * background
+    return np.rint(rgb).clip(0, 255).astype(np.uint8)
+
+
+def opaque(rgb):
+    return np.concatenate([rgb, np.full_like(rgb[..., :1], 255)], axis=-1)
+
+
+def uneven(base, noise=1.0):
+    row, column = np.mgrid[0:SIZE, 0:SIZE] / SIZE
+    drift = 8 * column - 6 * row * row
+    return base + drift[..., None] + np.random.default_rng(0).normal(0, noise, (SIZE, SIZE, 3))
+
+
+@pytest.mark.parametrize("background", [255.0, 246.0, 128.0, 3.0, uneven(244.0), uneven(168.0, 2.0)])
+def test_coverage_with_hole_and_soft_edge(background):
+    alpha = plain_background_alpha(picture(mug(), (150, 60, 40), background))
+    assert alpha is not None
+    error = np.abs(alpha / 255.0 - mug())
+    assert error.mean() < 0.004
+    assert error.max() < 0.5
+    assert alpha[80, 122] == 0  # through the handle
+
+
+def test_white_on_white_is_not_eaten():
+    """A white ball with a shaded rim and a highlight of exactly the background's colour in its middle."""
+    distance = np.hypot(*(np.mgrid[0:SIZE, 0:SIZE] - 80))
+    shade = np.clip(255 - 60 * (distance / 50) ** 2, 190, 248)
+    rgb = np.where((distance < 50)[..., None], shade[..., None], 247).astype(np.uint8).repeat(3, -1)
+    alpha = plain_background_alpha(rgb)
+    assert alpha is not None
+    assert (alpha[distance < 48] == 255).all()
+    assert (alpha[distance > 52] == 0).all()
+
+
+def test_specks_are_no_object():
+    rgb = picture(np.maximum(disc((80, 80), 40), disc((20, 20), 1.5)), (20, 90, 30), 250.0)
+    alpha = plain_background_alpha(rgb)
+    assert alpha is not None
+    assert alpha[:40, :40].max() == 0
+
+
+def test_object_that_leaves_the_picture():
+    alpha = plain_background_alpha(picture(disc((80, 150), 40), (20, 90, 30), 250.0))
+    assert alpha is not None
+    assert alpha[SIZE - 1, 80] == 255
+
+
+def test_busy_background_is_not_plain():
+    rgb = np.random.default_rng(0).integers(0, 255, (SIZE, SIZE, 3)).astype(np.uint8)
+    assert plain_background_alpha(rgb) is None
+
+
+def test_existing_alpha_wins_and_is_cleaned():
+    pixels = opaque(picture(mug(), (150, 60, 40), 255.0))
+    pixels[..., 3] = np.where(np.arange(SIZE) < 80, 255, 5)
+    cut = cut_out(pixels, PhotoSettings())
+    assert cut.method == "alpha"
+    assert (cut.pixels[:, 80:] == (255, 255, 255, 0)).all()
+    assert (cut.pixels[:, :80, 3] == 255).all()
+
+
+def test_edge_colours_lose_the_background():
+    """Over white a cut-out from black must look as if it had been photographed on white."""
+    coverage = disc((80, 80), 40.3)
+    cut = cut_out(opaque(picture(coverage, (200, 120, 60), 0.0)), PhotoSettings())
+    assert cut.method == "plain"
+    edge = (coverage > 0.2) & (coverage < 0.9)
+    assert np.abs(cut.pixels[edge][:, :3].astype(int) - (200, 120, 60)).max() <= 4
+
+
+def test_soft_shadow_is_left_behind():
+    shadow = 1 - 0.35 * np.exp(-(((np.mgrid[0:320, 0:320] - [[[250]], [[160]]]) / [[[30]], [[90]]]) ** 2).sum(0))
+    rgb = picture(disc((160, 160), 90, 320), (60, 80, 170), 230.0 * shadow[..., None])
+    cut = cut_out(opaque(rgb), PhotoSettings())
+    assert cut.method == "plain"
+    extra = (cut.pixels[..., 3] > 0) & (disc((160, 160), 93, 320) == 0)
+    assert extra.mean() < 0.002
+
+
+@pytest.mark.parametrize("coverage", [np.zeros((SIZE, SIZE)), disc((80, 80), 0.5)])
+def test_nothing_to_see(coverage):
+    with pytest.raises(InputError, match="empty"):
+        cut_out(opaque(picture(coverage, (150, 60, 40), 255.0)), PhotoSettings())
+
+
+def busy():
+    return opaque(np.random.default_rng(0).integers(0, 255, (64, 64, 3)).astype(np.uint8))
+
+
+def test_rembg_absent_and_offline(monkeypatch, tmp_path):
+    monkeypatch.setenv("U2NET_HOME", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "rembg", None)  # must not even be imported
+    with pytest.raises(MissingError, match=r"u2netp.*--offline"):
+        cut_out(busy(), PhotoSettings(), offline=True)
+
+
+def test_rembg_switched_off():
+    with pytest.raises(InputError, match="rembg"):
+        cut_out(busy(), PhotoSettings(), rembg=False)
+
+
+def test_rembg_without_onnxruntime(monkeypatch):
+    class Quits:
+        def find_spec(self, name, path=None, target=None):
+            if name == "rembg":
+                raise SystemExit(1)  # what rembg does
+
+    monkeypatch.delitem(sys.modules, "rembg", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Quits(), *sys.meta_path])
+    with pytest.raises(MissingError, match="pip install"):
+        cut_out(busy(), PhotoSettings())
+
+
+def fake_rembg(mask, local=True):
+    session = SimpleNamespace(is_local=lambda: local)
+    return SimpleNamespace(new_session=lambda model: session, remove=lambda rgb, session, only_mask: mask)
+
+
+def test_rembg_is_asked_last(monkeypatch, tmp_path):
+    mask = np.zeros((64, 64), np.uint8)
+    mask[10:50, 10:50] = 255
+    monkeypatch.setenv("U2NET_HOME", str(tmp_path))
+    (tmp_path / "u2netp.onnx").touch()
+    monkeypatch.setitem(sys.modules, "rembg", fake_rembg(mask))
+    cut = cut_out(busy(), PhotoSettings(), offline=True)
+    assert cut.method == "rembg"
+    np.testing.assert_array_equal(cut.pixels[..., 3], mask)
+    monkeypatch.setitem(sys.modules, "rembg", fake_rembg(np.full((64, 64), 255, np.uint8)))
+    with pytest.raises(InputError, match="full-frame"):
+        cut_out(busy(), PhotoSettings())
+    monkeypatch.setitem(sys.modules, "rembg", fake_rembg(mask, local=False))
+    with pytest.raises(MissingError, match="service"):
+        cut_out(busy(), PhotoSettings())
+
+
+def test_rembg_model_places(monkeypatch, tmp_path):
+    monkeypatch.delenv("U2NET_HOME", raising=False)
+    monkeypatch.delenv("REMBG_HOME", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert foreground.rembg_model_file("u2netp") is None
+    old = tmp_path / ".u2net/u2netp.onnx"
+    old.parent.mkdir()
+    old.touch()
+    assert foreground.rembg_model_file("u2netp") == old
+    new = tmp_path / "rembg/models/u2netp/u2netp.onnx"
+    new.parent.mkdir(parents=True)
+    new.touch()
+    assert foreground.rembg_model_file("u2netp") == new
+
+
+def neutral_mask(tile):
+    """Whatever differs from the corners by more than 5 %: the mask by which reconstructions are measured."""
+    corners = np.concatenate(
+        [tile[r, c].reshape(-1, 3) for r in (slice(8), slice(-8, None)) for c in (slice(8), slice(-8, None))]
+    )
+    mask = np.abs(tile.astype(float) - np.median(corners, axis=0)).max(-1) > 0.05 * 255
+    for value, least in ((True, 60), (False, 20)):
+        labels, _ = ndimage.label(mask == value)
+        mask ^= (np.bincount(labels.ravel()) < least)[labels] & (labels > 0)
+    return mask
+
+
+@pytest.mark.skipif(not SHEETS.exists(), reason="../shared/data is not here")
+@pytest.mark.parametrize("name", ["chair_wood", "chair_armed", "bird", "plant", "fox", "sorting_board"])
+def test_real_sheets(name):
+    for tile in split_sheet(load_picture(SHEETS / f"{name}.png")[..., :3])[:2]:
+        alpha = plain_background_alpha(tile)
+        assert alpha is not None
+        mask, found = neutral_mask(tile), alpha > 0
+        assert (mask & found).sum() / (mask | found).sum() > 0.98
+
+
+@pytest.mark.skipif(not SHEETS.exists(), reason="../shared/data is not here")
+def test_gaps_between_the_spindles_are_open():
+    tile = split_sheet(load_picture(SHEETS / "chair_armed.png")[..., :3])[0]
+    alpha = plain_background_alpha(tile)
+    assert alpha is not None
+    for column, row in ((107, 78), (114, 169), (213, 170), (148, 26), (148, 97)):
+        assert alpha[row, column] == 0
