@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from meshcli.config import options as sections
+from meshcli.engines import Generator, pick_generator
 from meshcli.errors import InputError, ProjectError, UsageError
 from meshcli.fingerprint import bytes_digest, digest, file_digest, seed_for
 from meshcli.manifest import Manifest, Photo, ViewEntry
 from meshcli.posing import Stated, from_rig, missing_angles, read_spec, state
 from meshcli.project import Project
 from meshcli.settings import PhotoSettings, Settings
-from meshcli.stages.engines import Generator, pick_generator
 from meshcli.stages.work import How, Outcome, Task, Work, affordable, fingerprint, unchanged, working
 from meshcli.tables import Table
 

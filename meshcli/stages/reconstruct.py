@@ -4,10 +4,10 @@ from dataclasses import replace
 from typing import Any
 
 from meshcli.config import options as sections
+from meshcli.engines import Reconstructor, pick_reconstructor
 from meshcli.manifest import Manifest
 from meshcli.project import Project
 from meshcli.settings import Settings
-from meshcli.stages.engines import Reconstructor, pick_reconstructor
 from meshcli.stages.select import chosen_views, view_inputs
 from meshcli.stages.work import How, Outcome, Task, Work, affordable, fingerprint, unchanged, working
 

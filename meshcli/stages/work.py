@@ -14,18 +14,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from meshcli import __version__
 from meshcli.config import override
+from meshcli.engines import VERSIONS
 from meshcli.errors import MeshcliError, ProjectError, ResourceError
 from meshcli.fingerprint import difference, digest
 from meshcli.manifest import Manifest, Output, Record, Stage
 from meshcli.progress import Progress, Tell, silent, unheard
 from meshcli.project import Project
 from meshcli.settings import Settings
-from meshcli.stages.engines import VERSIONS
 
 LIBRARIES = ("numpy", "numba", "scipy", "scikit-image", "trimesh", "embreex", "xatlas", "fast-simplification")
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -107,7 +106,7 @@ class Work:
 
 def fingerprint(engine: str, options: Mapping[str, Any], inputs: Mapping[str, str]) -> dict[str, str]:
     """Everything that the result depends on, part by part, so that a change can be named."""
-    parts = {"engine": f"{engine} {VERSIONS.get(engine, VERSIONS.get('select'))}"}
+    parts = {"engine": f"{engine} {VERSIONS.get(engine, 0)}"}
     for section, value in options.items():
         table = value if isinstance(value, Mapping) else {"": value}
         parts |= {f"{section}.{key}".rstrip("."): json.dumps(item) for key, item in table.items()}
@@ -232,6 +231,8 @@ def _facts(task: Task, work: Work) -> dict[str, Any]:
 
 
 def _versions() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version
+
     found = {}
     for name in LIBRARIES:
         with suppress(PackageNotFoundError):

@@ -1,0 +1,174 @@
+"""Everything that is shown: progress, messages, tables, errors. Data to stdout, the rest to stderr."""
+
+import json
+import sys
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from meshcli.manifest import Manifest
+from meshcli.project import Project
+from meshcli.stages.status import ProjectStatus, seconds
+from meshcli.stages.work import Outcome
+
+EVERY = 5.0  # seconds between progress lines where there is no terminal
+
+STATE_STYLES = {"done": "green", "running": "cyan", "missing": "dim"}  # anything else is yellow
+ARTEFACTS = {  # what a stage's caller most likely wants next
+    "generate": "views/sheet.png",
+    "select": "selection.png",
+    "reconstruct": "mesh/mesh.glb",
+    "render": "renders/turntable.mp4",
+}
+
+
+class Reporter:
+    """Shows what a stage says while it runs; a context manager, so that the progress bar goes away."""
+
+    def __init__(self, quiet: bool = False, verbose: int = 0) -> None:
+        self.quiet = quiet
+        self.verbose = verbose
+        self.console = Console(stderr=True, quiet=quiet, highlight=False)
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+            disable=quiet or not self.console.is_terminal or self.console.is_dumb_terminal,
+        )
+        self._task: TaskID | None = None
+        self._last = time.monotonic()
+
+    def __enter__(self) -> "Reporter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def progress(self, done: int, total: int, what: str) -> None:
+        """How far it is."""
+        if not self._bar.disable:
+            self._bar.start()
+            if self._task is None:
+                self._task = self._bar.add_task(what, total=total)
+            self._bar.update(self._task, description=what, completed=done, total=total)
+        elif time.monotonic() - self._last >= EVERY:
+            self._last = time.monotonic()
+            self.tell(f"{what} {done}/{total}")
+
+    def tell(self, sentence: str) -> None:
+        """One sentence for the user, exactly as it is: a path may hold what looks like markup."""
+        self.console.print(sentence, markup=False, soft_wrap=True)
+
+    def finished(self, project: Project, outcome: Outcome, following: str) -> None:
+        """Say what came of a stage, and print where the result is."""
+        self._bar.stop()
+        took = seconds(outcome.record)
+        text = outcome.skipped or (f"done in {took:.1f} s" if took is not None else "done")
+        self.tell(f"{outcome.stage}: {text + ', skipped' if outcome.skipped else text}")
+        if self.verbose:
+            for key, value in outcome.record.facts.items():
+                self.tell(f"  {key}: {value}")
+        if following:
+            self.tell(f"next: {following}")
+        written = [output.file for output in outcome.record.outputs]
+        if (artefact := ARTEFACTS[outcome.stage]) in written:
+            print(project.root / artefact)  # data, never styled or wrapped
+
+
+def show_json(document: dict[str, Any]) -> None:
+    """Exactly one document."""
+    print(json.dumps(document, indent=1, ensure_ascii=False))
+
+
+def outcome_json(project: Project, outcome: Outcome, following: str) -> dict[str, Any]:
+    """What came of a stage, for scripts."""
+    record = outcome.record
+    return {
+        "meshcli": 1,
+        "project": str(project.root),
+        "stage": outcome.stage,
+        "skipped": bool(outcome.skipped),
+        "reason": outcome.skipped,
+        "engine": record.engine,
+        "options": record.options,
+        "outputs": [output.to_json() for output in record.outputs],
+        "facts": record.facts,
+        "notes": list(outcome.notes),
+        "next": following,
+    }
+
+
+def show_error(message: str) -> None:
+    """One line: nothing wrapped, nothing taken for markup, so that a command in it can be copied."""
+    console = Console(stderr=True, highlight=False)
+    console.print("error:", style="bold red", end=" ")
+    console.print(message.replace("\n", " "), markup=False, soft_wrap=True)
+
+
+def show_status(status: ProjectStatus) -> None:
+    """The stages as a table."""
+    console = Console(highlight=False)
+    table = Table("stage", "state", "engine", "seconds", "why")
+    for row in status.stages:
+        took = seconds(row.record)
+        table.add_row(
+            row.stage,
+            f"[{STATE_STYLES.get(row.state, 'yellow')}]{row.state}[/]",
+            row.record.engine if row.record else "",
+            f"{took:.1f}" if took is not None else "",
+            _plain("" if row.state == "done" else row.reason),
+        )
+    console.print(table)
+    if status.next:
+        console.print(f"next: {status.next}", markup=False, soft_wrap=True)
+
+
+def show_views(manifest: Manifest, to_stderr: bool = False) -> None:
+    """The views as a table; the chosen ones carry their place in the selection."""
+    order = manifest.selection.names if manifest.selection else ()
+    table = Table("number", "name", "photo", "azimuth", "elevation", "engine", "chosen")
+    for number, view in manifest.live_views.items():
+        place = str(order.index(view.name) + 1) if view.name in order else ""
+        angles = f"{view.camera.azimuth % 360:.0f}", f"{view.camera.elevation:.0f}"
+        table.add_row(str(number), view.name, view.photo, *angles, _plain(view.engine), place)
+    Console(stderr=to_stderr, highlight=False).print(table)
+
+
+def views_json(manifest: Manifest) -> list[dict[str, Any]]:
+    """The same for scripts."""
+    order = manifest.selection.names if manifest.selection else ()
+    return [
+        {
+            "number": number,
+            **view.to_json(),
+            "azimuth": view.camera.azimuth,
+            "elevation": view.camera.elevation,
+            "chosen": order.index(view.name) + 1 if view.name in order else None,
+        }
+        for number, view in manifest.live_views.items()
+    ]
+
+
+def interactive() -> bool:
+    """Whether a question can be asked and answered."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def ask_views(project: Project, suggested: list[str]) -> str:
+    """Let the user type a choice; an empty answer takes the suggested one."""
+    console = Console(stderr=True, highlight=False)
+    console.print(f"all views on one page: {project.root / 'views' / 'sheet.png'}", markup=False, soft_wrap=True)
+    console.print(f"which views? (like 0,3,5 or a0,b2 or 0-5; enter takes {','.join(suggested)})", markup=False)
+    print("> ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip() or ",".join(suggested)
+
+
+def _plain(text: str) -> str:
+    """Text that Rich shall not read as markup."""
+    return text.replace("[", r"\[")

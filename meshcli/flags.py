@@ -1,0 +1,42 @@
+"""The flags that commands share, each with its help, once."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The project directory.", show_default=False)]
+Photos = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="PHOTO...", help="Pictures of one object: photo.jpg, or photo.jpg@45 for its azimuth.",
+                   show_default=False),
+]  # fmt: skip
+Azimuth = Annotated[
+    str, typer.Option(metavar="A,B,...", help="From which side, in degrees, one per photo.", show_default=False)
+]
+Elevation = Annotated[
+    str, typer.Option(metavar="A,...", help="Degrees above the horizon, one for all or one each.", show_default=False)
+]
+Fov = Annotated[str, typer.Option(metavar="A,...", help="Vertical field of view of the originals.", show_default=False)]
+Rembg = Annotated[bool, typer.Option("--no-rembg", help="Cut out by alpha or a plain background only.")]
+Add = Annotated[bool, typer.Option("--add", help="Append the photos instead of replacing the set.")]
+Offline = Annotated[bool, typer.Option("--offline", help="Touch no network.")]
+MaxPixels = Annotated[int | None, typer.Option(min=1, help="Allow larger pictures.", show_default=False)]
+Seed = Annotated[int, typer.Option(help="Of everything random.")]
+Config = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Settings, or a packaged name: quick.", show_default=False)
+]
+Assign = Annotated[
+    list[str] | None, typer.Option("--set", metavar="A.B=C", help="One setting; may be repeated.", show_default=False)
+]
+Force = Annotated[bool, typer.Option("--force", help="Run although nothing changed.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait for another meshcli to finish with DIR.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Errors only.")]
+Verbose = Annotated[int, typer.Option("-v", "--verbose", count=True, help="Seconds and memory; -vv: tracebacks.")]
+Faces = Annotated[int | None, typer.Option(min=4, help="Triangles of the mesh.", show_default=False)]
+TextureSize = Annotated[int | None, typer.Option(min=16, max=8192, help="Texels along a side.", show_default=False)]
+Frames = Annotated[int | None, typer.Option(min=1, help="Of the turntable.", show_default=False)]
+Size = Annotated[int | None, typer.Option(min=16, max=8192, help="Pixels along a side.", show_default=False)]
+Fps = Annotated[int | None, typer.Option(min=1, max=240, help="Frames per second.", show_default=False)]
+Views = Annotated[str, typer.Option(metavar="LIST", help="0,3,5 | a0,b2 | 0-5 | all | photo:a", show_default=False)]

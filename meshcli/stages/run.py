@@ -1,0 +1,108 @@
+"""All four stages, each as its own child process, so that memory is truly given back. Light: no numpy."""
+
+import json
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from meshcli.children import run_child
+from meshcli.errors import MeshcliError, ResourceError, UsageError
+from meshcli.manifest import STAGES, Stage
+from meshcli.progress import Tell, unheard
+from meshcli.project import Project
+from meshcli.stages.select import USUAL
+from meshcli.stages.status import stage_status
+from meshcli.stages.work import out_of_memory
+
+
+class StageFailedError(MeshcliError):
+    """A child has already said what is wrong; only its exit code is left to hand on."""
+
+    def __init__(self, stage: Stage, exit_code: int) -> None:
+        super().__init__(f"{stage} failed")
+        self.stage = stage
+        self.exit_code = exit_code  # type: ignore[misc]  # the child's
+
+
+@dataclass(frozen=True)
+class RunArguments:
+    """What each child is called with after `meshcli STAGE DIR`."""
+
+    generate: Sequence[str] = ()
+    views: str = ""  # for select; empty keeps a standing choice or takes an automatic one
+    reconstruct: Sequence[str] = ()
+    render: Sequence[str] = ()
+    common: Sequence[str] = field(default_factory=tuple)
+
+
+def run_stages(
+    project: Project, arguments: RunArguments, *, capture: bool = False, tell: Tell = unheard
+) -> list[dict[str, Any]]:
+    """Run what is not done yet; the children's JSON documents when captured.
+
+    Raises UsageError when a choice of views that somebody made no longer fits, StageFailedError with a child's exit
+    code, ResourceError when a child was ended because memory ran out. The lock is held by the children, not here.
+    """
+    documents = []
+    plan: dict[Stage, Callable[[], Sequence[str] | None]] = {
+        "generate": lambda: arguments.generate,
+        "select": lambda: selecting(project, arguments.views),
+        "reconstruct": lambda: arguments.reconstruct,
+        "render": lambda: arguments.render,
+    }
+    for stage in STAGES:
+        wanted = plan[stage]()
+        if wanted is None:
+            tell("select: the choice of views stands")
+            continue
+        # A directory or photo may begin with a dash: options first, then -- and what is no option.
+        line = [stage, *arguments.common, *wanted] if stage == "generate" else [
+            stage, *arguments.common, *wanted, "--", str(project.root)
+        ]  # fmt: skip
+        code, output = run_child(line, capture)
+        if capture and output:
+            documents.append(json.loads(output))
+        if code:
+            raise _failure(project, stage, code)
+    return documents
+
+
+def selecting(project: Project, views: str) -> list[str] | None:
+    """The arguments of `select`; None when a choice by a person or a flag stands."""
+    if views:
+        return ["--views", views]
+    manifest = project.load()
+    if manifest.selection is None or manifest.selection.by == "auto":
+        return ["--auto", str(USUAL)]
+    status = stage_status(project, manifest, "select")
+    if status.state == "done":
+        return None
+    if status.state == "stale":
+        raise UsageError(
+            f"the views of {project.root} were chosen by a {manifest.selection.by}, and now {status.reason}; look at "
+            f"views/sheet.png and choose again: `meshcli select {project.root}`"
+        )
+    return ["--views", ",".join(manifest.selection.names)]  # the choice stands, its files do not
+
+
+def _failure(project: Project, stage: Stage, code: int) -> MeshcliError:
+    if code == -signal.SIGKILL:
+        return _killed(project, stage)
+    return StageFailedError(stage, 128 - code if code in (-signal.SIGINT, -signal.SIGTERM) else max(code, 1))
+
+
+def _killed(project: Project, stage: Stage) -> MeshcliError:
+    """The system ended the child, as it does when memory runs out: its record takes the smaller setting."""
+    with project.writing(wait=True):
+        manifest = project.load() if project.exists else None
+        record = manifest.stages.get(stage) if manifest else None
+        if manifest is None or record is None or record.status != "running":
+            return ResourceError(f"{stage} was killed by the system before it began")
+        project.save(manifest.with_record(stage, out_of_memory(record)))
+    if not record.fallback:
+        return ResourceError(f"{stage} was killed by the system; there is no smaller setting left to try")
+    smaller = ", ".join(f"{key}={value}" for key, value in record.fallback.items())
+    return ResourceError(
+        f"{stage} was killed by the system, as it does when memory runs out; the same command will now take {smaller}"
+    )
