@@ -16,6 +16,7 @@ from types import FrameType
 from typing import NoReturn
 
 PIPE = "MESHCLI_PARENT"  # environment variable: number of the pipe's reading end
+COMMAND = [sys.executable, "-m", "meshcli"]
 GRACE = 10.0  # seconds that a process gets to clean up before it is killed
 
 
@@ -51,7 +52,7 @@ def run_child(arguments: Sequence[str], capture: bool = False) -> tuple[int, str
     read, write = os.pipe()
     try:
         process = subprocess.Popen(
-            [sys.executable, "-m", "meshcli", *arguments],
+            [*COMMAND, *arguments],
             pass_fds=[read],
             env={**os.environ, PIPE: str(read)},
             stdout=subprocess.PIPE if capture else None,

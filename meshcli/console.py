@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Console
@@ -72,8 +73,8 @@ class Reporter:
         text = outcome.skipped or (f"done in {took:.1f} s" if took is not None else "done")
         self.tell(f"{outcome.stage}: {text + ', skipped' if outcome.skipped else text}")
         if self.verbose:
-            for key, value in outcome.record.facts.items():
-                self.tell(f"  {key}: {value}")
+            for line in _facts(outcome.record.facts):
+                self.tell(f"  {line}")
         if following:
             self.tell(f"next: {following}")
         written = [output.file for output in outcome.record.outputs]
@@ -167,6 +168,15 @@ def ask_views(project: Project, suggested: list[str]) -> str:
     console.print(f"which views? (like 0,3,5 or a0,b2 or 0-5; enter takes {','.join(suggested)})", markup=False)
     print("> ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip() or ",".join(suggested)
+
+
+def _facts(facts: dict[str, Any]) -> Iterator[str]:
+    """What a record measured, a line for each kind."""
+    for key, value in facts.items():
+        if isinstance(value, dict):
+            yield f"{key}: {', '.join(f'{name} {item}' for name, item in value.items())}"
+        else:
+            yield f"{key}: {f'{value / 1e6:.0f} MB' if key == 'peak_rss' else value}"
 
 
 def _plain(text: str) -> str:

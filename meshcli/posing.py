@@ -99,7 +99,7 @@ def state(
         raise UsageError(f"--azimuth has {len(azimuths)} values for {count} photos; one per photo, please")
     if azimuths and any(spec.azimuth is not None for spec in specs):
         raise UsageError("azimuths are given twice, by --azimuth and by photo@angle; use one of them")
-    turned = list(azimuths) or [spec.azimuth for spec in specs]
+    turned = [float(azimuth) for azimuth in azimuths] or [spec.azimuth for spec in specs]
     raised = _one_each("--elevation", elevations, count, -89.0, 89.0)
     lenses = _one_each("--fov", fovs, count, 1.0, 150.0)
     return [Stated(*values) for values in zip(turned, raised, lenses, strict=True)]
@@ -150,7 +150,7 @@ def _one_each(flag: str, values: Sequence[float], count: int, lowest: float, hig
         raise UsageError(f"{flag} must lie between {lowest:g} and {highest:g} degrees")
     if len(values) not in (0, 1, count):
         raise UsageError(f"{flag} has {len(values)} values for {count} photos; one for all or one per photo")
-    return [values[0]] * count if len(values) == 1 else list(values) or [None] * count
+    return [float(value) for value in values] * (count if len(values) == 1 else 1) or [None] * count
 
 
 def _turned(pose: Rows, ray: Sequence[float]) -> Rows:

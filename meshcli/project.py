@@ -50,7 +50,7 @@ class Project:
     def load(self) -> Manifest:
         """Read the manifest; UsageError when there is none, ProjectError when it is damaged."""
         if not self.exists:
-            raise UsageError(f"{self.root} is no project yet; start with `meshcli generate {self.root} PHOTO...`")
+            raise self._nothing()
         return Manifest.read(read_table(self.path(MANIFEST), ProjectError))
 
     def save(self, manifest: Manifest) -> None:
@@ -85,10 +85,15 @@ class Project:
         return file_digest(path) if path.is_file() else "missing"
 
     @contextmanager
-    def writing(self, wait: bool = False, tell: Tell = unheard) -> Iterator[None]:
-        """Be the only writer; somebody else working is a ProjectError, or waited for."""
+    def writing(self, wait: bool = False, tell: Tell = unheard, new: bool = False) -> Iterator[None]:
+        """Be the only writer; somebody else working is a ProjectError, or waited for.
+
+        Only a `new` project may be without a manifest, so that nothing is left in a directory named by mistake.
+        """
         from filelock import FileLock, Timeout
 
+        if not new and not self.exists:
+            raise self._nothing()
         lock = FileLock(self.path(LOCK), timeout=-1 if wait else PATIENCE)
         try:
             lock.acquire()
@@ -123,3 +128,6 @@ class Project:
             return False
         lock.release()
         return False
+
+    def _nothing(self) -> UsageError:
+        return UsageError(f"{self.root} is no project yet; start with `meshcli generate {self.root} PHOTO...`")

@@ -18,7 +18,8 @@ from meshcli.manifest import Manifest, Photo, ViewEntry
 from meshcli.posing import Stated, from_rig, missing_angles, read_spec, state
 from meshcli.project import Project
 from meshcli.settings import PhotoSettings, Settings
-from meshcli.stages.work import How, Outcome, Task, Work, affordable, fingerprint, unchanged, working
+from meshcli.stages.inputs import Parts, fingerprint, photo_parts
+from meshcli.stages.work import How, Outcome, Task, Work, affordable, unchanged, working
 from meshcli.tables import Table
 
 if TYPE_CHECKING:
@@ -69,50 +70,26 @@ def generate_views(
     before = project.load() if project.exists or not photos else Manifest()
     claims = _claims(project, before, photos, typed, add, how)
     project.create()
-    with project.writing(how.wait, how.tell):
+    with project.writing(how.wait, how.tell, new=True):
         manifest = project.load() if project.exists else Manifest()
         named = _named(manifest, claims)
         chosen, why = pick_generator(engine)
         record = manifest.stages.get("generate")
-        asked = _options(settings, seed)
-        settings, asked_digest, smaller = affordable(record, chosen, settings, asked, how)
+        settings, asked, smaller = affordable(record, chosen, settings, _options(settings, seed), how)
         options = _options(settings, seed)
-        now = {name: (digest_, claim.stated.to_json()) for name, (digest_, claim) in named.items()}
-        task = Task(
-            "generate",
-            chosen,
-            options,
-            inputs(project, chosen, options, now),
-            asked_digest,
-            smaller,
-            fallback(settings),
-        )
+        said = {name: (sha256, claim.stated.to_json()) for name, (sha256, claim) in named.items()}
+
+        def inputs() -> Parts:
+            return fingerprint(chosen, options, photo_parts(project, said))
+
+        task = Task("generate", chosen, options, inputs(), asked, smaller, fallback(settings))
         if outcome := unchanged(project, manifest, task, how):
             return outcome
         how.tell(f"engine {chosen} ({why})")
         with working(project, manifest, task, how) as work:
             _generate(work, named, settings, seed)
-            work.task = replace(task, inputs=inputs(project, chosen, options, now))
+            work.task = replace(task, inputs=inputs())  # the cut-outs are there now
         return work.outcome()
-
-
-def inputs(
-    project: Project, engine: str, options: dict[str, Any], photos: dict[str, tuple[str, dict[str, Any]]]
-) -> dict[str, str]:
-    """The fingerprint of generating views of these photos: name -> (sha256 of the original, what is stated)."""
-    parts = {}
-    for name, (original, stated) in sorted(photos.items(), key=_by_letter):
-        parts[f"photo {name}"] = original
-        parts[f"camera of photo {name}"] = digest(stated)
-        parts[f"cut-out of photo {name}"] = project.digest(f"photos/{name}.png")
-    return fingerprint(engine, options, parts)
-
-
-def inputs_now(project: Project, manifest: Manifest) -> dict[str, str]:
-    """The same for the recorded photos as they are on disk and the recorded options, for `status`."""
-    record = manifest.stages["generate"]
-    photos = {photo.name: (project.digest(photo.original), photo.stated) for photo in manifest.live_photos}
-    return inputs(project, record.engine, record.options, photos)
 
 
 def fallback(settings: Settings) -> dict[str, Any]:

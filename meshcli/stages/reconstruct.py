@@ -5,13 +5,10 @@ from typing import Any
 
 from meshcli.config import options as sections
 from meshcli.engines import Reconstructor, pick_reconstructor
-from meshcli.manifest import Manifest
 from meshcli.project import Project
 from meshcli.settings import Settings
-from meshcli.stages.select import chosen_views, view_inputs
-from meshcli.stages.work import How, Outcome, Task, Work, affordable, fingerprint, unchanged, working
-
-MESH = "mesh/mesh.glb"
+from meshcli.stages.inputs import chosen_views, fingerprint, view_parts
+from meshcli.stages.work import How, Outcome, Task, Work, affordable, unchanged, working
 
 
 def reconstruct_mesh(
@@ -25,30 +22,19 @@ def reconstruct_mesh(
     """Build the textured mesh of the selected views, each seen by its own camera."""
     with project.writing(how.wait, how.tell):
         manifest = project.load()
-        chosen_views(project, manifest)  # complain before anything else
+        views = chosen_views(project, manifest)
         chosen, why = pick_reconstructor(engine)
         record = manifest.stages.get("reconstruct")
         settings, asked, smaller = affordable(record, chosen, settings, _options(settings, seed), how)
         options = _options(settings, seed)
-        now = inputs(project, manifest, chosen, options)
-        task = Task("reconstruct", chosen, options, now, asked, smaller, fallback(settings))
+        inputs = fingerprint(chosen, options, view_parts(project, views))
+        task = Task("reconstruct", chosen, options, inputs, asked, smaller, fallback(settings))
         if outcome := unchanged(project, manifest, task, how):
             return outcome
         how.tell(f"engine {chosen} ({why})")
         with working(project, manifest, task, how) as work:
             _reconstruct(work, settings, seed)
         return work.outcome()
-
-
-def inputs(project: Project, manifest: Manifest, engine: str, options: dict[str, Any]) -> dict[str, str]:
-    """The fingerprint of building a mesh of the selected views."""
-    return fingerprint(engine, options, view_inputs(project, chosen_views(project, manifest)))
-
-
-def inputs_now(project: Project, manifest: Manifest) -> dict[str, str]:
-    """The same with the recorded options, for `status`."""
-    record = manifest.stages["reconstruct"]
-    return inputs(project, manifest, record.engine, record.options)
 
 
 def fallback(settings: Settings) -> dict[str, Any]:

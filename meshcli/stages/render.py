@@ -8,13 +8,13 @@ from typing import Any
 from meshcli.atomic import replacing
 from meshcli.config import options as sections
 from meshcli.errors import UsageError
-from meshcli.manifest import Manifest
 from meshcli.project import Project
 from meshcli.settings import RenderSettings, Settings
-from meshcli.stages.reconstruct import MESH
-from meshcli.stages.select import chosen_views, view_inputs
-from meshcli.stages.work import How, Outcome, Task, Work, affordable, fingerprint, unchanged, working
+from meshcli.stages.inputs import MESH, chosen_views, fingerprint, mesh_parts
+from meshcli.stages.status import read_status
+from meshcli.stages.work import How, Outcome, Task, Work, affordable, unchanged, working
 
+ENGINE = "embree"
 TURNTABLE = "renders/turntable.mp4"
 CONTACT = "renders/contact.png"
 
@@ -26,27 +26,19 @@ def render_mesh(project: Project, *, settings: Settings = Settings(), how: How =
         manifest = project.load()
         if not project.path(MESH).is_file():
             raise UsageError(f"{project.root} has no mesh; run `meshcli reconstruct {project.root}`")
+        for status in read_status(project).stages[:-1]:
+            if status.state != "done":
+                how.tell(f"the mesh may be out of date: {status.stage} is {status.state} ({status.reason})")
         record = manifest.stages.get("render")
-        settings, asked, smaller = affordable(record, "render", settings, sections(settings, "render"), how)
+        settings, asked, smaller = affordable(record, ENGINE, settings, sections(settings, "render"), how)
         options = sections(settings, "render")
-        now = inputs(project, manifest, options)
-        task = Task("render", "render", options, now, asked, smaller, fallback(settings))
+        inputs = fingerprint(ENGINE, options, mesh_parts(project, manifest))
+        task = Task("render", ENGINE, options, inputs, asked, smaller, fallback(settings))
         if outcome := unchanged(project, manifest, task, how):
             return outcome
         with working(project, manifest, task, how) as work:
             _render(work, settings.render)
         return work.outcome()
-
-
-def inputs(project: Project, manifest: Manifest, options: dict[str, Any]) -> dict[str, str]:
-    """The fingerprint of rendering the mesh beside the selected views."""
-    parts = {"mesh": project.digest(MESH), **view_inputs(project, chosen_views(project, manifest))}
-    return fingerprint("render", options, parts)
-
-
-def inputs_now(project: Project, manifest: Manifest) -> dict[str, str]:
-    """The same with the recorded options, for `status`."""
-    return inputs(project, manifest, manifest.stages["render"].options)
 
 
 def fallback(settings: Settings) -> dict[str, Any]:

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from meshcli.errors import UsageError
-from meshcli.fingerprint import digest
-from meshcli.manifest import Chooser, Manifest, Selection, ViewEntry
+from meshcli.manifest import Chooser, Selection, ViewEntry
 from meshcli.project import Project
 from meshcli.stages.choice import read_choice, suggest
-from meshcli.stages.work import How, Outcome, Task, fingerprint, unchanged, working
+from meshcli.stages.inputs import chosen_views, selection_inputs
+from meshcli.stages.work import How, Outcome, Task, unchanged, working
 
 SHEET = "selection.png"  # as InstantMesh writes it: six views, 3 rows of 2, 640 x 960
 USUAL = 6
@@ -40,38 +40,6 @@ def select_views(
         if len(names) != USUAL:
             project.path(SHEET).unlink(missing_ok=True)  # it would show an older choice
         return work.outcome()
-
-
-def chosen_views(project: Project, manifest: Manifest) -> list[ViewEntry]:
-    """The selected views in order; UsageError when there are none or one has left the project."""
-    if manifest.selection is None:
-        raise UsageError(f"{project.root} has no selected views; run `meshcli select {project.root}`")
-    views = {view.name: view for view in manifest.live_views.values()}
-    if gone := [name for name in manifest.selection.names if name not in views]:
-        raise UsageError(
-            f"the selected view {gone[0]} is no longer in {project.root}; choose again: `meshcli select {project.root}`"
-        )
-    return [views[name] for name in manifest.selection.names]
-
-
-def view_inputs(project: Project, views: Sequence[ViewEntry]) -> dict[str, str]:
-    """The fingerprint of some views, in order: their pictures as they are on disk, and their cameras."""
-    parts = {"order of the views": ",".join(view.name for view in views)}
-    for view in views:
-        parts[f"view {view.name}"] = project.digest(view.file)
-        parts[f"camera of view {view.name}"] = digest(view.camera.to_json())
-    return parts
-
-
-def selection_inputs(project: Project, manifest: Manifest, selection: Selection) -> dict[str, str]:
-    """The fingerprint of a choice; an automatic one depends on what there was to choose from too."""
-    chosen = chosen_views(project, replace(manifest, selection=selection))
-    parts = view_inputs(project, chosen)
-    if selection.by == "auto":
-        parts["set of views"] = digest(
-            [[view.name, [round(value, 6) for value in view.camera.position]] for view in manifest.live_views.values()]
-        )
-    return fingerprint("select", {"by": selection.by}, parts)
 
 
 def _sheet(project: Project, views: Sequence[ViewEntry]) -> bytes:

@@ -1,6 +1,5 @@
 """What is done, stale, failed, interrupted; what to run next. Reads without the lock. Light: no numpy."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -8,8 +7,7 @@ from meshcli.errors import MeshcliError
 from meshcli.fingerprint import difference
 from meshcli.manifest import STAGES, Manifest, Record, Stage
 from meshcli.project import Project
-from meshcli.stages import generate, reconstruct, render
-from meshcli.stages.select import selection_inputs
+from meshcli.stages.inputs import inputs_now
 from meshcli.stages.work import missing_files
 
 State = Literal[
@@ -101,7 +99,7 @@ def stage_status(project: Project, manifest: Manifest, stage: Stage) -> StageSta
     if gone := missing_files(project, record):
         return StageStatus(stage, "missing", f"{gone[0]} is gone", record)
     try:
-        changed = difference(record.inputs, INPUTS[stage](project, manifest))
+        changed = difference(record.inputs, inputs_now(project, manifest, stage))
     except MeshcliError as error:
         changed = str(error)
     return StageStatus(stage, "stale" if changed else "done", changed, record)
@@ -112,15 +110,3 @@ def seconds(record: Record | None) -> float | None:
     table = record.facts.get("seconds") if record else None
     total = table.get("total") if isinstance(table, dict) else None
     return float(total) if isinstance(total, int | float) else None
-
-
-def _selection_now(project: Project, manifest: Manifest) -> dict[str, str]:
-    return selection_inputs(project, manifest, manifest.selection) if manifest.selection else {}
-
-
-INPUTS: dict[Stage, Callable[[Project, Manifest], dict[str, str]]] = {
-    "generate": generate.inputs_now,
-    "select": _selection_now,
-    "reconstruct": reconstruct.inputs_now,
-    "render": render.inputs_now,
-}

@@ -6,7 +6,6 @@ record behind: with nobody holding the lock it reads as interrupted.
 """
 
 import errno
-import json
 import resource
 import sys
 import time
@@ -18,7 +17,6 @@ from typing import Any
 
 from meshcli import __version__
 from meshcli.config import override
-from meshcli.engines import VERSIONS
 from meshcli.errors import MeshcliError, ProjectError, ResourceError
 from meshcli.fingerprint import difference, digest
 from meshcli.manifest import Manifest, Output, Record, Stage
@@ -102,15 +100,6 @@ class Work:
     def outcome(self) -> Outcome:
         """After the work."""
         return Outcome(self.task.stage, self.manifest.stages[self.task.stage], "", tuple(self.notes))
-
-
-def fingerprint(engine: str, options: Mapping[str, Any], inputs: Mapping[str, str]) -> dict[str, str]:
-    """Everything that the result depends on, part by part, so that a change can be named."""
-    parts = {"engine": f"{engine} {VERSIONS.get(engine, 0)}"}
-    for section, value in options.items():
-        table = value if isinstance(value, Mapping) else {"": value}
-        parts |= {f"{section}.{key}".rstrip("."): json.dumps(item) for key, item in table.items()}
-    return {**parts, **inputs}
 
 
 def affordable(

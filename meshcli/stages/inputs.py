@@ -1,0 +1,90 @@
+"""What each stage's result depends on, as it is on disk now: the fingerprints. Light: no numpy.
+
+A fingerprint is a table, part by part, so that a change can be named. Pictures count by the bytes that are there, not
+by those that were written: who edits a view or a cut-out by hand makes what follows stale.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from meshcli.engines import VERSIONS
+from meshcli.errors import UsageError
+from meshcli.fingerprint import digest
+from meshcli.manifest import Manifest, Selection, Stage, ViewEntry
+from meshcli.project import Project
+
+MESH = "mesh/mesh.glb"
+
+Parts = dict[str, str]
+
+
+def fingerprint(engine: str, options: Mapping[str, Any], parts: Mapping[str, str]) -> Parts:
+    """Engine, its version, every option, and the artefacts."""
+    table = {"engine": f"{engine} {VERSIONS.get(engine, 0)}"}
+    for section, value in options.items():
+        items = value if isinstance(value, Mapping) else {"": value}
+        table |= {f"{section}.{key}".rstrip("."): json.dumps(item) for key, item in items.items()}
+    return {**table, **parts}
+
+
+def photo_parts(project: Project, photos: Mapping[str, tuple[str, Any]]) -> Parts:
+    """Photos: name -> (sha256 of the original, what is stated about its camera)."""
+    parts = {}
+    for name, (original, stated) in photos.items():
+        parts[f"photo {name}"] = original
+        parts[f"camera of photo {name}"] = digest(stated)
+        parts[f"cut-out of photo {name}"] = project.digest(f"photos/{name}.png")
+    return parts
+
+
+def view_parts(project: Project, views: Sequence[ViewEntry]) -> Parts:
+    """Some views, in order: their pictures and their cameras."""
+    parts = {"order of the views": ",".join(view.name for view in views)}
+    for view in views:
+        parts[f"view {view.name}"] = project.digest(view.file)
+        parts[f"camera of view {view.name}"] = digest(view.camera.to_json())
+    return parts
+
+
+def selection_inputs(project: Project, manifest: Manifest, selection: Selection) -> Parts:
+    """A choice of views; an automatic one depends on what there was to choose from too."""
+    parts = view_parts(project, chosen_views(project, replace(manifest, selection=selection)))
+    if selection.by == "auto":
+        places = [[view.name, *(round(x, 6) for x in view.camera.position)] for view in manifest.live_views.values()]
+        parts["set of views"] = digest(places)
+    return fingerprint("select", {"by": selection.by}, parts)
+
+
+def mesh_parts(project: Project, manifest: Manifest) -> Parts:
+    """The mesh, and the views that it is shown beside."""
+    return {"mesh": project.digest(MESH), **view_parts(project, chosen_views(project, manifest))}
+
+
+def chosen_views(project: Project, manifest: Manifest) -> list[ViewEntry]:
+    """The selected views in order; UsageError when there are none or one has left the project."""
+    if manifest.selection is None:
+        raise UsageError(f"{project.root} has no selected views; run `meshcli select {project.root}`")
+    views = {view.name: view for view in manifest.live_views.values()}
+    if gone := [name for name in manifest.selection.names if name not in views]:
+        raise UsageError(
+            f"the selected view {gone[0]} is no longer in {project.root}; choose again: `meshcli select {project.root}`"
+        )
+    return [views[name] for name in manifest.selection.names]
+
+
+def inputs_now(project: Project, manifest: Manifest, stage: Stage) -> Parts:
+    """The fingerprint of a finished stage if it ran again now, with its recorded engine and options."""
+    record = manifest.stages[stage]
+    parts: dict[Stage, Callable[[], Parts]] = {
+        "generate": lambda: photo_parts(
+            project,
+            {photo.name: (project.digest(photo.original), photo.stated) for photo in manifest.live_photos},
+        ),
+        "reconstruct": lambda: view_parts(project, chosen_views(project, manifest)),
+        "render": lambda: mesh_parts(project, manifest),
+    }
+    if stage == "select":
+        return selection_inputs(project, manifest, manifest.selection) if manifest.selection else {}
+    return fingerprint(record.engine, record.options, parts[stage]())

@@ -1,0 +1,39 @@
+"""What several test files need: quick engines, three photos, a project directory."""
+
+import sys
+from pathlib import Path
+
+import fakes
+import numpy as np
+import pytest
+from PIL import Image
+
+from meshcli.project import Project
+
+COLOURS = [(200, 50, 50), (50, 200, 50), (50, 50, 200)]
+
+
+@pytest.fixture
+def engines(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """Quick engines instead of the real ones; how often each was called."""
+    for name, module in fakes.modules().items():
+        monkeypatch.setitem(sys.modules, name, module)
+    fakes.COUNTS.update(dict.fromkeys(fakes.COUNTS, 0))
+    return fakes.COUNTS
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> list[Path]:
+    """Three small cut-outs, each of another colour, off the middle."""
+    paths = []
+    for number, colour in enumerate(COLOURS, 1):
+        pixels = np.zeros((90, 120, 4), np.uint8)
+        pixels[20:70, 30 : 90 + number] = (*colour, 255)
+        paths.append(tmp_path / f"{number}.png")
+        Image.fromarray(pixels).save(paths[-1])
+    return paths
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path / "desk")

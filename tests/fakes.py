@@ -1,0 +1,117 @@
+"""Engines that take no time: stage and command line tests look at files, records and messages, not at shapes.
+
+`python tests/fakes.py ARGUMENTS` is `meshcli ARGUMENTS` with these engines, for tests that need a process of its own.
+"""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from meshcli.camera import zero123plus_rig
+from meshcli.mesh import Mesh, Texture
+from meshcli.view import View
+
+COUNTS = dict.fromkeys(("cut_out", "sculpt", "fit", "bake"), 0)
+
+
+@dataclass(frozen=True)
+class Sculpture:
+    views: list[list[View]]
+    photos: list[View]
+    notes: list[str]
+
+
+def cut_out(pixels: Any, settings: Any, rembg: bool = True, offline: bool = False) -> Any:
+    COUNTS["cut_out"] += 1
+    return SimpleNamespace(pixels=pixels, method="alpha")
+
+
+def sculpt(photos: Sequence[View], settings: Any, fit: Any, seeds: Sequence[int], progress: Any) -> Sculpture:
+    COUNTS["sculpt"] += 1
+    _trouble("sculpt", fit)
+    views = []
+    for photo, seed in zip(photos, seeds, strict=True):
+        mean = photo.pixels[photo.pixels[..., 3] > 0].mean(axis=0).astype(np.uint8)
+        tiles = []
+        for tile, camera in enumerate(zero123plus_rig(photo.camera.azimuth, known=photo.camera.known)):
+            pixels = np.full((settings.view_size, settings.view_size, 4), (255, 255, 255, 0), np.uint8)
+            pixels[20:-20, 20:-20] = (*mean[:3], 255)
+            pixels[30:40, 30:40, :3] = (tile * 40, seed % 251, 0)
+            tiles.append(View(f"{photo.name}{tile}", pixels, camera))
+        views.append(tiles)
+    progress(1, 1, "sculpting")
+    return Sculpture(views, list(photos), ["depth and back are guessed"])
+
+
+def fit(views: Sequence[View], settings: Any, seed: int, progress: Any) -> Mesh:
+    COUNTS["fit"] += 1
+    _trouble("fit", settings)
+    progress(1, 1, "fitting")
+    corners = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.4, 0.4) for z in (-0.3, 0.3)], np.float32)
+    faces = [
+        (0, 1, 3), (0, 3, 2), (4, 6, 7), (4, 7, 5), (0, 4, 5), (0, 5, 1),
+        (2, 3, 7), (2, 7, 6), (0, 2, 6), (0, 6, 4), (1, 5, 7), (1, 7, 3),
+    ]  # fmt: skip
+    colours = np.tile(views[0].pixels[160, 160, :3], (8, 1))
+    return Mesh(corners, np.array(faces, np.int32), colours)
+
+
+def simplify(mesh: Mesh, faces: int) -> Mesh:
+    return mesh
+
+
+def bake(mesh: Mesh, views: Sequence[View], settings: Any, progress: Any, dense: Mesh | None = None) -> Mesh:
+    COUNTS["bake"] += 1
+    image = np.full((settings.size, settings.size, 3), 128, np.uint8)
+    coordinates = np.random.default_rng(0).random((8, 2)).astype(np.float32)
+    return Mesh(mesh.vertices, mesh.faces, mesh.colours, Texture(image, coordinates, mesh.faces))
+
+
+def modules() -> dict[str, ModuleType]:
+    """What stands in for which module."""
+    table: dict[str, dict[str, Any]] = {
+        "meshcli.foreground": {"cut_out": cut_out},
+        "meshcli.generators.sculpt": {"sculpt": sculpt},
+        "meshcli.reconstructors.fit": {"fit": fit},
+        "meshcli.texture": {"bake": bake, "simplify": simplify},
+    }
+    made = {}
+    for name, attributes in table.items():
+        made[name] = ModuleType(name)
+        vars(made[name]).update(attributes)
+    return made
+
+
+def _trouble(engine: str, settings: Any) -> None:
+    """MESHCLI_TEST names an engine and what happens to it: "fit:memory", "sculpt:kill", "fit:sleep", "fit:disk"."""
+    name, _, what = os.environ.get("MESHCLI_TEST", "").partition(":")
+    if name != engine:
+        return
+    if what == "memory" and max(settings.resolutions) > 50:
+        raise MemoryError
+    if what == "killed" and max(settings.resolutions) > 50:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if what == "disk":
+        raise OSError(28, "No space left on device")
+    if what == "bug":
+        raise ZeroDivisionError("a bug")
+    if what.startswith("sleep"):
+        Path(what.partition("=")[2]).write_text(str(os.getpid()))
+        time.sleep(60)
+
+
+if __name__ == "__main__":
+    sys.modules |= modules()
+    from meshcli import children
+    from meshcli.cli import main
+
+    children.COMMAND[:] = [sys.executable, __file__]
+    sys.exit(main())

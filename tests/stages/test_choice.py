@@ -1,0 +1,95 @@
+import pytest
+
+from meshcli.camera import orbit, zero123plus_rig
+from meshcli.errors import UsageError
+from meshcli.manifest import Manifest, Photo, ViewEntry
+from meshcli.stages.choice import read_choice, suggest
+
+
+def manifest(*azimuths: float, removed: str = "") -> Manifest:
+    names = "abcdefgh"[: len(azimuths)]
+    return Manifest(
+        tuple(Photo(name, f"{name}.png", "", "", name, orbit(0, 0), removed=name in removed) for name in names),
+        tuple(
+            ViewEntry(f"{name}{tile}", "", name, camera, "sculpt")
+            for name, azimuth in zip(names, azimuths, strict=True)
+            for tile, camera in enumerate(zero123plus_rig(azimuth))
+        ),
+    )
+
+
+THREE = manifest(0, 40, -50)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("0,3,5,7,8,10", "a0 a3 a5 b1 b2 b4"),
+        ("a0,b2", "a0 b2"),
+        ("b2 a0", "b2 a0"),
+        ("2-4", "a2 a3 a4"),
+        ("4-2", "a4 a3 a2"),
+        ("a4-b1", "a4 a5 b0 b1"),
+        ("photo:b", "b0 b1 b2 b3 b4 b5"),
+        (" 17 ,photo:a", "c5 a0 a1 a2 a3 a4 a5"),
+        ("all", " ".join(view.name for view in THREE.views)),
+    ],
+)
+def test_ways_to_name_views(text: str, names: str) -> None:
+    assert " ".join(read_choice(text, THREE)) == names
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("18", "no view 18; views are 0-5, 6-11, 12-17"),
+        ("3-99999", "no view 99999"),
+        ("0-1000000000", "no view '0-1000000000'"),
+        ("d0", "a0-a5, b0-b5, c0-c5"),
+        ("-1", "'-1'"),
+        ("1-", "'1-'"),
+        ("photo:x", "photos are a, b, c"),
+        ("0,a0", "view a0 is named twice"),
+        (" , ", "no views are named"),
+        ("²", "no view '²'"),
+    ],
+)
+def test_a_wrong_view_names_the_allowed_ones(text: str, says: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        read_choice(text, THREE)
+    assert says in str(caught.value)
+
+
+def test_views_of_removed_photos_are_gone_but_numbers_stay() -> None:
+    some = manifest(0, 40, -50, removed="b")
+    assert read_choice("12", some) == ["c0"]
+    with pytest.raises(UsageError, match="views are 0-5, 12-17"):
+        read_choice("6", some)
+    with pytest.raises(UsageError, match="no view 6"):
+        read_choice("4-13", some)
+
+
+def test_one_photo_suggests_its_six() -> None:
+    assert suggest(manifest(0)) == ["a0", "a1", "a2", "a3", "a4", "a5"]
+
+
+@pytest.mark.parametrize("azimuths", [(0, 40, -50), (0, 120, 240), (0, 10, 20), (0, 180), (0, 90, 180, 270)])
+def test_a_suggestion_is_well_spread_and_fair(azimuths: tuple[float, ...]) -> None:
+    some = manifest(*azimuths)
+    chosen = suggest(some)
+    assert len(set(chosen)) == 6
+    uses = [sum(name[0] == photo.name for name in chosen) for photo in some.photos]
+    assert max(uses) - min(uses) <= 1
+    by_name = {view.name: view.camera.azimuth for view in some.views}
+    around = sorted(by_name[name] for name in chosen)
+    gaps = [(b - a) % 360 for a, b in zip(around, [*around[1:], around[0]], strict=True)]
+    assert max(gaps) <= 90.0 + 1e-6
+    assert chosen == suggest(some)
+
+
+def test_a_suggestion_of_another_size() -> None:
+    assert len(suggest(THREE, 1)) == 1
+    assert len({name[0] for name in suggest(THREE, 3)}) == 3
+    assert len(suggest(THREE, 18)) == 18
+    with pytest.raises(UsageError, match="18 views"):
+        suggest(THREE, 19)

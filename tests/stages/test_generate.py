@@ -1,0 +1,208 @@
+import json
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from meshcli.camera import orbit
+from meshcli.config import override
+from meshcli.errors import InputError, UsageError
+from meshcli.fingerprint import seed_for
+from meshcli.project import Project
+from meshcli.settings import Settings
+from meshcli.stages.generate import Typed, generate_views, letter
+from meshcli.stages.status import stage_status
+from meshcli.stages.work import How
+
+ANGLES = Typed([0, 40, -50])
+
+
+def names(project: Project) -> list[str]:
+    return [photo.name for photo in project.load().live_photos]
+
+
+def test_photos_become_views_with_cameras(project: Project, photos: list[Path], engines: dict[str, int]) -> None:
+    outcome = generate_views(project, photos, ANGLES)
+    manifest = project.load()
+    assert [photo.name for photo in manifest.photos] == ["a", "b", "c"]
+    assert [view.name for view in manifest.views] == [f"{photo}{tile}" for photo in "abc" for tile in range(6)]
+    assert [view.file for view in manifest.views] == [f"views/{number:02d}.png" for number in range(18)]
+    assert manifest.views[8].camera.azimuth == pytest.approx(40 + 150)
+    assert manifest.views[8].camera.known == "given"
+    for path, photo in zip(photos, manifest.photos, strict=True):
+        assert project.path(photo.original).read_bytes() == path.read_bytes()
+        with Image.open(project.path(photo.file)) as picture:
+            framed = np.asarray(picture)
+        assert framed.shape[0] == framed.shape[1]
+        assert (framed[framed[..., 3] == 0][:, :3] == 255).all()
+    assert project.path("views/sheet.png").is_file()
+    assert outcome.notes == ("depth and back are guessed",)
+    record = manifest.stages["generate"]
+    assert record.status == "done"
+    assert record.facts["seconds"]["total"] > 0
+    assert record.facts["peak_rss"] > 1e6
+    assert {output.file for output in record.outputs} >= {"photos/a.png", "photos/a.original.png", "views/17.png"}
+    assert all(project.digest(output.file) == output.sha256 for output in record.outputs)
+
+
+def test_the_same_again_is_skipped(project: Project, photos: list[Path], engines: dict[str, int]) -> None:
+    generate_views(project, photos, ANGLES)
+    for again in (photos, list(reversed(photos)), []):
+        angles = Typed() if not again else ANGLES if again == photos else Typed([-50, 40, 0])
+        assert generate_views(project, again, angles).skipped.startswith("unchanged")
+    assert engines["sculpt"] == 1
+    assert not generate_views(project, how=How(force=True)).skipped
+    assert engines["sculpt"] == 2
+
+
+def test_a_changed_setting_a_seed_or_an_angle_runs_again(
+    project: Project, photos: list[Path], engines: dict[str, int]
+) -> None:
+    generate_views(project, photos, ANGLES)
+    assert not generate_views(project, settings=override(Settings(), {"fit.rays": 5}, "")).skipped
+    assert not generate_views(project, seed=7).skipped
+    assert not generate_views(project, typed=Typed([0, 40, -55])).skipped
+    assert project.load().photos[2].camera.azimuth == pytest.approx(305)
+    assert engines == {"cut_out": 3, "sculpt": 4, "fit": 0, "bake": 0}  # cut out once each
+    assert not generate_views(project, settings=override(Settings(), {"photo.foreground_ratio": 0.7}, "")).skipped
+    assert engines["cut_out"] == 6
+
+
+def test_several_photos_need_angles_and_nothing_is_created(project: Project, photos: list[Path]) -> None:
+    with pytest.raises(UsageError, match=re.escape("--azimuth 0,120,240`")):
+        generate_views(project, photos)
+    assert not project.root.exists()
+
+
+def test_one_photo_is_the_front_and_assumed(project: Project, photos: list[Path], engines: dict[str, int]) -> None:
+    generate_views(project, photos[:1])
+    assert project.load().photos[0].camera == orbit(0, 0)
+    with pytest.raises(UsageError, match="--azimuth 0,180"):
+        generate_views(project, [f"{photos[1]}@90"], add=True)
+
+
+def test_an_added_photo_gets_the_next_letter(project: Project, photos: list[Path], engines: dict[str, int]) -> None:
+    generate_views(project, [f"{photos[0]}@0"])
+    generate_views(project, [f"{photos[1]}@90"], add=True)
+    assert names(project) == ["a", "b"]
+    assert engines["cut_out"] == 2
+    with pytest.raises(UsageError, match="same picture"):
+        generate_views(project, [f"{photos[1]}@95"], add=True)
+
+
+def test_letters_and_numbers_are_never_reused(project: Project, photos: list[Path], engines: dict[str, int]) -> None:
+    generate_views(project, photos[:2], Typed([0, 40]))
+    generate_views(project, photos[1:], Typed([40, -50]))
+    manifest = project.load()
+    assert names(project) == ["b", "c"]
+    assert list(manifest.live_views) == list(range(6, 18))
+    assert manifest.live_views[12].name == "c0"
+    generate_views(project, photos[:2], Typed([0, 40]))
+    assert names(project) == ["a", "b"]  # known by its bytes
+    assert list(project.load().live_views) == list(range(12))
+
+
+def test_letters_go_on_like_columns() -> None:
+    assert [letter(index) for index in (0, 25, 26, 51, 52, 701, 702)] == ["a", "z", "aa", "az", "ba", "zz", "aaa"]
+
+
+def test_finished_photos_are_kept(
+    project: Project, photos: list[Path], engines: dict[str, int], tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.png"
+    bad.write_text("no picture")
+    with pytest.raises(InputError, match=r"bad\.png"):
+        generate_views(project, [*photos[:2], bad], Typed([0, 40, 50]))
+    manifest = project.load()
+    assert manifest.stages["generate"].status == "failed"
+    assert "bad.png" in manifest.stages["generate"].error
+    assert engines["cut_out"] == 2
+    generate_views(project, photos, ANGLES)
+    assert engines["cut_out"] == 3
+
+
+def test_a_cut_out_edited_by_hand_is_kept_and_makes_new_views(
+    project: Project, photos: list[Path], engines: dict[str, int]
+) -> None:
+    generate_views(project, photos, ANGLES)
+    before = project.digest("views/06.png")
+    edited = project.path("photos/b.png")
+    pixels = np.array(Image.open(edited))
+    pixels[..., :3] = 90
+    Image.fromarray(pixels).save(edited)
+    digest = project.digest("photos/b.png")
+    status = stage_status(project, project.load(), "generate")
+    assert (status.state, status.reason) == ("stale", "cut-out of photo b changed")
+    assert not generate_views(project).skipped
+    assert project.digest("photos/b.png") == digest
+    assert project.digest("views/06.png") != before
+    assert engines["cut_out"] == 3
+    generate_views(project, how=How(force=True))
+    assert project.digest("photos/b.png") != digest  # from the original again
+
+
+def test_a_view_edited_by_hand_is_kept_a_missing_one_is_made_again(
+    project: Project, photos: list[Path], engines: dict[str, int]
+) -> None:
+    generate_views(project, photos, ANGLES)
+    project.path("views/03.png").write_bytes(project.path("views/04.png").read_bytes())
+    assert generate_views(project).skipped
+    project.path("views/03.png").unlink()
+    assert stage_status(project, project.load(), "generate").reason == "views/03.png is gone"
+    assert not generate_views(project).skipped
+    assert project.path("views/03.png").is_file()
+
+
+def test_cameras_of_a_rig_file(project: Project, photos: list[Path], engines: dict[str, int], tmp_path: Path) -> None:
+    camera = orbit(33, 12, 3.5, 25, known="rig")
+    rows = [{"file": path.name, "camera": camera.turned(index * 50.0).to_json()} for index, path in enumerate(photos)]
+    (tmp_path / "cameras.json").write_text(json.dumps({"meshcli": 1, "photos": rows}))
+    said: list[str] = []
+    generate_views(project, photos, how=How(tell=said.append))
+    assert any("cameras.json" in sentence for sentence in said)
+    manifest = project.load()
+    assert [photo.camera.azimuth for photo in manifest.photos] == pytest.approx([33, 83, 133])
+    assert manifest.views[0].camera.known == "rig"
+    left, top, width, height = manifest.photos[0].crop
+    assert manifest.photos[0].camera == camera.cropped(left, top, width, height)
+    assert generate_views(project).skipped  # the recorded set keeps its cameras
+    said.clear()
+    generate_views(project, photos, ANGLES, how=How(tell=said.append))
+    assert [photo.camera.azimuth for photo in project.load().photos] == pytest.approx([0, 40, 310])
+
+
+def test_seeds_belong_to_photos(project: Project, photos: list[Path], engines: dict[str, int]) -> None:
+    generate_views(project, photos, ANGLES)
+    alone = Project(project.root.parent / "alone")
+    generate_views(alone, photos[1:2], Typed([40]))
+    assert project.digest("views/08.png") == alone.digest("views/02.png")
+    assert seed_for(0, "ab") != seed_for(1, "ab") != seed_for(1, "cd")
+
+
+def test_a_suffix_cannot_hide_a_path(project: Project, photos: list[Path], engines: dict[str, int]) -> None:
+    odd = photos[0].with_name("x.p ng\\..")
+    photos[0].rename(odd)
+    generate_views(project, [odd])
+    assert project.load().photos[0].original == "photos/a.original"
+
+
+def test_a_refined_camera_does_not_make_it_stale(
+    project: Project, photos: list[Path], engines: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fakes
+
+    def refining(pictures, *rest):  # type: ignore[no-untyped-def]
+        sculpture = fakes.sculpt(pictures, *rest)
+        turned = [replace(view, camera=view.camera.turned(3.0)) for view in sculpture.photos]
+        return replace(sculpture, photos=turned)
+
+    monkeypatch.setattr(sys.modules["meshcli.generators.sculpt"], "sculpt", refining)
+    generate_views(project, photos, ANGLES)
+    assert project.load().photos[1].camera.azimuth == pytest.approx(43)
+    assert generate_views(project).skipped
+    generate_views(project, how=How(force=True))
+    assert project.load().photos[1].camera.azimuth == pytest.approx(43)  # from what was said, not from 43

@@ -1,0 +1,251 @@
+"""From views to pictures: select, reconstruct, render, and how the stages look at each other."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from meshcli.config import override
+from meshcli.errors import InputError, ProjectError, ResourceError, UsageError
+from meshcli.project import Project
+from meshcli.settings import Settings
+from meshcli.stages.generate import Typed, generate_views
+from meshcli.stages.reconstruct import reconstruct_mesh
+from meshcli.stages.render import render_mesh
+from meshcli.stages.run import selecting
+from meshcli.stages.select import select_views
+from meshcli.stages.status import read_status
+from meshcli.stages.work import How
+
+SMALL = override(Settings(), {"render.size": 64, "render.frames": 3, "texture.size": 64}, "")
+
+
+@pytest.fixture
+def painted(project: Project, photos: list[Path], engines: dict[str, int]) -> Project:
+    generate_views(project, photos, Typed([0, 40, -50]))
+    return project
+
+
+@pytest.fixture
+def finished(painted: Project) -> Project:
+    select_views(painted, auto=6)
+    reconstruct_mesh(painted, settings=SMALL)
+    render_mesh(painted, settings=SMALL)
+    return painted
+
+
+def states(project: Project) -> dict[str, str]:
+    return {status.stage: status.state for status in read_status(project).stages}
+
+
+def reason(project: Project, stage: str) -> str:
+    return next(status.reason for status in read_status(project).stages if status.stage == stage)
+
+
+def test_six_views_make_a_sheet_as_instantmesh_writes_it(painted: Project) -> None:
+    select_views(painted, "a0,b1,c2,a3,b4,c5")
+    assert painted.load().selection is not None
+    with Image.open(painted.path("selection.png")) as sheet:
+        assert sheet.size == (640, 960)
+        assert sheet.mode == "RGB"
+        tile = np.asarray(sheet.crop((320, 320, 640, 640)))  # row 2, column 2: the fourth view
+    with Image.open(painted.path("views/03.png")) as view:
+        assert np.array_equal(tile, np.asarray(view)[..., :3])
+
+
+def test_another_number_of_views_is_fine_and_said(painted: Project) -> None:
+    select_views(painted, auto=6)
+    said: list[str] = []
+    outcome = select_views(painted, ["b2", "a0"], how=How(tell=said.append))
+    assert said == list(outcome.notes)
+    assert "2 views" in said[0]
+    assert not painted.path("selection.png").exists()
+    assert states(painted)["select"] == "done"
+
+
+def test_a_wrong_choice_changes_nothing(painted: Project) -> None:
+    select_views(painted, "0-5")
+    before = painted.path("manifest.json").read_bytes()
+    with pytest.raises(UsageError):
+        select_views(painted, "99")
+    assert painted.path("manifest.json").read_bytes() == before
+
+
+def test_the_whole_way(finished: Project) -> None:
+    assert set(states(finished).values()) == {"done"}
+    assert read_status(finished).next == ""
+    mesh = {output.file for output in finished.load().stages["reconstruct"].outputs}
+    assert mesh == {"mesh/mesh.glb", "mesh/mesh.obj", "mesh/mesh.mtl", "mesh/mesh.png", "mesh/colours.obj"}
+    made = {output.file for output in finished.load().stages["render"].outputs}
+    sides = {f"renders/{side}.png" for side in ("front", "right", "back", "left", "top")}
+    assert made == sides | {"renders/turntable.mp4", "renders/contact.png"}
+    assert b"ftyp" in finished.path("renders/turntable.mp4").read_bytes()[:16]
+    assert finished.load().stages["reconstruct"].facts["faces"] == 12
+    leftovers = [path for path in finished.root.rglob(".*") if path.name != ".lock"]
+    assert not leftovers
+    json.dumps(read_status(finished).to_json())
+
+
+def test_calling_again_skips(finished: Project, engines: dict[str, int]) -> None:
+    counts = dict(engines)
+    assert select_views(finished, auto=6).skipped
+    assert reconstruct_mesh(finished, settings=SMALL).skipped
+    assert render_mesh(finished, settings=SMALL).skipped
+    assert engines == counts
+    assert not reconstruct_mesh(finished, settings=SMALL, how=How(force=True)).skipped
+
+
+def test_an_edited_view_makes_what_follows_stale(finished: Project) -> None:
+    name = finished.load().selection.names[2]  # type: ignore[union-attr]
+    file = next(view.file for view in finished.load().views if view.name == name)
+    finished.path(file).write_bytes(finished.path("photos/a.png").read_bytes())
+    assert states(finished) == {"generate": "done", "select": "stale", "reconstruct": "stale", "render": "stale"}
+    assert reason(finished, "reconstruct") == f"view {name} changed"
+    assert read_status(finished).next == f"meshcli select {finished.root}"
+
+
+def test_a_view_that_was_not_chosen_does_not_matter(finished: Project) -> None:
+    chosen = finished.load().selection.names  # type: ignore[union-attr]
+    other = next(view.file for view in finished.load().views if view.name not in chosen)
+    finished.path(other).write_bytes(b"")
+    assert set(states(finished).values()) == {"done"}
+
+
+def test_another_choice_makes_the_mesh_stale(finished: Project) -> None:
+    select_views(finished, "0-5")
+    assert states(finished)["reconstruct"] == "stale"
+    assert states(finished)["render"] == "stale"
+    said: list[str] = []
+    render_mesh(finished, settings=SMALL, how=How(tell=said.append))
+    assert any("stale" in sentence for sentence in said)  # never rendered without saying so
+
+
+def test_a_stale_mesh_is_said_even_when_rendering_is_skipped(finished: Project) -> None:
+    manifest = finished.load()
+    finished.path(manifest.live_photos[0].file).write_bytes(finished.path("photos/b.png").read_bytes())
+    said: list[str] = []
+    assert render_mesh(finished, settings=SMALL, how=How(tell=said.append)).skipped
+    assert any("generate is stale" in sentence for sentence in said)
+
+
+def test_a_missing_file_runs_its_stage_again(finished: Project) -> None:
+    finished.path("mesh/mesh.mtl").unlink()
+    assert states(finished)["reconstruct"] == "missing"
+    assert not reconstruct_mesh(finished, settings=SMALL).skipped
+    assert set(states(finished).values()) == {"done"}
+
+
+def test_an_edited_mesh_is_kept_and_rendered(finished: Project) -> None:
+    finished.path("mesh/mesh.obj").write_text("# mine\n")
+    assert reconstruct_mesh(finished, settings=SMALL).skipped
+    from meshcli.export.gltf import read_glb, write_glb
+    from meshcli.mesh import Mesh
+
+    mesh = read_glb(finished.path("mesh/mesh.glb"))
+    finished.path("mesh/mesh.glb").write_bytes(
+        write_glb(Mesh(mesh.vertices * np.float32(0.5), mesh.faces, mesh.colours))
+    )
+    assert states(finished) == {"generate": "done", "select": "done", "reconstruct": "done", "render": "stale"}
+    assert not render_mesh(finished, settings=SMALL).skipped
+
+
+@pytest.mark.parametrize("verb", [reconstruct_mesh, render_mesh, select_views])
+def test_a_stage_too_early_names_the_one_before(verb, painted: Project, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    if verb is not select_views:
+        with pytest.raises(UsageError, match=r"meshcli (select|reconstruct)"):
+            verb(painted)
+        assert verb.__name__.split("_")[0] not in painted.load().stages
+    with pytest.raises(UsageError, match="meshcli generate"):
+        verb(Project(tmp_path / "nothing"))
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_a_chosen_view_that_is_gone_says_what_to_run(finished: Project) -> None:
+    name = finished.load().selection.names[0]  # type: ignore[union-attr]
+    file = next(view.file for view in finished.load().views if view.name == name)
+    finished.path(file).unlink()
+    with pytest.raises(ProjectError, match="meshcli generate"):
+        reconstruct_mesh(finished, settings=SMALL)
+
+
+def test_when_memory_runs_out_the_same_command_takes_less_and_then_stays(
+    painted: Project, monkeypatch: pytest.MonkeyPatch, engines: dict[str, int]
+) -> None:
+    select_views(painted, auto=6)
+    monkeypatch.setenv("MESHCLI_TEST", "fit:memory")
+    tries, errors = 0, []
+    while True:
+        tries += 1
+        said: list[str] = []
+        try:
+            reconstruct_mesh(painted, settings=SMALL, how=How(tell=said.append))
+            break
+        except ResourceError as error:
+            errors.append(str(error))
+        record = painted.load().stages["reconstruct"]
+        assert (record.status, record.error) == ("failed", "memory ran out")
+        assert tries < 10
+    assert "the same command will now take fit.resolutions" in errors[0]
+    assert tries > 1
+    assert any("taking smaller settings" in sentence for sentence in said)
+    record = painted.load().stages["reconstruct"]
+    assert max(record.options["fit"]["resolutions"]) <= 50
+    calls = engines["fit"]
+    assert reconstruct_mesh(painted, settings=SMALL).skipped  # not the full settings again
+    assert engines["fit"] == calls
+    with pytest.raises(ResourceError):
+        reconstruct_mesh(painted, settings=SMALL, how=How(force=True))
+
+
+def test_a_full_disk_keeps_the_settings(painted: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    select_views(painted, auto=6)
+    monkeypatch.setenv("MESHCLI_TEST", "fit:disk")
+    with pytest.raises(ResourceError, match="full"):
+        reconstruct_mesh(painted)
+    assert painted.load().stages["reconstruct"].smaller == {}
+
+
+def test_a_failure_leaves_the_mesh_from_before(finished: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = finished.path("mesh/mesh.glb").read_bytes()
+    monkeypatch.setenv("MESHCLI_TEST", "fit:bug")
+    with pytest.raises(ZeroDivisionError):
+        reconstruct_mesh(finished, settings=SMALL, how=How(force=True))
+    record = finished.load().stages["reconstruct"]
+    assert (record.status, "a bug" in record.error) == ("failed", True)
+    assert finished.path("mesh/mesh.glb").read_bytes() == before
+    assert {output.file for output in record.outputs} >= {"mesh/mesh.glb"}
+    assert read_status(finished).next == f"meshcli reconstruct {finished.root}"
+
+
+def test_a_choice_that_somebody_made_stands(finished: Project) -> None:
+    assert selecting(finished, "") == ["--auto", "6"]
+    assert selecting(finished, "1,2") == ["--views", "1,2"]
+    select_views(finished, "a0,a1", by="person")
+    assert selecting(finished, "") is None
+    finished.path("views/01.png").write_bytes(b"other")
+    with pytest.raises(UsageError, match=r"chosen by a person, and now view a1 changed.*meshcli select"):
+        selecting(finished, "")
+
+
+def test_an_automatic_choice_is_made_again_when_photos_come(finished: Project, tmp_path: Path) -> None:
+    pixels = np.zeros((50, 60, 4), np.uint8)
+    pixels[10:40, 10:40] = (9, 9, 9, 255)
+    Image.fromarray(pixels).save(tmp_path / "4.png")
+    generate_views(finished, [f"{tmp_path / '4.png'}@180"], add=True)
+    assert reason(finished, "select") == "set of views changed"
+    select_views(finished, auto=6)
+    assert any(name.startswith("d") for name in finished.load().selection.names)  # type: ignore[union-attr]
+
+
+def test_bad_render_settings_are_refused(finished: Project) -> None:
+    for key, value in (("frames", 0), ("size", 5), ("elevation", 91.0)):
+        with pytest.raises(UsageError, match="render"):
+            render_mesh(finished, settings=override(Settings(), {f"render.{key}": value}, ""))
+
+
+def test_a_mesh_that_is_no_mesh(finished: Project) -> None:
+    finished.path("mesh/mesh.glb").write_bytes(b"nothing")
+    with pytest.raises(InputError, match=r"mesh\.glb"):
+        render_mesh(finished, settings=SMALL)

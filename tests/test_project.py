@@ -1,0 +1,146 @@
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from meshcli.atomic import PREFIX, replacing, write_files
+from meshcli.errors import ProjectError, UsageError
+from meshcli.manifest import Manifest
+from meshcli.project import Project
+
+HOLD = """
+import sys, time
+from meshcli.project import Project
+with Project(sys.argv[1]).writing(new=True):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def holder(project: Project) -> "Iterator[subprocess.Popen[str]]":
+    project.create()
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(project.root)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_no_project_yet_says_how_to_start(project: Project) -> None:
+    with pytest.raises(UsageError, match="meshcli generate"):
+        project.load()
+    assert not project.root.exists()
+
+
+def test_a_file_in_place_of_the_directory_is_explained(photos: list[Path]) -> None:
+    with pytest.raises(UsageError, match="project directory comes first"):
+        Project(photos[0]).create()
+
+
+def test_a_link_that_leads_outside_is_refused(project: Project, tmp_path: Path) -> None:
+    project.create()
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (project.root / "views").symlink_to(outside)
+    with pytest.raises(ProjectError, match="leads out"):
+        project.write({"views/00.png": b"x"})
+    assert not list(outside.iterdir())
+    (project.root / "views").unlink()
+    (project.root / "mesh").mkdir()
+    (project.root / "views").symlink_to("mesh")
+    project.write({"views/00.png": b"x"})
+    assert (project.root / "mesh" / "00.png").read_bytes() == b"x"
+
+
+@pytest.mark.parametrize("name", ["manifest.json", ".lock"])
+def test_our_own_files_may_not_be_links_outside_either(project: Project, tmp_path: Path, name: str) -> None:
+    project.create()
+    victim = tmp_path / "victim"
+    victim.write_text("{}")
+    (project.root / name).symlink_to(victim)
+    with pytest.raises(ProjectError, match="leads out"), project.writing(new=True):
+        project.save(Manifest())
+    assert victim.read_text() == "{}"
+
+
+def test_a_second_writer_leaves_or_waits(project: Project, holder: "subprocess.Popen[str]") -> None:
+    assert project.busy()
+    with pytest.raises(ProjectError, match="--wait"), project.writing(new=True):
+        pass
+    assert holder.stdin is not None
+    holder.stdin.close()
+    with project.writing(wait=True, new=True):
+        pass
+    assert not project.busy()
+
+
+def test_the_lock_of_a_killed_process_is_free(project: Project, holder: "subprocess.Popen[str]") -> None:
+    holder.kill()
+    holder.wait()
+    assert not project.busy()
+    with project.writing(new=True):
+        pass
+
+
+def test_leftovers_of_a_killed_process_are_removed_and_nothing_else(project: Project) -> None:
+    project.create()
+    (project.root / "views").mkdir()
+    left, kept = project.root / "views" / f"{PREFIX}12-00.png", project.root / "views" / "mine.png"
+    left.touch()
+    kept.touch()
+    with project.writing(new=True):
+        pass
+    assert not left.exists()
+    assert kept.exists()
+
+
+def test_files_appear_together_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_files({tmp_path / "a": b"old", tmp_path / "b": b"old"})
+    calls = []
+
+    def full(handle: int) -> None:
+        calls.append(handle)
+        if len(calls) == 2:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_files({tmp_path / "a": b"new", tmp_path / "b": b"new"})
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"old", "b": b"old"}
+
+
+def test_a_program_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "film.mp4"
+    path.write_bytes(b"old")
+
+    def film() -> None:
+        with replacing(path) as temporary:
+            assert temporary.suffix == ".mp4"
+            temporary.write_bytes(b"half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        film()
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"old"]
+
+
+def test_the_manifest_is_plain_json(project: Project) -> None:
+    project.create()
+    with project.writing(new=True):
+        project.save(Manifest())
+    assert json.loads((project.root / "manifest.json").read_text())["meshcli"] == 1
+    assert project.load() == Manifest()
+
+
+def test_a_directory_named_by_mistake_stays_clean(tmp_path: Path) -> None:
+    with pytest.raises(UsageError), Project(tmp_path).writing():
+        pass
+    assert not list(tmp_path.iterdir())
