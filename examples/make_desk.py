@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from shapes import shrub, soft_box, sweep, turned
 
 from meshcli.camera import Camera, orbit
 from meshcli.mesh import Mesh
@@ -24,7 +25,7 @@ Point = tuple[float, float, float]
 
 FOLDER = Path(__file__).resolve().parent / "desk"
 SIZE = 800  # pixels
-VIEWPOINTS = ((18.0, 12.0), (97.0, 9.0), (226.0, 17.0))  # azimuth, elevation
+VIEWPOINTS = ((15.0, 12.0), (80.0, 9.0), (222.0, 17.0))  # azimuth, elevation
 RADIUS = 0.95  # of the farthest point in our world
 NAME = "FJORD"
 
@@ -56,7 +57,7 @@ class Model:
     def box(self, x: Sequence[float], y: Sequence[float], z: Sequence[float], material: int, grain: int = 1) -> None:
         """A box with softened edges between two values on each axis; the wood grows along axis `grain`."""
         low, high = np.array([x[0], y[0], z[0]]), np.array([x[1], y[1], z[1]])
-        self.add(*_soft_box(low, high, min(0.004, float((high - low).min()) / 4.0)), material, grain)
+        self.add(*soft_box(low, high, min(0.004, float((high - low).min()) / 4.0)), material, grain)
 
 
 def build() -> Model:
@@ -65,7 +66,7 @@ def build() -> Model:
     _counter(model)
     _low_counter(model)
     _staff_side(model)
-    _lettering(model, NAME, y=(-0.90, 0.48), z=(0.615, 0.885), x=(0.418, 0.462))
+    _lettering(model, NAME, y=(-0.925, 0.525), z=(0.615, 0.915), x=(0.418, 0.462))
     _props(model)
     return model
 
@@ -115,7 +116,7 @@ def photograph(camera: Camera, size: int, samples: int) -> Array:
     model = build()
     shift, scale = placement(model)
     materials = [
-        Material((190, 139, 90), 0.42, wood=0.62),
+        Material((182, 128, 79), 0.42, wood=0.85),
         Material((46, 57, 66), 0.38, mottle=0.10),
         Material((24, 24, 26), 0.45),
         Material((196, 190, 180), 0.30, mottle=0.22),
@@ -125,7 +126,7 @@ def photograph(camera: Camera, size: int, samples: int) -> Array:
         Material((226, 219, 205), 0.60),
         Material((140, 52, 44), 0.60, mottle=0.12),
     ]
-    strip = Strip((0.458, -1.02, 1.0385), ((0.0, 1.64, 0.0), (0.018, 0.0, 0.0)), (26.0, 19.0, 11.5))
+    strip = Strip((0.458, -1.02, 1.0385), ((0.0, 1.64, 0.0), (0.018, 0.0, 0.0)), (110.0, 78.0, 46.0))
     stage = Stage(
         np.concatenate(model.vertices),
         np.concatenate(model.normals),
@@ -193,12 +194,14 @@ def _props(model: Model) -> None:
     """A bell, a plant, two books."""
     angles = np.linspace(0.0, math.pi / 2.0, 13)
     dome = [(0.056 * math.cos(a), 1.112 + 0.052 * math.sin(a)) for a in angles]
-    model.add(*_turned((0.27, 0.46), [(0.0, 1.095), (0.068, 1.095), (0.068, 1.110), (0.056, 1.112)]), BLACK)
-    model.add(*_turned((0.27, 0.46), [(0.0, 1.108), *dome]), BRASS)
-    model.add(*_turned((0.27, 0.46), [(0.0, 1.16), (0.008, 1.16), (0.008, 1.174), (0.0, 1.176)]), BRASS)
+    model.add(*turned((0.27, 0.46), [(0.0, 1.095), (0.068, 1.095), (0.068, 1.110), (0.056, 1.112)]), BLACK)
+    model.add(*turned((0.27, 0.46), [(0.0, 1.108), *dome]), BRASS)
+    model.add(*turned((0.27, 0.46), [(0.0, 1.16), (0.008, 1.16), (0.008, 1.174), (0.0, 1.176)]), BRASS)
     pot = [(0.0, 0.785), (0.075, 0.785), (0.105, 0.93), (0.112, 0.93), (0.112, 0.955), (0.09, 0.955), (0.0, 0.935)]
-    model.add(*_turned((-0.06, 0.90), pot), CLAY)
-    model.add(*_shrub(np.array([-0.06, 0.90, 1.06]), 0.155), LEAF)
+    model.add(*turned((-0.06, 0.90), pot), CLAY)
+    ball = [(0.137 * math.sin(a), 1.06 - 0.137 * math.cos(a)) for a in np.linspace(0.0, math.pi, 25)]
+    model.add(*turned((-0.06, 0.90), ball), LEAF)
+    model.add(*shrub(np.array([-0.06, 0.90, 1.06]), 0.15), LEAF)
     model.box((-0.28, -0.07), (-0.80, -0.50), (0.742, 0.777), CLOTH)
     model.box((-0.25, -0.06), (-0.76, -0.50), (0.777, 0.805), DARK)
 
@@ -212,7 +215,7 @@ def _lettering(model: Model, text: str, y: tuple[float, float], z: tuple[float, 
     for letter, width in zip(text, widths, strict=True):
         for stroke in LETTERS[letter][1]:
             path, sides = _stroke(stroke)
-            model.add(*_sweep(path * height + (left, z[0]), sides * height, x), BRASS)
+            model.add(*sweep(path * height + (left, z[0]), sides * height, x), BRASS)
         left += width + gap
 
 
@@ -221,7 +224,7 @@ WEIGHT = 0.19  # of a stroke, over the letter's height
 # to) in degrees. Centre lines; (0, 0) is the letter's lower left corner, the height is 1.
 _H = WEIGHT / 2.0
 LETTERS: dict[str, tuple[float, list[tuple[Any, ...]]]] = {
-    "F": (0.60, [("line", (_H, 0), (_H, 1)), ("line", (_H, 1 - _H), (0.60, 1 - _H)), ("line", (_H, 0.5), (0.52, 0.5))]),
+    "F": (0.50, [("line", (_H, 0), (_H, 1)), ("line", (_H, 1 - _H), (0.60, 1 - _H)), ("line", (_H, 0.5), (0.52, 0.5))]),
     "J": (0.58, [("line", (0.58 - _H, 0.29), (0.58 - _H, 1)), ("arc", (0.29, 0.29), (0.29 - _H, 0.29 - _H), 180, 360)]),
     "O": (1.00, [("arc", (0.5, 0.5), (0.5 - _H, 0.5 - _H), 0, 360)]),
     "R": (
@@ -260,122 +263,6 @@ def _stroke(stroke: tuple[Any, ...]) -> tuple[Array, Array]:
     left = np.array([-along[1], along[0]])
     side = np.array([_H / left[0], 0.0]) if kind == "slant" else _H * left
     return path, np.stack([side, side])
-
-
-def _sweep(path: Array, sides: Array, x: tuple[float, float]) -> tuple[Array, Array, Array]:
-    """A bar with a softened front along a path in the (y, z) plane, its ends closed; flat shading across, round along."""
-    soft = 0.004
-    profile = [(x[0], -1.0), (x[1] - soft, -1.0), (x[1], -1.0), (x[1], 1.0), (x[1] - soft, 1.0), (x[0], 1.0)]
-    inset = [0.0, 0.0, soft, soft, 0.0, 0.0]
-    length = np.linalg.norm(sides, axis=1, keepdims=True)
-    rings = [
-        np.column_stack([np.full(len(path), depth), path + sides * side * (length - shrink) / length])
-        for (depth, side), shrink in zip(profile, inset, strict=True)
-    ]
-    vertices, normals, faces = [], [], []
-    count = len(path)
-
-    def strip(a: Array, b: Array) -> None:
-        start = sum(len(part) for part in vertices)
-        i = np.arange(count - 1) + start
-        middle = b - a
-        ahead = np.gradient(a + b, axis=0)
-        normal = np.cross(ahead, middle)
-        vertices.append(np.concatenate([a, b]))
-        normals.append(np.tile(normal / np.linalg.norm(normal, axis=1, keepdims=True), (2, 1)))
-        faces.append(
-            np.concatenate([np.stack([i, i + 1, i + count], 1), np.stack([i + 1, i + count + 1, i + count], 1)])
-        )
-
-    for a, b in zip(rings, [*rings[1:], rings[0]], strict=True):
-        strip(a, b)
-    for end, outwards in ((0, -1.0), (-1, 1.0)):
-        start = sum(len(part) for part in vertices)
-        cap = np.stack([ring[end] for ring in rings])
-        normal = np.cross(cap[1] - cap[0], cap[3] - cap[0])
-        ahead = outwards * (path[1] - path[0] if end == 0 else path[-1] - path[-2])
-        normal *= np.sign(normal[1:] @ ahead) / np.linalg.norm(normal)
-        vertices.append(cap)
-        normals.append(np.tile(normal, (len(cap), 1)))
-        faces.append(np.array([[0, i, i + 1] for i in range(1, len(cap) - 1)]) + start)
-    return _oriented(np.concatenate(vertices), np.concatenate(normals), np.concatenate(faces))
-
-
-def _turned(centre: tuple[float, float], profile: Sequence[tuple[float, float]]) -> tuple[Array, Array, Array]:
-    """A body of revolution about a vertical axis; the profile runs as (radius, height), its normals are per segment."""
-    count = 48
-    angles = np.arange(count + 1) / count * 2.0 * math.pi
-    ring = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    vertices, normals, faces = [], [], []
-    points = np.array([*profile, (0.0, profile[0][1])])
-    smooth = len(profile) > 10
-    slopes = np.gradient(points[:-1], axis=0) if smooth else None
-    for n, (a, b) in enumerate(zip(points[:-1], points[1:], strict=True)):
-        if np.allclose(a, b):
-            continue
-        start = 2 * len(vertices) * (count + 1) // 2
-        for m, point in ((n, a), (n + 1, b)):
-            slope = slopes[m] if slopes is not None and 0 < n < len(points) - 2 else b - a
-            outwards = np.array([slope[1], -slope[0]]) / np.linalg.norm(slope)
-            vertices.append(np.column_stack([ring * point[0] + centre, np.full(count + 1, point[1])]))
-            normals.append(np.column_stack([ring * outwards[0], np.full(count + 1, outwards[1])]))
-        i = np.arange(count) + start
-        j = i + count + 1
-        faces.append(np.concatenate([np.stack([i, i + 1, j], 1), np.stack([i + 1, j + 1, j], 1)]))
-    return _oriented(np.concatenate(vertices), np.concatenate(normals), np.concatenate(faces))
-
-
-def _shrub(centre: Array, radius: float) -> tuple[Array, Array, Array]:
-    """A clipped ball of leaves: a sphere with a rough skin."""
-    import trimesh
-
-    ball = trimesh.creation.icosphere(subdivisions=5)
-    rng = np.random.default_rng(3)
-    tufts = rng.normal(size=(260, 3))
-    tufts /= np.linalg.norm(tufts, axis=1, keepdims=True)
-    nearest = np.max(ball.vertices @ tufts.T, axis=1)  # cosine to the nearest tuft
-    height = 1.0 - 3.2 * (1.0 - nearest)
-    vertices = ball.vertices * (radius * (0.80 + 0.20 * height))[:, None]
-    rough = trimesh.Trimesh(vertices, ball.faces, process=False)
-    return vertices + centre, np.array(rough.vertex_normals), np.array(ball.faces)
-
-
-def _soft_box(low: Array, high: Array, soft: float) -> tuple[Array, Array, Array]:
-    """A box whose edges are cut; normals belong to the sides, so that light runs round the edges."""
-    signs = np.array([(i, j, k) for i in (-1, 1) for j in (-1, 1) for k in (-1, 1)])
-    middle, half = (low + high) / 2.0, (high - low) / 2.0
-    vertices, normals = [], []
-    for sign in signs:  # three vertices at each corner, one for each side
-        for axis in range(3):
-            inner = half - soft
-            inner[axis] = half[axis]
-            vertices.append(middle + sign * inner)
-            normals.append(np.eye(3)[axis] * sign)
-    number = {tuple(sign): 3 * i for i, sign in enumerate(signs)}
-    faces = [[3 * i, 3 * i + 1, 3 * i + 2] for i in range(8)]
-    for axis in range(3):
-        b, c = (axis + 1) % 3, (axis + 2) % 3
-
-        def corner(values: dict[int, int], side: int) -> int:
-            return number[values[0], values[1], values[2]] + side
-
-        for s in (-1, 1):
-            quad = [corner({axis: s, b: p, c: q}, axis) for p, q in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
-            faces += [[quad[0], quad[1], quad[2]], [quad[0], quad[2], quad[3]]]
-            for t in (-1, 1):  # the edge between side b at s and side c at t, along `axis`
-                ends = [{axis: e, b: s, c: t} for e in (-1, 1)]
-                quad = [corner(ends[0], b), corner(ends[1], b), corner(ends[1], c), corner(ends[0], c)]
-                faces += [[quad[0], quad[1], quad[2]], [quad[0], quad[2], quad[3]]]
-    return _oriented(np.array(vertices), np.array(normals), np.array(faces))
-
-
-def _oriented(vertices: Array, normals: Array, faces: Array) -> tuple[Array, Array, Array]:
-    """Faces turned so that they are counter-clockwise seen from where their normals point."""
-    a, b, c = (vertices[faces[:, i]] for i in range(3))
-    towards = np.einsum("nc,nc->n", np.cross(b - a, c - a), normals[faces].sum(1))
-    faces = np.where((towards < 0.0)[:, None], faces[:, ::-1], faces)
-    area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
-    return vertices, normals, faces[area > 1e-12]
 
 
 if __name__ == "__main__":

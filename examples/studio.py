@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
+from numba import njit, prange
 from numpy.typing import NDArray
 
 from meshcli.camera import Camera
@@ -20,7 +20,8 @@ Array = NDArray[Any]
 
 SHIFT = 2e-4  # metres that a ray starts off the surface
 BOUNCES = 4
-PATHS = 8  # per sample of a pixel
+PATHS = 5  # per sample of a pixel
+_R2 = np.array([0.7548776662466927, 0.5698402909980532])  # steps of an evenly spread sequence (Roberts 2018)
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,19 @@ class Surface:
     gloss: Array  # (N,)
 
 
+@dataclass(frozen=True)
+class Film:
+    """What is kept for every sample (H, W, ...) until the picture is developed."""
+
+    diffuse: Array  # (H, W, 3) light that falls on the surface
+    mirror: Array  # (H, W, 3) light that its gloss throws back
+    paint: Array  # (H, W, 3) factor of `diffuse`
+    tint: Array  # (H, W, 3) factor of `mirror`
+    normals: Array  # (H, W, 3)
+    points: Array  # (H, W, 3)
+    piece: Array  # (H, W) number of the piece that is seen, 0 for none
+
+
 class Studio:
     """The stage on an invisible white floor, ready for pictures."""
 
@@ -86,50 +100,50 @@ class Studio:
 
     def photograph(self, camera: Camera, size: int, samples: int, rng: np.random.Generator) -> Array:
         """RGBA (size, size, 4) in [0, 1], straight alpha; the camera is in the stage's metres."""
-        picture = np.zeros((size, size, 4))
-        rows = max(1, 60_000 // (size * samples**2))
-        for top in range(0, size, rows):
-            height = min(rows, size - top)
-            pixels = pixel_centres(size, height, samples) + np.array([0.0, top])
-            origins, directions = rays(camera, pixels, size, size)
-            light = self._look(origins.reshape(-1, 3), directions.reshape(-1, 3), size, samples, rng)
-            light = light.reshape(height, samples, size, samples, 4)
-            picture[top : top + height] = light.mean((1, 3))
-        alpha = picture[..., 3:]
-        rgb = np.where(alpha > 0.0, picture[..., :3] / np.maximum(alpha, 1e-9), 1.0)
-        return np.concatenate([rgb, alpha], axis=-1)
+        side = size * samples
+        film = Film(*(np.zeros((side, side, 3), np.float32) for _ in range(6)), np.zeros((side, side), np.int16))
+        shift = rng.random((size, size, 2))  # of each pixel's evenly spread paths
+        rows = max(samples, 60_000 // (side * samples) * samples)
+        for top in range(0, side, rows):
+            height = min(rows, side - top)
+            pixels = pixel_centres(side, height) + np.array([0.0, top])
+            origins, directions = rays(camera, pixels, side, side)
+            hits = self._alone.cast(origins.reshape(-1, 3), directions.reshape(-1, 3))
+            row, column = np.divmod(np.flatnonzero(hits.faces >= 0) + top * side, side)
+            if len(row):
+                met = (row - top) * side + column
+                place = self._surface(hits, origins.reshape(-1, 3), directions.reshape(-1, 3), met)
+                number = row % samples * samples + column % samples
+                start = number[:, None] * PATHS * _R2 + shift[row // samples, column // samples]
+                self._expose(film, (row, column), place, directions.reshape(-1, 3)[met], start, rng)
+                film.piece[row, column] = self.stage.board[hits.faces[met]] + 1
+        light = film.paint * _calm(film.diffuse, film) + film.tint * _calm(film.mirror, film)
+        covered = (film.piece > 0)[..., None]
+        layers = np.concatenate([develop(light) * covered, covered], axis=-1)
+        mean = layers.reshape(size, samples, size, samples, 4).mean((1, 3))
+        alpha = mean[..., 3:]
+        return np.concatenate([np.where(alpha > 0.0, mean[..., :3] / np.maximum(alpha, 1e-9), 1.0), alpha], axis=-1)
 
-    def _look(self, origins: Array, directions: Array, size: int, samples: int, rng: np.random.Generator) -> Array:
-        """Developed colour and coverage (N, 4) of camera rays: each sample is developed, so that edges stay smooth."""
-        result = np.zeros((len(directions), 4))
-        hits = self._alone.cast(origins, directions)
-        seen = np.flatnonzero(hits.faces >= 0)
-        if len(seen):
-            place = self._surface(hits, origins, directions, seen)
-            shift = rng.random((len(directions) // samples**2, 2))
-            column = seen // samples % size
-            row, sub_row = seen // (samples * size) // samples, seen // (samples * size) % samples
-            number = sub_row * samples + seen % samples
-            light = self._shade(place, directions[seen], number, shift[row * size + column], rng)
-            result[seen, :3] = develop(light)
-            result[seen, 3] = 1.0
-        return result
-
-    def _shade(self, place: Surface, directions: Array, number: Array, shift: Array, rng: np.random.Generator) -> Array:
-        """Diffuse light from paths that are spread evenly over a pixel's samples, gloss from one path."""
-        count = len(number)
-        index = (number[:, None] * PATHS + np.arange(PATHS)).reshape(-1, 1)
-        even = (index * np.array([0.7548776662466927, 0.5698402909980532]) + np.repeat(shift, PATHS, 0)) % 1.0  # R2
-        diffuse = self._gather(np.repeat(place.points, PATHS, 0), np.repeat(place.normals, PATHS, 0), even, rng)
-        diffuse = diffuse.reshape(count, PATHS, 3).mean(1)
-        mirror = self._reflect(place, directions, rng)
+    def _expose(
+        self, film: Film, where: Any, place: Surface, directions: Array, start: Array, rng: np.random.Generator
+    ) -> None:
+        """Write the light at these places of the film, diffuse and glossy apart."""
         cosine = np.clip(-np.einsum("nc,nc->n", directions, place.normals), 0.0, 1.0)
         metal = (place.gloss > 0.5)[:, None]
-        rise = (1.0 - cosine) ** 5 * (1.0 - place.roughness) ** 2
+        rise = (1.0 - cosine) ** 5 * (1.0 - place.roughness)
         reflected = (place.gloss + (1.0 - place.gloss) * rise)[:, None]
-        tint = np.where(metal, place.colours, 1.0)
-        body = np.where(metal, 0.35, 1.0 - reflected)
-        return body * place.colours * diffuse + np.where(metal, 0.65, reflected) * tint * mirror
+        film.diffuse[where] = self._fan(place, start, rng)
+        film.mirror[where] = self._reflect(place, directions, start % 1.0, rng)
+        film.paint[where] = place.colours * np.where(metal, 0.35, 1.0 - reflected)
+        film.tint[where] = np.where(metal, 0.65 * place.colours, reflected)
+        film.normals[where] = place.normals
+        film.points[where] = place.points
+
+    def _fan(self, place: Surface, start: Array, rng: np.random.Generator) -> Array:
+        """Mean light (N, 3) of several paths from each point, spread evenly from `start` (N, 2) on."""
+        even = ((start[:, None] + np.arange(PATHS)[:, None] * _R2) % 1.0).reshape(-1, 2)
+        light = self._gather(np.repeat(place.points, PATHS, 0), np.repeat(place.normals, PATHS, 0), even, rng)
+        return np.asarray(light.reshape(-1, PATHS, 3).mean(1))
 
     def _gather(self, points: Array, normals: Array, even: Array, rng: np.random.Generator) -> Array:
         """Mean light (N, 3) that falls on points, weighted with the cosine: path tracing."""
@@ -137,8 +151,9 @@ class Studio:
         weight = np.ones((len(points), 3))
         alive = np.arange(len(points))
         for bounce in range(BOUNCES):
-            total[alive] += weight[alive] * self._lamp(points, normals, rng)
-            directions = _cosine(normals, even if bounce == 0 else rng.random((len(alive), 2)))
+            uniform = even if bounce == 0 else rng.random((len(alive), 2))
+            total[alive] += weight[alive] * self._lamp(points, normals, uniform)
+            directions = _cosine(normals, uniform)
             hits = self._all.cast(points, directions)
             missed = hits.faces < 0
             total[alive[missed]] += weight[alive[missed]] * room(directions[missed])
@@ -150,10 +165,12 @@ class Studio:
             weight[alive] *= place.colours
         return total
 
-    def _reflect(self, place: Surface, directions: Array, rng: np.random.Generator) -> Array:
-        """Light (N, 3) that a glossy surface throws back, blurred by its roughness."""
-        spread = rng.normal(size=directions.shape) * (place.roughness**2)[:, None]
-        bent = place.normals + spread
+    def _reflect(self, place: Surface, directions: Array, uniform: Array, rng: np.random.Generator) -> Array:
+        """Light (N, 3) that a glossy surface throws back, blurred by its roughness (Beckmann's slopes)."""
+        slope = place.roughness**2 * np.sqrt(-np.log(1.0 - uniform[:, 0]))
+        angle = 2.0 * math.pi * uniform[:, 1]
+        first, second = _tangents(place.normals)
+        bent = place.normals + (slope * np.cos(angle))[:, None] * first + (slope * np.sin(angle))[:, None] * second
         bent /= np.linalg.norm(bent, axis=1, keepdims=True)
         towards = directions - 2.0 * np.einsum("nc,nc->n", directions, bent)[:, None] * bent
         inwards = np.minimum(np.einsum("nc,nc->n", towards, place.normals), 0.0)[:, None]
@@ -163,13 +180,13 @@ class Studio:
         met = np.flatnonzero(hits.faces >= 0)
         if len(met):
             other = self._surface(hits, place.points, towards, met)
-            light[met] = other.colours * self._gather(other.points, other.normals, rng.random((len(met), 2)), rng)
+            light[met] = other.colours * self._fan(other, uniform[met], rng)
         return light
 
-    def _lamp(self, points: Array, normals: Array, rng: np.random.Generator) -> Array:
-        """Light of the strip on points, one random place of it each, over pi."""
+    def _lamp(self, points: Array, normals: Array, uniform: Array) -> Array:
+        """Light of the strip on points, one place of it each, over pi."""
         strip = self.stage.strip
-        place = np.array(strip.corner) + rng.random((len(points), 2)) @ np.array(strip.sides)
+        place = np.array(strip.corner) + uniform @ np.array(strip.sides)
         away = place - points
         squared = np.einsum("nc,nc->n", away, away)
         towards = np.einsum("nc,nc->n", away, normals)
@@ -220,10 +237,50 @@ class Studio:
         return colours, roughness, gloss
 
 
+def _calm(light: Array, film: Film) -> Array:
+    """Light averaged over neighbours on the same flat piece (an a-trous filter, Dammertz et al. 2010)."""
+    for step in (1, 2, 4):
+        light = _average(light, film.normals, film.points, film.piece, step)
+    return light
+
+
+_SPLINE = (1.0, 4.0, 6.0, 4.0, 1.0)
+
+
+@njit(cache=True)
+def _alike(normal: Array, point: Array, other: Array, place: Array) -> float:
+    """1 on the same plane, 0 more than 4 mm off it or round a corner."""
+    off, turn = 0.0, 0.0
+    for k in range(3):
+        off += normal[k] * (place[k] - point[k])
+        turn += (normal[k] - other[k]) ** 2
+    return 0.0 if abs(off) > 0.004 or turn > 0.1 else math.exp(-turn / 0.02)
+
+
+@njit(cache=True, parallel=True)
+def _average(light: Array, normals: Array, points: Array, piece: Array, step: int) -> Array:
+    result = np.zeros_like(light)
+    for i in prange(piece.shape[0]):
+        for j in range(piece.shape[1]):
+            if piece[i, j] == 0:
+                continue
+            weights = 0.0
+            for a in range(max(-2, -(i // step)), min(2, (piece.shape[0] - 1 - i) // step) + 1):
+                for b in range(max(-2, -(j // step)), min(2, (piece.shape[1] - 1 - j) // step) + 1):
+                    y, x = i + a * step, j + b * step
+                    if piece[y, x] == piece[i, j]:
+                        alike = _alike(normals[i, j], points[i, j], normals[y, x], points[y, x])
+                        weight = _SPLINE[a + 2] * _SPLINE[b + 2] * alike
+                        weights += weight
+                        result[i, j] += weight * light[y, x]
+            result[i, j] /= weights
+    return result
+
+
 def room(directions: Array) -> Array:
     """Light (N, 3) of the studio in these directions: bright walls, a large soft box and a strip behind."""
     up = directions[:, 2:3]
-    walls = 0.38 + 0.24 * np.clip(up, 0.0, 1.0) + 0.1 * np.clip(-up, 0.0, 1.0)
+    walls = 0.30 + 0.22 * np.clip(up, 0.0, 1.0) + 0.1 * np.clip(-up, 0.0, 1.0)
     light = walls * np.array([0.97, 0.99, 1.03])
     for azimuth, elevation, width, height, strength, colour in _BOXES:
         light = light + _box(directions, azimuth, elevation, width, height) * strength * np.array(colour)
@@ -232,7 +289,7 @@ def room(directions: Array) -> Array:
 
 # azimuth, elevation, half width, half height in degrees, strength, colour
 _BOXES = (
-    (-38.0, 42.0, 30.0, 24.0, 4.2, (1.0, 0.965, 0.91)),  # key, from the left of the front
+    (-38.0, 42.0, 30.0, 24.0, 5.4, (1.0, 0.965, 0.91)),  # key, from the left of the front
     (150.0, 38.0, 34.0, 20.0, 2.6, (0.95, 0.98, 1.05)),  # behind, for the staff's side
     (68.0, 30.0, 16.0, 26.0, 1.3, (1.0, 1.0, 1.0)),  # fill for the right end
     (-105.0, 35.0, 16.0, 26.0, 1.0, (1.0, 1.0, 1.0)),  # and the left one
@@ -262,7 +319,8 @@ def oak(points: Array, board: Array, grain: Array, base: Array, contrast: float)
     across = local[:, 1:] - np.round(local[:, 1:] / 0.9) * 0.9
     radius = np.linalg.norm(across - centre + 0.16 * slow, axis=1)
     texture = np.concatenate([along[:, None] * 3.0, local[:, 1:] * 26.0 + 5.0 * draw[:, 5:]], axis=1)
-    rings = radius * 62.0 + 1.1 * _fractal(texture * np.array([0.5, 0.5, 0.5]), 2)
+    years = np.stack([radius * 9.0, 40.0 * draw[:, 1], 40.0 * draw[:, 5]], axis=1)
+    rings = radius * 58.0 + 4.0 * _fractal(years, 2) + 1.3 * _fractal(texture * np.array([0.5, 0.5, 0.5]), 2)
     phase = rings % 1.0
     late = np.clip(phase, 0.0, 0.86) / 0.86 - np.clip((phase - 0.86) / 0.14, 0.0, 1.0)  # slow rise, quick fall
     fibre = _fractal(np.concatenate([along[:, None] * 5.0, local[:, 1:] * 170.0], axis=1), 2) - 0.5
@@ -279,9 +337,17 @@ def linear(srgb: Array) -> Array:
 
 def develop(light: Array) -> Array:
     """From linear light to sRGB in [0, 1]; a soft shoulder keeps highlights from clipping."""
-    exposed = 0.95 * light
+    exposed = 1.0 * light
     rolled = np.clip(exposed * (1.0 + exposed / 4.0) / (1.0 + 0.62 * exposed), 0.0, 1.0)
     return np.where(rolled <= 0.0031308, 12.92 * rolled, 1.055 * rolled ** (1.0 / 2.4) - 0.055)
+
+
+def _tangents(normals: Array) -> tuple[Array, Array]:
+    """Two directions (N, 3) each that complete a frame."""
+    other = np.where(np.abs(normals[:, 2:]) < 0.9, np.array([0.0, 0.0, 1.0]), np.array([1.0, 0.0, 0.0]))
+    first = np.cross(normals, other)
+    first /= np.linalg.norm(first, axis=1, keepdims=True)
+    return first, np.cross(normals, first)
 
 
 def _cosine(normals: Array, uniform: Array) -> Array:

@@ -27,22 +27,8 @@ LAYERS = [
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer.split()}
 LIGHT = ["errors", "camera", "settings", "progress", "project", "cli"]
 HEAVY = [
-    "numpy",
-    "scipy",
-    "skimage",
-    "PIL",
-    "numba",
-    "trimesh",
-    "embreex",
-    "xatlas",
-    "fast_simplification",
-    "imageio_ffmpeg",
-    "rembg",
-    "onnxruntime",
-    "omegaconf",
-    "torch",
-    "diffusers",
-    "transformers",
+    *("numpy", "scipy", "skimage", "PIL", "numba", "trimesh", "embreex", "xatlas", "fast_simplification"),
+    *("imageio_ffmpeg", "rembg", "onnxruntime", "omegaconf", "torch", "diffusers", "transformers"),
 ]
 PROBE = f"import json, sys; print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))"
 

@@ -3,8 +3,8 @@
 Truth: the textured meshes of ../shared/data/meshes in our world, their box centred at the origin, the farthest vertex
 at 0.95. Shape: 40,000 samples on each surface; the truth's count only where one of 60 directions leads outside. CD is
 the mean of the two directed mean distances, F the F-score at 0.05, IoU is taken on a lattice of 72^3 points, inside
-where the winding number exceeds 0.5. Pictures: 12 views that were no input, truth lit by two fixed lights that belong to
-its colours, the mesh unlit; PSNR and SSIM over the whole picture on white.
+where the winding number exceeds 0.5. Pictures: 12 views that were no input, truth lit by two fixed lights that count
+as its colours, the mesh unlit; PSNR and SSIM over the whole picture on white.
 """
 
 import math
@@ -94,19 +94,25 @@ def test_views(name: str) -> list[View]:
 
 def score(mesh: Mesh, name: str) -> Scores:
     """Compare a mesh in world coordinates with the truth of this name."""
-    surface = _sample(mesh.vertices, mesh.faces, np.random.default_rng(0))[0]
-    truth = truth_samples(name)
-    to_truth = cKDTree(truth).query(surface)[0]
-    to_mesh = cKDTree(surface).query(truth)[0]
-    precision, recall = np.mean(to_truth < 0.05), np.mean(to_mesh < 0.05)
+    chamfer, f = shape(mesh.vertices, mesh.faces, truth_samples(name))
     quality = [compare(view, mesh, scene) for scene in [Scene(mesh.vertices, mesh.faces)] for view in test_views(name)]
     return Scores(
-        chamfer=float(to_truth.mean() + to_mesh.mean()) / 2.0,
-        f=float(2.0 * precision * recall / max(precision + recall, 1e-9)),
+        chamfer=chamfer,
+        f=f,
         iou=None if name in NO_VOLUME else _iou(inside(mesh.vertices, mesh.faces), truth_inside(name)),
         psnr=float(np.mean([psnr for psnr, _ in quality])),
         ssim=float(np.mean([ssim for _, ssim in quality])),
     )
+
+
+def shape(vertices: Array, faces: Array, truth: Array) -> tuple[float, float]:
+    """Chamfer distance and F of a surface, given samples (N, 3) of the true one."""
+    surface = _sample(vertices, faces, np.random.default_rng(0))[0]
+    to_truth = cKDTree(truth).query(surface)[0]
+    to_mesh = cKDTree(surface).query(truth)[0]
+    precision, recall = np.mean(to_truth < 0.05), np.mean(to_mesh < 0.05)
+    f = 2.0 * precision * recall / max(precision + recall, 1e-9)
+    return float(to_truth.mean() + to_mesh.mean()) / 2.0, float(f)
 
 
 def compare(view: View, mesh: Mesh, scene: Scene) -> tuple[float, float]:
@@ -154,9 +160,20 @@ def load_truth(name: str) -> Truth:
     )
 
 
+def visible_samples(vertices: Array, faces: Array) -> Array:
+    """Those of 40,000 points on a surface from which one of 60 directions leads outside."""
+    points, normals = _sample(vertices, faces, np.random.default_rng(1))
+    scene = Scene(vertices, faces)
+    visible = np.zeros(len(points), dtype=bool)
+    for direction in _sphere(60):
+        side = np.sign(normals @ direction)[:, None]
+        visible |= ~scene.blocked(points + 1e-4 * side * normals, np.broadcast_to(direction, points.shape))
+    return points[visible]
+
+
 def truth_samples(name: str) -> Array:
     """Points (N, 3) on the part of the truth that can be seen from outside."""
-    return _cached(f"{name}_samples", lambda: _visible_samples(load_truth(name)))
+    return _cached(f"{name}_samples", lambda: visible_samples(load_truth(name).vertices, load_truth(name).faces))
 
 
 def truth_inside(name: str) -> Array:
@@ -244,16 +261,6 @@ def _sample(vertices: Array, faces: Array, rng: np.random.Generator) -> tuple[Ar
     root, second = np.sqrt(rng.random(SAMPLES)), rng.random(SAMPLES)
     weights = np.stack([1.0 - root, root * (1.0 - second), root * second], axis=1)
     return np.einsum("nkc,nk->nc", corners[chosen], weights), normals[chosen] / areas[chosen, None]
-
-
-def _visible_samples(truth: Truth) -> Array:
-    points, normals = _sample(truth.vertices, truth.faces, np.random.default_rng(1))
-    scene = Scene(truth.vertices, truth.faces)
-    visible = np.zeros(len(points), dtype=bool)
-    for direction in _sphere(60):
-        side = np.sign(normals @ direction)[:, None]
-        visible |= ~scene.blocked(points + 1e-4 * side * normals, np.broadcast_to(direction, points.shape))
-    return points[visible]
 
 
 def _sphere(count: int) -> Array:
