@@ -36,7 +36,7 @@ DISAGREEMENT = 0.15  # distance in RGB, 0 to 1, at which a contradicting picture
 WINNER = 4  # power of the say for fine detail
 OFF_SURFACE = 0.006  # world units that a ray starts above the surface, so that a bump does not block itself
 GRAZING = 0.08  # cosine under which a picture says nothing
-SURE = 0.02  # the say below which the fill takes over gradually
+SURE = 0.01  # the say below which the fill takes over gradually
 CHUNK = 1 << 18  # points at a time: 40 bytes each per picture
 
 
