@@ -61,7 +61,7 @@ def _reconstruct(work: Work, settings: Settings, seed: int) -> None:
     with work.step("simplify"):
         mesh = simplify(dense, settings.texture.faces)
     with work.step("texture"):
-        mesh = bake(mesh, views, settings.texture, work.how.progress, dense)
+        mesh = bake(mesh, views, settings.texture, work.how.progress)
     with work.step("write"):
         coloured = write_obj(replace(mesh, texture=None), "colours") if mesh.colours is not None else {}
         files = {"mesh.glb": write_glb(mesh), **write_obj(mesh, "mesh"), **coloured}
