@@ -16,10 +16,26 @@ from typing import Any
 import numpy as np
 
 from meshcli.camera import zero123plus_rig
-from meshcli.mesh import Mesh, Texture
 from meshcli.view import View
 
 COUNTS = dict.fromkeys(("cut_out", "sculpt", "fit", "bake"), 0)
+
+
+@dataclass(frozen=True)
+class Texture:
+    image: Any
+    coordinates: Any
+    faces: Any
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """Like the real one, whose module loads numba."""
+
+    vertices: Any
+    faces: Any
+    colours: Any = None
+    texture: Texture | None = None
 
 
 @dataclass(frozen=True)
@@ -75,19 +91,43 @@ def bake(mesh: Mesh, views: Sequence[View], settings: Any, progress: Any, dense:
     return Mesh(mesh.vertices, mesh.faces, mesh.colours, Texture(image, coordinates, mesh.faces))
 
 
-def modules() -> dict[str, ModuleType]:
-    """What stands in for which module."""
+class Showcase:
+    """Writes what it was given: numba alone would take longer than everything else in these processes."""
+
+    def __init__(self, mesh: bytes, settings: Any, progress: Any) -> None:
+        self.mesh = mesh
+
+    def turntable(self, path: Path) -> None:
+        path.write_bytes(self.mesh)
+
+    def stills(self) -> dict[str, Any]:
+        return {"front": np.zeros((2, 2, 3), np.uint8)}
+
+    def beside(self, views: Sequence[View]) -> Any:
+        return views[0].pixels
+
+
+def modules(exports: bool = False) -> dict[str, ModuleType]:
+    """What stands in for which module; with the files and pictures of the mesh too, where they do not matter."""
     table: dict[str, dict[str, Any]] = {
         "meshcli.foreground": {"cut_out": cut_out},
         "meshcli.generators.sculpt": {"sculpt": sculpt},
         "meshcli.reconstructors.fit": {"fit": fit},
         "meshcli.texture": {"bake": bake, "simplify": simplify},
     }
+    if exports:
+        table["meshcli.export.gltf"] = {"write_glb": _bytes, "read_glb": Path.read_bytes}
+        table["meshcli.export.obj"] = {"write_obj": lambda mesh, name: {f"{name}.obj": _bytes(mesh)}}
+        table["meshcli.showcase"] = {"Showcase": Showcase}
     made = {}
     for name, attributes in table.items():
         made[name] = ModuleType(name)
         vars(made[name]).update(attributes)
     return made
+
+
+def _bytes(mesh: Mesh) -> bytes:
+    return mesh.vertices.tobytes() + (mesh.texture.image.tobytes() if mesh.texture else b"")
 
 
 def _trouble(engine: str, settings: Any) -> None:
@@ -109,7 +149,7 @@ def _trouble(engine: str, settings: Any) -> None:
 
 
 if __name__ == "__main__":
-    sys.modules |= modules()
+    sys.modules |= modules(exports=True)
     from meshcli import children
     from meshcli.cli import main
 

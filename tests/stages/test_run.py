@@ -1,0 +1,149 @@
+"""`run` and its children: real processes, with quick engines."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from meshcli.config import override
+from meshcli.project import Project
+from meshcli.settings import Settings
+from meshcli.stages.generate import Typed, generate_views
+from meshcli.stages.select import select_views
+from meshcli.stages.status import read_status
+
+FAKES = [sys.executable, str(Path(__file__).parent.parent / "fakes.py")]
+QUICK = ["--set", "render.size=64", "--set", "render.frames=3", "--set", "texture.size=64", "--seed", "3"]
+RUN = ["run", "desk", "1.png", "2.png", "3.png", "--azimuth=-50,0,40", *QUICK]
+
+
+@pytest.fixture(autouse=True)
+def _at_home(tmp_path: Path, photos: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def meshcli(*words: str, trouble: str = "") -> "subprocess.CompletedProcess[str]":
+    environment = {**os.environ, "MESHCLI_TEST": trouble}
+    return subprocess.run([*FAKES, *words], env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.fixture
+def asleep(tmp_path: Path) -> Iterator[tuple["subprocess.Popen[str]", int]]:
+    """A `run` whose `reconstruct` sleeps, and the sleeper's process id."""
+    note = tmp_path / "pid"
+    process = subprocess.Popen(
+        [*FAKES, *RUN], env={**os.environ, "MESHCLI_TEST": f"fit:sleep={note}"}, text=True, stderr=subprocess.PIPE,
+        start_new_session=True,
+    )  # fmt: skip
+    until(lambda: note.exists() and note.read_text() != "")
+    yield process, int(note.read_text())
+    process.kill()
+    process.communicate()
+
+
+def until(condition, seconds: float = 30.0) -> None:  # type: ignore[no-untyped-def]
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def alive(process: int) -> bool:
+    try:
+        return "zombie" not in Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return False
+
+
+def states() -> dict[str, str]:
+    return {status.stage: status.state for status in read_status(Project("desk")).stages}
+
+
+def test_everything_then_nothing() -> None:
+    result = meshcli(*RUN)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split()[-2:] == ["desk/mesh/mesh.glb", "desk/renders/turntable.mp4"]
+    assert set(states().values()) == {"done"}
+    assert Project("desk").load().stages["reconstruct"].options["seed"] == 3
+    again = meshcli(*RUN, "--json")
+    assert again.stderr == ""
+    assert [stage["skipped"] for stage in json.loads(again.stdout)["stages"]] == [True] * 4
+
+
+def test_a_childs_exit_code_is_handed_on_and_said_once() -> None:
+    result = meshcli("run", "desk", "1.png", "2.png")
+    assert result.returncode == 2
+    assert result.stderr.count("error:") == 1
+    assert meshcli("run", "desk", "9.png").returncode == 3
+    assert not Path("desk").exists()
+
+
+def test_names_that_look_like_flags() -> None:
+    Path("1.png").rename("-v.png")
+    result = meshcli("run", *QUICK, "--", "-desk", "-v.png")
+    assert result.returncode == 0, result.stderr
+    assert Path("-desk/mesh/mesh.glb").is_file()
+
+
+def test_a_standing_choice_is_kept(engines: dict[str, int], photos: list[Path]) -> None:
+    generate_views(Project("desk"), photos, Typed([-50, 0, 40]), seed=3)
+    select_views(Project("desk"), "0-2")
+    result = meshcli("run", "desk", *QUICK)
+    assert "choice of views stands" in result.stderr
+    assert Project("desk").load().stages["reconstruct"].facts["views"] == 3
+    assert states() == dict.fromkeys(states(), "done")
+
+
+def test_children_die_with_a_killed_parent(asleep: tuple["subprocess.Popen[str]", int]) -> None:
+    process, child = asleep
+    assert states()["reconstruct"] == "running"
+    process.kill()
+    until(lambda: not alive(child), 10)
+    assert states() == {"generate": "done", "select": "done", "reconstruct": "interrupted", "render": "missing"}
+    assert meshcli(*RUN).returncode == 0
+    assert set(states().values()) == {"done"}
+    assert not [path for path in Path("desk").rglob(".*") if path.name != ".lock"]
+
+
+@pytest.mark.parametrize(("number", "code", "group"), [(signal.SIGTERM, 143, False), (signal.SIGINT, 130, True)])
+def test_signals_end_both_cleanly(
+    asleep: tuple["subprocess.Popen[str]", int], number: signal.Signals, code: int, group: bool
+) -> None:
+    process, child = asleep
+    (os.killpg if group else os.kill)(process.pid, number)
+    assert process.wait(15) == code
+    assert not alive(child)
+    assert states()["reconstruct"] == "interrupted"
+    assert not [path for path in Path("desk").rglob(".*") if path.name != ".lock"]
+
+
+def test_a_second_writer_leaves_with_5_or_waits(asleep: tuple["subprocess.Popen[str]", int]) -> None:
+    process, _ = asleep
+    result = meshcli("select", "desk", "--auto")
+    assert result.returncode == 5
+    assert "--wait" in result.stderr
+    assert meshcli("status", "desk").returncode == 0
+    waiting = subprocess.Popen([*FAKES, "select", "desk", "--views=0-5", "--wait"], stdout=subprocess.DEVNULL)
+    time.sleep(1.0)
+    assert waiting.poll() is None
+    process.terminate()
+    assert waiting.wait(20) == 0
+
+
+def test_a_child_that_the_system_kills_counts_as_memory(engines: dict[str, int], photos: list[Path]) -> None:
+    settings = override(Settings(), {"fit.resolutions": [60]}, "test")
+    generate_views(Project("desk"), photos[:1], settings=settings, seed=3)
+    words = ["run", "desk", *QUICK, "--set", "fit.resolutions=[60]"]
+    result = meshcli(*words, trouble="fit:killed")
+    assert result.returncode == 75
+    assert result.stderr.count("error:") == 1
+    assert "the same command will now take fit.resolutions=[40]" in result.stderr
+    assert states()["reconstruct"] == "failed"
+    assert meshcli(*words, trouble="fit:killed").returncode == 0
+    assert Project("desk").load().stages["reconstruct"].options["fit"]["resolutions"] == [40]

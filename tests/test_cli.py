@@ -1,0 +1,209 @@
+"""The command line as a user meets it: exit codes, what goes where, what is loaded."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from meshcli import cli
+from meshcli.project import Project
+
+FAKES = [sys.executable, str(Path(__file__).parent / "fakes.py")]
+QUICK = ["--set", "render.size=64", "--set", "render.frames=3", "--set", "texture.size=64"]
+
+
+@pytest.fixture(autouse=True)
+def _at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("meshcli.cli.listen_to_signals", lambda: None)
+    for name in ("NO_COLOR", "FORCE_COLOR", "MESHCLI_TEST"):
+        monkeypatch.delenv(name, raising=False)
+
+
+class Result:
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+
+@pytest.fixture
+def meshcli(capsys: pytest.CaptureFixture[str], engines: dict[str, int], photos: list[Path]):  # type: ignore[no-untyped-def]
+    def call(*words: str) -> Result:
+        capsys.readouterr()
+        code = cli.main(words)
+        captured = capsys.readouterr()
+        return Result(code, captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture
+def painted(meshcli):  # type: ignore[no-untyped-def]
+    assert meshcli("generate", "desk", "1.png", "2.png", "3.png", "--azimuth", "0,40,-50").code == 0
+    return meshcli
+
+
+def alone(code: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+
+
+HEAVY = ("numpy", "scipy", "skimage", "PIL", "numba", "trimesh", "torch", "onnxruntime", "rembg", "omegaconf")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["generate", "--help"], ["status", "desk"], ["generate", "desk", "no.png"], ["select", "desk"],
+     ["generate", "other", "1.png", "2.png"], ["reconstruct", "desk"]],
+)  # fmt: skip
+def test_nothing_heavy_is_loaded_for_little(words: list[str], painted) -> None:  # type: ignore[no-untyped-def]
+    code = (
+        "import sys; from meshcli.cli import main; code = main(sys.argv[1:]);"
+        f"print(code, sorted(set({HEAVY}) & set(sys.modules)), file=sys.stderr)"
+    )
+    last = alone(code, *words).stderr.splitlines()[-1]
+    assert last.endswith("[]"), last
+
+
+def test_help_is_quick() -> None:
+    took = []
+    for _ in range(3):  # processor time: the wall clock also counts what else the machine does
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, "-m", "meshcli", "--help"], capture_output=True, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        took.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert min(took) < 0.3, took
+
+
+@pytest.mark.parametrize("verb", ["generate", "select", "reconstruct", "render", "run", "status"])
+def test_help_shows_an_example(verb: str, meshcli) -> None:  # type: ignore[no-untyped-def]
+    assert f"Example: meshcli {verb} desk" in meshcli(verb, "--help").out
+
+
+def test_help_tells_the_exit_codes(meshcli) -> None:  # type: ignore[no-untyped-def]
+    text = " ".join(meshcli("--help").out.split())
+    for part in ("0 done", "1 a bug", "2 usage", "3 bad", "4 weights", "5 project", "75 out of memory", "130", "143"):
+        assert part in text
+
+
+def test_the_four_verbs(painted) -> None:  # type: ignore[no-untyped-def]
+    assert painted("select", "desk", "--views", "0,3,5,7,8,10").out == "desk/selection.png\n"
+    assert painted("reconstruct", "desk", "--texture-size", "64").out == "desk/mesh/mesh.glb\n"
+    result = painted("render", "desk", "--frames", "3", "--size", "64")
+    assert result.out == "desk/renders/turntable.mp4\n"
+    assert "next" not in result.err
+    assert painted("select", "desk", "--views", "0,3,5,7,8,10").err.startswith("select: unchanged since")
+    assert Project("desk").load().selection.by == "flag"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["generate", "new", "1.png", "2.png", "3.png"], 2, "generate new 1.png 2.png 3.png --azimuth 0,120,240`"),
+        (["generate", "new", "1.png", "2.png", "--azimuth", "0,x"], 2, "--azimuth 0,120,240"),
+        (["generate", "new", "1.png", "--azimuth", "0,4"], 2, "2 values for 1 photos"),
+        (["generate", "new", "4.png"], 3, "no photo 4.png"),
+        (["generate", "new", "1.png", "0,40"], 3, "--azimuth 0,120,240"),
+        (["generate", "new", "cameras.txt"], 3, "cameras.txt"),
+        (["generate", "1.png", "2.png"], 2, "project directory comes first"),
+        (["generate", "new"], 2, "meshcli generate new PHOTO"),
+        (["generate", "new", "1.png", "--engine", "zero"], 2, "--engine"),
+        (["generate", "new", "1.png", "--set", "fit.ray=4"], 2, "did you mean fit.rays?"),
+        (["generate", "new", "1.png", "--config", "no.yaml"], 2, "no.yaml"),
+        (["generate", "new", "1.png", "--max-pixels", "100"], 3, "--max-pixels"),
+        (["generat", "new"], 2, "generate"),
+        (["status", "new"], 2, "meshcli generate new PHOTO"),
+        (["select", "desk"], 2, "--views"),
+        (["select", "desk", "--views", "18"], 2, "0-5, 6-11, 12-17"),
+        (["select", "desk", "--views", "1,1"], 2, "twice"),
+        (["select", "desk", "--auto", "99"], 2, "18 views"),
+        (["select", "desk", "--views", "1", "--auto"], 2, "exclude"),
+        (["reconstruct", "desk"], 2, "meshcli select desk"),
+        (["render", "desk"], 2, "meshcli reconstruct desk"),
+        (["render", "desk", "--frames", "0"], 2, "--frames"),
+        (["status", "damaged"], 5, "manifest.json"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_line_and_the_right_code(words: list[str], code: int, says: str, painted) -> None:  # type: ignore[no-untyped-def]
+    Path("cameras.txt").write_text("no picture")
+    Path("damaged").mkdir()
+    Path("damaged/manifest.json").write_text("{")
+    result = painted(*words)
+    assert result.code == code, result.err
+    assert says in result.err
+    lines = [line for line in result.err.splitlines() if not line.startswith("engine ")]
+    assert len(lines) == 1
+    assert lines[0].startswith("error: ")
+    assert result.out == ""
+    failed = painted(*words, "--json") if words[0] != "generat" and "--engine" not in words else None
+    if failed and failed.out:
+        assert json.loads(failed.out)["exit_code"] == code
+
+
+def test_what_looks_like_markup_is_printed_as_it_is(meshcli) -> None:  # type: ignore[no-untyped-def]
+    name = "a[red]none[/].png"
+    assert name in meshcli("generate", "new", name).err
+    long = "very" * 60 + ".png"
+    assert f"there is no photo {long}\n" in meshcli("generate", "new", long).err
+
+
+@pytest.mark.parametrize("word", ["--auto", "--auto=6", "--auto 6", "-q --auto", "--auto -q"])
+def test_auto_may_stand_alone(word: str, painted) -> None:  # type: ignore[no-untyped-def]
+    assert painted("select", "desk", *word.split()).code == 0
+    assert len(Project("desk").load().selection.names) == 6  # type: ignore[union-attr]
+    assert painted("select", "desk", "--auto", "4").code == 0
+    assert len(Project("desk").load().selection.names) == 4  # type: ignore[union-attr]
+
+
+def test_a_list_for_people_and_for_scripts(painted) -> None:  # type: ignore[no-untyped-def]
+    painted("select", "desk", "--views", "b2,a0")
+    assert "b2" in painted("select", "desk", "--list").out
+    rows = json.loads(painted("select", "desk", "--list", "--json").out)["views"]
+    assert [row["number"] for row in rows] == list(range(18))
+    assert {row["name"]: row["chosen"] for row in rows if row["chosen"]} == {"b2": 1, "a0": 2}
+    assert rows[6]["azimuth"] == pytest.approx(70)
+
+
+def test_json_is_one_document_and_nothing_else(painted) -> None:  # type: ignore[no-untyped-def]
+    result = painted("select", "desk", "--auto", "--json")
+    assert json.loads(result.out)["next"] == "meshcli reconstruct desk"
+    assert result.err == ""
+    stages = json.loads(painted("status", "desk", "--json").out)["stages"]
+    assert {name: stage["state"] for name, stage in stages.items()} == {
+        "generate": "done", "select": "done", "reconstruct": "missing", "render": "missing",
+    }  # fmt: skip
+
+
+def test_quiet_says_nothing_but_errors(meshcli) -> None:  # type: ignore[no-untyped-def]
+    assert meshcli("generate", "desk", "1.png", "-q").err == ""
+    assert meshcli("select", "desk", "--views", "88", "-q").err.startswith("error: ")
+
+
+def test_verbose_tells_seconds_and_memory(painted) -> None:  # type: ignore[no-untyped-def]
+    assert "peak_rss" in painted("select", "desk", "--auto", "-v").err
+    assert "Traceback" in painted("select", "desk", "--views", "99", "-vv").err
+
+
+def test_colour_is_a_matter_of_the_environment(painted, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    assert "\x1b" not in painted("status", "desk").out
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert "\x1b[" in painted("status", "desk").out
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[3" not in painted("status", "desk").out
+
+
+def test_an_angle_may_begin_with_a_minus(meshcli) -> None:  # type: ignore[no-untyped-def]
+    assert meshcli("generate", "desk", "1.png", "2.png", "--azimuth", "-50,40", "--elevation", "10").code == 0
+    assert Project("desk").load().photos[0].camera.azimuth == pytest.approx(310)
+
+
+def test_a_bug_keeps_its_traceback(painted, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    painted("select", "desk", "--auto")
+    process = subprocess.run(
+        [*FAKES, "reconstruct", "desk"], env={**os.environ, "MESHCLI_TEST": "fit:bug"}, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert process.returncode == 1
+    assert "ZeroDivisionError: a bug" in process.stderr
