@@ -21,6 +21,12 @@ class SculptSettings:
     """The weight-free view generator; see generators/sculpt.py."""
 
     view_size: int = 320  # pixels
+    relief: int = 160  # samples along the longer side of a silhouette that is inflated
+    resolution: int = 96  # voxels along the longest side of a body from one photo
+    inflation: float = 0.8  # half the thickness of an inflated disc over its radius
+    cap: float = 1.15  # half the thickness at most, over the radius of the largest disc in the silhouette
+    box_depth: float = 0.27  # half the thickness of a box over the shorter side of its silhouette
+    bar_depth: float = 0.3  # half the thickness of things made of bars over half the shorter side of the silhouette
 
 
 @dataclass(frozen=True)
