@@ -17,6 +17,7 @@ from typing import NoReturn
 
 PIPE = "MESHCLI_PARENT"  # environment variable: number of the pipe's reading end
 COMMAND = [sys.executable, "-m", "meshcli"]
+HEARD = 2.0  # seconds that a child gets after a Ctrl-C before it is told again
 GRACE = 10.0  # seconds that a process gets to clean up before it is killed
 
 
@@ -25,6 +26,7 @@ class Interrupted(BaseException):
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
+        self.number = number
         self.exit_code = 128 + number
 
 
@@ -61,21 +63,22 @@ def run_child(arguments: Sequence[str], capture: bool = False) -> tuple[int, str
         os.close(read)
         try:
             output, _ = process.communicate()
-        except BaseException:
-            _end(process)
+        except BaseException as error:
+            _end(process, isinstance(error, Interrupted) and error.number == signal.SIGINT)
             raise
     finally:
         os.close(write)
     return process.returncode, output or ""
 
 
-def _end(process: "subprocess.Popen[str]") -> None:
-    process.terminate()
-    try:
-        process.wait(GRACE)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+def _end(process: "subprocess.Popen[str]", heard: bool) -> None:
+    """End a child; after a Ctrl-C in the terminal it has heard of it already, and a second signal would disturb it."""
+    for seconds, end in ((HEARD if heard else 0.0, process.terminate), (GRACE, process.kill)):
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+            return
+        end()
+    process.wait()
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
