@@ -21,7 +21,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import spsolve
 
 from meshcli.compiled import kernel
-from meshcli.mesh import Mesh, vertex_normals
+from meshcli.mesh import Mesh, smooth_normals
 from meshcli.projection import camera_to_world, pixel_centres, rays, world_to_camera
 from meshcli.view import View
 from meshcli.visibility import Scene
@@ -35,6 +35,7 @@ COARSE = 4.0  # pixels: sigma of the blur that parts coarse colour from detail
 DISAGREEMENT = 0.15  # distance in RGB, 0 to 1, at which a contradicting picture has lost 63 % of its say
 WINNER = 4  # power of the say for fine detail
 OFF_SURFACE = 0.006  # world units that a ray starts above the surface, so that a bump does not block itself
+SMOOTH = 0.04  # world units over which normals are averaged: bumps shall not make the pictures take turns
 GRAZING = 0.08  # cosine under which a picture says nothing
 SURE = 0.01  # the say below which the fill takes over gradually
 CHUNK = 1 << 18  # points at a time: 40 bytes each per picture
@@ -98,7 +99,7 @@ class Painter:
 def colour_vertices(mesh: Mesh, views: Sequence[View], scene: Scene | None = None) -> Mesh:
     """The mesh with colours at its vertices, from the pictures where they see it and filled in where not."""
     painter = Painter(views, scene or Scene(mesh.vertices, mesh.faces))
-    found = painter.colours(mesh.vertices, vertex_normals(mesh.vertices, mesh.faces))
+    found = painter.colours(mesh.vertices, smooth_normals(mesh.vertices, mesh.faces, SMOOTH))
     values = fill(mesh.faces, found)
     return Mesh(mesh.vertices, mesh.faces, np.rint(values.clip(0.0, 255.0)).astype(np.uint8))
 
@@ -249,37 +250,43 @@ def _sample(
             coarse[p, k] = min(_bilinear(blurred[:, :, k], column, row) * 255.0 / thin, 255.0)
 
 
+@kernel()
+def _majority(weights: Array, colours: Array, top: float) -> Array:
+    """What most of the say says (3,): a smooth choice, for a switch from one picture to the next would leave a seam."""
+    total, strong = np.zeros(3), 0.0
+    for i in range(len(weights)):
+        if weights[i] > 0.0:
+            weight = (weights[i] / top) ** WINNER
+            strong += weight
+            for k in range(3):
+                total[k] += weight * colours[i, k]
+    return total / strong
+
+
 @kernel(parallel=True)
 def _blend(weights: Array, full: Array, coarse: Array, values: Array, say: Array) -> None:
     """Join the pictures' (K, N) says and colours (K, N, 3) into colours (N, 3) and a say (N,)."""
     for p in prange(weights.shape[1]):
-        best = 0
-        for i in range(1, len(weights)):
-            if weights[i, p] > weights[best, p]:
-                best = i
-        top = weights[best, p]
+        top = 0.0
+        for i in range(len(weights)):
+            top = max(top, weights[i, p])
         say[p] = top
         values[p] = 0.0
         if top <= 0.0:
             continue
-        soft, hard = 0.0, 0.0
-        base0, base1, base2, fine0, fine1, fine2 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+        middle = _majority(weights[:, p], full[:, p], top)
+        base, fine, soft, hard = np.zeros(3), np.zeros(3), 0.0, 0.0
         for i in range(len(weights)):
             if weights[i, p] <= 0.0:
                 continue
             far = 0.0
             for k in range(3):
-                far += ((full[i, p, k] - full[best, p, k]) / 255.0) ** 2
-            weight = weights[i, p] / top * np.exp(-far / DISAGREEMENT**2)
-            strong = weight**WINNER
+                far += ((full[i, p, k] - middle[k]) / 255.0) ** 2
+            weight = weights[i, p] / top * np.exp(-far / DISAGREEMENT**2) + 1e-9
             soft += weight
-            hard += strong
-            base0 += weight * coarse[i, p, 0]
-            base1 += weight * coarse[i, p, 1]
-            base2 += weight * coarse[i, p, 2]
-            fine0 += strong * (full[i, p, 0] - coarse[i, p, 0])
-            fine1 += strong * (full[i, p, 1] - coarse[i, p, 1])
-            fine2 += strong * (full[i, p, 2] - coarse[i, p, 2])
-        values[p, 0] = min(max(base0 / soft + fine0 / hard, 0.0), 255.0)
-        values[p, 1] = min(max(base1 / soft + fine1 / hard, 0.0), 255.0)
-        values[p, 2] = min(max(base2 / soft + fine2 / hard, 0.0), 255.0)
+            hard += weight**WINNER
+            for k in range(3):
+                base[k] += weight * coarse[i, p, k]
+                fine[k] += weight**WINNER * (full[i, p, k] - coarse[i, p, k])
+        for k in range(3):
+            values[p, k] = min(max(base[k] / soft + fine[k] / hard, 0.0), 255.0)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from meshcli.compiled import kernel
 
@@ -47,6 +48,20 @@ def vertex_normals(vertices: Array, faces: Array) -> NDArray[np.float32]:
     unit: NDArray[np.float32] = (total / np.maximum(length, 1e-20)).astype(np.float32)
     unit[length[:, 0] < 1e-20] = (0.0, 0.0, 1.0)
     return unit
+
+
+def smooth_normals(vertices: Array, faces: Array, reach: float) -> NDArray[np.float32]:
+    """Unit normals (V, 3), averaged over the surface within about `reach` world units."""
+    ends = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    edge = float(np.mean(np.linalg.norm(vertices[ends[:, 0]] - vertices[ends[:, 1]], axis=1))) if len(ends) else reach
+    both = np.concatenate([ends, ends[:, ::-1], np.repeat(np.arange(len(vertices))[:, None], 2, axis=1)])
+    mean = csr_array((np.ones(len(both), np.float32), (both[:, 0], both[:, 1])), shape=(len(vertices),) * 2)
+    normals = vertex_normals(vertices, faces)
+    # A random walk of n steps of length `edge` ends about sqrt(n) edges away.
+    for _ in range(min(round((reach / max(edge, 1e-9)) ** 2), 60)):
+        normals = mean @ normals
+        normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
+    return normals
 
 
 def corner_normals(vertices: Array, faces: Array, crease: float = 50.0) -> NDArray[np.float32]:

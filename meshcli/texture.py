@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 from scipy.spatial import cKDTree
 
-from meshcli.colouring import SURE, Colours, Painter, fill
+from meshcli.colouring import SMOOTH, SURE, Colours, Painter, fill
 from meshcli.compiled import kernel
-from meshcli.mesh import Mesh, Texture, corner_normals, vertex_normals
+from meshcli.mesh import Mesh, Texture, smooth_normals
 from meshcli.progress import Progress
 from meshcli.settings import TextureSettings
 from meshcli.view import View
@@ -49,10 +49,11 @@ def bake(mesh: Mesh, views: Sequence[View], settings: TextureSettings, progress:
     coordinates, rows = unwrap(mesh, settings.size)
     progress(1, 3, "colouring the surface")
     painter = Painter(views, Scene(mesh.vertices, mesh.faces))
-    found = painter.colours(mesh.vertices, vertex_normals(mesh.vertices, mesh.faces))
+    normals = smooth_normals(mesh.vertices, mesh.faces, SMOOTH)
+    found = painter.colours(mesh.vertices, normals)
     corners = fill(mesh.faces, found)
     progress(2, 3, "baking the texture")
-    image = _paint(mesh, coordinates[rows], settings.size, painter, corners)
+    image = _paint(mesh, coordinates[rows], settings.size, painter, normals, corners)
     progress(3, 3, "baking the texture")
     colours = np.rint(corners.clip(0.0, 255.0)).astype(np.uint8)
     return Mesh(mesh.vertices, mesh.faces, colours, Texture(image, coordinates, rows))
@@ -71,14 +72,13 @@ def unwrap(mesh: Mesh, size: int) -> tuple[NDArray[np.float32], NDArray[np.int32
     return coordinates.astype(np.float32), rows.astype(np.int32)
 
 
-def _paint(mesh: Mesh, corners: Array, size: int, painter: Painter, backup: Array) -> NDArray[np.uint8]:
+def _paint(mesh: Mesh, corners: Array, size: int, painter: Painter, normals: Array, backup: Array) -> NDArray[np.uint8]:
     """The texture (size, size, 3), first row at the top; `corners` (F, 3, 2) are the faces' corners on the map."""
     owner = np.full((size, size), -1, np.int32)
     _cover(corners.astype(np.float64), owner)
     distance, nearest = distance_transform_edt(owner < 0, return_indices=True)
     owner = owner[tuple(nearest)]  # every texel knows the closest face
     wanted = np.flatnonzero(distance.reshape(-1) <= GUTTER)
-    normals = corner_normals(mesh.vertices, mesh.faces)
     image = np.zeros((size * size, 3), np.float32)
     seen = np.zeros(size * size, np.bool_)
     for start in range(0, len(wanted), BAND):
@@ -87,7 +87,7 @@ def _paint(mesh: Mesh, corners: Array, size: int, painter: Painter, backup: Arra
         weights = _barycentric(corners[faces], texels, size)
         triangles = mesh.faces[faces]
         points = (mesh.vertices[triangles] * weights[..., None]).sum(axis=1)
-        facing = (normals[faces] * weights[..., None]).sum(axis=1)
+        facing = (normals[triangles] * weights[..., None]).sum(axis=1)
         facing /= np.maximum(np.linalg.norm(facing, axis=1, keepdims=True), 1e-9)
         found = painter.colours(points, facing)
         image[texels] = _blended(found, (backup[triangles] * _within(weights)[..., None]).sum(axis=1))
