@@ -1,0 +1,34 @@
+"""A painted ball and pictures of it: what the tests of colouring and texturing share."""
+
+from functools import cache
+
+import numpy as np
+import trimesh
+
+from meshcli.camera import zero123plus_rig
+from meshcli.mesh import Mesh
+from meshcli.picture import Renderer
+from meshcli.view import View
+
+
+def paint(points: np.ndarray) -> np.ndarray:
+    """Bands and a slow change, (N, 3) sRGB: nothing about them is symmetric."""
+    x, y, z = points.T
+    bands = 60.0 * np.tanh(8.0 * np.sin(9.0 * z + 4.0 * x))
+    return np.stack([130.0 + bands, 120.0 + 80.0 * x, 110.0 - bands * 0.5 + 60.0 * y], axis=-1).clip(0, 255)
+
+
+def ball(fineness: int, radius: float = 0.8) -> Mesh:
+    body = trimesh.creation.icosphere(fineness, radius=radius)
+    return Mesh(
+        body.vertices.astype(np.float32), body.faces.astype(np.int32), np.rint(paint(body.vertices)).astype(np.uint8)
+    )
+
+
+@cache
+def ball_views(size: int = 160) -> list[View]:
+    renderer = Renderer(ball(6))
+    return [
+        View(f"a{i}", renderer.render(camera, size, size, samples=2), camera)
+        for i, camera in enumerate(zero123plus_rig(known="rig"))
+    ]
