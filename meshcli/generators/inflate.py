@@ -6,12 +6,14 @@ flare the back. How thick it is, nobody knows; what is assumed is said at each s
 """
 
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.sparse import coo_array, csc_array
 from scipy.sparse.linalg import splu
+from scipy.spatial import ConvexHull
 
 from meshcli.projection import camera_to_world, project
 from meshcli.reconstructors.distance_field import Field, Grid
@@ -195,10 +197,22 @@ def _slab(mask: Mask, spacing: float, depth: float) -> Floats:
 
 
 def _boxiness(mask: Mask) -> float:
-    """0 for anything round, 1 when the outline fills its upright box."""
-    rows, columns = np.nonzero(mask)
-    filled = mask.sum() / ((np.ptp(rows) + 1) * (np.ptp(columns) + 1))
-    return float(np.clip((filled - 0.88) / 0.03, 0.0, 1.0))
+    """0 for anything round, 1 for a solid outline with four corners: a box seen from the front."""
+    outline = np.argwhere(mask).astype(np.float64)
+    hull = ConvexHull(outline)
+    corners = outline[hull.vertices]
+    while len(corners) > 24:  # drop those that matter least
+        before, after = np.roll(corners, 1, axis=0) - corners, np.roll(corners, -1, axis=0) - corners
+        corners = np.delete(corners, np.abs(_cross(before, after)).argmin(), axis=0)
+    four = corners[np.array(list(combinations(range(len(corners)), 4)))]
+    largest = np.abs(_cross(four[:, 2] - four[:, 0], four[:, 3] - four[:, 1])).max() / 2.0
+    straight = (largest / hull.volume - 0.87) / 0.03
+    solid = (mask.sum() / hull.volume - 0.92) / 0.02
+    return float(np.clip(straight, 0.0, 1.0) * np.clip(solid, 0.0, 1.0))
+
+
+def _cross(a: Floats, b: Floats) -> Floats:
+    return np.asarray(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])
 
 
 def _moved_to_front(plane: Plane, depth: float, view: View) -> Plane:

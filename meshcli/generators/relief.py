@@ -53,9 +53,7 @@ def _surface(relief: Relief, view: View, resolution: int) -> tuple[Floats, NDArr
     inner[1:-1, 1:-1, 1:-1] = True
     field = redistance(np.clip(field, -8.0, 8.0), np.flatnonzero(inner))
     vertices, faces = keep_large_parts(*extract_surface(field, grid), share=0.002)
-    vertices = taubin(vertices, faces, 8)
-    volume = np.einsum("fk,fk->", vertices[faces[:, 0]], face_normals(vertices, faces))
-    return vertices, faces if volume > 0.0 else np.ascontiguousarray(faces[:, ::-1])
+    return taubin(vertices, faces, 8), faces
 
 
 def _front_picture(view: View) -> Pixels:
