@@ -17,7 +17,7 @@ LAYERS = [
     "meshcli errors progress settings camera atomic compiled engines tables",
     "projection image view mesh posing config",
     "visibility manifest fingerprint plain_background",
-    "project picture colouring foreground texture video showcase children device weights lrm",
+    "project picture colouring foreground texture video showcase contact_sheet children device weights lrm",
     "generators reconstructors export",
     "stages",
     "flags console",
