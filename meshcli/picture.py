@@ -28,6 +28,7 @@ Paint = tuple[Array, Array, Array]  # corner colours (F, 3, 3), corner texture c
 Light = tuple[float, float, Array, Array]  # ambient, sky, directions (L, 3), strengths (L,)
 
 CHUNK = 1 << 18  # rays alive at once: about 15 MB
+BLOCK = 8  # pixels: side of the squares that are searched for the mesh or skipped
 CONTRAST = 20.0  # of 255: a pixel whose samples differ by more deserves more samples
 
 
@@ -76,16 +77,12 @@ class Renderer:
         `samples` x `samples` rays in every pixel; `adaptive`: 2 x 2, and all of them only where these four differ.
         """
         picture = np.full((height, width, 4), (255, 255, 255, 0), np.uint8)
-        window = self._window(camera, width, height)
+        touched = self._touched(camera, width, height)
         first = min(samples, 2) if adaptive else samples
-        unsettled = [
-            part[self._fill(picture, part, camera, first, threads)] for part in _parts(window, width, CHUNK // first**2)
-        ]
+        unsettled = [part[self._fill(picture, part, camera, first, threads)] for part in _parts(touched, first)]
         if first < samples and unsettled:
-            again = np.concatenate(unsettled)
-            step = CHUNK // samples**2
-            for start in range(0, len(again), step):
-                self._fill(picture, again[start : start + step], camera, samples, threads)
+            for part in _parts(np.concatenate(unsettled), samples):
+                self._fill(picture, part, camera, samples, threads)
         return picture
 
     def frames(
@@ -118,18 +115,18 @@ class Renderer:
             return np.ascontiguousarray(colours[self.mesh.faces]), *nothing
         return np.full((count, 3, 3), 200, np.uint8), *nothing
 
-    def _window(self, camera: Camera, width: int, height: int) -> tuple[int, int, int, int]:
-        """Left, top, right, bottom of the pixels that the mesh can touch."""
-        if not len(self.mesh.vertices):
-            return 0, 0, 0, 0
+    def _touched(self, camera: Camera, width: int, height: int) -> Array:
+        """The numbers (row * width + column) of the pixels that the mesh may touch, in order."""
+        if not len(self.mesh.faces):
+            return np.zeros(0, np.int64)
         spots, depth = projection.project(camera, self.mesh.vertices.astype(np.float64), width, height)
+        blocks = np.zeros((-(-height // BLOCK), -(-width // BLOCK)), np.bool_)
         if depth.min() <= 1e-6:
-            return 0, 0, width, height
-        left, top = np.floor(spots.min(axis=0)) - 1
-        right, bottom = np.ceil(spots.max(axis=0)) + 1
-        limits = [(left, width), (top, height), (right, width), (bottom, height)]
-        a, b, c, d = (int(min(max(value, 0), limit)) for value, limit in limits)
-        return a, b, c, d
+            blocks[:] = True  # positions of what lies behind the camera mean nothing
+        else:
+            _mark(spots, self._faces, blocks)
+        pixels = blocks.repeat(BLOCK, axis=0).repeat(BLOCK, axis=1)[:height, :width]
+        return np.flatnonzero(pixels)
 
     def _fill(
         self, picture: Pixels, pixels: Array, camera: Camera, samples: int, threads: int | None
@@ -168,16 +165,26 @@ def render(
     return Renderer(mesh, shading, scene).render(camera, width, height, samples)
 
 
-def _parts(window: tuple[int, int, int, int], width: int, size: int) -> Iterator[Array]:
-    """The numbers of the window's pixels, in bands of whole rows of about `size` pixels."""
-    left, top, right, bottom = window
-    columns = np.arange(left, right)
-    if not len(columns):
-        return
-    rows = max(1, size // len(columns))
-    for start in range(top, bottom, rows):
-        lines = np.arange(start, min(start + rows, bottom))
-        yield (lines[:, None] * width + columns).reshape(-1)
+def _parts(pixels: Array, samples: int) -> Iterator[Array]:
+    """A few pixels at a time, so that never many rays are alive."""
+    size = max(1, CHUNK // samples**2)
+    for start in range(0, len(pixels), size):
+        yield pixels[start : start + size]
+
+
+@kernel()
+def _mark(spots: Array, faces: Array, blocks: Array) -> None:
+    """Mark the squares of BLOCK pixels that the faces' boxes reach, with a pixel to spare; spots (V, 2) in pixels."""
+    rows, columns = blocks.shape
+    for face in range(len(faces)):
+        a, b, c = spots[faces[face, 0]], spots[faces[face, 1]], spots[faces[face, 2]]
+        left, right = min(a[0], b[0], c[0]) - 1.0, max(a[0], b[0], c[0]) + 1.0
+        top, bottom = min(a[1], b[1], c[1]) - 1.0, max(a[1], b[1], c[1]) + 1.0
+        if right < 0.0 or bottom < 0.0 or left >= columns * BLOCK or top >= rows * BLOCK:
+            continue
+        for row in range(int(max(top, 0.0)) // BLOCK, min(int(bottom) // BLOCK, rows - 1) + 1):
+            for column in range(int(max(left, 0.0)) // BLOCK, min(int(right) // BLOCK, columns - 1) + 1):
+                blocks[row, column] = True
 
 
 @kernel()
@@ -198,7 +205,7 @@ def _directions(pixels: Array, width: int, samples: int, rotation: Array, lens: 
 
 
 @kernel()
-def _texel(image: Array, u: float, v: float, channel: int) -> Any:
+def _texel(image: Array, u: float, v: float, colour: Array) -> None:
     """Bilinear, u to the right and v up, the border repeated."""
     height, width = image.shape[:2]
     x = min(max(u * width - 0.5, 0.0), width - 1.0)
@@ -206,9 +213,10 @@ def _texel(image: Array, u: float, v: float, channel: int) -> Any:
     i, j = int(y), int(x)
     below, beside = min(i + 1, height - 1), min(j + 1, width - 1)
     a, b = y - i, x - j
-    upper = (1.0 - b) * image[i, j, channel] + b * image[i, beside, channel]
-    lower = (1.0 - b) * image[below, j, channel] + b * image[below, beside, channel]
-    return (1.0 - a) * upper + a * lower
+    for k in range(3):
+        upper = (1.0 - b) * image[i, j, k] + b * image[i, beside, k]
+        lower = (1.0 - b) * image[below, j, k] + b * image[below, beside, k]
+        colour[k] = (1.0 - a) * upper + a * lower
 
 
 @kernel()
@@ -234,8 +242,7 @@ def _colour(colour: Array, weights: Array, face: int, paint: Paint) -> None:
         uv = coordinates[face]
         u = a * uv[0, 0] + b * uv[1, 0] + c * uv[2, 0]
         v = a * uv[0, 1] + b * uv[1, 1] + c * uv[2, 1]
-        for k in range(3):
-            colour[k] = _texel(texture, u, v, k)
+        _texel(texture, u, v, colour)
     else:
         for k in range(3):
             colour[k] = a * colours[face, 0, k] + b * colours[face, 1, k] + c * colours[face, 2, k]
@@ -283,5 +290,6 @@ def _shade(
             for k in range(3):
                 picture[pixels[p], k] = np.uint8(total[k] / hit + 0.5)
             picture[pixels[p], 3] = np.uint8(255.0 * hit / samples + 0.5)
-            differ[p] = hit < samples or np.max(high - low) > CONTRAST
+            contrast = max(high[0] - low[0], high[1] - low[1], high[2] - low[2])
+            differ[p] = hit < samples or contrast > CONTRAST
     return differ
