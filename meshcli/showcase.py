@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from meshcli.camera import Camera, orbit
-from meshcli.image import labelled_sheet, over
+from meshcli.contact_sheet import contact_sheet
+from meshcli.image import over
 from meshcli.mesh import Mesh
 from meshcli.picture import Renderer
 from meshcli.progress import Progress, silent
@@ -47,13 +48,12 @@ class Showcase:
         return pictures
 
     def beside(self, views: Sequence[View]) -> Pixels:
-        """The views, and under each the mesh seen by the same camera: RGB."""
+        """The views, and under each the mesh seen by the same camera, named: RGB."""
         renders = []
         for done, view in enumerate(views):
             self.progress(done, len(views), "contact sheet")
             renders.append(self._picture(view.camera, view.width, view.height))
-        labels = [f"view {view.name}" for view in views] + [f"mesh from {view.name}" for view in views]
-        return labelled_sheet([*(view.pixels for view in views), *renders], labels, columns=len(views))
+        return contact_sheet(views, renders)
 
     def _picture(self, camera: Camera, width: int, height: int) -> Pixels:
         return self._renderer.render(camera, width, height, self.settings.samples)
