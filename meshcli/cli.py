@@ -345,8 +345,9 @@ def _ask(project: Any) -> str:
     if not console.interactive():
         raise UsageError("there is no terminal to ask on; use --views 0,3,5, --auto or --list")
     console.show_views(manifest, to_stderr=True)
+    proposed = manifest.selection.names if manifest.selection else suggest(manifest)
     while True:
-        answer = console.ask_views(project, suggest(manifest))
+        answer = console.ask_views(project, proposed)
         try:
             read_choice(answer, manifest)
         except UsageError as error:

@@ -3,13 +3,14 @@
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from meshcli.errors import UsageError
 from meshcli.manifest import Manifest
 from meshcli.project import Project
 from meshcli.stages.status import ProjectStatus, seconds
@@ -136,7 +137,7 @@ def show_views(manifest: Manifest, to_stderr: bool = False) -> None:
     table = Table("number", "name", "photo", "azimuth", "elevation", "engine", "chosen")
     for number, view in manifest.live_views.items():
         place = str(order.index(view.name) + 1) if view.name in order else ""
-        angles = f"{view.camera.azimuth % 360:.0f}", f"{view.camera.elevation:.0f}"
+        angles = degrees(view.camera.azimuth), f"{view.camera.elevation:.0f}"
         table.add_row(str(number), view.name, view.photo, *angles, _plain(view.engine), place)
     Console(stderr=to_stderr, highlight=False).print(table)
 
@@ -161,13 +162,21 @@ def interactive() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def ask_views(project: Project, suggested: list[str]) -> str:
-    """Let the user type a choice; an empty answer takes the suggested one."""
+def ask_views(project: Project, proposed: Sequence[str]) -> str:
+    """Let the user type a choice; an empty answer takes the proposed one, the end of input none."""
     console = Console(stderr=True, highlight=False)
     console.print(f"all views on one page: {project.root / 'views' / 'sheet.png'}", markup=False, soft_wrap=True)
-    console.print(f"which views? (like 0,3,5 or a0,b2 or 0-5; enter takes {','.join(suggested)})", markup=False)
+    console.print(f"which views? (like 0,3,5 or a0,b2 or 0-5; enter takes {','.join(proposed)})", markup=False)
     print("> ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip() or ",".join(suggested)
+    answer = sys.stdin.readline()
+    if not answer:
+        raise UsageError("no answer; nothing is changed")
+    return answer.strip() or ",".join(proposed)
+
+
+def degrees(angle: float) -> str:
+    """An azimuth as a whole number from 0 to 359."""
+    return f"{round(angle) % 360}"
 
 
 def _facts(facts: dict[str, Any]) -> Iterator[str]:

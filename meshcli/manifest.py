@@ -3,6 +3,7 @@
 Light: no numpy.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self, get_args
@@ -16,6 +17,7 @@ SCHEMA = 1
 Stage = Literal["generate", "select", "reconstruct", "render"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 Status = Literal["running", "done", "failed"]
+NAME = re.compile("[a-z]{1,6}")  # of a photo; it becomes part of a file's name
 Chooser = Literal["person", "flag", "auto"]
 
 
@@ -135,8 +137,11 @@ class Photo:
     @classmethod
     def read(cls, table: Table) -> Self:
         """From the manifest."""
+        name = table.text("name")
+        if not NAME.fullmatch(name):
+            raise table.wrong("name", name)
         photo = cls(
-            table.text("name"),
+            name,
             safe_path(table, "file"),
             safe_path(table, "original"),
             table.text("source", ""),

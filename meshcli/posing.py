@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
-from meshcli.camera import DISTANCE, FOV, Camera, Rows, orbit
+from meshcli.camera import DISTANCE, FOV, Camera, Known, Rows, orbit
 from meshcli.errors import InputError, UsageError
 from meshcli.progress import Tell
 from meshcli.tables import Table, read_table
@@ -54,7 +54,7 @@ class Stated:
         """The camera of a frame (left, top, width, height in fractions) of the original of width x height pixels."""
         if self.camera:
             return self.camera.cropped(*crop)
-        known = "given" if self.azimuth is not None else "assumed"
+        known: Known = "given" if self.azimuth is not None else "assumed"
         standard = orbit(self.azimuth or 0.0, self.elevation or 0.0, DISTANCE, FOV, known)
         if self.fov is None:
             return standard
@@ -99,7 +99,10 @@ def state(
         raise UsageError(f"--azimuth has {len(azimuths)} values for {count} photos; one per photo, please")
     if azimuths and any(spec.azimuth is not None for spec in specs):
         raise UsageError("azimuths are given twice, by --azimuth and by photo@angle; use one of them")
-    turned = [float(azimuth) for azimuth in azimuths] or [spec.azimuth for spec in specs]
+    if not all(math.isfinite(value) for value in (*azimuths, *elevations, *fovs)):
+        raise UsageError("an angle must be a finite number of degrees")
+    turned: list[float | None] = [float(azimuth) for azimuth in azimuths]
+    turned = turned or [spec.azimuth for spec in specs]
     raised = _one_each("--elevation", elevations, count, -89.0, 89.0)
     lenses = _one_each("--fov", fovs, count, 1.0, 150.0)
     return [Stated(*values) for values in zip(turned, raised, lenses, strict=True)]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import resource
 import subprocess
 import sys
@@ -103,6 +104,7 @@ def test_the_four_verbs(painted) -> None:  # type: ignore[no-untyped-def]
     [
         (["generate", "new", "1.png", "2.png", "3.png"], 2, "generate new 1.png 2.png 3.png --azimuth 0,120,240`"),
         (["generate", "new", "1.png", "2.png", "--azimuth", "0,x"], 2, "--azimuth 0,120,240"),
+        (["generate", "new", "1.png", "--azimuth", "nan"], 2, "finite"),
         (["generate", "new", "1.png", "--azimuth", "0,4"], 2, "2 values for 1 photos"),
         (["generate", "new", "4.png"], 3, "no photo 4.png"),
         (["generate", "new", "1.png", "0,40"], 3, "--azimuth 0,120,240"),
@@ -207,3 +209,29 @@ def test_a_bug_keeps_its_traceback(painted, monkeypatch: pytest.MonkeyPatch) -> 
     )  # fmt: skip
     assert process.returncode == 1
     assert "ZeroDivisionError: a bug" in process.stderr
+
+
+def test_a_person_at_a_terminal_is_asked(painted) -> None:  # type: ignore[no-untyped-def]
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execv(FAKES[0], [*FAKES, "select", "desk"])  # noqa: S606 (our own interpreter)
+    shown = _shown(terminal, "> ")
+    assert "which views?" in shown
+    os.write(terminal, b"0,99\n")
+    shown = _shown(terminal, "> ")
+    assert "there is no view 99; views are 0-5, 6-11, 12-17" in shown
+    os.write(terminal, b"b2 0-1\n")
+    _shown(terminal, "next:")
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    os.close(terminal)
+    selection = Project("desk").load().selection
+    assert selection is not None
+    assert (selection.names, selection.by) == (("b2", "a0", "a1"), "person")
+
+
+def _shown(terminal: int, last: str) -> str:
+    """What a terminal shows until these characters come."""
+    text = b""
+    while last.encode() not in text:
+        text += os.read(terminal, 4096)
+    return text.decode()

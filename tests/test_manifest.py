@@ -60,6 +60,8 @@ def test_what_is_read_is_written_back_with_unknown_fields() -> None:
         ("photos", {}),
         ("photos/0", "a"),
         ("photos/0/name", 3),
+        ("photos/0/name", "../a"),
+        ("photos/0/name", "A"),
         ("photos/0/camera", None),
         ("photos/0/camera/fx", float("inf")),
         ("photos/0/camera/camera_to_world", [[1, 2], [3]]),

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import subprocess
@@ -144,3 +145,19 @@ def test_a_directory_named_by_mistake_stays_clean(tmp_path: Path) -> None:
     with pytest.raises(UsageError), Project(tmp_path).writing():
         pass
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOLCK, "No locks"), NotImplementedError()])
+def test_a_disk_without_locks_is_said_and_used(
+    project: Project, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: object) -> None:
+        raise error
+
+    monkeypatch.setattr("filelock.FileLock.acquire", refuse)
+    project.create()
+    said: list[str] = []
+    with project.writing(tell=said.append, new=True):
+        project.save(Manifest())
+    assert "without locks" in said[0]
+    assert project.exists

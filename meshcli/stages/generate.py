@@ -178,7 +178,8 @@ def _hash(claim: Claim) -> str:
     try:
         return file_digest(claim.path)
     except OSError as error:
-        raise InputError(f"{claim.path} cannot be read: {error.strerror}") from error
+        again = "; hand the photos in again" if claim.recorded else ""
+        raise InputError(f"{claim.path} cannot be read: {error.strerror}{again}") from error
 
 
 def _by_letter(item: tuple[str, Any]) -> tuple[int, str]:
@@ -259,7 +260,7 @@ def _store(work: Work, photos: dict[str, Photo], painted: "list[tuple[Photo, lis
             number = numbers.setdefault(name, len(numbers))
             entries[name] = ViewEntry(name, f"views/{number:02d}.png", photo.name, view.camera, work.task.engine)
             files[entries[name].file] = encode_png(view.pixels)
-            shown[f"{number}  {name}  {view.camera.azimuth:.0f}/{view.camera.elevation:.0f}"] = view.pixels
+            shown[f"{number}  {name}  {round(view.camera.azimuth) % 360}/{round(view.camera.elevation)}"] = view.pixels
     files[SHEET] = encode_png(labelled_sheet(list(shown.values()), list(shown), columns=len(painted[0][1])))
     work.write(files)
     work.manifest = replace(work.manifest, photos=tuple(photos.values()), views=tuple(entries.values()))

@@ -75,6 +75,7 @@ class Work:
     seconds: dict[str, float] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    complete: bool = False  # the run before came to its end, so that every file was as its record says
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
@@ -84,7 +85,11 @@ class Work:
         self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - start, 3)
 
     def write(self, files: Mapping[str, bytes]) -> None:
-        """Write artefacts, together and atomically."""
+        """Write artefacts, together and atomically; what somebody edited by hand is replaced, and that is said."""
+        before = {output.file: output.sha256 for output in self.manifest.stages[self.task.stage].outputs}
+        for file in files:
+            if self.complete and before.get(file) and self.project.digest(file) not in ("missing", before[file]):
+                self.note(f"{file} had been edited by hand and is made anew")
         self.outputs += self.project.write(files)
 
     def note(self, sentence: str) -> None:
@@ -148,7 +153,7 @@ def working(project: Project, manifest: Manifest, task: Task, how: How) -> Itera
         smaller=task.smaller,
         fallback=task.fallback,
     )
-    work = Work(project, manifest, task, how)
+    work = Work(project, manifest, task, how, complete=before is not None and before.status == "done")
     start = time.perf_counter()
     try:
         work.save(manifest.with_record(task.stage, record))

@@ -151,10 +151,11 @@ def test_a_view_edited_by_hand_is_kept_a_missing_one_is_made_again(
     generate_views(project, photos, ANGLES)
     project.path("views/03.png").write_bytes(project.path("views/04.png").read_bytes())
     assert generate_views(project).skipped
-    project.path("views/03.png").unlink()
-    assert stage_status(project, project.load(), "generate").reason == "views/03.png is gone"
-    assert not generate_views(project).skipped
-    assert project.path("views/03.png").is_file()
+    project.path("views/05.png").unlink()
+    assert stage_status(project, project.load(), "generate").reason == "views/05.png is gone"
+    outcome = generate_views(project)
+    assert "views/03.png had been edited by hand and is made anew" in outcome.notes
+    assert project.path("views/05.png").is_file()
 
 
 def test_cameras_of_a_rig_file(project: Project, photos: list[Path], engines: dict[str, int], tmp_path: Path) -> None:
