@@ -32,6 +32,7 @@ def simplify(mesh: Mesh, faces: int) -> Mesh:
     if len(mesh.faces) <= faces:
         return Mesh(mesh.vertices, mesh.faces, mesh.colours)
     points, triangles = fast_simplification.simplify(mesh.vertices, mesh.faces, target_count=faces)
+    triangles = _without_flaps(triangles)
     used, renumbered = np.unique(triangles, return_inverse=True)
     vertices = points[used].astype(np.float32)
     colours = None
@@ -70,6 +71,19 @@ def unwrap(mesh: Mesh, size: int) -> tuple[NDArray[np.float32], NDArray[np.int32
     atlas.generate(xatlas.ChartOptions(), packing)
     _, rows, coordinates = atlas[0]
     return coordinates.astype(np.float32), rows.astype(np.int32)
+
+
+def _without_flaps(faces: Array) -> Array:
+    """Drop pairs of faces that lie back to back: what is left of a thin part whose volume has collapsed.
+
+    An edge has two faces fewer afterwards, so a closed mesh stays closed.
+    """
+    while True:
+        _, rows, counts = np.unique(np.sort(faces, axis=1), axis=0, return_inverse=True, return_counts=True)
+        single = counts[rows.reshape(-1)] == 1
+        if single.all():
+            return faces
+        faces = faces[single]
 
 
 def _paint(mesh: Mesh, corners: Array, size: int, painter: Painter, normals: Array, backup: Array) -> NDArray[np.uint8]:

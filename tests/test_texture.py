@@ -36,6 +36,12 @@ def test_simplify_keeps_closed_meshes_closed_and_colours_in_place() -> None:
     assert psnr(before, after) > 24
 
 
+def test_faces_that_lie_back_to_back_go() -> None:
+    flap = np.array([[0, 1, 50], [1, 0, 50]])
+    faces = np.concatenate([ball(2).faces, flap, flap + 60])
+    assert (texture._without_flaps(faces) == ball(2).faces).all()
+
+
 def test_few_faces_stay_as_they_are() -> None:
     assert (simplify(ball(2), 5000).vertices == ball(2).vertices).all()
 
