@@ -19,6 +19,7 @@ from scipy.ndimage import binary_erosion, distance_transform_edt, gaussian_filte
 from scipy.sparse import coo_array, diags_array
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import spsolve
+from scipy.spatial import cKDTree
 
 from meshcli.compiled import kernel
 from meshcli.mesh import Mesh, smooth_normals
@@ -31,6 +32,7 @@ Array = NDArray[Any]
 STANDARD = 320.0  # pixels: lengths in pixels below are for pictures of this size and grow with it
 FEATHER = 4.0  # pixels from an edge to a picture's full say
 STEP = 6.0  # pixels' worth of depth between neighbours that make an edge
+EDGE = 0.02  # say that is left on the edge itself: a narrow groove is nothing but edges
 COARSE = 4.0  # pixels: sigma of the blur that parts coarse colour from detail
 DISAGREEMENT = 0.15  # distance in RGB, 0 to 1, at which a contradicting picture has lost 63 % of its say
 WINNER = 4  # power of the say for fine detail
@@ -38,6 +40,7 @@ OFF_SURFACE = 0.006  # world units that a ray starts above the surface, so that 
 SMOOTH = 0.04  # world units over which normals are averaged: bumps shall not make the pictures take turns
 GRAZING = 0.08  # cosine under which a picture says nothing
 SURE = 0.01  # the say below which the fill takes over gradually
+UNKNOWN = 200.0  # grey of a mesh that no picture shows
 CHUNK = 1 << 18  # points at a time: 40 bytes each per picture
 
 
@@ -100,27 +103,28 @@ def colour_vertices(mesh: Mesh, views: Sequence[View], scene: Scene | None = Non
     """The mesh with colours at its vertices, from the pictures where they see it and filled in where not."""
     painter = Painter(views, scene or Scene(mesh.vertices, mesh.faces))
     found = painter.colours(mesh.vertices, smooth_normals(mesh.vertices, mesh.faces, SMOOTH))
-    values = fill(mesh.faces, found)
+    values = fill(mesh.vertices, mesh.faces, found)
     return Mesh(mesh.vertices, mesh.faces, np.rint(values.clip(0.0, 255.0)).astype(np.uint8))
 
 
-def fill(faces: Array, found: Colours) -> NDArray[np.float32]:
+def fill(vertices: Array, faces: Array, found: Colours) -> NDArray[np.float32]:
     """Colours at all vertices (V, 3): harmonic between those the pictures are sure of, drawn to hints elsewhere.
 
     A direct sparse solve, for conjugate gradients crawl where a large part has no picture. Parts of the surface without
-    a single sure vertex get the mean colour.
+    a single sure vertex take the colours of the closest sure ones.
     """
     count = len(found.say)
     sure = found.say >= SURE
     values = found.values.astype(np.float64)
-    mean = values[sure].mean(axis=0) if sure.any() else np.full(3, 200.0)
+    if not sure.any():
+        return np.full((count, 3), UNKNOWN, np.float32)
     ends = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
     both = np.concatenate([ends, ends[:, ::-1]])
     edges = coo_array((np.ones(len(both)), (both[:, 0], both[:, 1])), shape=(count, count)).tocsr()
     edges.data[:] = 1.0
     parts, part = connected_components(edges, directed=False)
     blind = np.bincount(part, sure, parts)[part] == 0
-    values[blind] = mean
+    values[blind] = values[sure][cKDTree(vertices[sure]).query(vertices[blind])[1]]
     open_ = np.flatnonzero(~sure & ~blind)
     if len(open_):
         rows = edges[open_]
@@ -164,7 +168,8 @@ def _feather(view: View, scene: Scene, scale: float) -> Array:
         edge |= np.pad(jump, near) | np.pad(jump, [side[::-1] for side in near])
     clear = np.isfinite(depth) & ~edge & binary_erosion(view.pixels[..., 3] >= 128, border_value=1)
     distance = distance_transform_edt(clear)
-    return np.minimum(distance / (FEATHER * scale), 1.0).astype(np.float32) ** 2
+    feather = np.minimum(distance / (FEATHER * scale), 1.0).astype(np.float32) ** 2
+    return np.maximum(feather, np.where(np.isfinite(depth), np.float32(EDGE), np.float32(0.0)))
 
 
 @kernel()

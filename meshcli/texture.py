@@ -52,7 +52,7 @@ def bake(mesh: Mesh, views: Sequence[View], settings: TextureSettings, progress:
     painter = Painter(views, Scene(mesh.vertices, mesh.faces))
     normals = smooth_normals(mesh.vertices, mesh.faces, SMOOTH)
     found = painter.colours(mesh.vertices, normals)
-    corners = fill(mesh.faces, found)
+    corners = fill(mesh.vertices, mesh.faces, found)
     progress(2, 3, "baking the texture")
     image = _paint(mesh, coordinates[rows], settings.size, painter, normals, corners)
     progress(3, 3, "baking the texture")

@@ -73,18 +73,18 @@ def test_a_sharper_picture_has_more_to_say() -> None:
     assert found.values[0] == pytest.approx([181.2] * 3, abs=1)
 
 
-def test_gaps_are_filled_smoothly_and_hidden_parts_get_the_mean() -> None:
-    grid = trimesh.creation.box((1, 1, 1))
+def test_gaps_are_filled_smoothly_and_hidden_parts_take_the_closest_colour() -> None:
+    apart = trimesh.creation.box((1, 1, 1), trimesh.transformations.translation_matrix((12, 0, 0)))
     strip = np.array([[i, j, 0] for i in range(11) for j in range(2)], float)
     faces = [[2 * i, 2 * i + 2, 2 * i + 3] for i in range(10)] + [[2 * i, 2 * i + 3, 2 * i + 1] for i in range(10)]
-    faces = np.array(faces + (grid.faces + len(strip)).tolist())
     values = np.zeros((len(strip) + 8, 3), np.float32)
     values[20:22] = 100
     say = np.zeros(len(values), np.float32)
     say[[0, 1, 20, 21]] = 1
-    filled = fill(faces, Colours(values, say))
+    vertices, both = np.concatenate([strip, apart.vertices]), np.array(faces + (apart.faces + len(strip)).tolist())
+    filled = fill(vertices, both, Colours(values, say))
     assert filled[:22, 0] == pytest.approx(np.repeat(np.arange(11) * 10.0, 2), abs=4)
-    assert filled[22:] == pytest.approx(np.full((8, 3), 50.0))
+    assert filled[22:] == pytest.approx(np.full((8, 3), 100.0))
 
 
 def test_without_any_picture_of_it_a_mesh_is_grey() -> None:
