@@ -1,0 +1,53 @@
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numba
+import pytest
+
+from meshcli.compiled import kernel
+
+PROGRAM = "from meshcli.compiled import kernel\n@kernel()\ndef double(x):\n    return 2 * x\nprint(double(21))"
+
+
+def double(x: float) -> float:
+    return 2 * x
+
+
+def test_a_kernel_computes() -> None:
+    assert kernel()(double)(21) == 42
+
+
+def test_infinities_survive_fast_mathematics() -> None:
+    def finite(x: float) -> bool:
+        return x < float("inf")
+
+    assert kernel(fastmath=True)(finite)(1.0)
+    assert not kernel(fastmath=True)(finite)(float("inf"))
+
+
+def test_without_a_cache_it_is_compiled_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = numba.njit
+
+    def without_cache(cache: bool = False, **options: Any) -> Any:
+        def decorate(function: Any) -> Any:
+            if cache:
+                raise RuntimeError("cannot cache function: no locator available")
+            return original(**options)(function)
+
+        return decorate
+
+    monkeypatch.setattr(numba, "njit", without_cache)
+    assert kernel()(double)(21) == 42
+
+
+def test_no_place_for_a_cache_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(PROGRAM)
+    (tmp_path / "file").write_text("")
+    nowhere = str(tmp_path / "file" / "below")
+    environment = {"NUMBA_CACHE_DIR": nowhere, "HOME": nowhere, "XDG_CACHE_HOME": nowhere, "PATH": ""}
+    result = subprocess.run(
+        [sys.executable, tmp_path / "program.py"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (result.returncode, result.stdout.strip()) == (0, "42"), result.stderr
