@@ -341,7 +341,7 @@ def _ask(project: Any) -> str:
 
     manifest = project.load()
     if not manifest.live_views:
-        raise UsageError(f"{project.root} has no views; run `meshcli generate {project.root} PHOTO...`")
+        raise UsageError(f"{project.root} has no views; run `{project.command('generate')}`")
     if not console.interactive():
         raise UsageError("there is no terminal to ask on; use --views 0,3,5, --auto or --list")
     console.show_views(manifest, to_stderr=True)

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,12 +37,16 @@ class Project:
         """Whether there is a manifest."""
         return (self.root / MANIFEST).exists()
 
+    def command(self, verb: str) -> str:
+        """What to type for this project."""
+        photos = " PHOTO..." if verb == "generate" and not self.exists else ""
+        return f"meshcli {verb} {shlex.quote(str(self.root))}{photos}"
+
     def create(self) -> None:
         """Make the directory; an existing one is kept as it is."""
         if self.root.exists() and not self.root.is_dir():
-            raise UsageError(
-                f"{self.root} is a file; the project directory comes first: `meshcli generate DIR {self.root}`"
-            )
+            photo = shlex.quote(str(self.root))
+            raise UsageError(f"{photo} is a file; the project directory comes first: `meshcli generate DIR {photo}`")
         try:
             self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -130,4 +135,4 @@ class Project:
         return False
 
     def _nothing(self) -> UsageError:
-        return UsageError(f"{self.root} is no project yet; start with `meshcli generate {self.root} PHOTO...`")
+        return UsageError(f"{self.root} is no project yet; start with `{self.command('generate')}`")

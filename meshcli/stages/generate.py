@@ -129,7 +129,7 @@ def _claims(
         new = [Claim(spec.path, str(spec.path), known) for spec, known in zip(specs, stated, strict=True)]
         claims = recorded + new if add else new
     if not claims:
-        raise UsageError(f"{project.root} has no photos; hand some in: `meshcli generate {project.root} PHOTO...`")
+        raise UsageError(f"{project.root} has no photos; hand some in: `{project.command('generate')}`")
     if len(claims) > 1 and not all(claim.stated.posed for claim in claims):
         raise missing_angles(project.root, [claim.source for claim in claims])
     return claims

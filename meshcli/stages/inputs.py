@@ -65,11 +65,11 @@ def mesh_parts(project: Project, manifest: Manifest) -> Parts:
 def chosen_views(project: Project, manifest: Manifest) -> list[ViewEntry]:
     """The selected views in order; UsageError when there are none or one has left the project."""
     if manifest.selection is None:
-        raise UsageError(f"{project.root} has no selected views; run `meshcli select {project.root}`")
+        raise UsageError(f"{project.root} has no selected views; run `{project.command('select')}`")
     views = {view.name: view for view in manifest.live_views.values()}
     if gone := [name for name in manifest.selection.names if name not in views]:
         raise UsageError(
-            f"the selected view {gone[0]} is no longer in {project.root}; choose again: `meshcli select {project.root}`"
+            f"the selected view {gone[0]} is no longer in {project.root}; choose again: `{project.command('select')}`"
         )
     return [views[name] for name in manifest.selection.names]
 

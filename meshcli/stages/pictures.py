@@ -13,5 +13,5 @@ def load_views(project: Project, entries: Sequence[Photo | ViewEntry]) -> list[V
     """Framed photos or views with their cameras; ProjectError for one that is gone."""
     for entry in entries:
         if not project.path(entry.file).is_file():
-            raise ProjectError(f"{project.path(entry.file)} is gone; run `meshcli generate {project.root}`")
+            raise ProjectError(f"{project.path(entry.file)} is gone; run `{project.command('generate')}`")
     return [View(entry.name, load_picture(project.path(entry.file)), entry.camera) for entry in entries]

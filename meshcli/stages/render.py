@@ -25,7 +25,7 @@ def render_mesh(project: Project, *, settings: Settings = Settings(), how: How =
     with project.writing(how.wait, how.tell):
         manifest = project.load()
         if not project.path(MESH).is_file():
-            raise UsageError(f"{project.root} has no mesh; run `meshcli reconstruct {project.root}`")
+            raise UsageError(f"{project.root} has no mesh; run `{project.command('reconstruct')}`")
         for status in read_status(project).stages[:-1]:
             if status.state != "done":
                 how.tell(f"the mesh may be out of date: {status.stage} is {status.state} ({status.reason})")

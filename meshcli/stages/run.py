@@ -15,6 +15,9 @@ from meshcli.stages.select import USUAL
 from meshcli.stages.status import stage_status
 from meshcli.stages.work import out_of_memory
 
+# The kernel's OOM killer, and how libraries in C end that do not look at what the allocator answers.
+KILLED = (signal.SIGKILL, signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS)
+
 
 class StageFailedError(MeshcliError):
     """A child has already said what is wrong; only its exit code is left to hand on."""
@@ -81,28 +84,27 @@ def selecting(project: Project, views: str) -> list[str] | None:
     if status.state == "stale":
         raise UsageError(
             f"the views of {project.root} were chosen by a {manifest.selection.by}, and now {status.reason}; look at "
-            f"views/sheet.png and choose again: `meshcli select {project.root}`"
+            f"views/sheet.png and choose again: `{project.command('select')}`"
         )
     return ["--views", ",".join(manifest.selection.names)]  # the choice stands, its files do not
 
 
 def _failure(project: Project, stage: Stage, code: int) -> MeshcliError:
-    if code == -signal.SIGKILL:
-        return _killed(project, stage)
+    if -code in KILLED:
+        return _killed(project, stage, -code)
     return StageFailedError(stage, 128 - code if code in (-signal.SIGINT, -signal.SIGTERM) else max(code, 1))
 
 
-def _killed(project: Project, stage: Stage) -> MeshcliError:
-    """The system ended the child, as it does when memory runs out: its record takes the smaller setting."""
+def _killed(project: Project, stage: Stage, number: int) -> MeshcliError:
+    """The child was ended as it happens when memory runs out: its record takes the smaller setting."""
+    ended = f"{stage} was ended by signal {number} ({signal.Signals(number).name}), as happens when memory runs out"
     with project.writing(wait=True):
         manifest = project.load() if project.exists else None
         record = manifest.stages.get(stage) if manifest else None
         if manifest is None or record is None or record.status != "running":
-            return ResourceError(f"{stage} was killed by the system before it began")
+            return ResourceError(f"{ended}, before it began")
         project.save(manifest.with_record(stage, out_of_memory(record)))
     if not record.fallback:
-        return ResourceError(f"{stage} was killed by the system; there is no smaller setting left to try")
+        return ResourceError(f"{ended}; there is no smaller setting left to try")
     smaller = ", ".join(f"{key}={value}" for key, value in record.fallback.items())
-    return ResourceError(
-        f"{stage} was killed by the system, as it does when memory runs out; the same command will now take {smaller}"
-    )
+    return ResourceError(f"{ended}; the same command will now take {smaller}")

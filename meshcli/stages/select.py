@@ -24,7 +24,7 @@ def select_views(
     with project.writing(how.wait, how.tell):
         manifest = project.load()
         if not manifest.live_views:
-            raise UsageError(f"{project.root} has no views; run `meshcli generate {project.root} PHOTO...`")
+            raise UsageError(f"{project.root} has no views; run `{project.command('generate')}`")
         text = views if isinstance(views, str) else ",".join(views)
         names = read_choice(text, manifest) if text else suggest(manifest, auto)
         selection = Selection(tuple(names), by if text else "auto")

@@ -45,7 +45,7 @@ class ProjectStatus:
             if status.state == "running":
                 return ""
             if status.state != "done":
-                return f"meshcli {status.stage} {self.project.root}"
+                return self.project.command(status.stage)
         return ""
 
     def to_json(self) -> dict[str, Any]:
