@@ -1,17 +1,16 @@
 """The command line: parse, call one stage, report. Light: `--help` and `status` load no numpy."""
 
-import os
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
 
 from meshcli import __version__
+from meshcli.calling import ask, complain, degrees, how, perform, settings_of, with_count, words
 from meshcli.children import Interrupted, listen_to_signals, watch_parent
+from meshcli.console import Reporter, show_error, show_json, show_status, show_views, views_json
 from meshcli.engines import Generator, Reconstructor
 from meshcli.errors import MeshcliError, UsageError
 from meshcli.flags import (
@@ -39,9 +38,15 @@ from meshcli.flags import (
     Views,
     Wait,
 )
-
-if TYPE_CHECKING:
-    from meshcli.manifest import Chooser
+from meshcli.manifest import Chooser
+from meshcli.project import Project
+from meshcli.stages.generate import Typed, generate_views
+from meshcli.stages.reconstruct import reconstruct_mesh
+from meshcli.stages.render import render_mesh
+from meshcli.stages.run import RunArguments, run_stages
+from meshcli.stages.select import select_views
+from meshcli.stages.status import read_status
+from meshcli.stages.work import explained
 
 EXIT_CODES = (
     "Exit codes: 0 done | 1 a bug | 2 usage | 3 bad input file | 4 weights or optional packages missing or unusable | "
@@ -57,25 +62,27 @@ app = typer.Typer(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code; bugs keep their traceback."""
-    words = _with_count(list(sys.argv[1:] if arguments is None else arguments))
+    line = with_count(list(sys.argv[1:] if arguments is None else arguments))
     listen_to_signals()
     watch_parent()
     try:
-        return int(app(words, standalone_mode=False, prog_name="meshcli") or 0)
+        return int(app(line, standalone_mode=False, prog_name="meshcli") or 0)
     except MeshcliError as error:
-        return _complain(error, words)
+        return complain(error, line, error.exit_code)
     except TyperException as error:
-        if error.format_message():
-            _show_error(f"{error.format_message()} (see `meshcli {' '.join(words[:1])} --help`)")
-        return error.exit_code
+        message = error.format_message()  # empty when the help was printed instead
+        hint = f" (see `meshcli {' '.join(line[:1])} --help`)"
+        return complain(UsageError(message), line, error.exit_code, hint) if message else error.exit_code
     except typer.Abort:
         return 130
     except Interrupted as error:
-        _show_error("interrupted; the same command goes on from what is finished")
+        show_error("interrupted; the same command goes on from what is finished")
         return error.exit_code
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for Python's own last flush
-        return 141
+    except OSError as error:
+        known = explained(error, "the output")
+        if known is None:
+            raise
+        return complain(known, line, known.exit_code)
 
 
 def _version(wanted: bool) -> None:
@@ -118,17 +125,15 @@ def generate(
 
     No PHOTO means the recorded set. A cameras.json beside the photos is used when no angle is typed.
     """
-    from meshcli.stages.generate import Typed, generate_views
-
-    typed = Typed(_degrees("--azimuth", azimuth), _degrees("--elevation", elevation), _degrees("--fov", fov))
+    typed = Typed(degrees("--azimuth", azimuth), degrees("--elevation", elevation), degrees("--fov", fov))
     flags = {"photo.rembg": False if no_rembg else None, "photo.max_pixels": max_pixels}
-    settings = _settings(config, assign, flags)
-    _perform(
+    settings = settings_of(config, assign, flags)
+    perform(
         directory,
-        lambda project, how: generate_views(
-            project, photos or (), typed, add=add, settings=settings, engine=engine, seed=seed, how=how
+        lambda project, as_told: generate_views(
+            project, photos or (), typed, add=add, settings=settings, engine=engine, seed=seed, how=as_told
         ),
-        _how(force, wait, offline), as_json, quiet, verbose,
+        how(force, wait, offline), as_json, quiet, verbose,
     )  # fmt: skip
 
 
@@ -147,26 +152,22 @@ def select(
     verbose: Verbose = 0,
 ) -> None:
     """Choose the views that build the mesh; without a flag, ask on the terminal."""
-    from meshcli import console
-    from meshcli.project import Project
-    from meshcli.stages.select import select_views
-
     project = Project(directory)
     if list_views:
         manifest = project.load()
         if as_json:
-            console.show_json({"meshcli": 1, "views": console.views_json(manifest)})
+            show_json({"meshcli": 1, "views": views_json(manifest)})
         else:
-            console.show_views(manifest)
+            show_views(manifest)
         return
     if views and auto:
         raise UsageError("--views and --auto exclude each other")
-    answer = views or ("" if auto else _ask(project))
+    answer = views or ("" if auto else ask(project))
     by: Chooser = "flag" if views else "person"
-    _perform(
+    perform(
         directory,
-        lambda project, how: select_views(project, answer, auto=auto or 0, by=by, how=how),
-        _how(force, wait), as_json, quiet, verbose,
+        lambda project, as_told: select_views(project, answer, auto=auto or 0, by=by, how=as_told),
+        how(force, wait), as_json, quiet, verbose,
     )  # fmt: skip
 
 
@@ -186,13 +187,11 @@ def reconstruct(
     verbose: Verbose = 0,
 ) -> None:
     """Build a textured mesh of the selected views: mesh/mesh.glb and mesh/mesh.obj."""
-    from meshcli.stages.reconstruct import reconstruct_mesh
-
-    settings = _settings(config, assign, {"texture.faces": faces, "texture.size": texture_size})
-    _perform(
+    settings = settings_of(config, assign, {"texture.faces": faces, "texture.size": texture_size})
+    perform(
         directory,
-        lambda project, how: reconstruct_mesh(project, settings=settings, engine=engine, seed=seed, how=how),
-        _how(force, wait), as_json, quiet, verbose,
+        lambda project, as_told: reconstruct_mesh(project, settings=settings, engine=engine, seed=seed, how=as_told),
+        how(force, wait), as_json, quiet, verbose,
     )  # fmt: skip
 
 
@@ -214,14 +213,12 @@ def render(
     verbose: Verbose = 0,
 ) -> None:
     """Make renders/turntable.mp4, stills, and a sheet of the chosen views beside the mesh."""
-    from meshcli.stages.render import render_mesh
-
     flags = {"frames": frames, "size": size, "elevation": elevation, "fps": fps}
-    settings = _settings(config, assign, {f"render.{key}": value for key, value in flags.items()})
-    _perform(
+    settings = settings_of(config, assign, {f"render.{key}": value for key, value in flags.items()})
+    perform(
         directory,
-        lambda project, how: render_mesh(project, settings=settings, how=how),
-        _how(force, wait), as_json, quiet, verbose,
+        lambda project, as_told: render_mesh(project, settings=settings, how=as_told),
+        how(force, wait), as_json, quiet, verbose,
     )  # fmt: skip
 
 
@@ -254,147 +251,30 @@ def run(
     verbose: Verbose = 0,
 ) -> None:
     """Do all four, each as its own process; what is done and unchanged is skipped."""
-    from meshcli import console
-    from meshcli.project import Project
-    from meshcli.stages.run import RunArguments, run_stages
-
-    _degrees("--azimuth", azimuth)
-    _settings(config, assign, {})  # complain once, before any child starts
-    settings = [*_flags(config=config), *(word for value in assign or () for word in ("--set", value))]
-    angles = _flags(azimuth=azimuth, elevation=elevation, fov=fov)
-    switches = _flags(no_rembg=no_rembg, add=add, offline=offline)
+    degrees("--azimuth", azimuth)
+    settings_of(config, assign, {})  # complain once, before any child starts
+    settings = [*words(config=config), *(word for value in assign or () for word in ("--set", value))]
+    angles = words(azimuth=azimuth, elevation=elevation, fov=fov)
+    switches = words(no_rembg=no_rembg, add=add, offline=offline)
     arguments = RunArguments(
-        [*_flags(engine=generator, seed=seed, max_pixels=max_pixels), *angles, *switches, *settings,
+        [*words(engine=generator, seed=seed, max_pixels=max_pixels), *angles, *switches, *settings,
          "--", str(directory), *(photos or ())],
         views,
-        [*_flags(engine=reconstructor, seed=seed, faces=faces, texture_size=texture_size), *settings],
-        [*_flags(frames=frames, size=size, fps=fps), *settings],
-        [*_flags(force=force, wait=wait, json=as_json, quiet=quiet), *["-v"] * verbose],
+        [*words(engine=reconstructor, seed=seed, faces=faces, texture_size=texture_size), *settings],
+        [*words(frames=frames, size=size, fps=fps), *settings],
+        [*words(force=force, wait=wait, json=as_json, quiet=quiet), *["-v"] * verbose],
     )  # fmt: skip
-    tell = console.Reporter(quiet or as_json).tell
+    tell = Reporter(quiet or as_json).tell
     documents = run_stages(Project(directory), arguments, capture=as_json, tell=tell)
     if as_json:
-        console.show_json({"meshcli": 1, "project": str(directory), "stages": documents})
+        show_json({"meshcli": 1, "project": str(directory), "stages": documents})
 
 
 @app.command(epilog="Example: meshcli status desk --json")
 def status(directory: Directory, as_json: Json = False) -> None:
     """Show what is done, stale, failed or interrupted, and what to run next."""
-    from meshcli import console
-    from meshcli.project import Project
-    from meshcli.stages.status import read_status
-
     found = read_status(Project(directory))
     if as_json:
-        console.show_json(found.to_json())
+        show_json(found.to_json())
     else:
-        console.show_status(found)
-
-
-def _perform(directory: Path, stage: Callable[..., Any], how: Any, as_json: bool, quiet: bool, verbose: int) -> None:
-    """Call a stage and report; what the machine refuses becomes a one-line error."""
-    from meshcli import console
-    from meshcli.project import Project
-    from meshcli.stages.status import read_status
-    from meshcli.stages.work import explained
-
-    project = Project(directory)
-    with console.Reporter(quiet or as_json, verbose) as reporter:
-        try:
-            outcome = stage(project, replace(how, progress=reporter.progress, tell=reporter.tell))
-        except (OSError, MemoryError) as error:
-            known = explained(error, project)
-            raise (known or error) from error
-        following = read_status(project).next
-        if as_json:
-            console.show_json(console.outcome_json(project, outcome, following))
-        else:
-            reporter.finished(project, outcome, following)
-
-
-def _how(force: bool, wait: bool, offline: bool = False) -> Any:
-    from meshcli.stages.work import How
-
-    if offline:
-        os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports the hub's library
-    return How(force, wait, offline)
-
-
-def _settings(config: Path | None, assign: Sequence[str] | None, flags: dict[str, Any]) -> Any:
-    from meshcli.config import read_settings
-
-    return read_settings(config, assign or (), flags)
-
-
-def _degrees(flag: str, text: str) -> list[float]:
-    """`0,40,-50` as numbers."""
-    try:
-        return [float(word) for word in text.split(",")] if text else []
-    except ValueError as error:
-        raise UsageError(f"{flag} {text}: write numbers with commas between them, like {flag} 0,120,240") from error
-
-
-def _ask(project: Any) -> str:
-    """What the person at the terminal chooses."""
-    from meshcli import console
-    from meshcli.stages.choice import read_choice, suggest
-
-    manifest = project.load()
-    if not manifest.live_views:
-        raise UsageError(f"{project.root} has no views; run `{project.command('generate')}`")
-    if not console.interactive():
-        raise UsageError("there is no terminal to ask on; use --views 0,3,5, --auto or --list")
-    console.show_views(manifest, to_stderr=True)
-    proposed = manifest.selection.names if manifest.selection else suggest(manifest)
-    while True:
-        answer = console.ask_views(project, proposed)
-        try:
-            read_choice(answer, manifest)
-        except UsageError as error:
-            console.show_error(str(error))
-        else:
-            return answer
-
-
-def _flags(**values: Any) -> list[str]:
-    """Keyword arguments as words of a command line; what is None, empty or False is left out."""
-    words = []
-    for name, value in values.items():
-        flag = f"--{name.replace('_', '-')}"
-        if value is True:
-            words.append(flag)
-        elif value is not None and value is not False and value != "":
-            words.append(f"{flag}={value}")
-    return words
-
-
-def _with_count(words: list[str]) -> list[str]:
-    """`select --auto` may stand without its number, which the parser cannot express."""
-    if words[:1] != ["select"] or "--auto" not in words:
-        return words
-    place = words.index("--auto") + 1
-    given = place < len(words) and words[place].lstrip("-").isdecimal()
-    return words if given else [*words[:place], "6", *words[place:]]
-
-
-def _complain(error: MeshcliError, words: Sequence[str]) -> int:
-    """One line; with --json one document too; with -vv the way that led there."""
-    from meshcli.stages.run import StageFailedError
-
-    if "-vv" in words:
-        import traceback
-
-        traceback.print_exception(error)
-    if not isinstance(error, StageFailedError):  # a child has said it already
-        _show_error(str(error))
-    if "--json" in words:
-        from meshcli.console import show_json
-
-        show_json({"meshcli": 1, "error": str(error), "exit_code": error.exit_code})
-    return error.exit_code
-
-
-def _show_error(message: str) -> None:
-    from meshcli.console import show_error
-
-    show_error(message)
+        show_status(found)

@@ -21,6 +21,7 @@ LAYERS = [
     "generators reconstructors export",
     "stages",
     "flags console",
+    "calling",
     "cli",
     "__main__",
 ]

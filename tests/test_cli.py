@@ -139,9 +139,7 @@ def test_a_mistake_is_one_line_and_the_right_code(words: list[str], code: int, s
     assert len(lines) == 1
     assert lines[0].startswith("error: ")
     assert result.out == ""
-    failed = painted(*words, "--json") if words[0] != "generat" and "--engine" not in words else None
-    if failed and failed.out:
-        assert json.loads(failed.out)["exit_code"] == code
+    assert json.loads(painted(*words, "--json").out)["exit_code"] == code
 
 
 def test_what_looks_like_markup_is_printed_as_it_is(meshcli) -> None:  # type: ignore[no-untyped-def]
@@ -235,3 +233,11 @@ def _shown(terminal: int, last: str) -> str:
     while last.encode() not in text:
         text += os.read(terminal, 4096)
     return text.decode()
+
+
+def test_output_that_cannot_be_written_is_one_line(painted) -> None:  # type: ignore[no-untyped-def]
+    with Path("/dev/full").open("w") as full:
+        line = [*FAKES, "status", "desk"]
+        done = subprocess.run(line, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 75
+    assert done.stderr.splitlines()[0].startswith("error: the disk of the output is full")

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from meshcli import __version__
@@ -166,7 +167,7 @@ def working(project: Project, manifest: Manifest, task: Task, how: How) -> Itera
         )
         work.save(work.manifest.with_record(task.stage, done))
     except Exception as error:
-        known = explained(error, project)
+        known = explained(error, project.root)
         smaller = task.smaller | task.fallback if isinstance(known, ResourceError) and _memory(error) else task.smaller
         failed = replace(
             record, status="failed", error=str(known or repr(error)), facts=_facts(task, work), finished=_now(),
@@ -179,16 +180,16 @@ def working(project: Project, manifest: Manifest, task: Task, how: How) -> Itera
         raise _with_advice(known, task, error) from error
 
 
-def explained(error: BaseException, project: Project) -> MeshcliError | None:
+def explained(error: BaseException, where: Path | str) -> MeshcliError | None:
     """The one-line error for what the machine or the disk refused; None when it is a bug."""
     if isinstance(error, MeshcliError):
         return error
     if _memory(error):
         return ResourceError("memory ran out")
     if isinstance(error, OSError) and error.errno in DISK_FULL:
-        return ResourceError(f"the disk of {project.root} is full; free some space and type the same command again")
+        return ResourceError(f"the disk of {where} is full; free some space and type the same command again")
     if isinstance(error, OSError) and error.errno in NOT_ALLOWED:
-        return ProjectError(f"{error.filename or project.root} cannot be used: {error.strerror}")
+        return ProjectError(f"{error.filename or where} cannot be used: {error.strerror}")
     return None
 
 

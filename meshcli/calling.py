@@ -1,0 +1,107 @@
+"""Between the commands and the stages: read words, call a stage, report. Light."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from meshcli.config import read_settings
+from meshcli.console import Reporter, ask_views, interactive, outcome_json, show_error, show_json, show_views
+from meshcli.errors import UsageError
+from meshcli.project import Project
+from meshcli.settings import Settings
+from meshcli.stages.choice import read_choice, suggest
+from meshcli.stages.run import StageFailedError
+from meshcli.stages.status import read_status
+from meshcli.stages.work import How, Outcome, explained
+
+
+def perform(
+    directory: Path, stage: Callable[[Project, How], Outcome], how: How, as_json: bool, quiet: bool, verbose: int
+) -> None:
+    """Call a stage and report; what the machine refuses becomes a one-line error."""
+    project = Project(directory)
+    with Reporter(quiet or as_json, verbose) as reporter:
+        try:
+            outcome = stage(project, replace(how, progress=reporter.progress, tell=reporter.tell))
+        except (OSError, MemoryError) as error:
+            raise (explained(error, project.root) or error) from error
+        following = read_status(project).next
+        if as_json:
+            show_json(outcome_json(project, outcome, following))
+        else:
+            reporter.finished(project, outcome, following)
+
+
+def how(force: bool, wait: bool, offline: bool = False) -> How:
+    """How a stage is run, from its flags."""
+    if offline:
+        os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports the hub's library
+    return How(force, wait, offline)
+
+
+def settings_of(config: Path | None, assignments: Sequence[str] | None, flags: Mapping[str, Any]) -> Settings:
+    """The settings of a command line."""
+    return read_settings(config, assignments or (), flags)
+
+
+def degrees(flag: str, text: str) -> list[float]:
+    """`0,40,-50` as numbers."""
+    try:
+        return [float(word) for word in text.split(",")] if text else []
+    except ValueError as error:
+        raise UsageError(f"{flag} {text}: write numbers with commas between them, like {flag} 0,120,240") from error
+
+
+def ask(project: Project) -> str:
+    """What the person at the terminal chooses."""
+    manifest = project.load()
+    if not manifest.live_views:
+        raise UsageError(f"{project.root} has no views; run `{project.command('generate')}`")
+    if not interactive():
+        raise UsageError("there is no terminal to ask on; use --views 0,3,5, --auto or --list")
+    show_views(manifest, to_stderr=True)
+    proposed = manifest.selection.names if manifest.selection else suggest(manifest)
+    while True:
+        answer = ask_views(project, proposed)
+        try:
+            read_choice(answer, manifest)
+        except UsageError as error:
+            show_error(str(error))
+        else:
+            return answer
+
+
+def words(**values: Any) -> list[str]:
+    """Keyword arguments as words of a command line; what is None, empty or False is left out."""
+    line = []
+    for name, value in values.items():
+        flag = f"--{name.replace('_', '-')}"
+        if value is True:
+            line.append(flag)
+        elif value is not None and value is not False and value != "":
+            line.append(f"{flag}={value}")
+    return line
+
+
+def with_count(words: list[str]) -> list[str]:
+    """`select --auto` may stand without its number, which the parser cannot express."""
+    if words[:1] != ["select"] or "--auto" not in words:
+        return words
+    place = words.index("--auto") + 1
+    given = place < len(words) and words[place].lstrip("-").isdecimal()
+    return words if given else [*words[:place], "6", *words[place:]]
+
+
+def complain(error: Exception, line: Sequence[str], code: int, hint: str = "") -> int:
+    """One line; with --json one document too; with -vv the way that led there."""
+    if "-vv" in line:
+        import traceback
+
+        traceback.print_exception(error)
+    if not isinstance(error, StageFailedError):  # a child has said it already
+        show_error(f"{error}{hint}")
+    if "--json" in line:
+        show_json({"meshcli": 1, "error": str(error), "exit_code": code})
+    return code
