@@ -7,6 +7,7 @@ hand is kept and makes new views; a view that was edited by hand is kept until t
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from meshcli.errors import InputError, ProjectError, UsageError
 from meshcli.fingerprint import bytes_digest, digest, file_digest, seed_for
 from meshcli.manifest import Manifest, Photo, ViewEntry
 from meshcli.posing import Stated, from_rig, missing_angles, read_spec, state
+from meshcli.progress import Tell, unheard
 from meshcli.project import Project
 from meshcli.settings import PhotoSettings, Settings
 from meshcli.stages.inputs import Parts, fingerprint, photo_parts
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from meshcli.view import View
 
 SHEET = "views/sheet.png"
+WHOLE = (0.0, 0.0, 1.0, 1.0)  # a frame that is the picture
 
 
 @dataclass(frozen=True)
@@ -67,12 +70,12 @@ def generate_views(
 
     Raises UsageError for arguments that do not fit, InputError for a picture that cannot be used.
     """
-    before = project.load() if project.exists or not photos else Manifest()
-    claims = _claims(project, before, photos, typed, add, how)
+    if not project.exists:
+        _claims(project, Manifest(), photos, typed, add, unheard)  # a mistake leaves no directory behind
     project.create()
     with project.writing(how.wait, how.tell, new=True):
         manifest = project.load() if project.exists else Manifest()
-        named = _named(manifest, claims)
+        named = _named(manifest, _claims(project, manifest, photos, typed, add, how.tell))
         chosen, why = pick_generator(engine)
         record = manifest.stages.get("generate")
         settings, asked, smaller = affordable(record, chosen, settings, _options(settings, seed), how)
@@ -112,7 +115,7 @@ def _options(settings: Settings, seed: int) -> dict[str, Any]:
 
 
 def _claims(
-    project: Project, manifest: Manifest, photos: Sequence[str | Path], typed: Typed, add: bool, how: How
+    project: Project, manifest: Manifest, photos: Sequence[str | Path], typed: Typed, add: bool, tell: Tell
 ) -> list[Claim]:
     """The set that shall be, with what is known about every camera."""
     recorded = [
@@ -125,13 +128,13 @@ def _claims(
         said = typed.anything or any(spec.azimuth is not None for spec in specs)
         stated = state(specs, typed.azimuths, typed.elevations, typed.fovs)
         if not said:
-            stated = from_rig(specs, how.tell) or stated
+            stated = from_rig(specs, tell) or stated
         new = [Claim(spec.path, str(spec.path), known) for spec, known in zip(specs, stated, strict=True)]
         claims = recorded + new if add else new
     if not claims:
         raise UsageError(f"{project.root} has no photos; hand some in: `{project.command('generate')}`")
     if len(claims) > 1 and not all(claim.stated.posed for claim in claims):
-        raise missing_angles(project.root, [claim.source for claim in claims])
+        raise missing_angles(project.root, [str(claim.path) for claim in claims])
     return claims
 
 
@@ -159,19 +162,22 @@ def _restated(recorded: Sequence[Claim], typed: Typed) -> list[Claim]:
 def _named(manifest: Manifest, claims: Sequence[Claim]) -> dict[str, tuple[str, Claim]]:
     """Give every photo its letter, by its bytes: name -> (sha256 of the original, claim), in the order of letters."""
     known = {photo.sha256: photo.name for photo in manifest.photos}
+    digests = [_hash(claim) for claim in claims]
+    names = [
+        claim.recorded.name if claim.recorded else known.get(sha) for claim, sha in zip(claims, digests, strict=True)
+    ]
+    # A photo that never got as far as its cut-out has given its letter to nothing.
+    taken = {photo.name for photo in manifest.photos if photo.prepared} | {name for name in names if name}
+    last = max(map(_order, taken), default=(0, ""))
+    fresh = (name for name in map(letter, count()) if _order(name) > last)
     named: dict[str, tuple[str, Claim]] = {}
     sources: dict[str, str] = {}
-    fresh = len(manifest.photos)
-    for claim in claims:
-        sha256 = _hash(claim)
+    for claim, sha256, name in zip(claims, digests, names, strict=True):
         if sha256 in sources:
             raise UsageError(f"{claim.source} and {sources[sha256]} are the same picture; hand it in once")
         sources[sha256] = claim.source
-        name = claim.recorded.name if claim.recorded else known.get(sha256)
-        if name is None:
-            name, fresh = letter(fresh), fresh + 1
-        named[name] = (sha256, claim)
-    return dict(sorted(named.items(), key=_by_letter))
+        named[name or next(fresh)] = (sha256, claim)
+    return dict(sorted(named.items(), key=lambda item: _order(item[0])))
 
 
 def _hash(claim: Claim) -> str:
@@ -182,54 +188,71 @@ def _hash(claim: Claim) -> str:
         raise InputError(f"{claim.path} cannot be read: {error.strerror}{again}") from error
 
 
-def _by_letter(item: tuple[str, Any]) -> tuple[int, str]:
-    return len(item[0]), item[0]
+def _order(name: str) -> tuple[int, str]:
+    """Of letters: z before aa."""
+    return len(name), name
 
 
 def _generate(work: Work, named: dict[str, tuple[str, Claim]], settings: Settings, seed: int) -> None:
-    photos = {photo.name: photo for photo in work.manifest.photos}
-    for index, (name, (sha256, claim)) in enumerate(named.items()):
-        work.how.progress(index, len(named), f"cutting out {claim.source}")
-        with work.step("photos"):
-            photos[name] = _prepare(work, photos.get(name), name, sha256, claim, settings.photo)
-        work.save(replace(work.manifest, photos=tuple(photos.values())))  # finished photos are kept
-    set_ = {name: replace(photo, removed=name not in named) for name, photo in photos.items()}
+    with work.step("photos"):
+        _register(work, named)
+        for index, (name, (_, claim)) in enumerate(named.items()):
+            work.how.progress(index, len(named), f"cutting out {claim.source}")
+            photos = {photo.name: photo for photo in work.manifest.photos}
+            photos[name] = _prepare(work, photos[name], claim, settings.photo)
+            work.save(replace(work.manifest, photos=tuple(photos.values())))  # finished photos are kept
     with work.step("views"):
-        views = _paint(work, [set_[name] for name in named], settings, seed)
-    _store(work, set_, views)
+        painted = _paint(work, work.manifest.live_photos, settings, seed)
+    _store(work, painted)
 
 
-def _prepare(work: Work, photo: Photo | None, name: str, sha256: str, claim: Claim, settings: PhotoSettings) -> Photo:
+def _register(work: Work, named: dict[str, tuple[str, Claim]]) -> None:
+    """Copy the originals and write the new set down, so that an interrupted run can go on without any argument."""
+    photos = {
+        photo.name: replace(photo, removed=photo.name not in named)
+        for photo in work.manifest.photos
+        if photo.prepared or photo.name in named
+    }
+    for name, (sha256, claim) in named.items():
+        photo = photos.get(name)
+        if photo is None or photo.sha256 != sha256:
+            suffix = Path(claim.source).suffix.lower()
+            original = f"photos/{name}.original{suffix if suffix[1:].isalnum() and suffix.isascii() else ''}"
+            source = claim.source if claim.recorded else claim.path.name
+            camera = claim.stated.framed(WHOLE, 1, 1)  # until it is framed
+            photo = Photo(name, f"photos/{name}.png", original, source, sha256, camera, size=(1, 1), crop=WHOLE)
+        if work.project.digest(photo.original) != sha256:
+            data = claim.path.read_bytes()
+            if bytes_digest(data) != sha256:
+                raise InputError(f"{claim.path} is being changed at this moment; type the command again")
+            work.project.write({photo.original: data})
+        work.outputs.append(work.project.output(photo.original))
+        photos[name] = replace(photo, stated=claim.stated.to_json())
+    forgotten = {photo.original for photo in work.manifest.photos} - {photo.original for photo in photos.values()}
+    work.save(replace(work.manifest, photos=tuple(photos.values())))
+    for file in forgotten:  # of photos that could not be used
+        work.project.path(file).unlink(missing_ok=True)
+
+
+def _prepare(work: Work, photo: Photo, claim: Claim, settings: PhotoSettings) -> Photo:
     """The photo cut out and framed, or as it is when that was done before and nothing changed."""
-    prepared = digest([sha256, settings.foreground_ratio, settings.rembg, settings.rembg_model])
-    if photo and photo.prepared == prepared and not work.how.force and _present(work.project, photo):
-        camera = claim.stated.framed(photo.crop, *photo.size)
-        work.outputs += [work.project.output(photo.original), work.project.output(photo.file)]
-        return replace(photo, camera=camera, stated=claim.stated.to_json(), removed=False)
+    prepared = digest([photo.sha256, settings.foreground_ratio, settings.rembg, settings.rembg_model])
+    if photo.prepared == prepared and not work.how.force and work.project.path(photo.file).is_file():
+        work.outputs.append(work.project.output(photo.file))
+        return replace(photo, camera=claim.stated.framed(photo.crop, *photo.size))
 
     from meshcli.foreground import cut_out
     from meshcli.image import encode_png, frame_foreground, load_picture
 
-    original = claim.path.read_bytes()
-    if bytes_digest(original) != sha256:
-        raise InputError(f"{claim.path} is being changed at this moment; type the command again")
     pixels = load_picture(claim.path, settings.max_pixels)
     cut = cut_out(pixels, settings, rembg=settings.rembg, offline=work.how.offline)
     framed, crop = frame_foreground(cut.pixels, settings.foreground_ratio)
     framed[framed[..., 3] == 0, :3] = 255  # engines that look at RGB alone expect white
-    frame = (crop.left, crop.top, crop.width, crop.height)
-    size = (pixels.shape[1], pixels.shape[0])
-    suffix = Path(claim.source).suffix.lower()
-    kept = f"photos/{name}.original{suffix if suffix[1:].isalnum() and suffix.isascii() else ''}"
-    work.write({kept: original, f"photos/{name}.png": encode_png(framed)})
-    return Photo(
-        name, f"photos/{name}.png", kept, Path(claim.source).name if claim.recorded is None else claim.source, sha256,
-        claim.stated.framed(frame, *size), claim.stated.to_json(), size, frame, prepared, cut.method,
-    )  # fmt: skip
-
-
-def _present(project: Project, photo: Photo) -> bool:
-    return all(project.path(file).is_file() for file in (photo.file, photo.original))
+    work.write({photo.file: encode_png(framed)})
+    frame, size = (crop.left, crop.top, crop.width, crop.height), (pixels.shape[1], pixels.shape[0])
+    return replace(
+        photo, camera=claim.stated.framed(frame, *size), size=size, crop=frame, prepared=prepared, method=cut.method
+    )
 
 
 def _paint(work: Work, photos: Sequence[Photo], settings: Settings, seed: int) -> "list[tuple[Photo, list[View]]]":
@@ -246,10 +269,11 @@ def _paint(work: Work, photos: Sequence[Photo], settings: Settings, seed: int) -
     return list(zip(refined, sculpture.views, strict=True))
 
 
-def _store(work: Work, photos: dict[str, Photo], painted: "list[tuple[Photo, list[View]]]") -> None:
+def _store(work: Work, painted: "list[tuple[Photo, list[View]]]") -> None:
     """Write the views; a view keeps its number for ever, new ones are appended."""
     from meshcli.image import encode_png, labelled_sheet
 
+    photos = {photo.name: photo for photo in work.manifest.photos}
     entries = {view.name: view for view in work.manifest.views}
     numbers = {name: number for number, name in enumerate(entries)}
     files, shown = {}, {}

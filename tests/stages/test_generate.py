@@ -110,11 +110,14 @@ def test_letters_go_on_like_columns() -> None:
     assert [letter(index) for index in (0, 25, 26, 51, 52, 701, 702)] == ["a", "z", "aa", "az", "ba", "zz", "aaa"]
 
 
-def test_finished_photos_are_kept(
-    project: Project, photos: list[Path], engines: dict[str, int], tmp_path: Path
-) -> None:
-    bad = tmp_path / "bad.png"
-    bad.write_text("no picture")
+@pytest.fixture
+def bad(tmp_path: Path) -> Path:
+    path = tmp_path / "bad.png"
+    path.write_text("no picture")
+    return path
+
+
+def test_finished_photos_are_kept(project: Project, photos: list[Path], engines: dict[str, int], bad: Path) -> None:
     with pytest.raises(InputError, match=r"bad\.png"):
         generate_views(project, [*photos[:2], bad], Typed([0, 40, 50]))
     manifest = project.load()
@@ -123,6 +126,43 @@ def test_finished_photos_are_kept(
     assert engines["cut_out"] == 2
     generate_views(project, photos, ANGLES)
     assert engines["cut_out"] == 3
+    assert names(project) == ["a", "b", "c"]  # the letter of the bad one named nothing yet
+
+
+def test_a_run_that_was_cut_off_goes_on_without_arguments(
+    project: Project, photos: list[Path], engines: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_off(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.modules["meshcli.foreground"], "cut_out", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            generate_views(project, photos, ANGLES)
+    assert stage_status(project, project.load(), "generate").state == "interrupted"
+    for path in photos:
+        path.unlink()
+    generate_views(project)
+    assert [round(photo.camera.azimuth) for photo in project.load().live_photos] == [0, 40, 310]
+    assert [photo.source for photo in project.load().live_photos] == ["1.png", "2.png", "3.png"]
+
+
+def test_a_set_that_failed_is_the_recorded_one(
+    project: Project, photos: list[Path], engines: dict[str, int], bad: Path
+) -> None:
+    generate_views(project, photos[:1])
+    with pytest.raises(InputError):
+        generate_views(project, [photos[1], bad], Typed([0, 90]))
+    assert names(project) == ["b", "c"]
+    with pytest.raises(InputError, match=r"c\.original\.png"):
+        generate_views(project)
+    with pytest.raises(InputError):
+        generate_views(project, [photos[1], bad, photos[2]], Typed([0, 90, 180]))
+    assert names(project) == ["b", "c", "d"]
+    generate_views(project, photos[1:], Typed([0, 90]))
+    assert names(project) == ["b", "d"]
+    assert list(project.load().live_views) == list(range(6, 18))
+    assert not project.path("photos/c.original.png").exists()
 
 
 def test_a_cut_out_edited_by_hand_is_kept_and_makes_new_views(
