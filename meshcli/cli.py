@@ -40,7 +40,8 @@ from meshcli.flags import (
 )
 from meshcli.manifest import Chooser
 from meshcli.project import Project
-from meshcli.stages.generate import Typed, generate_views
+from meshcli.stages.generate import generate_views
+from meshcli.stages.photo_set import Typed
 from meshcli.stages.reconstruct import reconstruct_mesh
 from meshcli.stages.render import render_mesh
 from meshcli.stages.run import RunArguments, run_stages

@@ -1,6 +1,7 @@
 """The four verbs as functions."""
 
-from meshcli.stages.generate import Typed, generate_views
+from meshcli.stages.generate import generate_views
+from meshcli.stages.photo_set import Typed
 from meshcli.stages.reconstruct import reconstruct_mesh
 from meshcli.stages.render import render_mesh
 from meshcli.stages.select import select_views

@@ -14,7 +14,8 @@ from meshcli.errors import InputError, UsageError
 from meshcli.fingerprint import seed_for
 from meshcli.project import Project
 from meshcli.settings import Settings
-from meshcli.stages.generate import Typed, generate_views, letter
+from meshcli.stages.generate import generate_views
+from meshcli.stages.photo_set import Typed, letter
 from meshcli.stages.status import stage_status
 from meshcli.stages.work import How
 

@@ -14,7 +14,8 @@ import pytest
 from meshcli.config import override
 from meshcli.project import Project
 from meshcli.settings import Settings
-from meshcli.stages.generate import Typed, generate_views
+from meshcli.stages.generate import generate_views
+from meshcli.stages.photo_set import Typed
 from meshcli.stages.select import select_views
 from meshcli.stages.status import read_status
 

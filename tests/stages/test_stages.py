@@ -11,7 +11,8 @@ from meshcli.config import override
 from meshcli.errors import InputError, ProjectError, ResourceError, UsageError
 from meshcli.project import Project
 from meshcli.settings import Settings
-from meshcli.stages.generate import Typed, generate_views
+from meshcli.stages.generate import generate_views
+from meshcli.stages.photo_set import Typed
 from meshcli.stages.reconstruct import reconstruct_mesh
 from meshcli.stages.render import render_mesh
 from meshcli.stages.run import selecting
