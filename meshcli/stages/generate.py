@@ -71,7 +71,10 @@ def generate_views(
 def fallback(settings: Settings) -> dict[str, Any]:
     """What to take instead when memory runs out: coarser grids, then smaller views; empty when nothing is left."""
     if max(settings.fit.resolutions) > 40:
-        return {"fit.resolutions": [max(24, size * 2 // 3) for size in settings.fit.resolutions]}
+        return {
+            "fit.resolutions": [max(24, size * 2 // 3) for size in settings.fit.resolutions],
+            "sculpt.resolution": max(48, settings.sculpt.resolution * 2 // 3),
+        }
     return {"sculpt.view_size": settings.sculpt.view_size // 2} if settings.sculpt.view_size > 160 else {}
 
 

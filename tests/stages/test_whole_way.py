@@ -34,7 +34,10 @@ print(json.dumps(sorted({"torch", "onnxruntime", "rembg"} & set(sys.modules))))
 """
 
 
-@pytest.fixture(scope="module", params=[["1.png"], ["1.png", "2.png", "3.png"]], ids=["one photo", "three photos"])
+THREE = pytest.param(["1.png", "2.png", "3.png"], id="three photos", marks=pytest.mark.slow)
+
+
+@pytest.fixture(scope="module", params=[pytest.param(["1.png"], id="one photo"), THREE])
 def desk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, list[str]]:
     """The finished project, and which heavy libraries were loaded on the way."""
     root = str(tmp_path_factory.mktemp("whole") / "desk")
