@@ -25,7 +25,7 @@ Point = tuple[float, float, float]
 
 FOLDER = Path(__file__).resolve().parent / "desk"
 SIZE = 800  # pixels
-VIEWPOINTS = ((15.0, 12.0), (80.0, 9.0), (222.0, 17.0))  # azimuth, elevation
+VIEWPOINTS = ((12.0, 6.0), (86.0, 18.0), (234.0, 24.0))  # azimuth, elevation: between them they bound every side
 RADIUS = 0.95  # of the farthest point in our world
 NAME = "FJORD"
 
