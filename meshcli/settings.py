@@ -22,10 +22,12 @@ class SculptSettings:
 
     view_size: int = 320  # pixels
     relief: int = 160  # samples along the longer side of a silhouette that is inflated
+    hull_resolution: int = 128  # voxels along the longest side of a body from several aligned photos
     resolution: int = 96  # voxels along the longest side of a body from one photo
     inflation: float = 0.8  # half the thickness of an inflated disc over its radius
     cap: float = 1.15  # half the thickness at most, over the radius of the largest disc in the silhouette
     box_depth: float = 0.27  # half the thickness of a box over the shorter side of its silhouette
+    contrast: float = 0.35  # left in photos whose silhouettes do not quite match: their textures do not match either
     bar_depth: float = 0.3  # half the thickness of things made of bars over half the shorter side of the silhouette
 
 

@@ -5,7 +5,7 @@ through a point that all other photos see inside theirs. What is missing to that
 made small by moving, scaling and turning the photos a little (least squares with numerical derivatives).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 from scipy.optimize import least_squares
 
-from meshcli.camera import Camera
+from meshcli.camera import Camera, Rows
 from meshcli.image import resize
 from meshcli.projection import camera_to_world, project, rays
-from meshcli.reconstructors.distance_field import silhouette_distance
+from meshcli.reconstructors.distance_field import Field, Grid, silhouette_distance
 from meshcli.view import View
 
 Floats = NDArray[np.float64]
@@ -75,8 +75,27 @@ def align(photos: Sequence[View]) -> Alignment:
     return Alignment(placed, before, after)
 
 
-def misfit(photos: Sequence[View], cameras: Sequence[Camera], outlines: Sequence[_Outline] | None = None) -> float:
+def recentred(photos: Sequence[View], body: Callable[[Grid], Field]) -> list[View]:
+    """The photos in a world where the body's box is centred at the origin and its farthest point is at 0.95."""
+    grid = Grid.around(np.full(3, -1.6), np.full(3, 1.6), 80, 1)
+    inside = grid.to_world(np.argwhere(body(grid) < 0.0).astype(np.float64))
+    if not len(inside):
+        return list(photos)
+    centre = (inside.min(axis=0) + inside.max(axis=0)) / 2.0
+    scale = 0.95 / (np.linalg.norm(inside - centre, axis=1).max() + 0.5 * grid.voxel)
+    moved = []
+    for photo in photos:
+        pose = camera_to_world(photo.camera)
+        pose[:3, 3] = scale * (pose[:3, 3] - centre)
+        moved.append(replace(photo, camera=replace(photo.camera, camera_to_world=_rows(pose))))
+    return moved
+
+
+def misfit(
+    photos: Sequence[View], cameras: Sequence[Camera] | None = None, outlines: Sequence[_Outline] | None = None
+) -> float:
     """By how much rays through the silhouettes' rims miss the visual hull, over the object's size (2 units), mean."""
+    cameras = cameras or [photo.camera for photo in photos]
     return float(_missing(cameras, outlines or [_outline(photo) for photo in photos]).mean() / 2.0)
 
 
@@ -147,9 +166,13 @@ def _moved(camera: Camera, change: Floats) -> Camera:
     fx, fy = camera.fx * scale, camera.fy * scale
     return replace(
         turned,
-        camera_to_world=tuple(tuple(map(float, row)) for row in pose),
+        camera_to_world=_rows(pose),
         fx=float(fx),
         fy=float(fy),
         cx=float(camera.cx + fx * right / camera.distance),
         cy=float(camera.cy - fy * up / camera.distance),
     )
+
+
+def _rows(pose: Floats) -> Rows:
+    return tuple(tuple(map(float, row)) for row in pose)

@@ -59,6 +59,7 @@ class Relief:
 
     plane: Plane
     mask: Mask  # (rows, columns)
+    box: float  # 0 round, 1 a box
     squared: Floats  # (rows, columns) square of half the thickness; negative outside, falling as it rose inside
 
     def field(self, grid: Grid) -> Field:
@@ -92,7 +93,7 @@ def inflate(view: View, settings: SculptSettings) -> Relief:
     square = _extended(height**2, mask)
     # The raster's steps would stand out as ribs along steep sides; thin bars must survive their removal.
     smooth = np.maximum(ndimage.gaussian_filter(square, 1.5), np.where(mask, 0.4 * square, -np.inf))
-    return Relief(plane, mask, smooth)
+    return Relief(plane, mask, box, smooth)
 
 
 def sample(view: View, points: Floats, values: Floats) -> Floats:

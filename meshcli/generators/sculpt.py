@@ -3,16 +3,30 @@
 One photo is inflated. Several photos from known sides are brought into one world and a surface is fitted to them.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from meshcli.camera import zero123plus_rig
+from meshcli.colouring import colour_vertices
+from meshcli.errors import InputError
+from meshcli.generators.alignment import Alignment, align, misfit, recentred
+from meshcli.generators.prior import hull_of, pillow_prior
 from meshcli.generators.relief import sculpt_one
+from meshcli.image import resize
 from meshcli.mesh import Mesh
 from meshcli.picture import Renderer
 from meshcli.progress import Progress
+from meshcli.reconstructors.distance_field import Field, Grid, blur, redistance
+from meshcli.reconstructors.fit import fit_shape
+from meshcli.reconstructors.surface import Faces, Vertices, extract_surface, keep_large_parts, taubin
 from meshcli.settings import FitSettings, SculptSettings
 from meshcli.view import View
+
+FIT_SIZE = 320  # pixels along a photo's longer side that the surface is fitted to
+COLOUR_SIZE = 1024  # and from which its colours are taken
+EXACT = 0.0002  # misfit of the silhouettes under which the cameras are as good as calibrated
 
 
 @dataclass(frozen=True)
@@ -28,8 +42,17 @@ class Sculpture:
 def sculpt(
     photos: Sequence[View], settings: SculptSettings, fit: FitSettings, seeds: Sequence[int], progress: Progress
 ) -> Sculpture:
-    """Six views of each photo."""
-    placed, mesh, notes = _one(photos[0], settings)
+    """Six views of each photo.
+
+    Photos with calibrated cameras keep them, and the views are in their world; other cameras are corrected when the
+    silhouettes contradict each other. Raises InputError when the silhouettes have no common body.
+    """
+    if len(photos) == 1:
+        placed, mesh = list(photos), sculpt_one(photos[0], settings)
+        notes = ["depth and back are guessed from a single photo; a second one from the side helps most"]
+    else:
+        placed, notes = _placed(photos, settings)
+        mesh = _body(placed, settings, fit, seeds[0], progress)
     renderer = Renderer(mesh)
     views = []
     for index, photo in enumerate(placed):
@@ -38,9 +61,85 @@ def sculpt(
     return Sculpture(views, placed, notes, mesh)
 
 
-def _one(photo: View, settings: SculptSettings) -> tuple[list[View], Mesh, list[str]]:
-    mesh = sculpt_one(photo, settings)
-    return [photo], mesh, ["from a single photo, depth and back are guessed: a second photo from the side helps most"]
+def leaves_open(photos: Sequence[View]) -> bool:
+    """Whether the silhouettes leave the depth open: seen from opposite sides they are the same."""
+    azimuths = sorted(photo.camera.azimuth % 180.0 for photo in photos)
+    return max(_gaps(azimuths, 180.0)) > 75.0
+
+
+def _placed(photos: Sequence[View], settings: SculptSettings) -> tuple[list[View], list[str]]:
+    """The photos in one world, and what was done to their cameras."""
+    alignment = align(photos)
+    notes = _alignment_notes(photos, alignment)
+    placed = alignment.photos
+    if all(photo.camera.known == "aligned" for photo in placed):
+        placed = recentred(placed, pillow_prior(placed, settings) or hull_of(placed))
+    if max(_gaps(sorted(photo.camera.azimuth for photo in placed), 360.0)) > 179.0:
+        notes.append("no photo shows the far side: its shape and colours are guessed")
+    return placed, notes
+
+
+def _alignment_notes(photos: Sequence[View], alignment: Alignment) -> list[str]:
+    if alignment.photos == list(photos):
+        return []
+    moves = ", ".join(
+        f"{after.name} {before.camera.azimuth:.0f} -> {after.camera.azimuth:.0f}"
+        for before, after in zip(photos, alignment.photos, strict=True)
+        if before.camera != after.camera
+    )
+    return [
+        f"the silhouettes missed each other by {alignment.before:.1%} of the object's size, after alignment by "
+        f"{alignment.after:.1%} (azimuths {moves})"
+    ]
+
+
+def _body(photos: Sequence[View], settings: SculptSettings, fit: FitSettings, seed: int, progress: Progress) -> Mesh:
+    """A surface made from the photos' silhouettes and, if the cameras are good enough for that, from their textures."""
+    prior = pillow_prior(photos, settings)
+    if prior is None and any(photo.camera.known == "aligned" for photo in photos):
+        # Aligned outlines match to a pixel, the textures between them do not: fitting to those tears flat panels.
+        vertices, faces = _outlined(hull_of(photos), settings.hull_resolution)
+    else:
+        prior = prior if leaves_open(photos) else None
+        corrected = any(photo.camera.known == "aligned" for photo in photos)
+        contrast = settings.contrast if corrected or misfit(photos) > EXACT else 1.0
+        views = [_faded(_shrunk(photo, FIT_SIZE), contrast) for photo in photos]
+        shape = fit_shape(views, fit, seed, progress, prior=prior)
+        vertices, faces = extract_surface(shape.distance, shape.grid)
+    vertices, faces = keep_large_parts(vertices, faces)
+    mesh = Mesh(taubin(vertices, faces, 10).astype(np.float32), faces)
+    return colour_vertices(mesh, [_shrunk(photo, COLOUR_SIZE) for photo in photos])
+
+
+def _outlined(body: Callable[[Grid], Field], resolution: int) -> tuple[Vertices, Faces]:
+    """The surface of a body that follows from outlines alone, its edges rounded by a voxel."""
+    coarse = Grid.around(np.full(3, -1.15), np.full(3, 1.15), 64, 1)
+    inside = np.argwhere(body(coarse) < 0.5).astype(np.float64)
+    if not len(inside):
+        raise InputError("the silhouettes of the photos have no common body: are the azimuths right?")
+    grid = Grid.around(coarse.to_world(inside.min(axis=0) - 1), coarse.to_world(inside.max(axis=0) + 1), resolution, 5)
+    field = blur(np.clip(body(grid), -6.0, 6.0) - 6.0, 1.0) + 6.0
+    inner = np.zeros(grid.shape, bool)
+    inner[1:-1, 1:-1, 1:-1] = True
+    return extract_surface(redistance(field, np.flatnonzero(inner)), grid)
+
+
+def _shrunk(photo: View, size: int) -> View:
+    scale = min(1.0, size / max(photo.width, photo.height))
+    return replace(photo, pixels=resize(photo.pixels, round(photo.width * scale), round(photo.height * scale)))
+
+
+def _faded(photo: View, contrast: float) -> View:
+    """The photo with less contrast inside the silhouette, so that the outline has more to say than the texture."""
+    seen = photo.pixels[..., 3] >= 128
+    mean = photo.pixels[seen][:, :3].mean(axis=0)
+    colours = mean + contrast * (photo.pixels[..., :3] - mean)
+    return replace(photo, pixels=np.concatenate([colours.round().astype(np.uint8), photo.pixels[..., 3:]], axis=-1))
+
+
+def _gaps(angles: Sequence[float], turn: float) -> list[float]:
+    """Between neighbours of a sorted circle of angles."""
+    return [after - before for before, after in zip(angles, [*angles[1:], angles[0] + turn], strict=True)]
 
 
 def _photograph(renderer: Renderer, photo: View, size: int) -> list[View]:
