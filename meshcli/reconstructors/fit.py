@@ -1,0 +1,144 @@
+"""Posed pictures to a coloured mesh, without weights: a distance grid and a colour grid fitted by volume rendering.
+
+The pictures are rendered as in NeuS (Wang et al. 2021), but on plain grids, coarse to fine, starting from the visual
+hull. Pictures that a diffusion model painted contradict each other: their common hull loses what is thin. So the
+silhouettes first grow by as many pixels as it takes until the hull fills them again, and the fit finds the compromise.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from meshcli.camera import Camera
+from meshcli.colouring import colour_vertices
+from meshcli.errors import InputError
+from meshcli.mesh import Mesh
+from meshcli.progress import Progress
+from meshcli.reconstructors.distance_field import (
+    Field,
+    Grid,
+    blur,
+    redistance,
+    resample,
+    silhouette_distance,
+    visual_hull,
+)
+from meshcli.reconstructors.fit_level import Level, Schedule, Shape, Weights
+from meshcli.reconstructors.pixel_rays import PixelRays, gather_rays, in_lattice
+from meshcli.reconstructors.surface import extract_surface, keep_large_parts, taubin
+from meshcli.reconstructors.volume_rendering import meets
+from meshcli.settings import FitSettings
+from meshcli.view import View
+
+Prior = Callable[[Grid], Field]
+
+PADDING = 5  # voxels around the hull's box
+ENLARGE = 2  # samples per pixel of the silhouettes' distance maps
+TOLERANCES = (0.0, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0)  # pixels that silhouettes may grow by, in a picture of 320 rows
+COVERED = 0.995  # share of the silhouettes' pixels that the hull has to fill
+
+FIRST = Schedule(rate=(0.7, 0.12), gradient_blur=(3.5, 0.9), sharpness=(1.2, 2.5), shrink=0.9)
+LAST = Schedule(rate=(0.04, 0.03), gradient_blur=(1.6, 0.8), sharpness=(1.5, 3.5), shrink=0.0)
+FIRST_PAINTED = Schedule(rate=(0.7, 0.12), gradient_blur=(3.5, 0.9), sharpness=(1.2, 2.5), shrink=0.15)
+LAST_PAINTED = Schedule(rate=(0.04, 0.03), gradient_blur=(1.6, 0.8), sharpness=(1.5, 3.5), shrink=0.03)
+AGREEING = Weights(rgb=3.0, mask=7.0, missing=1.0)
+PAINTED = Weights(rgb=2.0, mask=7.0, missing=1.6)
+
+
+def fit(views: Sequence[View], settings: FitSettings, seed: int, progress: Progress) -> Mesh:
+    """A dense mesh with vertex colours, in the world of the views' cameras.
+
+    The views' alpha must say what is object. The same views, settings and seed give the same mesh for any number of
+    threads. Raises InputError where the silhouettes have no common body.
+    """
+    shape = fit_shape(views, settings, seed, progress)
+    vertices, faces = extract_surface(shape.distance, shape.grid)
+    vertices, faces = keep_large_parts(vertices, faces)
+    vertices = taubin(vertices, faces, 10)
+    return colour_vertices(Mesh(vertices.astype(np.float32), faces), views)
+
+
+def fit_shape(
+    views: Sequence[View], settings: FitSettings, seed: int, progress: Progress, prior: Prior | None = None
+) -> Shape:
+    """Fit the grids; `prior` gives distances in voxels of a body to start from and to fall back on."""
+    for view in views:
+        if not (view.pixels[..., 3] >= 128).any():
+            raise InputError(f"view {view.name} shows nothing: its alpha is empty")
+    cameras = [view.camera for view in views]
+    silhouettes = [silhouette_distance(view.pixels[..., 3], ENLARGE) for view in views]
+    pixel_rays = gather_rays(views)
+    tolerance = find_tolerance(cameras, silhouettes, pixel_rays)
+    low, high = _box(cameras, silhouettes, tolerance)
+    generator = np.random.default_rng(seed)
+    shape: Shape | None = None
+    done = 0
+    for index, (resolution, steps) in enumerate(zip(settings.resolutions, settings.steps, strict=True)):
+        grid = Grid.around(low, high, resolution, PADDING)
+        hull = _tolerant_hull(cameras, silhouettes, grid, tolerance)
+        body = None if prior is None else np.maximum(hull, prior(grid))
+        shape = _start(grid, hull if body is None else body) if shape is None else _refine(shape, grid)
+        schedule = _schedule(last=index > 0 and index == len(settings.steps) - 1, painted=tolerance > 0)
+        weights = PAINTED if tolerance > 0 else AGREEING
+        level = Level(shape, hull, body, pixel_rays, schedule, weights)
+        for step in range(steps):
+            level.step(step / max(steps - 1, 1), settings.rays, generator)
+            done += 1
+            progress(done, sum(settings.steps), "fitting the surface")
+    if shape is None:
+        raise ValueError("a fit needs at least one level")
+    return shape
+
+
+def find_tolerance(cameras: Sequence[Camera], silhouettes: Sequence[Field], pixel_rays: PixelRays) -> float:
+    """Pixels by which the silhouettes have to grow until their common body fills them; 0 where the views agree."""
+    grid = Grid.around(np.full(3, -1.1), np.full(3, 1.1), 110, 1)
+    chosen = np.flatnonzero(pixel_rays.targets[:, 3] >= 0.5)[::7]
+    lattice = in_lattice(pixel_rays.origins[chosen], pixel_rays.directions[chosen], grid)
+    for tolerance in TOLERANCES:
+        hull = _tolerant_hull(cameras, silhouettes, grid, tolerance)
+        if meets(hull, lattice.origins, lattice.directions, lattice.spans, np.float32(0.3)).mean() >= COVERED:
+            return tolerance
+    return TOLERANCES[-1]
+
+
+def _tolerant_hull(cameras: Sequence[Camera], silhouettes: Sequence[Field], grid: Grid, tolerance: float) -> Field:
+    """Distance to the hull of silhouettes that grew by `tolerance` pixels of a picture of 320 rows."""
+    grown = [silhouette + np.float32(tolerance * silhouette.shape[0] / 320) for silhouette in silhouettes]
+    return visual_hull(cameras, grown, grid)
+
+
+def _schedule(last: bool, painted: bool) -> Schedule:
+    if painted:
+        return LAST_PAINTED if last else FIRST_PAINTED
+    return LAST if last else FIRST
+
+
+def _box(
+    cameras: Sequence[Camera], silhouettes: Sequence[Field], tolerance: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """A box around the hull, (3,) and (3,) in the world."""
+    grid = Grid.around(np.full(3, -1.15), np.full(3, 1.15), 64, 1)
+    inside = np.argwhere(_tolerant_hull(cameras, silhouettes, grid, tolerance) < 1.0).astype(np.float64)
+    if not len(inside):
+        raise InputError("the silhouettes of the views have no common body: are the cameras right?")
+    return grid.to_world(inside.min(axis=0) - 1), grid.to_world(inside.max(axis=0) + 1)
+
+
+def _start(grid: Grid, body: Field) -> Shape:
+    """The body, its edges rounded by a voxel, in grey."""
+    rounded = blur(np.clip(body, -6, 6) - 6, 1.0) + 6
+    inner = np.zeros(grid.shape, bool)
+    inner[2:-2, 2:-2, 2:-2] = True
+    return Shape(grid, redistance(rounded, np.flatnonzero(inner)), np.full((*grid.shape, 3), 0.5, np.float32))
+
+
+def _refine(shape: Shape, grid: Grid) -> Shape:
+    """The same shape on a finer grid."""
+    ratio = grid.voxel / shape.grid.voxel
+    offset = shape.grid.to_lattice(np.array(grid.origin))
+    distance = resample(shape.distance, offset, ratio, grid.shape) / np.float32(ratio)
+    channels = [np.ascontiguousarray(shape.colour[..., c]) for c in range(3)]
+    colour = np.stack([resample(c, offset, ratio, grid.shape) for c in channels], axis=-1).astype(np.float32)
+    return Shape(grid, distance, colour)

@@ -1,0 +1,62 @@
+"""From a signed-distance grid to a clean triangle mesh."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import zoom
+from scipy.sparse import coo_array, csr_array, diags_array
+from scipy.sparse.csgraph import connected_components
+from skimage.measure import marching_cubes
+
+from meshcli.reconstructors.distance_field import Field, Grid
+
+Vertices = NDArray[np.float64]
+Faces = NDArray[np.int32]
+
+
+def extract_surface(distance: Field, grid: Grid, upsampling: float = 1.6) -> tuple[Vertices, Faces]:
+    """The zero level in world units, (V, 3) and (F, 3), faces counter-clockwise seen from outside.
+
+    The grid is first resampled with cubic splines, so that marching cubes (Lewiner et al. 2003) sees a smooth field.
+    """
+    low, high = _bounds(distance)
+    block = distance[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
+    fine = zoom(np.clip(block, -4, 4), upsampling, order=3, mode="nearest") if upsampling != 1 else block
+    ratio = (np.array(block.shape) - 1) / (np.array(fine.shape) - 1)
+    vertices, faces, _, _ = marching_cubes(fine, 0.0, gradient_direction="descent")  # type: ignore[no-untyped-call]
+    return grid.to_world(vertices * ratio + low), faces.astype(np.int32)
+
+
+def _bounds(distance: Field) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    inside = np.argwhere(distance < 1.0)
+    low = np.maximum(inside.min(axis=0) - 3, 0)
+    high = np.minimum(inside.max(axis=0) + 4, distance.shape)
+    return low, high
+
+
+def adjacency(faces: Faces, count: int) -> csr_array:
+    """Which vertices share an edge, symmetric (V, V) of zeros and ones."""
+    ends = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    both = np.concatenate([ends, ends[:, ::-1]])
+    matrix = coo_array((np.ones(len(both), np.float32), (both[:, 0], both[:, 1])), shape=(count, count)).tocsr()
+    matrix.data[:] = 1.0
+    return matrix
+
+
+def keep_large_parts(vertices: Vertices, faces: Faces, share: float = 0.01) -> tuple[Vertices, Faces]:
+    """Drop connected parts with fewer than this share of the faces."""
+    _, part = connected_components(adjacency(faces, len(vertices)), directed=False)
+    sizes = np.bincount(part[faces[:, 0]])
+    keep = faces[sizes[part[faces[:, 0]]] >= share * len(faces)]
+    used, renumbered = np.unique(keep, return_inverse=True)
+    return vertices[used], renumbered.reshape(-1, 3).astype(np.int32)
+
+
+def taubin(vertices: Vertices, faces: Faces, rounds: int, shrink: float = 0.5, grow: float = -0.53) -> Vertices:
+    """Smooth without shrinking (Taubin 1995)."""
+    neighbours = adjacency(faces, len(vertices))
+    degree = np.maximum(np.asarray(neighbours.sum(axis=1), dtype=np.float64), 1)
+    mean = diags_array(1.0 / degree) @ neighbours
+    for _ in range(rounds):
+        for amount in (shrink, grow):
+            vertices = vertices + amount * (mean @ vertices - vertices)
+    return vertices
