@@ -46,7 +46,7 @@ class Grid:
 
 
 def silhouette_distance(alpha: NDArray[np.uint8], enlarge: int = 2) -> Field:
-    """Signed distance to a mask's outline, positive inside; (H * enlarge, W * enlarge), in samples of that finer picture.
+    """Signed distance to a mask's outline, positive inside; (H * enlarge, W * enlarge), in samples of that picture.
 
     Nothing is known beyond the picture's border: an object that touches it is not closed off there.
     """

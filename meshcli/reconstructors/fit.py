@@ -140,5 +140,5 @@ def _refine(shape: Shape, grid: Grid) -> Shape:
     offset = shape.grid.to_lattice(np.array(grid.origin))
     distance = resample(shape.distance, offset, ratio, grid.shape) / np.float32(ratio)
     channels = [np.ascontiguousarray(shape.colour[..., c]) for c in range(3)]
-    colour = np.stack([resample(c, offset, ratio, grid.shape) for c in channels], axis=-1).astype(np.float32)
-    return Shape(grid, distance, colour)
+    colour = np.stack([resample(c, offset, ratio, grid.shape) for c in channels], axis=-1)
+    return Shape(grid, distance, np.asarray(colour, dtype=np.float32))

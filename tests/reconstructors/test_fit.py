@@ -1,0 +1,126 @@
+"""Small fits of bodies that are known exactly."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.ndimage import shift
+
+from meshcli.camera import Camera, zero123plus_rig
+from meshcli.errors import InputError
+from meshcli.progress import silent
+from meshcli.projection import pixel_centres, rays
+from meshcli.reconstructors.distance_field import silhouette_distance
+from meshcli.reconstructors.fit import find_tolerance, fit
+from meshcli.reconstructors.pixel_rays import gather_rays
+from meshcli.settings import FitSettings
+from meshcli.view import View
+
+SIZE = 96
+SETTINGS = FitSettings(resolutions=(28, 44), steps=(50, 30), rays=4000)
+BALL, ROD = 0.5, 0.08  # radii; the rod stands on the ball
+
+
+def distance(points: np.ndarray) -> np.ndarray:
+    ball = np.linalg.norm(points + np.array([0, 0, 0.3]), axis=-1) - BALL
+    along = np.clip(points[..., 2], 0.0, 0.8)
+    rod = np.linalg.norm(points - along[..., None] * np.array([0, 0, 1.0]), axis=-1) - ROD
+    return np.minimum(ball, rod)
+
+
+def photograph(camera: Camera, body: Callable[[np.ndarray], np.ndarray] = distance) -> View:
+    """Sphere tracing; red towards +x, green towards +y, blue below."""
+    origins, directions = rays(camera, pixel_centres(SIZE, SIZE), SIZE, SIZE)
+    depth = np.full((SIZE, SIZE), camera.distance - 1.2)
+    for _ in range(60):
+        gap = body(origins + depth[..., None] * directions)
+        depth += np.clip(gap, -0.05, 0.5)
+    points = origins + depth[..., None] * directions
+    hit = (np.abs(gap) < 0.01) & (depth < camera.distance + 1.2)
+    colour = np.clip(128 + 200 * points * np.array([1, 1, -1]), 0, 255)
+    pixels = np.dstack([colour, 255 * hit]).astype(np.uint8)
+    return View("a0", pixels, camera)
+
+
+def rig_views() -> list[View]:
+    return [photograph(camera) for camera in zero123plus_rig()]
+
+
+def test_ball_and_rod_come_back_with_their_colours() -> None:
+    seen: list[tuple[int, int]] = []
+    mesh = fit(rig_views(), SETTINGS, 0, lambda done, total, what: seen.append((done, total)))
+    off = np.abs(distance(mesh.vertices.astype(np.float64)))
+    assert off.mean() < 0.012
+    assert np.percentile(off, 99) < 0.06
+    assert mesh.vertices[:, 2].max() > 0.8  # the rod is whole
+    around = mesh.vertices[(mesh.vertices[:, 2] > 0.35) & (mesh.vertices[:, 2] < 0.7)]
+    assert np.linalg.norm(around[:, :2], axis=1).mean() == pytest.approx(ROD, abs=0.02)
+    assert mesh.colours is not None
+    side = mesh.vertices[:, 0] > 0.35
+    assert mesh.colours[side, 0].mean() > mesh.colours[~side, 0].mean() + 50
+    assert seen[-1] == (80, 80)
+
+
+def test_faces_look_outwards() -> None:
+    mesh = fit(rig_views(), FitSettings((24,), (10,), 1000), 0, silent)
+    a, b, c = (mesh.vertices[mesh.faces[:, k]] for k in range(3))
+    assert (a * np.cross(b, c)).sum() > 0
+
+
+def hash_with(threads: int) -> str:
+    code = (
+        "import hashlib, test_fit as t; m = t.fit(t.rig_views(), t.SETTINGS, 7, t.silent);"
+        "print(hashlib.sha256(m.vertices.tobytes() + m.faces.tobytes() + m.colours.tobytes()).hexdigest())"
+    )
+    path = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
+    environment = {**os.environ, "NUMBA_NUM_THREADS": str(threads), "PYTHONPATH": path}
+    return subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    ).stdout
+
+
+@pytest.mark.slow
+def test_the_number_of_threads_does_not_change_the_mesh() -> None:
+    assert hash_with(1) == hash_with(2)
+
+
+def test_another_seed_another_mesh() -> None:
+    settings = FitSettings((24,), (10,), 1000)
+    first, again, other = (fit(rig_views(), settings, seed, silent) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first.vertices, again.vertices)
+    assert first.vertices.shape != other.vertices.shape or not np.array_equal(first.vertices, other.vertices)
+
+
+def tolerance_of(views: list[View]) -> float:
+    silhouettes = [silhouette_distance(view.pixels[..., 3]) for view in views]
+    return find_tolerance([view.camera for view in views], silhouettes, gather_rays(views))
+
+
+def test_views_that_agree_need_no_tolerance_and_others_do() -> None:
+    views = rig_views()
+    assert tolerance_of(views) == 0
+    moved = [
+        View(view.name, shift(view.pixels, (0, 3 * (-1) ** i, 0), order=0), view.camera) for i, view in enumerate(views)
+    ]
+    assert tolerance_of(moved) > 1
+
+
+def test_a_view_of_nothing_is_named() -> None:
+    views = rig_views()
+    views[3] = View("b3", np.zeros_like(views[3].pixels), views[3].camera)
+    with pytest.raises(InputError, match="b3"):
+        fit(views, SETTINGS, 0, silent)
+
+
+def test_silhouettes_without_a_common_body() -> None:
+    def apart(offset: float) -> Callable[[np.ndarray], np.ndarray]:
+        return lambda points: np.linalg.norm(points - np.array([0, 0, offset]), axis=-1) - 0.15
+
+    cameras = zero123plus_rig()
+    views = [photograph(cameras[0], apart(0.7)), photograph(cameras[2], apart(-0.7))]
+    with pytest.raises(InputError, match="no common body"):
+        fit(views, SETTINGS, 0, silent)
