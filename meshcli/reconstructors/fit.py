@@ -24,7 +24,7 @@ from meshcli.reconstructors.distance_field import (
     silhouette_distance,
     visual_hull,
 )
-from meshcli.reconstructors.fit_level import Level, Schedule, Shape, Weights
+from meshcli.reconstructors.fit_level import Level, Schedule, Shape, Tuning, Weights
 from meshcli.reconstructors.pixel_rays import PixelRays, gather_rays, in_lattice
 from meshcli.reconstructors.surface import extract_surface, keep_large_parts, taubin
 from meshcli.reconstructors.volume_rendering import meets
@@ -38,8 +38,8 @@ ENLARGE = 2  # samples per pixel of the silhouettes' distance maps
 TOLERANCES = (0.0, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0)  # pixels that silhouettes may grow by, in a picture of 320 rows
 COVERED = 0.995  # share of the silhouettes' pixels that the hull has to fill
 
-FIRST = Schedule(rate=(0.7, 0.12), gradient_blur=(3.5, 0.9), sharpness=(1.2, 2.5), shrink=0.9)
-LAST = Schedule(rate=(0.04, 0.03), gradient_blur=(1.6, 0.8), sharpness=(1.5, 3.5), shrink=0.0)
+FIRST = Schedule(rate=(0.7, 0.12), gradient_blur=(3.5, 0.9), sharpness=(1.2, 2.5), shrink=0.4)
+LAST = Schedule(rate=(0.04, 0.03), gradient_blur=(1.6, 0.8), sharpness=(1.5, 3.5), shrink=0.06)
 FIRST_PAINTED = Schedule(rate=(0.7, 0.12), gradient_blur=(3.5, 0.9), sharpness=(1.2, 2.5), shrink=0.15)
 LAST_PAINTED = Schedule(rate=(0.04, 0.03), gradient_blur=(1.6, 0.8), sharpness=(1.5, 3.5), shrink=0.03)
 AGREEING = Weights(rgb=3.0, mask=7.0, missing=1.0)
@@ -60,9 +60,18 @@ def fit(views: Sequence[View], settings: FitSettings, seed: int, progress: Progr
 
 
 def fit_shape(
-    views: Sequence[View], settings: FitSettings, seed: int, progress: Progress, prior: Prior | None = None
+    views: Sequence[View],
+    settings: FitSettings,
+    seed: int,
+    progress: Progress,
+    prior: Prior | None = None,
+    tuning: Tuning | None = None,
 ) -> Shape:
-    """Fit the grids; `prior` gives distances in voxels of a body to start from and to fall back on."""
+    """Fit the grids.
+
+    `prior` gives distances in voxels of a body to start from and to fall back on. Without `tuning` it depends on how
+    well the silhouettes agree.
+    """
     for view in views:
         if not (view.pixels[..., 3] >= 128).any():
             raise InputError(f"view {view.name} shows nothing: its alpha is empty")
@@ -70,6 +79,9 @@ def fit_shape(
     silhouettes = [silhouette_distance(view.pixels[..., 3], ENLARGE) for view in views]
     pixel_rays = gather_rays(views)
     tolerance = find_tolerance(cameras, silhouettes, pixel_rays)
+    if tuning is None:
+        painted = tolerance > 0
+        tuning = Tuning(_schedule(False, painted), _schedule(True, painted), PAINTED if painted else AGREEING)
     low, high = _box(cameras, silhouettes, tolerance)
     generator = np.random.default_rng(seed)
     shape: Shape | None = None
@@ -79,9 +91,8 @@ def fit_shape(
         hull = _tolerant_hull(cameras, silhouettes, grid, tolerance)
         body = None if prior is None else np.maximum(hull, prior(grid))
         shape = _start(grid, hull if body is None else body) if shape is None else _refine(shape, grid)
-        schedule = _schedule(last=index > 0 and index == len(settings.steps) - 1, painted=tolerance > 0)
-        weights = PAINTED if tolerance > 0 else AGREEING
-        level = Level(shape, hull, body, pixel_rays, schedule, weights)
+        schedule = tuning.last if index > 0 and index == len(settings.steps) - 1 else tuning.first
+        level = Level(shape, hull, body, pixel_rays, schedule, tuning.weights)
         for step in range(steps):
             level.step(step / max(steps - 1, 1), settings.rays, generator)
             done += 1
@@ -138,7 +149,8 @@ def _refine(shape: Shape, grid: Grid) -> Shape:
     """The same shape on a finer grid."""
     ratio = grid.voxel / shape.grid.voxel
     offset = shape.grid.to_lattice(np.array(grid.origin))
-    distance = resample(shape.distance, offset, ratio, grid.shape) / np.float32(ratio)
-    channels = [np.ascontiguousarray(shape.colour[..., c]) for c in range(3)]
-    colour = np.stack([resample(c, offset, ratio, grid.shape) for c in channels], axis=-1)
-    return Shape(grid, distance, np.asarray(colour, dtype=np.float32))
+    distance = (resample(shape.distance, offset, ratio, grid.shape) / ratio).astype(np.float32)
+    colour = np.empty((*grid.shape, 3), np.float32)
+    for channel in range(3):
+        colour[..., channel] = resample(np.ascontiguousarray(shape.colour[..., channel]), offset, ratio, grid.shape)
+    return Shape(grid, distance, colour)

@@ -22,6 +22,8 @@ THIN_PLATE = 0.005  # times the Laplacian of the Laplacian; 0.0139 is the limit 
 BAND = 0.15  # every second step, times (I - G)^2 with G a Gaussian of BAND_SIGMA voxels
 BAND_SIGMA = 2.5
 ALONG = 0.15  # twice a step, times the principal curvature of smaller size
+FADE = 0.4  # of a level, at its end, in which the shrinking fades
+PULL = 0.3  # towards a prior, times the rate: where no picture speaks, that is where the surface goes
 THICK = 3.0  # voxels: what is less than half as thick is smoothed less
 
 
@@ -33,6 +35,10 @@ class Schedule:
     gradient_blur: tuple[float, float]  # voxels: the motion is a smooth one
     sharpness: tuple[float, float]  # per voxel: opacity is a sigmoid of it times the distance
     shrink: float  # a step at first, none at last, times the larger curvature of bulges: needless edges retract
+    thin_plate: float = THIN_PLATE
+    band: float = BAND
+    along: float = ALONG
+    pull: float = PULL
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,15 @@ class Weights:
     rgb: float  # of the colour error against the squared coverage error times `mask`
     mask: float
     missing: float  # factor on the coverage error where the body is missing, against where it is too much
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How a kind of pictures wants to be fitted."""
+
+    first: Schedule  # of all levels but the last
+    last: Schedule
+    weights: Weights
 
 
 @dataclass
@@ -133,7 +148,7 @@ class Level:
         flat[self._nodes] -= np.clip(motion * np.float32(rate / size), -1, 1)
         if self._prior is not None:
             away = self._prior.ravel()[self._nodes] - flat[self._nodes]
-            flat[self._nodes] += np.float32(PULL * rate) * np.clip(away, -1, 1)
+            flat[self._nodes] += np.float32(self._schedule.pull * rate) * np.clip(away, -1, 1)
 
     def _smooth(self, fraction: float) -> None:
         """Flat panels flat, edges straight, rods whole: see the constants above."""
@@ -141,21 +156,18 @@ class Level:
         flat = distance.ravel()
         laplacian(distance, nodes, self._scratch)
         laplacian(self._scratch, nodes, self._other)
-        change = np.float32(THIN_PLATE) * self._other.ravel()[nodes]
+        change = np.float32(self._schedule.thin_plate) * self._other.ravel()[nodes]
         if self._turn % 2 == 0:
             near = np.clip(distance, -6, 6) - 6  # zero where far outside, as the blur has it beyond the grid
             rough = near - blur(near, BAND_SIGMA)
             rough -= blur(rough, BAND_SIGMA)
-            change += np.float32(BAND) * rough.ravel()[nodes]
+            change += np.float32(self._schedule.band) * rough.ravel()[nodes]
         flat[nodes] -= change * self._calm
         for _ in range(2):
             curvatures(distance, nodes, self._scratch, self._other)
-            flat[nodes] += np.float32(ALONG) * self._scratch.ravel()[nodes]
+            flat[nodes] += np.float32(self._schedule.along) * self._scratch.ravel()[nodes]
         bulge = np.maximum(self._other.ravel()[nodes], 0)
-        flat[nodes] += np.float32(self._schedule.shrink * (1 - fraction)) * self._calm * bulge
-
-
-PULL = 0.3  # towards a prior, times the rate: where no picture speaks, that is where the surface goes
+        flat[nodes] += np.float32(self._schedule.shrink * min(1.0, (1 - fraction) / FADE)) * self._calm * bulge
 
 
 def _between(pair: tuple[float, float], fraction: float) -> float:
