@@ -22,6 +22,12 @@ class SculptSettings:
 
     view_size: int = 320  # pixels
     relief: int = 160  # samples along the longer side of a silhouette that is inflated
+    fit_resolutions: tuple[int, ...] = (
+        32,
+        64,
+        104,
+    )  # voxels, as in FitSettings, for several photos; never finer than it
+    fit_steps: tuple[int, ...] = (100, 100, 60)
     hull_resolution: int = 128  # voxels along the longest side of a body from several aligned photos
     resolution: int = 96  # voxels along the longest side of a body from one photo
     inflation: float = 0.8  # half the thickness of an inflated disc over its radius
