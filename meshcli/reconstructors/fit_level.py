@@ -167,7 +167,7 @@ class Level:
             curvatures(distance, nodes, self._scratch, self._other)
             flat[nodes] += np.float32(self._schedule.along) * self._scratch.ravel()[nodes]
         bulge = np.maximum(self._other.ravel()[nodes], 0)
-        flat[nodes] += np.float32(self._schedule.shrink * min(1.0, (1 - fraction) / FADE)) * self._calm * bulge
+        flat[nodes] += np.float32(self._schedule.shrink * min(1.0, (1 - fraction) / FADE)) * self._calm**2 * bulge
 
 
 def _between(pair: tuple[float, float], fraction: float) -> float:
