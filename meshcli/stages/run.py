@@ -8,7 +8,7 @@ from typing import Any
 
 from meshcli.children import run_child
 from meshcli.errors import MeshcliError, ResourceError, UsageError
-from meshcli.manifest import STAGES, Stage
+from meshcli.manifest import STAGES, Manifest, Stage
 from meshcli.progress import Tell, unheard
 from meshcli.project import Project
 from meshcli.stages.select import USUAL
@@ -26,6 +26,9 @@ class StageFailedError(MeshcliError):
         super().__init__(f"{stage} failed")
         self.stage = stage
         self.exit_code = exit_code  # type: ignore[misc]  # the child's
+
+
+MOST = 24  # views that are chosen without a person
 
 
 @dataclass(frozen=True)
@@ -71,13 +74,25 @@ def run_stages(
     return documents
 
 
+def automatic_count(manifest: Manifest) -> int:
+    """Six views, as the networks are used to; of `sculpt` every one, up to 24.
+
+    Renders of one sculpted body cannot contradict each other, and `fit` draws the same number of rays from however many
+    views there are: more of them cost next to nothing, and what only two of six see comes out torn.
+    """
+    views = manifest.live_views.values()
+    if all(view.engine == "sculpt" for view in views):
+        return min(len(views), MOST)
+    return min(len(views), USUAL)
+
+
 def selecting(project: Project, views: str) -> list[str] | None:
     """The arguments of `select`; None when a choice by a person or a flag stands."""
     if views:
         return ["--views", views]
     manifest = project.load()
     if manifest.selection is None or manifest.selection.by == "auto":
-        return ["--auto", str(USUAL)]
+        return ["--auto", str(automatic_count(manifest))]
     status = stage_status(project, manifest, "select")
     if status.state == "done":
         return None

@@ -1,6 +1,7 @@
 """From views to pictures: select, reconstruct, render, and how the stages look at each other."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from meshcli.stages.generate import generate_views
 from meshcli.stages.photo_set import Typed
 from meshcli.stages.reconstruct import reconstruct_mesh
 from meshcli.stages.render import render_mesh
-from meshcli.stages.run import selecting
+from meshcli.stages.run import automatic_count, selecting
 from meshcli.stages.select import select_views
 from meshcli.stages.status import read_status
 from meshcli.stages.work import How
@@ -221,13 +222,20 @@ def test_a_failure_leaves_the_mesh_from_before(finished: Project, monkeypatch: p
 
 
 def test_a_choice_that_somebody_made_stands(finished: Project) -> None:
-    assert selecting(finished, "") == ["--auto", "6"]
+    assert selecting(finished, "") == ["--auto", "18"]  # sculpt's views agree: all of them
     assert selecting(finished, "1,2") == ["--views", "1,2"]
     select_views(finished, "a0,a1", by="person")
     assert selecting(finished, "") is None
     finished.path("views/01.png").write_bytes(b"other")
     with pytest.raises(UsageError, match=r"chosen by a person, and now view a1 changed.*meshcli select"):
         selecting(finished, "")
+
+
+def test_painted_views_are_chosen_by_six(finished: Project) -> None:
+    manifest = finished.load()
+    mixed = replace(manifest, views=(replace(manifest.views[0], engine="photos"), *manifest.views[1:]))
+    assert automatic_count(manifest) == 18
+    assert automatic_count(mixed) == 6
 
 
 def test_an_automatic_choice_is_made_again_when_photos_come(finished: Project, tmp_path: Path) -> None:
