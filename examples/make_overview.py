@@ -41,7 +41,7 @@ def main() -> None:
     clay = Renderer(mesh, "grey").render(far, 280, 220)
     sheet = Image.new("RGB", (WIDTH, HEIGHT), "white")
     column(sheet, "three photos", 0, photos[:3], columns=1, side=SIDE)
-    column(sheet, "six of the eighteen views", 340, views[:6], columns=2, side=SIDE)
+    column(sheet, "six of the eighteen views", 340, views[:: max(1, len(views) // 6)][:6], columns=2, side=SIDE)
     column(sheet, "the mesh", 940, [], columns=1, side=680)
     for picture, place in ((looks[0], (940, 50)), (back, (1040, 500)), (clay, (1330, 500))):
         paste(sheet, picture, place)
