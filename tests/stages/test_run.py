@@ -41,6 +41,8 @@ def asleep(tmp_path: Path) -> Iterator[tuple["subprocess.Popen[str]", int]]:
     process = subprocess.Popen(
         [*FAKES, *RUN], env={**os.environ, "MESHCLI_TEST": f"fit:sleep={note}"}, text=True, stderr=subprocess.PIPE,
         start_new_session=True,
+        # A test run in the background hands an ignored Ctrl-C down; a terminal never does.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,  # noqa: PLW1509
     )  # fmt: skip
     until(lambda: note.exists() and note.read_text() != "")
     yield process, int(note.read_text())
