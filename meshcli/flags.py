@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from meshcli.device import Dtype as Precision
+
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The project directory.", show_default=False)]
 Photos = Annotated[
     list[str] | None,
@@ -40,3 +42,9 @@ Frames = Annotated[int | None, typer.Option(min=1, help="Of the turntable.", sho
 Size = Annotated[int | None, typer.Option(min=16, max=8192, help="Pixels along a side.", show_default=False)]
 Fps = Annotated[int | None, typer.Option(min=1, max=240, help="Frames per second.", show_default=False)]
 Views = Annotated[str, typer.Option(metavar="LIST", help="0,3,5 | a0,b2 | 0-5 | all | photo:a", show_default=False)]
+Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1|mps", help="Where the networks compute.")]
+Dtype = Annotated[Precision, typer.Option(help="How precisely the networks compute; auto is the engine's own choice.")]
+Weights = Annotated[
+    Path | None,
+    typer.Option(metavar="PATH", help="Weights: a file, or a folder of files as published.", show_default=False),
+]

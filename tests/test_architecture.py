@@ -14,7 +14,7 @@ import meshcli
 PACKAGE = Path(meshcli.__file__).parent
 # From the bottom up: a module may import from its own layer and from those before it. A package stands for its modules.
 LAYERS = [
-    "meshcli errors progress settings camera atomic compiled engines tables",
+    "meshcli errors progress settings camera atomic compiled engines tables models tensors",
     "projection image view mesh posing config",
     "visibility manifest fingerprint plain_background",
     "project picture colouring foreground texture video showcase contact_sheet children device weights lrm",
@@ -26,10 +26,11 @@ LAYERS = [
     "__main__",
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer.split()}
-LIGHT = ["errors", "camera", "settings", "progress", "project", "cli"]
+LIGHT = ["errors", "camera", "settings", "progress", "project", "cli", "device", "tensors", "weights"]
 HEAVY = [
     *("numpy", "scipy", "skimage", "PIL", "numba", "trimesh", "embreex", "xatlas", "fast_simplification"),
     *("imageio_ffmpeg", "rembg", "onnxruntime", "omegaconf", "torch", "diffusers", "transformers"),
+    *("safetensors", "huggingface_hub", "pooch", "requests"),
 ]
 PROBE = f"import json, sys; print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))"
 

@@ -1,0 +1,150 @@
+"""Weights in safetensors files: what is in them without torch, and their tensors, each mapped into memory by itself.
+
+A mapping goes when its tensor goes, so a tensor that is cast, packed or copied to a GPU leaves nothing resident behind;
+the library's own reader keeps the whole file mapped as long as one tensor lives. Light until tensors are asked for.
+Format: 8 bytes little-endian length of the header, the header as JSON, the data.
+"""
+
+import json
+import mmap
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from meshcli.errors import MissingError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
+LARGEST_HEADER = 100_000_000  # bytes, as in the format's description
+Shape = tuple[int, ...]
+Rename = Callable[[str], str | None]  # a name in the file to the name in the network; None: not wanted
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One tensor of a file."""
+
+    dtype: str  # a key of BYTES
+    shape: Shape
+    start: int  # bytes from the beginning of the file
+    size: int  # bytes
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The header of a file."""
+
+    entries: Mapping[str, Entry]
+    metadata: Mapping[str, str]
+
+
+def read_contents(path: Path) -> Contents:
+    """The header of a safetensors file, checked against the file's size; a MissingError when it is damaged."""
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            size = path.stat().st_size
+            if not 2 <= length <= min(LARGEST_HEADER, size - 8):
+                raise ValueError("its header is cut off")
+            table = json.loads(file.read(length))
+        metadata = {str(key): str(value) for key, value in table.pop("__metadata__", {}).items()}
+        entries = {name: _entry(row, 8 + length, size) for name, row in table.items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise MissingError(f"{path} is damaged or no safetensors file ({_reason(error)}); fetch it again") from error
+    return Contents(entries, metadata)
+
+
+def state_dict(
+    path: Path, dtype: "torch.dtype | None" = None, device: "torch.device | str" = "cpu", rename: Rename | None = None
+) -> "dict[str, torch.Tensor]":
+    """The tensors of a safetensors file by name, read only; cast one by one where a dtype is given.
+
+    What is neither cast nor moved stays in the file and must not be written to. Integers keep their type.
+    """
+    contents = read_contents(path)
+    tensors = {}
+    with path.open("rb") as file:
+        for name, entry in contents.entries.items():
+            wanted = rename(name) if rename else name
+            if wanted is not None:
+                tensor = _mapped(file.fileno(), entry)
+                tensors[wanted] = tensor.to(device, dtype if tensor.is_floating_point() else None)
+    return tensors
+
+
+def load_into(
+    module: "nn.Module",
+    path: Path,
+    dtype: "torch.dtype | None" = None,
+    device: "torch.device | str" = "cpu",
+    rename: Rename | None = None,
+) -> None:
+    """Give a network, best built on the meta device, the tensors of a file; names and shapes must be equal.
+
+    Buffers that are not part of the network's state dict are the caller's. Raises MissingError, see `check_shapes`.
+    """
+    expected = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    found = {name: entry.shape for name, entry in read_contents(path).entries.items()}
+    check_shapes(path, {rename(name) if rename else name: shape for name, shape in found.items()}, expected)
+    module.requires_grad_(False)
+    module.load_state_dict(state_dict(path, dtype, device, rename), strict=True, assign=True)
+
+
+def check_shapes(path: Path, found: Mapping[str | None, Shape], expected: Mapping[str, Shape]) -> None:
+    """Raise a MissingError naming the file, the first key that is wrong, and what it should be."""
+    for name, shape in expected.items():
+        if name not in found:
+            raise MissingError(f"{path}: {name} is missing (expected shape {_words(shape)}); {WRONG}")
+        if tuple(found[name]) != tuple(shape):
+            raise MissingError(f"{path}: {name} has shape {_words(found[name])}, expected {_words(shape)}; {WRONG}")
+    if unknown := [name for name in found if name is not None and name not in expected]:
+        shape = found[unknown[0]]
+        more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
+        raise MissingError(f"{path}: {unknown[0]} (shape {_words(shape)}){more} is not part of this network; {WRONG}")
+
+
+WRONG = "are these the weights of another variant?"
+
+
+def _entry(row: Any, offset: int, size: int) -> Entry:
+    """A row of the header; its place must lie in the file and fit its shape."""
+    shape = tuple(row["shape"])
+    start, stop = row["data_offsets"]
+    whole = all(isinstance(number, int) and number >= 0 for number in (*shape, start, stop))
+    if not whole or stop - start != prod(shape) * BYTES[row["dtype"]]:
+        raise ValueError("a tensor's place does not fit its shape")
+    if offset + stop > size:
+        raise ValueError(f"it is cut off: {offset + stop:,} bytes at least expected, {size:,} found")
+    return Entry(row["dtype"], shape, offset + start, stop - start)
+
+
+def _mapped(handle: int, entry: Entry) -> "torch.Tensor":
+    """A tensor over a mapping of its own, which begins at a page."""
+    import torch
+
+    kinds = {
+        "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64,
+        "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
+    }  # fmt: skip
+    if not entry.size:
+        return torch.empty(entry.shape, dtype=kinds[entry.dtype])
+    before = entry.start % mmap.ALLOCATIONGRANULARITY
+    pages = mmap.mmap(handle, before + entry.size, access=mmap.ACCESS_READ, offset=entry.start - before)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # the memory is read only: that is meant
+        flat = torch.frombuffer(pages, dtype=kinds[entry.dtype], count=prod(entry.shape), offset=before)
+    return flat.reshape(entry.shape)
+
+
+def _words(shape: Shape) -> str:
+    return " x ".join(map(str, shape)) or "scalar"
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if type(error) is ValueError else "its header cannot be read"
