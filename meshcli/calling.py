@@ -7,12 +7,23 @@ from pathlib import Path
 from typing import Any
 
 from meshcli.config import read_settings
-from meshcli.console import Reporter, ask_views, interactive, outcome_json, show_error, show_json, show_views
+from meshcli.console import (
+    Reporter,
+    ask_views,
+    full_screen,
+    interactive,
+    outcome_json,
+    show_error,
+    show_json,
+    show_views,
+)
 from meshcli.errors import UsageError
+from meshcli.manifest import Manifest
 from meshcli.project import Project
 from meshcli.settings import Settings
 from meshcli.stages.choice import read_choice, suggest
 from meshcli.stages.run import StageFailedError
+from meshcli.stages.select import USUAL
 from meshcli.stages.status import read_status
 from meshcli.stages.work import How, Outcome, explained
 
@@ -55,14 +66,34 @@ def degrees(flag: str, text: str) -> list[float]:
 
 
 def ask(project: Project) -> str:
-    """What the person at the terminal chooses."""
+    """What the person at the terminal chooses; empty when the choice is to stay as it is."""
     manifest = project.load()
     if not manifest.live_views:
         raise UsageError(f"{project.root} has no views; run `{project.command('generate')}`")
     if not interactive():
         raise UsageError("there is no terminal to ask on; use --views 0,3,5, --auto or --list")
+    proposed = suggest(manifest, min(USUAL, len(manifest.live_views)))
+    standing = manifest.selection.names if manifest.selection else proposed
+    if not full_screen():
+        return _ask_by_line(project, manifest, standing)
+
+    from meshcli.picker.screen import Row
+    from meshcli.picker.state import Picking
+    from meshcli.picker.terminal import pick
+
+    views = manifest.live_views
+    sources = {photo.name: photo.source for photo in manifest.live_photos}
+    rows = [Row(number, view, sources[view.photo]) for number, view in views.items()]
+    names = tuple(view.name for view in views.values())
+    state = Picking(names, tuple(proposed), tuple(name for name in standing if name in names))
+    files = {view.name: project.path(view.file) for view in views.values()}
+    end = pick(str(project.root), rows, files, state, lambda text: read_choice(text, manifest))
+    return ",".join(end.chosen) if end.end == "accepted" else ""
+
+
+def _ask_by_line(project: Project, manifest: Manifest, proposed: Sequence[str]) -> str:
+    """On a terminal that cannot place its cursor: a table, and a question until the answer can be used."""
     show_views(manifest, to_stderr=True)
-    proposed = manifest.selection.names if manifest.selection else suggest(manifest)
     while True:
         answer = ask_views(project, proposed)
         try:

@@ -164,6 +164,9 @@ def select(
     if views and auto:
         raise UsageError("--views and --auto exclude each other")
     answer = views or ("" if auto else ask(project))
+    if not answer and not auto:
+        Reporter(quiet or as_json).tell("the choice is left as it was")
+        return
     by: Chooser = "flag" if views else "person"
     perform(
         directory,

@@ -162,6 +162,12 @@ def interactive() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
+def full_screen() -> bool:
+    """Whether the terminal can place its cursor and is large enough for the picker."""
+    console = Console(stderr=True)
+    return not console.is_dumb_terminal and console.width >= 60 and console.height >= 18
+
+
 def ask_views(project: Project, proposed: Sequence[str]) -> str:
     """Let the user type a choice; an empty answer takes the proposed one, the end of input none."""
     console = Console(stderr=True, highlight=False)

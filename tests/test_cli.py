@@ -209,9 +209,10 @@ def test_a_bug_keeps_its_traceback(painted, monkeypatch: pytest.MonkeyPatch) -> 
     assert "ZeroDivisionError: a bug" in process.stderr
 
 
-def test_a_person_at_a_terminal_is_asked(painted) -> None:  # type: ignore[no-untyped-def]
+def test_a_person_at_a_plain_terminal_is_asked(painted) -> None:  # type: ignore[no-untyped-def]
     child, terminal = pty.fork()
     if child == 0:
+        os.environ["TERM"] = "dumb"  # it cannot place its cursor: a question instead of the picker
         os.execv(FAKES[0], [*FAKES, "select", "desk"])  # noqa: S606 (our own interpreter)
     shown = _shown(terminal, "> ")
     assert "which views?" in shown

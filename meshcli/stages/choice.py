@@ -5,10 +5,14 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from meshcli.camera import Camera
 from meshcli.errors import UsageError
 from meshcli.manifest import Manifest, ViewEntry
 
 Vector = tuple[float, float, float]
+
+DIRECTIONS = 600  # over which coverage is counted
+WITHIN = 60.0  # degrees: a surface that is turned away from the camera by more is hardly seen
 
 
 def read_choice(text: str, manifest: Manifest) -> list[str]:
@@ -37,11 +41,25 @@ def suggest(manifest: Manifest, count: int = 6) -> list[str]:
     entries = list(views.values())
     if len({view.photo for view in entries}) == 1 and count == len(entries):
         return [view.name for view in entries]
-    energy = [[_repulsion(_direction(a), _direction(b)) for b in entries] for a in entries]
+    energy = [[_repulsion(_direction(a.camera), _direction(b.camera)) for b in entries] for a in entries]
     photos = [view.photo for view in entries]
     starts = (_improved(_grown(start, count, energy, photos), energy, photos) for start in range(len(entries)))
     best = min((sorted(chosen) for chosen in starts), key=lambda chosen: (round(_total(chosen, energy), 9), chosen))
     return [entries[index].name for index in best]
+
+
+def coverage(cameras: Sequence[Camera]) -> float:
+    """The share of all directions that some camera looks at from within 60 degrees: 1 is all round, above and below."""
+    seen = [_direction(camera) for camera in cameras]
+    limit = math.cos(math.radians(WITHIN))
+    golden = math.pi * (3.0 - math.sqrt(5.0))
+    count = 0
+    for index in range(DIRECTIONS):  # evenly on a sphere (Fibonacci lattice)
+        z = 1.0 - (2.0 * index + 1.0) / DIRECTIONS
+        radius, angle = math.sqrt(1.0 - z * z), golden * index
+        x, y = radius * math.cos(angle), radius * math.sin(angle)
+        count += any(x * a + y * b + z * c >= limit for a, b, c in seen)
+    return count / DIRECTIONS
 
 
 def _read_word(word: str, views: Mapping[int, ViewEntry]) -> list[str]:
@@ -117,8 +135,8 @@ def _total(chosen: Sequence[int], energy: list[list[float]]) -> float:
     return sum(energy[a][b] for place, a in enumerate(chosen) for b in chosen[:place])
 
 
-def _direction(view: ViewEntry) -> Vector:
-    x, y, z = view.camera.position
+def _direction(camera: Camera) -> Vector:
+    x, y, z = camera.position
     length = math.hypot(x, y, z) or 1.0
     return x / length, y / length, z / length
 

@@ -1,0 +1,113 @@
+"""The picker at work: keys in, a choice out. Opened only where somebody can answer."""
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from select import select
+
+from PIL import Image as Pillow
+from prompt_toolkit.input import Input, create_input
+from prompt_toolkit.keys import Keys
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.measure import Measurement
+from textual_image.renderable import HalfcellImage, Image, SixelImage, TGPImage, UnicodeImage
+
+from meshcli.errors import UsageError
+from meshcli.picker.screen import Picture, Row, Size, build_screen
+from meshcli.picker.state import Picking, Read
+
+PATIENCE = 1.0  # seconds between looks at whether the window has another size
+ESCAPE = 0.1  # seconds after which an escape is the key of that name and not the beginning of another one
+NAMES = {
+    Keys.Up: "up", Keys.Down: "down", Keys.PageUp: "pageup", Keys.PageDown: "pagedown", Keys.Home: "home",
+    Keys.End: "end", Keys.ControlM: "enter", Keys.ControlJ: "enter", Keys.Escape: "escape",
+    Keys.ControlH: "backspace", Keys.Delete: "backspace",
+}  # fmt: skip
+
+
+def pick(title: str, rows: Sequence[Row], files: Mapping[str, Path], state: Picking, read: Read) -> Picking:
+    """Let the person at the terminal choose; `files` are the pictures by name of the view."""
+    console = Console(stderr=True, highlight=False)
+    keyboard = create_input(sys.stdin)
+    small, large = pictures(files, console.color_system is not None and not console.no_color)
+    _measure_characters(console)
+    with keyboard.raw_mode(), Live(console=console, screen=True, auto_refresh=False) as live:
+        while not state.end:
+            size = Size(*console.size)
+            state = replace(state, page=size.page)
+            live.update(build_screen(title, rows, state, small, large, size), refresh=True)
+            for key in _keys(keyboard):
+                state = state if state.end else state.pressed(key, read)
+    return state
+
+
+def pictures(files: Mapping[str, Path], colour: bool) -> tuple[Picture, Picture]:
+    """Thumbnails, and large pictures: in the terminal's own graphics where it has them, else in half blocks.
+
+    Without colour, shades of grey in characters.
+    """
+    loaded = _Loaded(files)
+    half = HalfcellImage if colour else UnicodeImage
+    if not colour or Image is UnicodeImage:
+        return _drawn(loaded, half), _drawn(loaded, half)
+    return _drawn(loaded, TGPImage if Image is TGPImage else half), _drawn(loaded, Image)
+
+
+class _Loaded:
+    """Pictures over white, read when they are first shown."""
+
+    def __init__(self, files: Mapping[str, Path]) -> None:
+        self._files = files
+        self._pictures: dict[str, Pillow.Image] = {}
+
+    def __call__(self, name: str) -> Pillow.Image:
+        if name not in self._pictures:
+            canvas = Pillow.new("RGBA", (320, 320), "white")
+            with suppress(OSError), Pillow.open(self._files[name]) as picture:  # a view that is gone stays white
+                canvas.alpha_composite(picture.convert("RGBA").resize(canvas.size))
+            self._pictures[name] = canvas.convert("RGB")
+        return self._pictures[name]
+
+
+def _drawn(
+    loaded: Callable[[str], Pillow.Image],
+    kind: "type[HalfcellImage | SixelImage | TGPImage | UnicodeImage]",
+) -> Picture:
+    kept: dict[tuple[str, int, int], RenderableType] = {}
+
+    def draw(name: str, columns: int, rows: int) -> RenderableType:
+        key = (name, columns, rows)
+        if key not in kept:
+            kept[key] = kind(loaded(name), columns, rows)
+        return kept[key]
+
+    return draw
+
+
+def _measure_characters(console: Console) -> None:
+    """Let the library ask the terminal how large its characters are, before the screen is drawn.
+
+    Terminals that do not answer are common, and no reason for a warning.
+    """
+    logging.getLogger("textual_image").setLevel(logging.ERROR)
+    Measurement.get(console, console.options, HalfcellImage(Pillow.new("RGB", (1, 1)), 1, 1))
+
+
+def _keys(keyboard: Input) -> list[str]:
+    """The next keys by the names that `Picking` knows; none when none come for a while. Ctrl-C is the signal."""
+    waiting = [keyboard.fileno()]
+    presses = keyboard.read_keys() if select(waiting, [], [], PATIENCE)[0] else []
+    if not presses and not select(waiting, [], [], ESCAPE)[0]:
+        presses = keyboard.flush_keys()
+    if any(press.key == Keys.ControlC for press in presses):
+        os.kill(os.getpid(), signal.SIGINT)
+    if keyboard.closed:
+        raise UsageError("the terminal is gone; nothing is changed")
+    names = [NAMES.get(press.key, press.key) if isinstance(press.key, Keys) else press.key for press in presses]
+    return [str(name) for name in names if not isinstance(name, Keys)]
