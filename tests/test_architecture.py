@@ -14,10 +14,10 @@ import meshcli
 PACKAGE = Path(meshcli.__file__).parent
 # From the bottom up: a module may import from its own layer and from those before it. A package stands for its modules.
 LAYERS = [
-    "meshcli errors progress settings camera atomic compiled engines tables models tensors",
+    "meshcli errors progress settings camera atomic compiled engines tables models tensors pickles",
     "projection image view mesh posing config",
-    "visibility manifest fingerprint plain_background",
-    "project picture colouring foreground texture video showcase contact_sheet children device weights lrm",
+    "visibility manifest fingerprint plain_background checkpoints",
+    "project picture colouring foreground texture video showcase contact_sheet children device weights conversion lrm",
     "generators reconstructors export",
     "stages",
     "flags console picker",
