@@ -5,8 +5,10 @@ a file of its own. The bytes are copied from file to file, checksums tested on t
 not needed. Files of torch before 1.6 are no archives; `torch.load(weights_only=True)` reads them.
 """
 
+import errno
 import json
 import pickle
+import struct
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,9 +25,10 @@ from meshcli.tensors import BYTES, Shape
 
 LARGEST_PICKLE = 8_000_000  # bytes; a description of 700 tensors takes 0.1 MB
 CHUNK = 1 << 24  # bytes copied at a time
+BEFORE_1_6 = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # how torch's files began then: a pickled magic number
 Damage = (
     ValueError, KeyError, TypeError, AttributeError, IndexError, EOFError, OverflowError, RuntimeError,
-    pickle.UnpicklingError, zipfile.BadZipFile,
+    pickle.UnpicklingError, struct.error, zipfile.BadZipFile,
 )  # fmt: skip
 
 
@@ -71,7 +74,9 @@ def _explained(source: Path) -> Iterator[None]:
     """Whatever is wrong with a file is one line that names it."""
     try:
         yield
-    except Damage as error:
+    except (*Damage, OSError) as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # EINVAL: a place before the file's beginning
+            raise
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise MissingError(f"{source} cannot be used as a checkpoint ({reason}); fetch it again") from error
 
@@ -147,6 +152,10 @@ def contiguous(shape: Shape) -> Shape:
 
 def _legacy(source: Path) -> dict[str, Content]:
     """The tensors of a file by torch before 1.6."""
+    with source.open("rb") as file:
+        start = file.read(len(BEFORE_1_6))
+    if start != BEFORE_1_6:
+        raise ValueError("an archive that was cut off" if start[:2] == b"PK" else "torch did not write it")
     from meshcli.device import require_torch
 
     require_torch()
@@ -158,7 +167,7 @@ def _legacy(source: Path) -> dict[str, Content]:
     try:
         found = torch.load(source, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise ValueError("it is neither an archive nor an old checkpoint of tensors alone") from error
+        raise ValueError("it is an old checkpoint that holds more than tensors") from error
     found = found.get("state_dict", found) if isinstance(found, dict) else {}
     return {
         name: Content(kinds[tensor.dtype], tuple(tensor.shape), _whole(tensor))

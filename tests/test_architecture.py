@@ -16,8 +16,9 @@ PACKAGE = Path(meshcli.__file__).parent
 LAYERS = [
     "meshcli errors progress settings camera atomic compiled engines tables models tensors pickles",
     "projection image view mesh posing config",
-    "visibility manifest fingerprint plain_background checkpoints",
-    "project picture colouring foreground texture video showcase contact_sheet children device weights conversion lrm",
+    "visibility manifest fingerprint plain_background",
+    "project picture colouring foreground texture video showcase contact_sheet children device lrm "
+    "weights checkpoints conversion",
     "generators reconstructors export",
     "stages",
     "flags console picker",
