@@ -1,0 +1,145 @@
+"""Pictures to tokens: DINO's vision transformer whose layer norms are modulated by the camera of each picture.
+
+Vision transformer: Dosovitskiy et al. 2021, arXiv:2010.11929; modulation: adaptive layer norm of Peebles and Xie 2023,
+arXiv:2212.09748, without its gates. Module names are the checkpoint's, which are those of transformers' ViTModel.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from meshcli.lrm.attention import attend, join_heads, split_heads
+from meshcli.lrm.sizes import VitSizes
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as DINO was trained
+EPSILON = 1e-12
+CAMERA = 16  # numbers: three rows of camera-to-world, then fx, fy, cx, cy
+
+
+class _Projection(nn.Module):
+    def __init__(self, sizes: VitSizes) -> None:
+        super().__init__()
+        self.projection = nn.Conv2d(3, sizes.hidden, sizes.patch, sizes.patch)
+
+    def forward(self, images: Tensor) -> Tensor:
+        tokens: Tensor = self.projection(images)
+        return tokens
+
+
+class _Embeddings(nn.Module):
+    """Patches, the class token in front of them, and where each of them is in the picture."""
+
+    def __init__(self, sizes: VitSizes) -> None:
+        super().__init__()
+        self.native = sizes.image // sizes.patch
+        self.cls_token = nn.Parameter(torch.empty(1, 1, sizes.hidden))
+        self.position_embeddings = nn.Parameter(torch.empty(1, self.native**2 + 1, sizes.hidden))
+        self.patch_embeddings = _Projection(sizes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        patches = self.patch_embeddings(images)  # (V, C, h, w)
+        height, width = patches.shape[-2:]
+        tokens = patches.flatten(2).transpose(1, 2)
+        tokens = torch.cat([self.cls_token.expand(len(tokens), -1, -1), tokens], dim=1)
+        return tokens + self.positions(height, width).to(tokens.dtype)
+
+    def positions(self, height: int, width: int) -> Tensor:
+        """Position embeddings (1, 1 + height * width, C), interpolated where the picture has another size."""
+        if height == width == self.native:
+            return self.position_embeddings
+        first, grid = self.position_embeddings[:, :1], self.position_embeddings[:, 1:]
+        square = grid.float().reshape(1, self.native, self.native, -1).permute(0, 3, 1, 2)
+        # The network was trained with this factor, and with sampling by it: the ratio of the sizes gives other numbers.
+        factor = ((height + 0.1) / self.native, (width + 0.1) / self.native)
+        square = functional.interpolate(square, scale_factor=factor, mode="bicubic", align_corners=False)
+        return torch.cat([first, square.flatten(2).transpose(1, 2).to(first.dtype)], dim=1)
+
+
+class _Projections(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+
+
+class _Dense(nn.Module):
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.dense = nn.Linear(inputs, outputs)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        result: Tensor = self.dense(tokens)
+        return result
+
+
+class _Attention(nn.Module):
+    def __init__(self, sizes: VitSizes) -> None:
+        super().__init__()
+        self.heads = sizes.heads
+        self.attention = _Projections(sizes.hidden)
+        self.output = _Dense(sizes.hidden, sizes.hidden)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        part = self.attention
+        query, key, value = (split_heads(part_of(tokens), self.heads) for part_of in (part.query, part.key, part.value))
+        result: Tensor = self.output(join_heads(attend(query, key, value)))
+        return result
+
+
+class _Layer(nn.Module):
+    """Attention and MLP, both behind a layer norm that the camera shifts and scales."""
+
+    def __init__(self, sizes: VitSizes) -> None:
+        super().__init__()
+        self.attention = _Attention(sizes)
+        self.intermediate = _Dense(sizes.hidden, sizes.inner)
+        self.output = _Dense(sizes.inner, sizes.hidden)
+        self.layernorm_before = nn.LayerNorm(sizes.hidden, EPSILON)
+        self.layernorm_after = nn.LayerNorm(sizes.hidden, EPSILON)
+        self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(sizes.hidden, 4 * sizes.hidden))
+
+    def forward(self, tokens: Tensor, camera: Tensor) -> Tensor:
+        shift, scale, shift_mlp, scale_mlp = self.adaLN_modulation(camera)[:, None].chunk(4, dim=-1)
+        tokens = tokens + self.attention(self.layernorm_before(tokens) * (1 + scale) + shift)
+        inner = self.layernorm_after(tokens) * (1 + scale_mlp) + shift_mlp
+        result: Tensor = tokens + self.output(functional.gelu(self.intermediate(inner)))
+        return result
+
+
+class _Layers(nn.Module):
+    def __init__(self, sizes: VitSizes) -> None:
+        super().__init__()
+        self.layer = nn.ModuleList(_Layer(sizes) for _ in range(sizes.layers))
+
+
+class _Vit(nn.Module):
+    def __init__(self, sizes: VitSizes) -> None:
+        super().__init__()
+        self.embeddings = _Embeddings(sizes)
+        self.encoder = _Layers(sizes)
+        self.layernorm = nn.LayerNorm(sizes.hidden, EPSILON)
+
+    def forward(self, images: Tensor, cameras: Tensor) -> Tensor:
+        tokens = self.embeddings(images)
+        for layer in self.encoder.layer:
+            tokens = layer(tokens, cameras)
+        result: Tensor = self.layernorm(tokens)
+        return result
+
+
+class Encoder(nn.Module):
+    """Each picture by itself, with its camera."""
+
+    def __init__(self, sizes: VitSizes) -> None:
+        super().__init__()
+        self.model = _Vit(sizes)
+        self.camera_embedder = nn.Sequential(
+            nn.Linear(CAMERA, sizes.hidden), nn.SiLU(), nn.Linear(sizes.hidden, sizes.hidden)
+        )
+
+    def forward(self, images: Tensor, cameras: Tensor) -> Tensor:
+        """Pictures (V, 3, H, W) in [0, 1], sides multiples of the patch, with cameras (V, 16): tokens (V, 1 + N, C)."""
+        mean, std = (images.new_tensor(values).view(3, 1, 1) for values in (MEAN, STD))
+        tokens: Tensor = self.model((images - mean) / std, self.camera_embedder(cameras))
+        return tokens

@@ -1,0 +1,79 @@
+"""A mesh from feature planes that hold a radiance field: density on a lattice, marching cubes, colours."""
+
+import numpy as np
+import torch
+from skimage.measure import marching_cubes
+from torch import Tensor, nn
+from torch.nn import functional
+
+from meshcli.lrm.mesh_field import Surface, to_colour
+from meshcli.lrm.sizes import Sizes
+from meshcli.lrm.triplane import POINTS, Head, Mlp
+
+
+class NerfDecoder(nn.Module):
+    """One head for density and colour, under its name in the checkpoint."""
+
+    def __init__(self, sizes: Sizes) -> None:
+        super().__init__()
+        self.net = Mlp(3 * sizes.triplane_dim, 4)
+
+
+class NerfField:
+    """Density and colour in [-1, 1]^3. Always in float32."""
+
+    def __init__(self, decoder: NerfDecoder, planes: Tensor, chunk: int = POINTS) -> None:
+        """Planes (3, C, H, W)."""
+        self._head = Head(decoder.net, planes)
+        self._density = Head(decoder.net, planes, outputs=1)
+        self._device = planes.device
+        self._chunk = chunk
+
+    @torch.inference_mode()
+    def surface(self, resolution: int, threshold: float) -> Surface:
+        """Where the density passes the threshold, from a lattice with this many points along a side."""
+        density = self.density(resolution).cpu().numpy()
+        above = density > threshold
+        if not above.any() or above.all():
+            return Surface(torch.zeros(0, 3), torch.zeros(0, 3, dtype=torch.long), True)
+        box = tuple(slice(max(low - 1, 0), high + 2) for low, high in _box(above))
+        # Faces look down the density, outwards: skimage calls that ascent where the order of its corners is concerned.
+        vertices, faces, *_ = marching_cubes(  # type: ignore[no-untyped-call]
+            density[box], threshold, method="lorensen", gradient_direction="ascent"
+        )
+        corner = np.array([part.start for part in box], np.float32)
+        places = (vertices + corner) / np.float32(resolution - 1) * 2 - 1
+        return Surface(torch.from_numpy(places), torch.from_numpy(faces.astype(np.int64)))
+
+    @torch.inference_mode()
+    def density(self, resolution: int) -> Tensor:
+        """Density (n, n, n) on a lattice that spans [-1, 1]."""
+        axis = torch.linspace(-1.0, 1.0, resolution, device=self._device)
+        result = torch.empty((resolution,) * 3, device=self._device)
+        for rows, values in self._density.slabs(axis, self._chunk):
+            result[rows] = values[..., 0]
+        return activated(result)
+
+    def raw(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Density before its activation (N,) and colour (N, 3) at points (N, 3)."""
+        values = self._head.at(points, self._chunk)
+        return values[:, 0], to_colour(values[:, 1:])
+
+    @torch.inference_mode()
+    def colours(self, points: Tensor) -> Tensor:
+        """Colours (N, 3) at points (N, 3); they may leave [0, 1] by 0.001."""
+        return self.raw(points.to(self._device))[1]
+
+
+def activated(raw: Tensor) -> Tensor:
+    """Density from the head's output, of any shape; overwrites it."""
+    return functional.softplus(raw.sub_(1.0))
+
+
+def _box(inside: np.ndarray) -> list[tuple[int, int]]:
+    """First and last place along each axis where something is inside."""
+    found = []
+    for axis in range(3):
+        places = np.flatnonzero(inside.any(axis=tuple(other for other in range(3) if other != axis)))
+        found.append((int(places[0]), int(places[-1])))
+    return found

@@ -1,0 +1,73 @@
+"""Weights that are resident only while their layer computes.
+
+Every part of the network runs once per reconstruction, so that nothing is gained by keeping what it has used: a network
+of 1.5 GB runs in the memory of its largest layer. Tensors that are mapped from a file are read by the layer itself and
+unmapped after it.
+"""
+
+from collections.abc import Callable, MutableMapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+Tick = Callable[[str], None]  # told the name of each module that is done
+
+
+def stream(
+    module: nn.Module,
+    weights: MutableMapping[str, Tensor],
+    prefix: str,
+    device: torch.device,
+    dtype: torch.dtype,
+    tick: Tick | None = None,
+) -> None:
+    """Let a network on the meta device take each tensor out of `weights` when its layer is called, and drop it after.
+
+    The tensors' names begin with `prefix`. The network can be called once.
+    """
+    for name, part in module.named_modules():
+        own = [key for key, _ in part.named_parameters(recurse=False)]
+        if own:
+            _Loan(part, f"{prefix}{name}." if name else prefix, own, weights, device, dtype)
+        if tick:
+            part.register_forward_hook(_telling(tick, name))
+
+
+def assign(module: nn.Module, weights: MutableMapping[str, Tensor], prefix: str, device: torch.device) -> None:
+    """Give a network on the meta device its tensors for good, in float32; they are taken out of `weights`."""
+    for name, _ in list(module.named_parameters()):
+        _set(module, name, weights.pop(prefix + name).to(device, torch.float32, copy=True))
+
+
+class _Loan:
+    """One module's tensors: there for the time of a call."""
+
+    def __init__(
+        self, module: nn.Module, prefix: str, names: list[str], weights: MutableMapping[str, Tensor],
+        device: torch.device, dtype: torch.dtype,
+    ) -> None:  # fmt: skip
+        self._prefix, self._names, self._weights = prefix, names, weights
+        self._device, self._dtype = device, dtype
+        self._handles: list[RemovableHandle] = [
+            module.register_forward_pre_hook(self._lend), module.register_forward_hook(self._take_back)
+        ]  # fmt: skip
+
+    def _lend(self, module: nn.Module, inputs: Any) -> None:
+        for name in self._names:
+            _set(module, name, self._weights.pop(self._prefix + name).to(self._device, self._dtype))
+
+    def _take_back(self, module: nn.Module, inputs: Any, output: Any) -> None:
+        for name in self._names:
+            _set(module, name, torch.empty(0, device="meta"))
+
+
+def _set(module: nn.Module, name: str, value: Tensor) -> None:
+    *path, last = name.split(".")
+    owner = module.get_submodule(".".join(path))
+    setattr(owner, last, nn.Parameter(value, requires_grad=False))
+
+
+def _telling(tick: Tick, name: str) -> Callable[[nn.Module, Any, Any], None]:
+    return lambda module, inputs, output: tick(name)

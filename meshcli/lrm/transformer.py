@@ -1,0 +1,94 @@
+"""Tokens of pictures to three feature planes: a decoder with learnt queries, one per texel.
+
+As in LRM (Hong et al. 2024, arXiv:2311.04400): cross-attention, self-attention, MLP, each behind a layer norm. Module
+names are the checkpoint's, which are those of torch.nn.MultiheadAttention for the attentions.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from meshcli.lrm.attention import attend, join_heads, split_heads
+from meshcli.lrm.sizes import Sizes
+
+PLANES = 3
+BLOCK_EPSILON = 1e-5  # the published blocks take an eps and drop it
+FINAL_EPSILON = 1e-6
+
+
+class _CrossAttention(nn.Module):
+    """From texels to the pictures' tokens, which have another width."""
+
+    def __init__(self, width: int, context: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.q_proj_weight = nn.Parameter(torch.empty(width, width))
+        self.k_proj_weight = nn.Parameter(torch.empty(width, context))
+        self.v_proj_weight = nn.Parameter(torch.empty(width, context))
+        self.out_proj = nn.Linear(width, width, bias=False)
+
+    def forward(self, tokens: Tensor, context: Tensor) -> Tensor:
+        query = split_heads(functional.linear(tokens, self.q_proj_weight), self.heads)
+        key = split_heads(functional.linear(context, self.k_proj_weight), self.heads)
+        value = split_heads(functional.linear(context, self.v_proj_weight), self.heads)
+        result: Tensor = self.out_proj(join_heads(attend(query, key, value)))
+        return result
+
+
+class _SelfAttention(nn.Module):
+    """Among the texels of all planes."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.in_proj_weight = nn.Parameter(torch.empty(3 * width, width))
+        self.out_proj = nn.Linear(width, width, bias=False)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        parts = functional.linear(tokens, self.in_proj_weight).chunk(3, dim=-1)
+        query, key, value = (split_heads(part, self.heads) for part in parts)
+        result: Tensor = self.out_proj(join_heads(attend(query, key, value)))
+        return result
+
+
+class _Block(nn.Module):
+    def __init__(self, sizes: Sizes) -> None:
+        super().__init__()
+        width, heads = sizes.transformer_dim, sizes.transformer_heads
+        self.norm1 = nn.LayerNorm(width, BLOCK_EPSILON)
+        self.cross_attn = _CrossAttention(width, sizes.encoder_feat_dim, heads)
+        self.norm2 = nn.LayerNorm(width, BLOCK_EPSILON)
+        self.self_attn = _SelfAttention(width, heads)
+        self.norm3 = nn.LayerNorm(width, BLOCK_EPSILON)
+        # Places 2 and 4 were dropouts in training; the numbers are part of the checkpoint's names.
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Identity(), nn.Linear(4 * width, width))
+
+    def forward(self, tokens: Tensor, context: Tensor) -> Tensor:
+        tokens = tokens + self.cross_attn(self.norm1(tokens), context)
+        tokens = tokens + self.self_attn(self.norm2(tokens))
+        result: Tensor = tokens + self.mlp(self.norm3(tokens))
+        return result
+
+
+class TriplaneTransformer(nn.Module):
+    """Three planes that look at all pictures."""
+
+    def __init__(self, sizes: Sizes) -> None:
+        super().__init__()
+        self.side = sizes.triplane_low_res
+        self.pos_embed = nn.Parameter(torch.empty(1, PLANES * self.side**2, sizes.transformer_dim))
+        self.layers = nn.ModuleList(_Block(sizes) for _ in range(sizes.transformer_layers))
+        self.norm = nn.LayerNorm(sizes.transformer_dim, FINAL_EPSILON)
+        self.deconv = nn.ConvTranspose2d(sizes.transformer_dim, sizes.triplane_dim, 2, 2)
+
+    def forward(self, context: Tensor) -> Tensor:
+        """Tokens of all views, one after the other (B, V * N, C): planes (B, 3, D, 2 * side, 2 * side)."""
+        batch = len(context)
+        tokens = self.pos_embed.expand(batch, -1, -1)
+        for layer in self.layers:
+            tokens = layer(tokens, context)
+        tokens = self.norm(tokens)
+        # Tokens come plane by plane, then row by row.
+        grids = tokens.reshape(batch * PLANES, self.side, self.side, -1).permute(0, 3, 1, 2)
+        planes: Tensor = self.deconv(grids.contiguous())
+        return planes.reshape(batch, PLANES, *planes.shape[1:])

@@ -1,0 +1,59 @@
+import pytest
+import torch
+from torch import nn
+
+from meshcli.lrm.streaming import assign, stream
+
+CPU = torch.device("cpu")
+
+
+class Pair(nn.Module):
+    """Two layers and a parameter of its own; says how much was there while each layer computed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.empty(4))
+        self.first, self.second = nn.Linear(4, 4), nn.Linear(4, 4)
+        self.resident: list[int] = []
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        for layer in (self.first, self.second):
+            layer.register_forward_pre_hook(lambda *_: self.resident.append(self.count()))
+            values = layer(values)
+        return values * self.scale
+
+    def count(self) -> int:
+        return sum(value.numel() for value in self.parameters() if not value.is_meta)
+
+
+def test_tensors_are_there_for_the_time_of_a_call() -> None:
+    plain = Pair()
+    nn.init.uniform_(plain.scale)
+    values = {f"net.{name}": value.detach().clone() for name, value in plain.state_dict().items()} | {
+        "other": torch.ones(1)
+    }
+    with torch.device("meta"):
+        streamed = Pair()
+    done: list[str] = []
+    stream(streamed, values, "net.", CPU, torch.float32, done.append)
+    given = torch.randn(3, 4)
+    with torch.inference_mode():
+        assert torch.equal(streamed(given), plain(given))
+    assert streamed.resident == [4 + 20, 4 + 20]  # the scale, and one layer at a time
+    assert streamed.count() == 0
+    assert list(values) == ["other"]
+    assert done == ["first", "second", ""]
+
+
+def test_a_dtype_is_taken_tensor_by_tensor() -> None:
+    with torch.device("meta"):
+        layer = nn.Linear(2, 2)
+    stream(layer, {"weight": torch.eye(2), "bias": torch.zeros(2)}, "", CPU, torch.bfloat16)
+    assert layer(torch.ones(1, 2, dtype=torch.bfloat16)).dtype == torch.bfloat16
+
+
+def test_what_is_missing_is_named() -> None:
+    with torch.device("meta"):
+        layer = nn.Linear(2, 2)
+    with pytest.raises(KeyError, match=r"net\.weight"):
+        assign(layer, {}, "net.", CPU)
