@@ -23,7 +23,7 @@ from meshcli.project import Project
 from meshcli.settings import Settings
 from meshcli.stages.choice import read_choice, suggest
 from meshcli.stages.run import StageFailedError
-from meshcli.stages.select import USUAL
+from meshcli.stages.select import USUAL, prepare_pool
 from meshcli.stages.status import read_status
 from meshcli.stages.work import How, Outcome, explained
 
@@ -65,13 +65,14 @@ def degrees(flag: str, text: str) -> list[float]:
         raise UsageError(f"{flag} {text}: write numbers with commas between them, like {flag} 0,120,240") from error
 
 
-def ask(project: Project) -> str:
+def ask(project: Project, include_photos: bool, how: How) -> str:
     """What the person at the terminal chooses; empty when the choice is to stay as it is."""
     manifest = project.load()
     if not manifest.live_views:
         raise UsageError(f"{project.root} has no views; run `{project.command('generate')}`")
     if not interactive():
         raise UsageError("there is no terminal to ask on; use --views 0,3,5, --auto or --list")
+    manifest = prepare_pool(project, include_photos, how)
     proposed = suggest(manifest, min(USUAL, len(manifest.live_views)))
     standing = manifest.selection.names if manifest.selection else proposed
     if not full_screen():

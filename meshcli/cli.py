@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -25,6 +26,7 @@ from meshcli.flags import (
     Fov,
     Fps,
     Frames,
+    IncludePhotos,
     Json,
     MaxPixels,
     Offline,
@@ -143,8 +145,10 @@ def select(
     directory: Directory,
     views: Views = "",
     auto: Annotated[
-        int | None, typer.Option(min=1, metavar="[N]", help="Take N (6) well-spread views.", show_default=False)
+        int | None,
+        typer.Option(min=1, metavar="[N]", help="Take the N (6) best well-spread views.", show_default=False),
     ] = None,
+    include_photos: IncludePhotos = False,
     list_views: Annotated[bool, typer.Option("--list", help="Print the views and leave.")] = False,
     force: Force = False,
     wait: Wait = False,
@@ -163,15 +167,18 @@ def select(
         return
     if views and auto:
         raise UsageError("--views and --auto exclude each other")
-    answer = views or ("" if auto else ask(project))
+    told = how(force, wait)
+    answer = views or ("" if auto else ask(project, include_photos, replace(told, tell=Reporter(quiet).tell)))
     if not answer and not auto:
         Reporter(quiet or as_json).tell("the choice is left as it was")
         return
     by: Chooser = "flag" if views else "person"
     perform(
         directory,
-        lambda project, as_told: select_views(project, answer, auto=auto or 0, by=by, how=as_told),
-        how(force, wait), as_json, quiet, verbose,
+        lambda project, as_told: select_views(
+            project, answer, auto=auto or 0, include_photos=include_photos, by=by, how=as_told
+        ),
+        told, as_json, quiet, verbose,
     )  # fmt: skip
 
 

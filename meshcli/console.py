@@ -13,12 +13,14 @@ from rich.table import Table
 from meshcli.errors import UsageError
 from meshcli.manifest import Manifest
 from meshcli.project import Project
+from meshcli.stages.choice import coverage
 from meshcli.stages.status import ProjectStatus, seconds
 from meshcli.stages.work import Outcome
 
 EVERY = 5.0  # seconds between progress lines where there is no terminal
 
 STATE_STYLES = {"done": "green", "running": "cyan", "missing": "dim"}  # anything else is yellow
+SCORES = {"shape": "shape", "colour": "colour", "sharp": "sharpness", "whole": "whole"}  # title -> key; see scores.py
 ARTEFACTS = {  # what a stage's caller most likely wants next
     "generate": "views/sheet.png",
     "select": "selection.png",
@@ -134,12 +136,22 @@ def show_status(status: ProjectStatus) -> None:
 def show_views(manifest: Manifest, to_stderr: bool = False) -> None:
     """The views as a table; the chosen ones carry their place in the selection."""
     order = manifest.selection.names if manifest.selection else ()
-    table = Table("number", "name", "photo", "azimuth", "elevation", "engine", "chosen")
+    table = Table("no", "name", "photo", "az", "el", "engine", *SCORES, "score", "chosen", box=None, header_style="dim")
     for number, view in manifest.live_views.items():
         place = str(order.index(view.name) + 1) if view.name in order else ""
         angles = degrees(view.camera.azimuth), f"{view.camera.elevation:.0f}"
-        table.add_row(str(number), view.name, view.photo, *angles, _plain(view.engine), place)
-    Console(stderr=to_stderr, highlight=False).print(table)
+        scores = (score(view.scores.get(key)) for key in (*SCORES.values(), "total"))
+        table.add_row(str(number), view.name, view.photo, *angles, _plain(view.engine), *scores, place)
+    console = Console(stderr=to_stderr, highlight=False)
+    console.print(table)
+    cameras = [view.camera for view in manifest.live_views.values() if view.name in order]
+    if cameras:
+        console.print(f"chosen views see {coverage(cameras):.0%} of all sides")
+
+
+def score(value: Any) -> str:
+    """A score in four characters; empty when there is none."""
+    return f"{value:.2f}" if isinstance(value, int | float) else ""
 
 
 def views_json(manifest: Manifest) -> list[dict[str, Any]]:

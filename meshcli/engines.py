@@ -6,7 +6,7 @@ Generator = Literal["auto", "sculpt"]
 Reconstructor = Literal["auto", "fit"]
 
 # An engine's own version is part of the fingerprint: raise it when the same input gives another result.
-VERSIONS = {"sculpt": 1, "fit": 1, "select": 1, "embree": 1}
+VERSIONS = {"sculpt": 1, "fit": 1, "select": 1, "embree": 1, "scores": 1}
 
 
 def pick_generator(name: Generator) -> tuple[str, str]:

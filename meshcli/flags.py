@@ -48,3 +48,6 @@ Weights = Annotated[
     Path | None,
     typer.Option(metavar="PATH", help="Weights: a file, or a folder of files as published.", show_default=False),
 ]
+IncludePhotos = Annotated[
+    bool, typer.Option("--include-photos", help="Photos with known cameras are views too, named a, b ...")
+]

@@ -223,6 +223,7 @@ class Manifest:
     views: tuple[ViewEntry, ...] = ()
     selection: Selection | None = None
     stages: Mapping[Stage, Record] = field(default_factory=dict)
+    scored: str = ""  # digest of what the views' scores were computed from
     extra: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -249,6 +250,7 @@ class Manifest:
             "views": [view.to_json() for view in self.views],
             "selection": self.selection.to_json() if self.selection else None,
             "stages": {stage: record.to_json() for stage, record in self.stages.items()},
+            "scored": self.scored,
         }
 
     @classmethod
@@ -267,6 +269,7 @@ class Manifest:
             tuple(ViewEntry.read(row) for row in table.tables("views")),
             Selection.read(table.table("selection")) if table.values.get("selection") is not None else None,
             {stage: Record.read(stages.table(stage)) for stage in STAGES if stage in stages.values},
+            table.text("scored", ""),
         )
         for key, rows in (("photos", manifest.photos), ("views", manifest.views)):
             names = [row.name for row in rows]

@@ -18,7 +18,7 @@ import numpy as np
 from meshcli.camera import zero123plus_rig
 from meshcli.view import View
 
-COUNTS = dict.fromkeys(("cut_out", "sculpt", "fit", "bake"), 0)
+COUNTS = dict.fromkeys(("cut_out", "sculpt", "fit", "bake", "score_views"), 0)
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,11 @@ def fit(views: Sequence[View], settings: Any, seed: int, progress: Any) -> Mesh:
     return Mesh(corners, np.array(faces, np.int32), colours)
 
 
+def score_views(views: Sequence[View]) -> list[dict[str, float]]:
+    COUNTS["score_views"] += 1
+    return [{"shape": 0.9, "whole": 1.0, "total": 0.95} for _ in views]
+
+
 def simplify(mesh: Mesh, faces: int) -> Mesh:
     return mesh
 
@@ -110,6 +115,7 @@ class Showcase:
 def modules(exports: bool = False) -> dict[str, ModuleType]:
     """What stands in for which module; with the files and pictures of the mesh too, where they do not matter."""
     table: dict[str, dict[str, Any]] = {
+        "meshcli.scores": {"score_views": score_views},
         "meshcli.foreground": {"cut_out": cut_out},
         "meshcli.generators.sculpt": {"sculpt": sculpt},
         "meshcli.reconstructors.fit": {"fit": fit},

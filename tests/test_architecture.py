@@ -17,7 +17,7 @@ LAYERS = [
     "meshcli errors progress settings camera atomic compiled engines tables models tensors pickles",
     "projection image view mesh posing config",
     "visibility manifest fingerprint plain_background",
-    "project picture colouring foreground texture video showcase contact_sheet children device lrm "
+    "project picture colouring foreground texture video showcase contact_sheet scores children device lrm "
     "weights checkpoints conversion",
     "generators reconstructors export",
     "stages",

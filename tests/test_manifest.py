@@ -26,6 +26,7 @@ WHOLE: dict[str, Any] = {
         {"name": "a0", "file": "views/00.png", "photo": "a", "camera": CAMERA, "engine": "x", "scores": {}, "z": [1]}
     ],
     "selection": {"names": ["a0"], "by": "person"},
+    "scored": "33",
     "stages": {
         "generate": {
             "status": "done", "engine": "sculpt", "options": {"seed": 1}, "inputs": {"photo a": "00"},

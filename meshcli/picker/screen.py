@@ -8,6 +8,7 @@ from rich.layout import Layout
 from rich.table import Table
 from rich.text import Text
 
+from meshcli.console import SCORES, score
 from meshcli.manifest import ViewEntry
 from meshcli.picker.compass import Mark, plan_view
 from meshcli.picker.state import Picking
@@ -18,7 +19,6 @@ Picture = Callable[[str, int, int], RenderableType]  # name of a view, columns, 
 THUMBNAIL = (6, 3)  # columns and rows: as wide as high
 NARROW = 46  # columns of a table without the single scores
 KEYS = "↑↓ move · space take/drop · a propose · enter accept · q leave · or type 0,3,b2"
-SCORES = {"shape": "shape", "colour": "colour", "sharpness": "sharp", "whole": "whole"}  # key in the manifest -> title
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def _table(rows: Sequence[Row], state: Picking, small: Picture, size: Size) -> T
     for title, width in (("", 2), ("", THUMBNAIL[0]), ("no", 3), ("name", 4)):
         table.add_column(title, width=width, no_wrap=True)
     table.add_column("photo", ratio=1, no_wrap=True, overflow="ellipsis")
-    for title in ("az", "el", *(SCORES.values() if wide else ()), "score"):
+    for title in ("az", "el", *(SCORES if wide else ()), "score"):
         table.add_column(title, justify="right", no_wrap=True, min_width=4)
     first = max(0, min(state.row - size.page // 2, len(rows) - size.page))
     for index, row in list(enumerate(rows))[first : first + size.page]:
@@ -92,16 +92,11 @@ def _table(rows: Sequence[Row], state: Picking, small: Picture, size: Size) -> T
             Text(row.photo),
             f"{round(camera.azimuth) % 360}",
             f"{camera.elevation:.0f}",
-            *([number(scores.get(key)) for key in SCORES] if wide else ()),
-            number(scores.get("total")),
+            *([score(scores.get(key)) for key in SCORES.values()] if wide else ()),
+            score(scores.get("total")),
             style="bold" if index == state.row else "",
         )
     return table
-
-
-def number(score: object) -> str:
-    """A score in four characters; empty when there is none."""
-    return f"{score:.2f}" if isinstance(score, int | float) else ""
 
 
 def _mark(name: str, chosen: Sequence[str], at_bar: bool) -> Text:
@@ -129,8 +124,8 @@ def _beside(rows: Sequence[Row], state: Picking, size: Size) -> Table:
         Text(f"{here.number}  {here.view.name}", "bold"),
         Text(f"{round(camera.azimuth) % 360}°, {camera.elevation:.0f}°", no_wrap=True),
         *(
-            Text(f"{title} {number(here.view.scores[key])}", no_wrap=True)
-            for key, title in SCORES.items()
+            Text(f"{title} {score(here.view.scores[key])}", no_wrap=True)
+            for title, key in SCORES.items()
             if here.view.scores.get(key) is not None
         ),
     ]

@@ -11,6 +11,9 @@ from meshcli.manifest import Manifest, ViewEntry
 
 Vector = tuple[float, float, float]
 
+# Energies of a view itself, beside that of a pair, which is 1 for views 60 degrees apart and 2 for 30 degrees.
+SCORE_WEIGHT = 4.0  # times what is missing to a perfect score
+PHOTO_BONUS = 0.5
 DIRECTIONS = 600  # over which coverage is counted
 WITHIN = 60.0  # degrees: a surface that is turned away from the camera by more is hardly seen
 
@@ -30,10 +33,11 @@ def read_choice(text: str, manifest: Manifest) -> list[str]:
 
 
 def suggest(manifest: Manifest, count: int = 6) -> list[str]:
-    """A set of views spread as evenly as possible around the object, with equal use of the photos; deterministic.
+    """A set of good views spread as evenly as possible around the object, with equal use of the photos; deterministic.
 
-    Views are points on a sphere that repel each other like equal charges (Thomson 1904): start from every view once,
-    add the one of least energy, then exchange single views as long as that lowers the energy, and keep the best set.
+    Views are points on a sphere that repel each other like equal charges (Thomson 1904), and a bad score raises a
+    view's energy: start from every view once, add the one of least energy, then exchange single views as long as that
+    lowers the energy, and keep the best set. Real photos among the views have an advantage.
     """
     views = manifest.live_views
     if not 1 <= count <= len(views):
@@ -42,6 +46,9 @@ def suggest(manifest: Manifest, count: int = 6) -> list[str]:
     if len({view.photo for view in entries}) == 1 and count == len(entries):
         return [view.name for view in entries]
     energy = [[_repulsion(_direction(a.camera), _direction(b.camera)) for b in entries] for a in entries]
+    for index, view in enumerate(entries):
+        energy[index][index] = SCORE_WEIGHT * (1.0 - float(view.scores.get("total", 1.0)))
+        energy[index][index] -= PHOTO_BONUS if view.name == view.photo else 0.0
     photos = [view.photo for view in entries]
     starts = (_improved(_grown(start, count, energy, photos), energy, photos) for start in range(len(entries)))
     best = min((sorted(chosen) for chosen in starts), key=lambda chosen: (round(_total(chosen, energy), 9), chosen))
@@ -92,8 +99,9 @@ def _allowed(views: Mapping[int, ViewEntry]) -> str:
             runs[-1].append(number)
         else:
             runs.append([number])
-    numbers = ", ".join(f"{run[0]}-{run[-1]}" for run in runs)
-    names = ", ".join(f"{views[run[0]].name}-{views[run[-1]].name}" for run in runs)
+    ends = [(run[0], run[-1]) if len(run) > 1 else (run[0],) for run in runs]
+    numbers = ", ".join("-".join(map(str, pair)) for pair in ends)
+    names = ", ".join("-".join(views[number].name for number in pair) for pair in ends)
     return f"views are {numbers} ({names})"
 
 
@@ -102,7 +110,7 @@ def _grown(start: int, count: int, energy: list[list[float]], photos: Sequence[s
     chosen = [start]
     while len(chosen) < count:
         allowed = [i for i in range(len(photos)) if i not in chosen and _fair([*chosen, i], count, photos)]
-        chosen.append(min(allowed, key=lambda i: (sum(energy[i][j] for j in chosen), i)))
+        chosen.append(min(allowed, key=lambda i: (energy[i][i] + sum(energy[i][j] for j in chosen), i)))
     return chosen
 
 
@@ -132,7 +140,7 @@ def _fair(chosen: Sequence[int], count: int, photos: Sequence[str]) -> bool:
 
 
 def _total(chosen: Sequence[int], energy: list[list[float]]) -> float:
-    return sum(energy[a][b] for place, a in enumerate(chosen) for b in chosen[:place])
+    return sum(energy[a][b] for place, a in enumerate(chosen) for b in chosen[: place + 1])
 
 
 def _direction(camera: Camera) -> Vector:

@@ -19,12 +19,12 @@ from meshcli.project import Project
 from meshcli.settings import PhotoSettings, Settings
 from meshcli.stages.inputs import Parts, fingerprint, photo_parts
 from meshcli.stages.photo_set import Claim, Typed, claim_set, name_set
+from meshcli.stages.pool import refreshed
 from meshcli.stages.work import How, Outcome, Task, Work, affordable, unchanged, working
 
 if TYPE_CHECKING:
     from meshcli.view import View
 
-SHEET = "views/sheet.png"
 WHOLE = (0.0, 0.0, 1.0, 1.0)  # a frame that is the picture
 
 
@@ -162,20 +162,22 @@ def _paint(work: Work, photos: Sequence[Photo], settings: Settings, seed: int) -
 
 def _store(work: Work, painted: "list[tuple[Photo, list[View]]]") -> None:
     """Write the views; a view keeps its number for ever, new ones are appended."""
-    from meshcli.image import encode_png, labelled_sheet
+    from meshcli.image import encode_png
 
     photos = {photo.name: photo for photo in work.manifest.photos}
     entries = {view.name: view for view in work.manifest.views}
     numbers = {name: number for number, name in enumerate(entries)}
-    files, shown = {}, {}
+    files = {}
     for photo, views in painted:
         photos[photo.name] = photo
-        for tile, view in enumerate(views):
-            name = f"{photo.name}{tile}"
-            number = numbers.setdefault(name, len(numbers))
-            entries[name] = ViewEntry(name, f"views/{number:02d}.png", photo.name, view.camera, work.task.engine)
-            files[entries[name].file] = encode_png(view.pixels)
-            shown[f"{number}  {name}  {round(view.camera.azimuth) % 360}/{round(view.camera.elevation)}"] = view.pixels
-    files[SHEET] = encode_png(labelled_sheet(list(shown.values()), list(shown), columns=len(painted[0][1])))
+        for view in views:
+            number = numbers.setdefault(view.name, len(numbers))
+            entries[view.name] = ViewEntry(
+                view.name, f"views/{number:02d}.png", photo.name, view.camera, work.task.engine
+            )
+            files[entries[view.name].file] = encode_png(view.pixels)
     work.write(files)
-    work.manifest = replace(work.manifest, photos=tuple(photos.values()), views=tuple(entries.values()))
+    with work.step("scores"):
+        manifest = replace(work.manifest, photos=tuple(photos.values()), views=tuple(entries.values()))
+        work.manifest, outputs = refreshed(work.project, manifest)
+        work.outputs += outputs

@@ -52,7 +52,10 @@ def selection_inputs(project: Project, manifest: Manifest, selection: Selection)
     """A choice of views; an automatic one depends on what there was to choose from too."""
     parts = view_parts(project, chosen_views(project, replace(manifest, selection=selection)))
     if selection.by == "auto":
-        places = [[view.name, *(round(x, 6) for x in view.camera.position)] for view in manifest.live_views.values()]
+        places = [
+            [view.name, view.scores.get("total"), *(round(x, 6) for x in view.camera.position)]
+            for view in manifest.live_views.values()
+        ]
         parts["set of views"] = digest(places)
     return fingerprint("select", {"by": selection.by}, parts)
 

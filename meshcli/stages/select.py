@@ -4,29 +4,41 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from meshcli.errors import UsageError
-from meshcli.manifest import Chooser, Selection, ViewEntry
+from meshcli.manifest import Chooser, Manifest, Selection, ViewEntry
 from meshcli.project import Project
 from meshcli.stages.choice import read_choice, suggest
 from meshcli.stages.inputs import chosen_views, selection_inputs
+from meshcli.stages.pool import SHEET, refresh, with_photos
 from meshcli.stages.work import How, Outcome, Task, unchanged, working
 
-SHEET = "selection.png"  # as InstantMesh writes it: six views, 3 rows of 2, 640 x 960
+CHOSEN = "selection.png"  # as InstantMesh writes it: six views, 3 rows of 2, 640 x 960
 USUAL = 6
 
 
 def select_views(
-    project: Project, views: str | Sequence[str] = "", *, auto: int = USUAL, by: Chooser = "flag", how: How = How()
+    project: Project,
+    views: str | Sequence[str] = "",
+    *,
+    auto: int = USUAL,
+    include_photos: bool = False,
+    by: Chooser = "flag",
+    how: How = How(),
 ) -> Outcome:
-    """Choose views: those named ("0,3,5", "a0,b2", "0-5", "all", "photo:a"), or `auto` well-spread ones.
+    """Choose views: those named ("0,3,5", "a0,b2", "0-5", "all", "photo:a"), or the `auto` best and well-spread ones.
 
-    Raises UsageError for views that do not exist or are named twice; nothing is changed then.
+    `include_photos` first puts photos whose cameras are known among the views, as views of their own. Raises
+    UsageError for views that do not exist or are named twice; nothing is changed then.
     """
     with project.writing(how.wait, how.tell):
         manifest = project.load()
         if not manifest.live_views:
             raise UsageError(f"{project.root} has no views; run `{project.command('generate')}`")
         text = views if isinstance(views, str) else ",".join(views)
-        names = read_choice(text, manifest) if text else suggest(manifest, auto)
+        pool = with_photos(project, manifest, how.tell) if include_photos else manifest
+        names = read_choice(text, pool) if text else []  # a wrong one leaves everything as it is
+        if include_photos or not text or not project.path(SHEET).is_file():
+            manifest = refresh(project, pool)
+        names = names or suggest(manifest, auto)
         selection = Selection(tuple(names), by if text else "auto")
         inputs = selection_inputs(project, manifest, selection)
         task = Task("select", selection.by, {"views": names}, inputs)
@@ -34,12 +46,20 @@ def select_views(
             return outcome
         with working(project, replace(manifest, selection=selection), task, how) as work:
             if len(names) == USUAL:
-                work.write({SHEET: _sheet(project, chosen_views(project, work.manifest))})
+                work.write({CHOSEN: _sheet(project, chosen_views(project, work.manifest))})
             else:
                 work.note(f"{len(names)} views are chosen; six is usual, `fit` takes any number")
         if len(names) != USUAL:
-            project.path(SHEET).unlink(missing_ok=True)  # it would show an older choice
+            project.path(CHOSEN).unlink(missing_ok=True)  # it would show an older choice
         return work.outcome()
+
+
+def prepare_pool(project: Project, include_photos: bool, how: How) -> Manifest:
+    """The project with everything that somebody wants to see who chooses: photos among the views if wanted, scores."""
+    with project.writing(how.wait, how.tell):
+        manifest = project.load()
+        pool = with_photos(project, manifest, how.tell) if include_photos else manifest
+        return refresh(project, pool)
 
 
 def _sheet(project: Project, views: Sequence[ViewEntry]) -> bytes:

@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import pytest
 
 from meshcli.camera import orbit, zero123plus_rig
 from meshcli.errors import UsageError
 from meshcli.manifest import Manifest, Photo, ViewEntry
-from meshcli.stages.choice import read_choice, suggest
+from meshcli.stages.choice import coverage, read_choice, suggest
 
 
 def manifest(*azimuths: float, removed: str = "") -> Manifest:
@@ -93,3 +95,32 @@ def test_a_suggestion_of_another_size() -> None:
     assert len(suggest(THREE, 18)) == 18
     with pytest.raises(UsageError, match="18 views"):
         suggest(THREE, 19)
+
+
+def scored(some: Manifest, **totals: float) -> Manifest:
+    views = (replace(view, scores={"total": totals.get(view.name, 0.95)}) for view in some.views)
+    return replace(some, views=tuple(views))
+
+
+def test_a_bad_view_is_passed_over_for_a_good_one_nearby() -> None:
+    some = manifest(0, 10, -10)
+    for name in suggest(scored(some)):
+        assert name not in suggest(scored(some, **{name: 0.5}))
+
+
+def test_a_view_that_nothing_can_stand_in_for_is_taken_although_it_is_bad() -> None:
+    assert set(suggest(scored(manifest(0), a3=0.2), 6)) == {"a0", "a1", "a2", "a3", "a4", "a5"}
+
+
+def test_a_real_photo_has_an_advantage() -> None:
+    some = scored(THREE)
+    photo = ViewEntry("b", "", "b", orbit(40 + 32, 18), "photos", {"total": 0.95})  # beside b0, a little less apart
+    assert "b" in suggest(replace(some, views=(*some.views, photo)))
+
+
+def test_coverage_is_the_share_of_all_sides() -> None:
+    around = zero123plus_rig(0)
+    assert coverage(around[:1]) == pytest.approx(0.25, abs=0.01)  # a cap of 60 degrees
+    assert 0.8 < coverage(around) < 1.0  # the poles are not seen
+    assert coverage([*around, orbit(0, 90), orbit(0, -90)]) == 1.0
+    assert coverage([]) == 0.0

@@ -1,6 +1,7 @@
 """From views to pictures: select, reconstruct, render, and how the stages look at each other."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -258,3 +259,80 @@ def test_a_mesh_that_is_no_mesh(finished: Project) -> None:
     finished.path("mesh/mesh.glb").write_bytes(b"nothing")
     with pytest.raises(InputError, match=r"mesh\.glb"):
         render_mesh(finished, settings=SMALL)
+
+
+def test_scores_are_computed_once_and_kept(painted: Project, engines: dict[str, int]) -> None:
+    assert engines["score_views"] == 1
+    assert all(view.scores["total"] == 0.95 for view in painted.load().views)
+    select_views(painted, auto=6)
+    select_views(painted, "0-5")
+    assert engines["score_views"] == 1
+    painted.path("views/03.png").write_bytes(painted.path("views/04.png").read_bytes())
+    select_views(painted, auto=6)
+    assert engines["score_views"] == 2
+
+
+def test_the_sheet_comes_back(painted: Project, engines: dict[str, int]) -> None:
+    painted.path("views/sheet.png").unlink()
+    assert states(painted)["generate"] == "missing"
+    select_views(painted, "0")
+    assert states(painted)["generate"] == "done"
+    assert engines["score_views"] == 1
+
+
+@pytest.fixture
+def posed(project: Project, photos: list[Path], engines: dict[str, int]) -> Project:
+    generate_views(project, photos, Typed([0, 40, -50], [10], [25]))
+    return project
+
+
+def test_photos_can_be_views(posed: Project, engines: dict[str, int]) -> None:
+    said: list[str] = []
+    select_views(posed, "a,b,0", include_photos=True, how=How(tell=said.append))
+    manifest = posed.load()
+    assert [view.name for view in manifest.views[18:]] == ["a", "b", "c"]
+    assert manifest.selection is not None
+    assert manifest.selection.names == ("a", "b", "a0")
+    entry = manifest.views[19]
+    assert entry.camera == manifest.photos[1].camera
+    assert (entry.photo, entry.engine, entry.file) == ("b", "photos", "views/19.png")
+    with Image.open(posed.path(entry.file)) as view:
+        assert view.size == (320, 320)
+    assert engines["score_views"] == 2
+    assert entry.scores
+    assert states(posed)["generate"] == states(posed)["select"] == "done"
+    assert said == ["3 views are chosen; six is usual, `fit` takes any number"]
+    select_views(posed, auto=6, include_photos=True)
+    assert len(posed.load().views) == 21
+    assert {"a", "b", "c"} & set(posed.load().selection.names)  # type: ignore[union-attr]
+
+
+def test_photos_that_are_views_follow_their_photos(posed: Project, engines: dict[str, int]) -> None:
+    select_views(posed, "a,b", include_photos=True)
+    before = posed.digest("views/19.png")
+    generate_views(posed, typed=Typed([0, 45, -50], [10], [25]))
+    manifest = posed.load()
+    assert manifest.views[19].camera.azimuth == pytest.approx(45)
+    assert posed.digest("views/19.png") == before
+    assert states(posed)["select"] == "stale"
+    pixels = np.array(Image.open(posed.path("photos/b.png")))
+    pixels[..., :3] = 90
+    Image.fromarray(pixels).save(posed.path("photos/b.png"))
+    generate_views(posed)
+    assert posed.digest("views/19.png") != before
+
+
+def test_a_photo_whose_camera_is_half_known_is_no_view(painted: Project) -> None:
+    before = painted.path("manifest.json").read_bytes()
+    with pytest.raises(UsageError, match="no photo has a known azimuth, elevation and field of view"):
+        select_views(painted, "0", include_photos=True)
+    assert painted.path("manifest.json").read_bytes() == before
+
+
+def test_a_wrong_number_with_photos_changes_nothing(posed: Project) -> None:
+    before = posed.path("manifest.json").read_bytes()
+    allowed = "views are 0-5, 6-11, 12-17, 18, 19, 20 (a0-a5, b0-b5, c0-c5, a, b, c)"
+    with pytest.raises(UsageError, match=re.escape(f"no view 21; {allowed}")):
+        select_views(posed, "21", include_photos=True)
+    assert posed.path("manifest.json").read_bytes() == before
+    assert not posed.path("views/18.png").exists()
