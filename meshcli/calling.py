@@ -17,6 +17,7 @@ from meshcli.console import (
     show_json,
     show_views,
 )
+from meshcli.device import check_device
 from meshcli.errors import UsageError
 from meshcli.manifest import Manifest
 from meshcli.project import Project
@@ -35,7 +36,7 @@ def perform(
     project = Project(directory)
     with Reporter(quiet or as_json, verbose) as reporter:
         try:
-            outcome = stage(project, replace(how, progress=reporter.progress, tell=reporter.tell))
+            outcome = stage(project, replace(how, progress=reporter.progress, tell=reporter.tell, show=reporter.show))
         except (OSError, MemoryError) as error:
             raise (explained(error, project.root) or error) from error
         following = read_status(project).next
@@ -45,11 +46,12 @@ def perform(
             reporter.finished(project, outcome, following)
 
 
-def how(force: bool, wait: bool, offline: bool = False) -> How:
+def how(force: bool, wait: bool, offline: bool = False, device: str = "auto", weights: Path | None = None) -> How:
     """How a stage is run, from its flags."""
+    check_device(device)
     if offline:
         os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports the hub's library
-    return How(force, wait, offline)
+    return How(force, wait, offline, device, weights)
 
 
 def settings_of(config: Path | None, assignments: Sequence[str] | None, flags: Mapping[str, Any]) -> Settings:

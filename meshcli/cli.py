@@ -15,30 +15,41 @@ from meshcli.console import Reporter, show_error, show_json, show_status, show_v
 from meshcli.engines import Generator, Reconstructor
 from meshcli.errors import MeshcliError, UsageError
 from meshcli.flags import (
+    VRAM,
     Add,
     Assign,
+    AttentionKind,
     Azimuth,
+    Batch,
+    CheckpointEvery,
     Config,
+    Device,
     Directory,
+    Dtype,
     Elevation,
     Faces,
     Force,
     Fov,
     Fps,
     Frames,
+    Guidance,
     IncludePhotos,
     Json,
     MaxPixels,
     Offline,
     Photos,
+    Preview,
     Quiet,
     Rembg,
     Seed,
     Size,
+    Steps,
     TextureSize,
+    UNet,
     Verbose,
     Views,
     Wait,
+    Weights,
 )
 from meshcli.manifest import Chooser
 from meshcli.project import Project
@@ -111,6 +122,17 @@ def generate(
     elevation: Elevation = "",
     fov: Fov = "",
     engine: Generator = "auto",
+    steps: Steps = None,
+    guidance: Guidance = None,
+    unet: UNet = None,
+    vram: VRAM = None,
+    attention: AttentionKind = None,
+    batch: Batch = None,
+    checkpoint_every: CheckpointEvery = None,
+    preview: Preview = None,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    weights: Weights = None,
     no_rembg: Rembg = False,
     add: Add = False,
     max_pixels: MaxPixels = None,
@@ -129,14 +151,26 @@ def generate(
     No PHOTO means the recorded set. A cameras.json beside the photos is used when no angle is typed.
     """
     typed = Typed(degrees("--azimuth", azimuth), degrees("--elevation", elevation), degrees("--fov", fov))
-    flags = {"photo.rembg": False if no_rembg else None, "photo.max_pixels": max_pixels}
+    network = {
+        "steps": steps,
+        "guidance": guidance,
+        "unet": unet,
+        "vram": vram,
+        "attention": attention,
+        "batch": batch,
+        "checkpoint_every": checkpoint_every,
+        "preview": preview,
+        "dtype": None if dtype == "auto" else dtype,
+    }
+    flags = {"photo.rembg": False if no_rembg else None, "photo.max_pixels": max_pixels,
+             **{f"zero123plus.{key}": value for key, value in network.items()}}  # fmt: skip
     settings = settings_of(config, assign, flags)
     perform(
         directory,
         lambda project, as_told: generate_views(
             project, photos or (), typed, add=add, settings=settings, engine=engine, seed=seed, how=as_told
         ),
-        how(force, wait, offline), as_json, quiet, verbose,
+        how(force, wait, offline, device, weights), as_json, quiet, verbose,
     )  # fmt: skip
 
 
@@ -242,6 +276,12 @@ def run(
     fov: Fov = "",
     generator: Generator = "auto",
     reconstructor: Reconstructor = "auto",
+    steps: Steps = None,
+    unet: UNet = None,
+    vram: VRAM = None,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    weights: Weights = None,
     no_rembg: Rembg = False,
     add: Add = False,
     max_pixels: MaxPixels = None,
@@ -266,9 +306,10 @@ def run(
     settings_of(config, assign, {})  # complain once, before any child starts
     settings = [*words(config=config), *(word for value in assign or () for word in ("--set", value))]
     angles = words(azimuth=azimuth, elevation=elevation, fov=fov)
+    network = words(steps=steps, unet=unet, vram=vram, device=device, dtype=dtype, weights=weights)
     switches = words(no_rembg=no_rembg, add=add, offline=offline)
     arguments = RunArguments(
-        [*words(engine=generator, seed=seed, max_pixels=max_pixels), *angles, *switches, *settings,
+        [*words(engine=generator, seed=seed, max_pixels=max_pixels), *angles, *network, *switches, *settings,
          "--", str(directory), *(photos or ())],
         views,
         [*words(engine=reconstructor, seed=seed, faces=faces, texture_size=texture_size), *settings],

@@ -4,7 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -17,6 +17,10 @@ from meshcli.stages.choice import coverage
 from meshcli.stages.status import ProjectStatus, seconds
 from meshcli.stages.work import Outcome
 
+if TYPE_CHECKING:
+    from meshcli.view import Pixels
+
+PREVIEW = 40  # columns of an unfinished sheet of views
 EVERY = 5.0  # seconds between progress lines where there is no terminal
 
 STATE_STYLES = {"done": "green", "running": "cyan", "missing": "dim"}  # anything else is yellow
@@ -47,6 +51,7 @@ class Reporter:
         )
         self._task: TaskID | None = None
         self._last = time.monotonic()
+        self._first = (0, 0, 0.0)  # the whole, what was done of it when it was first heard of, and when that was
 
     def __enter__(self) -> "Reporter":
         return self
@@ -56,6 +61,8 @@ class Reporter:
 
     def progress(self, done: int, total: int, what: str) -> None:
         """How far it is."""
+        if total != self._first[0] or done < self._first[1]:
+            self._first = total, done, time.monotonic()
         if not self._bar.disable:
             self._bar.start()
             if self._task is None:
@@ -63,11 +70,30 @@ class Reporter:
             self._bar.update(self._task, description=what, completed=done, total=total)
         elif time.monotonic() - self._last >= EVERY:
             self._last = time.monotonic()
-            self.tell(f"{what} {done}/{total}")
+            self.tell(f"{what} {done}/{total}{self._left(done)}")
 
     def tell(self, sentence: str) -> None:
         """One sentence for the user, exactly as it is: a path may hold what looks like markup."""
         self.console.print(sentence, markup=False, soft_wrap=True)
+
+    def show(self, name: str, pixels: "Pixels") -> None:
+        """An unfinished picture (H, W, 3), on a terminal with colours."""
+        if self._bar.disable or not self.console.color_system:
+            return
+        from PIL import Image
+        from textual_image.renderable.halfcell import Image as HalfcellImage
+
+        columns = min(PREVIEW, self.console.width)
+        self.console.print(f"photo {name}:", markup=False)
+        self.console.print(HalfcellImage(Image.fromarray(pixels), columns, "auto"))
+
+    def _left(self, done: int) -> str:
+        """How long it will take yet, from the pace so far."""
+        total, before, start = self._first
+        if done <= before:
+            return ""
+        left = (time.monotonic() - start) / (done - before) * (total - done)
+        return f", {left / 60:.0f} min left" if left > 90 else f", {left:.0f} s left"
 
     def finished(self, project: Project, outcome: Outcome, following: str) -> None:
         """Say what came of a stage, and print where the result is."""
@@ -203,7 +229,7 @@ def _facts(facts: dict[str, Any]) -> Iterator[str]:
         if isinstance(value, dict):
             yield f"{key}: {', '.join(f'{name} {item}' for name, item in value.items())}"
         else:
-            yield f"{key}: {f'{value / 1e6:.0f} MB' if key == 'peak_rss' else value}"
+            yield f"{key}: {f'{value / 1e6:.0f} MB' if key in ('peak_rss', 'peak_vram') else value}"
 
 
 def _plain(text: str) -> str:

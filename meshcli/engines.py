@@ -2,20 +2,28 @@
 
 from typing import Literal
 
-Generator = Literal["auto", "sculpt"]
+Generator = Literal["auto", "sculpt", "zero123plus"]
 Reconstructor = Literal["auto", "fit"]
 
 # An engine's own version is part of the fingerprint: raise it when the same input gives another result.
-VERSIONS = {"sculpt": 1, "fit": 1, "select": 1, "embree": 1, "scores": 1}
+VERSIONS = {"sculpt": 1, "zero123plus": 1, "fit": 1, "select": 1, "embree": 1, "scores": 1}
 
 
-def pick_generator(name: Generator) -> tuple[str, str]:
-    """The engine that paints the views, and why."""
-    match name:
-        case "auto":
-            return "sculpt", "auto: it needs no weights, and is the only generator of this version"
-        case "sculpt":
-            return "sculpt", "named"
+def pick_generator(name: Generator, before: str = "", missing: str = "") -> tuple[str, str]:
+    """The engine that paints the views, and why.
+
+    `before` is the engine of a finished stage: work that exists is replaced by a named engine only. `missing` says what
+    the network lacks on this machine, and how to get it.
+    """
+    if name != "auto":
+        return name, "named"
+    if before == "sculpt" and not missing:
+        return before, "auto: as before; --engine zero123plus paints with the network"
+    if before in VERSIONS:
+        return before, "auto: as before"
+    if missing:
+        return "sculpt", f"auto: it needs no weights; zero123plus lacks {missing}"
+    return "zero123plus", "auto: its weights are on this machine; --engine sculpt needs none and takes seconds"
 
 
 def pick_reconstructor(name: Reconstructor) -> tuple[str, str]:

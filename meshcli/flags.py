@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from meshcli.device import Dtype as Precision
+from meshcli.settings import Attention, Vram, WhichUNet
 
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The project directory.", show_default=False)]
 Photos = Annotated[
@@ -41,6 +42,24 @@ TextureSize = Annotated[int | None, typer.Option(min=16, max=8192, help="Texels 
 Frames = Annotated[int | None, typer.Option(min=1, help="Of the turntable.", show_default=False)]
 Size = Annotated[int | None, typer.Option(min=16, max=8192, help="Pixels along a side.", show_default=False)]
 Fps = Annotated[int | None, typer.Option(min=1, max=240, help="Frames per second.", show_default=False)]
+Steps = Annotated[int | None, typer.Option(min=1, max=1000, help="Of denoising, in zero123plus.", show_default=False)]
+Guidance = Annotated[
+    float | None,
+    typer.Option(min=1.0, max=50.0, help="How closely zero123plus keeps to the photo.", show_default=False),
+]
+UNet = Annotated[
+    WhichUNet | None,
+    typer.Option(help="Zero123++'s network: white backgrounds by InstantMesh, or its own.", show_default=False),
+]
+VRAM = Annotated[Vram | None, typer.Option("--vram", help="How much memory networks may take.", show_default=False)]
+AttentionKind = Annotated[Attention | None, typer.Option("--attention", help="Whose kernels.", show_default=False)]
+Batch = Annotated[int | None, typer.Option(min=1, max=16, help="Photos at a time.", show_default=False)]
+CheckpointEvery = Annotated[
+    int | None, typer.Option(min=0, metavar="N", help="Steps; 0 is about once a minute.", show_default=False)
+]
+Preview = Annotated[
+    int | None, typer.Option(min=0, metavar="N", help="Show the unfinished views every N steps.", show_default=False)
+]
 Views = Annotated[str, typer.Option(metavar="LIST", help="0,3,5 | a0,b2 | 0-5 | all | photo:a", show_default=False)]
 Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1|mps", help="Where the networks compute.")]
 Dtype = Annotated[Precision, typer.Option(help="How precisely the networks compute; auto is the engine's own choice.")]

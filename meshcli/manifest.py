@@ -113,6 +113,7 @@ class Photo:
     crop: tuple[float, ...] = ()  # left, top, width, height of the frame in fractions of the original
     prepared: str = ""  # digest of the options of cutting out and framing
     method: str = ""  # how the object was cut out
+    painted: str = ""  # digest of what its views were painted from, by engines that paint each photo by itself
     removed: bool = False  # no longer in the set; kept so that its letter and numbers are never used again
     extra: dict[str, Any] = field(default_factory=dict)
 
@@ -131,6 +132,7 @@ class Photo:
             "crop": list(self.crop),
             "prepared": self.prepared,
             "method": self.method,
+            "painted": self.painted,
             "removed": self.removed,
         }
 
@@ -152,6 +154,7 @@ class Photo:
             table.numbers("crop", 4),
             table.text("prepared", ""),
             table.text("method", ""),
+            table.text("painted", ""),
             table.get("removed", bool, False),
         )
         return replace(photo, extra=table.rest(*photo.to_json()))

@@ -4,6 +4,7 @@ Light: no imports beyond the standard library. `config.py` fills these from file
 """
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,45 @@ class SculptSettings:
     box_depth: float = 0.27  # half the thickness of a box over the shorter side of its silhouette
     contrast: float = 0.35  # left in photos whose silhouettes do not quite match: their textures do not match either
     bar_depth: float = 0.3  # half the thickness of things made of bars over half the shorter side of the silhouette
+
+
+WhichUNet = Literal[
+    "white",  # InstantMesh's, for white backgrounds
+    "original",  # Zero123++'s own, for grey ones
+]
+Vram = Literal[
+    "low",  # one network at a time, and the sheet is decoded in tiles, which shows a little at their seams
+    "normal",  # one network at a time
+    "high",  # every network stays for the next photo
+]
+Precision = Literal[
+    "auto",  # fp16 on GPUs, bf16 on processors that multiply it in hardware, else fp32
+    "fp32",
+    "bf16",
+    "fp16",
+]
+Attention = Literal[
+    "auto",  # what is fastest for this processor or GPU
+    "sdpa",  # torch's own
+    "xformers",  # on CUDA, where it is installed
+]
+
+
+@dataclass(frozen=True)
+class Zero123PlusSettings:
+    """The diffusion network that paints views; see generators/zero123plus.py."""
+
+    steps: int = 75  # as InstantMesh; Zero123++ itself advises 28
+    guidance: float = 4.0
+    unet: WhichUNet = "white"
+    view_size: int = 320  # pixels; the network was trained for this one
+    dtype: Precision = "auto"
+    vram: Vram = "normal"
+    attention: Attention = "auto"
+    batch: int = 1  # photos at a time; more than one is equal to the precision of the numbers only
+    compile: bool = False  # let torch compile the UNet: slow to begin with
+    checkpoint_every: int = 0  # steps; 0 is about once a minute
+    preview: int = 0  # steps between looks at the unfinished sheet; 0 is never
 
 
 @dataclass(frozen=True)
@@ -71,6 +111,7 @@ class Settings:
 
     photo: PhotoSettings = field(default_factory=PhotoSettings)
     sculpt: SculptSettings = field(default_factory=SculptSettings)
+    zero123plus: Zero123PlusSettings = field(default_factory=Zero123PlusSettings)
     fit: FitSettings = field(default_factory=FitSettings)
     texture: TextureSettings = field(default_factory=TextureSettings)
     render: RenderSettings = field(default_factory=RenderSettings)

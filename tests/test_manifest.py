@@ -19,7 +19,7 @@ WHOLE: dict[str, Any] = {
         {
             "name": "a", "file": "photos/a.png", "original": "photos/a.original.jpg", "source": "x.jpg", "sha256": "00",
             "camera": CAMERA, "stated": {"azimuth": 30.0}, "size": [40, 30], "crop": [0.0, 0.1, 1.0, 1.3],
-            "prepared": "11", "method": "alpha", "removed": False, "later": 7,
+            "prepared": "11", "method": "alpha", "painted": "44", "removed": False, "later": 7,
         }
     ],
     "views": [

@@ -58,7 +58,9 @@ def sculpt(
         placed, mesh = list(photos), sculpt_one(photos[0], settings)
         notes = ["depth and back are guessed from a single photo; a second one from the side helps most"]
     else:
-        placed, notes = _placed(photos, settings)
+        placed, notes = place(photos, settings)
+        if max(_gaps(sorted(photo.camera.azimuth for photo in placed), 360.0)) > 179.0:
+            notes.append("no photo shows the far side: its shape and colours are guessed")
         mesh = _body(placed, settings, fit, seeds[0], progress)
     renderer = Renderer(mesh)
     views = []
@@ -74,16 +76,13 @@ def leaves_open(photos: Sequence[View]) -> bool:
     return max(_gaps(azimuths, 180.0)) > 75.0
 
 
-def _placed(photos: Sequence[View], settings: SculptSettings) -> tuple[list[View], list[str]]:
-    """The photos in one world, and what was done to their cameras."""
+def place(photos: Sequence[View], settings: SculptSettings) -> tuple[list[View], list[str]]:
+    """Several photos in one world, and what was done to their cameras."""
     alignment = align(photos)
-    notes = _alignment_notes(photos, alignment)
     placed = alignment.photos
     if all(photo.camera.known == "aligned" for photo in placed):
         placed = recentred(placed, pillow_prior(placed, settings) or hull_of(placed))
-    if max(_gaps(sorted(photo.camera.azimuth for photo in placed), 360.0)) > 179.0:
-        notes.append("no photo shows the far side: its shape and colours are guessed")
-    return placed, notes
+    return placed, _alignment_notes(photos, alignment)
 
 
 def _alignment_notes(photos: Sequence[View], alignment: Alignment) -> list[str]:

@@ -7,23 +7,18 @@ that was edited by hand is kept until the photos change.
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from meshcli.config import options as sections
 from meshcli.engines import Generator, pick_generator
 from meshcli.errors import InputError
-from meshcli.fingerprint import bytes_digest, digest, seed_for
-from meshcli.manifest import Manifest, Photo, ViewEntry
+from meshcli.fingerprint import bytes_digest, digest
+from meshcli.manifest import Manifest, Photo
 from meshcli.progress import unheard
 from meshcli.project import Project
 from meshcli.settings import PhotoSettings, Settings
 from meshcli.stages.inputs import Parts, fingerprint, photo_parts
+from meshcli.stages.painting import engine_options, fallback, lacking, paint_views
 from meshcli.stages.photo_set import Claim, Typed, claim_set, name_set
-from meshcli.stages.pool import refreshed
 from meshcli.stages.work import How, Outcome, Task, Work, affordable, unchanged, working
-
-if TYPE_CHECKING:
-    from meshcli.view import View
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)  # a frame that is the picture
 
@@ -49,16 +44,19 @@ def generate_views(
     with project.writing(how.wait, how.tell, new=True):
         manifest = project.load() if project.exists else Manifest()
         named = name_set(manifest, claim_set(project, manifest, photos, typed, add, how.tell))
-        chosen, why = pick_generator(engine)
         record = manifest.stages.get("generate")
-        settings, asked, smaller = affordable(record, chosen, settings, _options(settings, seed), how)
-        options = _options(settings, seed)
+        before = record.engine if record and record.status == "done" and not how.force else ""
+        chosen, why = pick_generator(engine, before, lacking(settings, how) if engine == "auto" else "")
+        options = engine_options(chosen, settings, seed, how)
+        settings, asked, smaller = affordable(record, chosen, settings, options, how)
+        if smaller:
+            options = engine_options(chosen, settings, seed, how)
         said = {name: (sha256, claim.stated.to_json()) for name, (sha256, claim) in named.items()}
 
         def inputs() -> Parts:
             return fingerprint(chosen, options, photo_parts(project, said))
 
-        task = Task("generate", chosen, options, inputs(), asked, smaller, fallback(settings))
+        task = Task("generate", chosen, options, inputs(), asked, smaller, fallback(chosen, settings))
         if outcome := unchanged(project, manifest, task, how):
             return outcome
         how.tell(f"engine {chosen} ({why})")
@@ -66,22 +64,6 @@ def generate_views(
             _generate(work, named, settings, seed)
             work.task = replace(task, inputs=inputs())  # the cut-outs are there now
         return work.outcome()
-
-
-def fallback(settings: Settings) -> dict[str, Any]:
-    """What to take instead when memory runs out: coarser grids, then smaller views; empty when nothing is left."""
-    if max(settings.fit.resolutions) > 40:
-        return {
-            "fit.resolutions": [max(24, size * 2 // 3) for size in settings.fit.resolutions],
-            "sculpt.resolution": max(48, settings.sculpt.resolution * 2 // 3),
-        }
-    return {"sculpt.view_size": settings.sculpt.view_size // 2} if settings.sculpt.view_size > 160 else {}
-
-
-def _options(settings: Settings, seed: int) -> dict[str, Any]:
-    table = sections(settings, "photo", "sculpt", "fit")
-    del table["photo"]["max_pixels"]  # a limit, not a property of the result
-    return {**table, "seed": seed}
 
 
 def _generate(work: Work, named: dict[str, tuple[str, Claim]], settings: Settings, seed: int) -> None:
@@ -92,9 +74,7 @@ def _generate(work: Work, named: dict[str, tuple[str, Claim]], settings: Setting
             photos = {photo.name: photo for photo in work.manifest.photos}
             photos[name] = _prepare(work, photos[name], claim, settings.photo)
             work.save(replace(work.manifest, photos=tuple(photos.values())))  # finished photos are kept
-    with work.step("views"):
-        painted = _paint(work, work.manifest.live_photos, settings, seed)
-    _store(work, painted)
+    paint_views(work, settings, seed)
 
 
 def _register(work: Work, named: dict[str, tuple[str, Claim]]) -> None:
@@ -144,40 +124,3 @@ def _prepare(work: Work, photo: Photo, claim: Claim, settings: PhotoSettings) ->
     return replace(
         photo, camera=claim.stated.framed(frame, *size), size=size, crop=frame, prepared=prepared, method=cut.method
     )
-
-
-def _paint(work: Work, photos: Sequence[Photo], settings: Settings, seed: int) -> "list[tuple[Photo, list[View]]]":
-    """Call the generator: every photo, its camera refined where it was not exact, with its views."""
-    from meshcli.generators.sculpt import sculpt
-    from meshcli.stages.pictures import load_views
-
-    pictures = load_views(work.project, photos)
-    seeds = [seed_for(seed, photo.sha256) for photo in photos]
-    sculpture = sculpt(pictures, settings.sculpt, settings.fit, seeds, work.how.progress)
-    for note in sculpture.notes:
-        work.note(note)
-    refined = [replace(photo, camera=view.camera) for photo, view in zip(photos, sculpture.photos, strict=True)]
-    return list(zip(refined, sculpture.views, strict=True))
-
-
-def _store(work: Work, painted: "list[tuple[Photo, list[View]]]") -> None:
-    """Write the views; a view keeps its number for ever, new ones are appended."""
-    from meshcli.image import encode_png
-
-    photos = {photo.name: photo for photo in work.manifest.photos}
-    entries = {view.name: view for view in work.manifest.views}
-    numbers = {name: number for number, name in enumerate(entries)}
-    files = {}
-    for photo, views in painted:
-        photos[photo.name] = photo
-        for view in views:
-            number = numbers.setdefault(view.name, len(numbers))
-            entries[view.name] = ViewEntry(
-                view.name, f"views/{number:02d}.png", photo.name, view.camera, work.task.engine
-            )
-            files[entries[view.name].file] = encode_png(view.pixels)
-    work.write(files)
-    with work.step("scores"):
-        manifest = replace(work.manifest, photos=tuple(photos.values()), views=tuple(entries.values()))
-        work.manifest, outputs = refreshed(work.project, manifest)
-        work.outputs += outputs

@@ -9,12 +9,12 @@ import errno
 import resource
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from meshcli import __version__
 from meshcli.config import override
@@ -25,7 +25,23 @@ from meshcli.progress import Progress, Tell, silent, unheard
 from meshcli.project import Project
 from meshcli.settings import Settings
 
-LIBRARIES = ("numpy", "numba", "scipy", "scikit-image", "trimesh", "embreex", "xatlas", "fast-simplification")
+if TYPE_CHECKING:
+    from meshcli.view import Pixels
+
+LIBRARIES = (
+    "torch",
+    "diffusers",
+    "transformers",
+    "numpy",
+    "numba",
+    "scipy",
+    "scikit-image",
+    "trimesh",
+    "embreex",
+    "xatlas",
+    "fast-simplification",
+)
+OUT_OF_MEMORY = ("OutOfMemoryError", "can't allocate memory", "not enough memory", "bad_alloc", "out of memory")
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -37,8 +53,11 @@ class How:
     force: bool = False  # run although nothing changed, and with the full settings although memory ran out
     wait: bool = False  # for somebody else who is writing
     offline: bool = False  # touch no network
+    device: str = "auto"  # where networks compute: auto, cpu, cuda, cuda:1 or mps
+    weights: Path | None = None  # of networks, where not in one of the usual places
     progress: Progress = silent
     tell: Tell = unheard
+    show: "Callable[[str, Pixels], None] | None" = None  # looks at unfinished pictures (H, W, 3)
 
 
 @dataclass(frozen=True)
@@ -202,7 +221,12 @@ def out_of_memory(record: Record) -> Record:
 
 
 def _memory(error: BaseException) -> bool:
-    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    return isinstance(error, MemoryError) or (
+        # torch has a class for GPUs only, and says it in words on a processor; to import it here would take seconds
+        isinstance(error, RuntimeError) and any(words in f"{type(error).__name__} {error}" for words in OUT_OF_MEMORY)
+    )
 
 
 def _with_advice(known: MeshcliError, task: Task, error: BaseException) -> MeshcliError:
