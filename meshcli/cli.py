@@ -52,6 +52,7 @@ from meshcli.flags import (
     Weights,
 )
 from meshcli.manifest import Chooser
+from meshcli.model_commands import models
 from meshcli.project import Project
 from meshcli.stages.generate import generate_views
 from meshcli.stages.photo_set import Typed
@@ -72,6 +73,9 @@ app = typer.Typer(
     no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False, epilog=EXIT_CODES,
     context_settings={"help_option_names": ["-h", "--help"]},
 )  # fmt: skip
+
+
+app.add_typer(models, name="models")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

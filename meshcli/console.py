@@ -3,12 +3,12 @@
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from meshcli.errors import UsageError
 from meshcli.manifest import Manifest
@@ -157,6 +157,15 @@ def show_status(status: ProjectStatus) -> None:
     console.print(table)
     if status.next:
         console.print(f"next: {status.next}", markup=False, soft_wrap=True)
+
+
+def show_models(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Which weights there are, and where."""
+    table = Table(Column("name", no_wrap=True), "here", Column("size", no_wrap=True), "what", "licence")
+    for row in rows:
+        size = f"{row['bytes'] / 1e6:,.0f} MB" if row["bytes"] else ""
+        table.add_row(row["name"], row["where"] or "-", size, row["what"], row["licence"])
+    Console(highlight=False).print(table)
 
 
 def show_views(manifest: Manifest, to_stderr: bool = False) -> None:

@@ -2,9 +2,7 @@
 
 import contextlib
 import io
-import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -15,6 +13,7 @@ from meshcli.image import HAZE
 from meshcli.plain_background import background_of, matte, outside_of, softness
 from meshcli.settings import PhotoSettings
 from meshcli.view import Pixels
+from meshcli.weights import rembg_file
 
 Method = Literal[
     "alpha",  # the file came with transparency
@@ -64,17 +63,6 @@ def plain_background_alpha(rgb: Pixels) -> Pixels | None:
     return _to_bytes(alpha)
 
 
-def rembg_model_file(name: str) -> Path | None:
-    """Where rembg would find this model, or None; the same places in the same order, without its slow import."""
-    data, home = os.environ.get("XDG_DATA_HOME"), os.environ.get("U2NET_HOME")
-    legacy = Path(home or Path(data or "~", ".u2net")).expanduser()
-    rembg = Path(home or os.environ.get("REMBG_HOME") or (Path(data, "rembg") if data else "~/.rembg")).expanduser()
-    for path in (rembg / "models" / name / f"{name}.onnx", legacy / f"{name}.onnx"):
-        if path.is_file():
-            return path
-    return None
-
-
 def _cut_from_plain(rgb: Pixels) -> Pixels | None:
     """The object's own colours and coverage (H, W, 4); None when background and object cannot be told apart."""
     colours = rgb.astype(np.float32)
@@ -90,10 +78,10 @@ def _cut_from_plain(rgb: Pixels) -> Pixels | None:
 
 def _rembg_alpha(rgb: Pixels, model: str, offline: bool) -> Pixels:
     """The mask (H, W) of a salient-object network."""
-    if offline and rembg_model_file(model) is None:
+    if offline and rembg_file(model) is None:
         raise MissingError(
-            f"the background is not plain, and rembg's model {model} is not on this machine: run once without "
-            f"--offline to fetch it, put {model}.onnx into ~/.u2net (or $U2NET_HOME), or {BY_HAND}"
+            f"the background is not plain, and rembg's model {model} is not on this machine: `meshcli models pull "
+            f"{model}` gets it, or put {model}.onnx into ~/.u2net (or $U2NET_HOME), or {BY_HAND}"
         )
     try:
         import rembg  # slow, and it ends the program when onnxruntime is missing

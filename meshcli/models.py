@@ -6,6 +6,7 @@ from meshcli.errors import UsageError
 
 INSTANTMESH = "TencentARC/InstantMesh"
 ZERO123PLUS = "sudo-ai/zero123plus-v1.2"
+REMBG = "https://github.com/danielgatis/rembg/releases/download/v0.0.0"
 APACHE = "Apache-2.0"
 COMPONENTS = {  # of the diffusers layout: the names a component's weights may have, best first
     "unet": ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin"),
@@ -29,15 +30,20 @@ class Model:
     name: str  # as `meshcli models pull NAME` takes it
     what: str
     licence: str
-    repository: str  # on the Hugging Face hub
+    repository: str  # on the Hugging Face hub; empty for rembg's
     file: str  # as published; for a whole repository in diffusers layout the name of its folder here
-    size: int  # bytes to fetch, about
+    size: int = 0  # bytes to fetch, about; 0: not known
     prefix: str = ""  # of the keys that belong to the network; the others are dropped
+    md5: str = ""  # of a model of rembg's, as rembg states it
 
     @property
     def folder(self) -> bool:
         """Whether it is a whole repository in diffusers layout."""
         return self.repository == ZERO123PLUS
+
+
+def _rembg(name: str, md5: str, what: str, licence: str = APACHE, size: int = 0) -> Model:
+    return Model(name, f"cuts photos out: {what}", licence, "", f"{name}.onnx", size, md5=md5)
 
 
 def _lrm(kind: str, size: str, parameters: int) -> Model:
@@ -58,6 +64,12 @@ MODELS = {
         Model("zero123plus", "six views from one photo, with a UNet for grey backgrounds",
               "CC BY-NC 4.0 (not commercial), on Stable Diffusion 2.1 (OpenRAIL++-M)", ZERO123PLUS,
               "zero123plus-v1.2", 2 * 1_922_000_000),
+        _rembg("u2netp", "8e83ca70e441ab06c318d82300c84806", "small, the default", size=4_574_861),
+        _rembg("u2net", "60024c5c889badc19c04ad937298a77b", "large"),
+        _rembg("u2net_human_seg", "c09ddc2e0104f800e3e1bb4652583d1f", "people"),
+        _rembg("silueta", "55e59e0d8062d2f5d013f4725ee84782", "u2net, smaller"),
+        _rembg("isnet-general-use", "fc16ebd8b0c10d971d3513d564d01e29", "finer edges"),
+        _rembg("isnet-anime", "6f184e756bb3bd901c8849220a83e38e", "drawings"),
     )
 }  # fmt: skip
 

@@ -42,6 +42,9 @@ def find(name: str, named: Path | None = None) -> Found | None:
             missing = "does not exist" if not named.exists() else f"has no {_expected(wanted)}"
             raise MissingError(f"--weights {named} {missing}")
         return Found(wanted, path, "--weights")
+    if wanted.md5:
+        path = rembg_file(name)
+        return Found(wanted, path, "rembg's folder") if path else None
     for folder, where in places(wanted):
         if path := _in_folder(wanted, folder):
             return Found(wanted, path, where)
@@ -53,9 +56,11 @@ def require(name: str, named: Path | None = None) -> Found:
     found = find(name, named)
     if found is None:
         wanted = model(name)
+        elsewhere = rembg_folders(name)[0] if wanted.md5 else "./ckpts, $MESHCLI_CKPTS or --weights"
+        size = f" ({wanted.size / 1e9:.1f} GB)" if wanted.size > 1e8 else ""
         raise MissingError(
-            f"the weights of {name} are not on this machine: `meshcli models pull {name}` gets them ("
-            f"{wanted.size / 1e9:.1f} GB), or put {_expected(wanted)} into ./ckpts, $MESHCLI_CKPTS or --weights"
+            f"the weights of {name} are not on this machine: `meshcli models pull {name}` gets them{size}, "
+            f"or put {_expected(wanted)} into {elsewhere}"
         )
     return found
 
@@ -68,6 +73,19 @@ def places(wanted: Model) -> Iterator[tuple[Path, str]]:
     yield data_directory() / "ckpts", "data directory"
     for snapshot in _snapshots(wanted.repository):
         yield snapshot, "Hugging Face cache"
+
+
+def rembg_file(name: str) -> Path | None:
+    """Where rembg would find this model, or None."""
+    return next((path for folder in rembg_folders(name) if (path := folder / f"{name}.onnx").is_file()), None)
+
+
+def rembg_folders(name: str) -> tuple[Path, Path]:
+    """Where rembg looks for a model: where it would put it first; its own rules, without its slow import."""
+    data, home = os.environ.get("XDG_DATA_HOME"), os.environ.get("U2NET_HOME")
+    legacy = Path(home or Path(data or "~", ".u2net")).expanduser()
+    rembg = Path(home or os.environ.get("REMBG_HOME") or (Path(data, "rembg") if data else "~/.rembg")).expanduser()
+    return rembg / "models" / name, legacy
 
 
 def data_directory() -> Path:

@@ -159,3 +159,19 @@ def test_the_digest_of_a_folder_is_that_of_all_its_files(tmp_path):
     changed = weights_digest(path)
     put(path / "vae/diffusion_pytorch_model.bin", b"other")
     assert len({before, changed, weights_digest(path)}) == 3
+
+
+def test_where_rembg_keeps_its_models(tmp_path, monkeypatch):
+    monkeypatch.delenv("U2NET_HOME", raising=False)
+    monkeypatch.delenv("REMBG_HOME", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert find("u2netp") is None
+    with pytest.raises(MissingError, match=r"models pull u2netp`.*put u2netp\.onnx into .*rembg/models/u2netp"):
+        require("u2netp")
+    old = put(tmp_path / ".u2net/u2netp.onnx")
+    assert weights.rembg_file("u2netp") == old
+    new = put(tmp_path / "rembg/models/u2netp/u2netp.onnx")
+    assert require("u2netp").path == new
+    monkeypatch.setenv("U2NET_HOME", str(tmp_path / "own"))
+    assert find("u2netp") is None
+    assert put(tmp_path / "own/u2netp.onnx") == weights.rembg_file("u2netp")
