@@ -15,8 +15,8 @@ PACKAGE = Path(meshcli.__file__).parent
 # From the bottom up: a module may import from its own layer and from those before it. A package stands for its modules.
 LAYERS = [
     "meshcli errors progress settings camera atomic compiled engines tables models tensors pickles",
-    "projection image view mesh posing config",
-    "visibility manifest fingerprint plain_background",
+    "projection image view mesh posing config lens rig frame",
+    "visibility manifest fingerprint plain_background framing",
     "project picture colouring foreground texture video showcase contact_sheet scores children device lrm "
     "weights checkpoints conversion download",
     "generators reconstructors export",

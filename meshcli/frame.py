@@ -1,0 +1,55 @@
+"""From the world of foreign cameras into ours: one similarity. Light: no numpy; it is found by framing.py."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+from meshcli.camera import Camera, Rows
+from meshcli.tables import Table
+
+Vector = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A point p of the foreign world lies at scale * rotation * p + shift in ours."""
+
+    scale: float
+    rotation: tuple[Vector, Vector, Vector]  # rows: our axes in the foreign world
+    shift: Vector
+
+    def point(self, point: Sequence[float]) -> Vector:
+        """A foreign point in our world."""
+        x, y, z = (
+            self.scale * sum(a * b for a, b in zip(row, point, strict=True)) + shift
+            for row, shift in zip(self.rotation, self.shift, strict=True)
+        )
+        return x, y, z
+
+    def camera(self, camera: Camera) -> Camera:
+        """A foreign camera in our world: it turns and moves, its lens stays."""
+        pose = camera.camera_to_world
+        turned = [[sum(row[k] * pose[k][column] for k in range(3)) for column in range(3)] for row in self.rotation]
+        centre = self.point(camera.position)
+        rows: Rows = (*((*row, place) for row, place in zip(turned, centre, strict=True)), (0.0, 0.0, 0.0, 1.0))
+        return replace(camera, camera_to_world=rows)
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in the manifest: the matrix that takes foreign points to ours."""
+        rows = [
+            [*(self.scale * value for value in row), shift]
+            for row, shift in zip(self.rotation, self.shift, strict=True)
+        ]
+        return {"to_ours": [*rows, [0.0, 0.0, 0.0, 1.0]]}
+
+    @classmethod
+    def read(cls, table: Table) -> Self:
+        """From the manifest."""
+        rows = [Table({"row": row}, f"{table.where}: to_ours", table.error).numbers("row", 4)
+                for row in table.get("to_ours", list)[:3]]  # fmt: skip
+        scale = math.hypot(*rows[0][:3]) if len(rows) == 3 else 0.0
+        if scale <= 0.0:
+            raise table.wrong("to_ours", table.values.get("to_ours"))
+        axes = [(row[0] / scale, row[1] / scale, row[2] / scale) for row in rows]
+        return cls(scale, (axes[0], axes[1], axes[2]), (rows[0][3], rows[1][3], rows[2][3]))
