@@ -19,10 +19,13 @@ from meshcli.console import (
 )
 from meshcli.device import check_device
 from meshcli.errors import UsageError
+from meshcli.lens import read_sensor
 from meshcli.manifest import Manifest
+from meshcli.posing import ready_views
 from meshcli.project import Project
 from meshcli.settings import Settings
 from meshcli.stages.choice import read_choice, suggest
+from meshcli.stages.photo_set import Typed
 from meshcli.stages.run import StageFailedError
 from meshcli.stages.select import USUAL, prepare_pool
 from meshcli.stages.status import read_status
@@ -67,6 +70,33 @@ def degrees(flag: str, text: str) -> list[float]:
         raise UsageError(f"{flag} {text}: write numbers with commas between them, like {flag} 0,120,240") from error
 
 
+def typed_cameras(azimuth: str, elevation: str, fov: str, focal: str, sensor: str, rig: Path | None, up: str) -> Typed:
+    """What the flags say about the photos' cameras."""
+    if up and not rig:
+        raise UsageError("--up is about the world of a --rig")
+    return Typed(
+        degrees("--azimuth", azimuth), degrees("--elevation", elevation), degrees("--fov", fov),
+        degrees("--focal", focal), read_sensor(sensor) if sensor else None, rig, up,
+    )  # fmt: skip
+
+
+def handed_in(
+    photos: Sequence[str] | None, sheets: Sequence[Path] | None, version: str, views: Path | None, typed: Typed
+) -> tuple[Sequence[str | Path], Typed]:
+    """The pictures of a command line: photos, sheets of ready views, or a folder of them."""
+    if sum(map(bool, (photos, sheets, views))) > 1:
+        raise UsageError("PHOTO, --from-sheet and --from-views exclude each other")
+    if version != "1.2" and not sheets:
+        raise UsageError("--rig-version is about --from-sheet")
+    if sheets:
+        return sheets, replace(typed, ready="sheet 1.1" if version == "1.1" else "sheet 1.2")
+    if views is None:
+        return photos or (), typed
+    if typed.rig is None:
+        raise UsageError("--from-views needs the cameras of the views: --rig FILE")
+    return ready_views(views, typed.rig), replace(typed, ready="view")
+
+
 def ask(project: Project, include_photos: bool, how: How) -> str:
     """What the person at the terminal chooses; empty when the choice is to stay as it is."""
     manifest = project.load()
@@ -108,12 +138,14 @@ def _ask_by_line(project: Project, manifest: Manifest, proposed: Sequence[str]) 
 
 
 def words(**values: Any) -> list[str]:
-    """Keyword arguments as words of a command line; what is None, empty or False is left out."""
+    """Keyword arguments as words of a command line; what is None, empty or False is left out, a list is repeated."""
     line = []
     for name, value in values.items():
         flag = f"--{name.replace('_', '-')}"
         if value is True:
             line.append(flag)
+        elif isinstance(value, list | tuple):
+            line += [f"{flag}={each}" for each in value]
         elif value is not None and value is not False and value != "":
             line.append(f"{flag}={value}")
     return line

@@ -135,18 +135,23 @@ def orbit(
 
 
 ZERO123PLUS_AZIMUTHS = (30.0, 90.0, 150.0, 210.0, 270.0, 330.0)  # relative to the photo
-ZERO123PLUS_ELEVATIONS = (20.0, -10.0, 20.0, -10.0, 20.0, -10.0)  # absolute
+ZERO123PLUS_ELEVATIONS = {  # absolute, by version of the model
+    "1.2": (20.0, -10.0, 20.0, -10.0, 20.0, -10.0),
+    "1.1": (30.0, -20.0, 30.0, -20.0, 30.0, -20.0),
+}
 
 
-def zero123plus_rig(photo_azimuth: float = 0.0, enlarged: float = 1.0, known: Known = "assumed") -> list[Camera]:
-    """The six cameras of Zero123++ v1.2 for a photo at this azimuth, in tile order.
+def zero123plus_rig(
+    photo_azimuth: float = 0.0, enlarged: float = 1.0, known: Known = "assumed", version: str = "1.2"
+) -> list[Camera]:
+    """The six cameras of Zero123++ for a photo at this azimuth, in tile order.
 
     A photo whose object was enlarged by a factor before it was shown to the generator has its views at a
     distance that is smaller by the same factor. Source: the model card of sudo-ai/zero123plus-v1.2.
     """
     return [
         orbit(photo_azimuth + azimuth, elevation, DISTANCE / enlarged, known=known)
-        for azimuth, elevation in zip(ZERO123PLUS_AZIMUTHS, ZERO123PLUS_ELEVATIONS, strict=True)
+        for azimuth, elevation in zip(ZERO123PLUS_AZIMUTHS, ZERO123PLUS_ELEVATIONS[version], strict=True)
     ]
 
 

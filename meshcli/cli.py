@@ -9,7 +9,17 @@ import typer
 from typer.exceptions import TyperException
 
 from meshcli import __version__
-from meshcli.calling import ask, complain, degrees, how, perform, settings_of, with_count, words
+from meshcli.calling import (
+    ask,
+    complain,
+    handed_in,
+    how,
+    perform,
+    settings_of,
+    typed_cameras,
+    with_count,
+    words,
+)
 from meshcli.children import Interrupted, listen_to_signals, watch_parent
 from meshcli.console import Reporter, show_error, show_json, show_status, show_views, views_json
 from meshcli.engines import Generator, Reconstructor
@@ -28,10 +38,13 @@ from meshcli.flags import (
     Dtype,
     Elevation,
     Faces,
+    Focal,
     Force,
     Fov,
     Fps,
     Frames,
+    FromSheet,
+    FromViews,
     Guidance,
     IncludePhotos,
     Json,
@@ -41,11 +54,15 @@ from meshcli.flags import (
     Preview,
     Quiet,
     Rembg,
+    Rig,
+    RigVersion,
     Seed,
+    Sensor,
     Size,
     Steps,
     TextureSize,
     UNet,
+    Up,
     Verbose,
     Views,
     Wait,
@@ -55,7 +72,6 @@ from meshcli.manifest import Chooser
 from meshcli.model_commands import models
 from meshcli.project import Project
 from meshcli.stages.generate import generate_views
-from meshcli.stages.photo_set import Typed
 from meshcli.stages.reconstruct import reconstruct_mesh
 from meshcli.stages.render import render_mesh
 from meshcli.stages.run import RunArguments, run_stages
@@ -125,6 +141,13 @@ def generate(
     azimuth: Azimuth = "",
     elevation: Elevation = "",
     fov: Fov = "",
+    rig: Rig = None,
+    up: Up = "",
+    focal: Focal = "",
+    sensor: Sensor = "",
+    from_sheet: FromSheet = None,
+    rig_version: RigVersion = "1.2",
+    from_views: FromViews = None,
     engine: Generator = "auto",
     steps: Steps = None,
     guidance: Guidance = None,
@@ -154,7 +177,8 @@ def generate(
 
     No PHOTO means the recorded set. A cameras.json beside the photos is used when no angle is typed.
     """
-    typed = Typed(degrees("--azimuth", azimuth), degrees("--elevation", elevation), degrees("--fov", fov))
+    typed = typed_cameras(azimuth, elevation, fov, focal, sensor, rig, up)
+    pictures, typed = handed_in(photos, from_sheet, rig_version, from_views, typed)
     network = {
         "steps": steps,
         "guidance": guidance,
@@ -172,7 +196,7 @@ def generate(
     perform(
         directory,
         lambda project, as_told: generate_views(
-            project, photos or (), typed, add=add, settings=settings, engine=engine, seed=seed, how=as_told
+            project, pictures, typed, add=add, settings=settings, engine=engine, seed=seed, how=as_told
         ),
         how(force, wait, offline, device, weights), as_json, quiet, verbose,
     )  # fmt: skip
@@ -278,6 +302,13 @@ def run(
     azimuth: Azimuth = "",
     elevation: Elevation = "",
     fov: Fov = "",
+    rig: Rig = None,
+    up: Up = "",
+    focal: Focal = "",
+    sensor: Sensor = "",
+    from_sheet: FromSheet = None,
+    rig_version: RigVersion = "1.2",
+    from_views: FromViews = None,
     generator: Generator = "auto",
     reconstructor: Reconstructor = "auto",
     steps: Steps = None,
@@ -306,14 +337,17 @@ def run(
     verbose: Verbose = 0,
 ) -> None:
     """Do all four, each as its own process; what is done and unchanged is skipped."""
-    degrees("--azimuth", azimuth)
+    handed_in(
+        photos, from_sheet, rig_version, from_views, typed_cameras(azimuth, elevation, fov, focal, sensor, rig, up)
+    )
     settings_of(config, assign, {})  # complain once, before any child starts
     settings = [*words(config=config), *(word for value in assign or () for word in ("--set", value))]
-    angles = words(azimuth=azimuth, elevation=elevation, fov=fov)
+    angles = words(azimuth=azimuth, elevation=elevation, fov=fov, rig=rig, up=up, focal=focal, sensor=sensor)
+    ready = words(from_sheet=from_sheet, from_views=from_views, rig_version=rig_version if from_sheet else "")
     network = words(steps=steps, unet=unet, vram=vram, device=device, dtype=dtype, weights=weights)
     switches = words(no_rembg=no_rembg, add=add, offline=offline)
     arguments = RunArguments(
-        [*words(engine=generator, seed=seed, max_pixels=max_pixels), *angles, *network, *switches, *settings,
+        [*words(engine=generator, seed=seed, max_pixels=max_pixels), *angles, *ready, *network, *switches, *settings,
          "--", str(directory), *(photos or ())],
         views,
         [*words(engine=reconstructor, seed=seed, faces=faces, texture_size=texture_size), *settings],

@@ -1,7 +1,7 @@
 """The flags that commands share, each with its help, once."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -21,6 +21,24 @@ Elevation = Annotated[
     str, typer.Option(metavar="A,...", help="Degrees above the horizon, one for all or one each.", show_default=False)
 ]
 Fov = Annotated[str, typer.Option(metavar="A,...", help="Vertical field of view of the originals.", show_default=False)]
+Rig = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Calibrated cameras: cameras.json, nerfstudio's transforms.json, COLMAP's text.",
+                 show_default=False),
+]  # fmt: skip
+Up = Annotated[str, typer.Option(metavar="AXIS", help="Of a foreign rig's world: x, -x ... -z.", show_default=False)]
+Focal = Annotated[str, typer.Option(metavar="MM,...", help="Focal lengths, with --sensor.", show_default=False)]
+Sensor = Annotated[
+    str, typer.Option(metavar="WxH", help="In mm, or full, aps-c, mft, 1, 2/3, 1/2, 1/3.", show_default=False)
+]
+FromSheet = Annotated[
+    list[Path] | None,
+    typer.Option(metavar="FILE", help="Six ready views on a sheet; one for each photo.", show_default=False),
+]
+RigVersion = Annotated[Literal["1.2", "1.1"], typer.Option(help="Of the Zero123++ that painted the sheets.")]
+FromViews = Annotated[
+    Path | None, typer.Option(metavar="DIR2", help="Ready views, with their cameras in --rig.", show_default=False)
+]
 Rembg = Annotated[bool, typer.Option("--no-rembg", help="Cut out by alpha or a plain background only.")]
 Add = Annotated[bool, typer.Option("--add", help="Append the photos instead of replacing the set.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Touch no network.")]

@@ -227,6 +227,7 @@ class Manifest:
     selection: Selection | None = None
     stages: Mapping[Stage, Record] = field(default_factory=dict)
     scored: str = ""  # digest of what the views' scores were computed from
+    frame: dict[str, Any] = field(default_factory=dict)  # the way from a foreign rig's world into ours; see frame.py
     extra: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -254,6 +255,7 @@ class Manifest:
             "selection": self.selection.to_json() if self.selection else None,
             "stages": {stage: record.to_json() for stage, record in self.stages.items()},
             "scored": self.scored,
+            "frame": self.frame,
         }
 
     @classmethod
@@ -273,6 +275,7 @@ class Manifest:
             Selection.read(table.table("selection")) if table.values.get("selection") is not None else None,
             {stage: Record.read(stages.table(stage)) for stage in STAGES if stage in stages.values},
             table.text("scored", ""),
+            table.get("frame", dict, {}),
         )
         for key, rows in (("photos", manifest.photos), ("views", manifest.views)):
             names = [row.name for row in rows]

@@ -9,18 +9,29 @@ that the world's origin lies in the middle of the frame. Light: no numpy.
 import math
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self, get_args
 
-from meshcli.camera import DISTANCE, FOV, Camera, Known, Rows, orbit
+from meshcli.camera import DISTANCE, FOV, Camera, Known, Rows, orbit, zero123plus_rig
 from meshcli.errors import InputError, UsageError
+from meshcli.lens import picture_size
 from meshcli.progress import Tell
-from meshcli.tables import Table, read_table
+from meshcli.rig import is_ours, read_rig
+from meshcli.tables import Table
 
 RIG_FILE = "cameras.json"
+SHAPE = 0.02  # by more than this a picture's width over height may not differ from what was calibrated
 NUMBER = re.compile(r"[-+]?\d+(\.\d*)?")
+
+
+Ready = Literal[
+    "",  # a photo: the object is cut out and framed
+    "view",  # a view that another program painted: it keeps its frame
+    "sheet 1.2",  # six views of a photo on a sheet, by the version of Zero123++ whose cameras they have
+    "sheet 1.1",
+]
 
 
 @dataclass(frozen=True)
@@ -31,6 +42,9 @@ class Stated:
     elevation: float | None = None
     fov: float | None = None  # vertical, of the uncropped original
     camera: Camera | None = None  # a calibrated one, of the uncropped original
+    foreign: bool = False  # the camera is in a world of its own; see frame.py
+    up: str = ""  # the axis of that world that points up, if it was said
+    ready: Ready = ""
 
     @property
     def posed(self) -> bool:
@@ -39,22 +53,30 @@ class Stated:
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in the manifest."""
+        rest = {key: value for key in ("foreign", "up", "ready") if (value := getattr(self, key))}
         if self.camera:
-            return {"camera": self.camera.to_json()}
-        return {"azimuth": self.azimuth, "elevation": self.elevation, "fov": self.fov}
+            return {"camera": self.camera.to_json(), **rest}
+        return {"azimuth": self.azimuth, "elevation": self.elevation, "fov": self.fov, **rest}
 
     @classmethod
     def read(cls, table: Table) -> Self:
         """From the manifest."""
+        ready = table.text("ready", "")
+        if ready not in get_args(Ready):
+            raise table.wrong("ready", ready)
         if "camera" in table.values:
-            return cls(camera=table.camera("camera"))
-        return cls(*(table.number(key, None) for key in ("azimuth", "elevation", "fov")))
+            foreign, up = table.get("foreign", bool, False), table.text("up", "")
+            return cls(camera=table.camera("camera"), foreign=foreign, up=up, ready=ready)
+        azimuth, elevation, fov = (table.number(key, None) for key in ("azimuth", "elevation", "fov"))
+        return cls(azimuth, elevation, fov, ready=ready)
 
     def framed(self, crop: Sequence[float], width: int, height: int) -> Camera:
         """The camera of a frame (left, top, width, height in fractions) of the original of width x height pixels."""
         if self.camera:
             return self.camera.cropped(*crop)
         known: Known = "given" if self.azimuth is not None else "assumed"
+        if self.ready.startswith("sheet"):
+            return self.sheet_cameras[0]
         standard = orbit(self.azimuth or 0.0, self.elevation or 0.0, DISTANCE, FOV, known)
         if self.fov is None:
             return standard
@@ -64,6 +86,12 @@ class Stated:
         distance = DISTANCE * lens.fy / standard.fy * math.hypot(*ray)
         towards = orbit(standard.azimuth, standard.elevation, distance).camera_to_world
         return replace(lens, camera_to_world=_turned(towards, ray))
+
+    @property
+    def sheet_cameras(self) -> list[Camera]:
+        """Of the six views of a sheet."""
+        known: Known = "given" if self.azimuth is not None else "assumed"
+        return zero123plus_rig(self.azimuth or 0.0, known=known, version=self.ready.removeprefix("sheet "))
 
 
 @dataclass(frozen=True)
@@ -112,29 +140,59 @@ def from_rig(specs: Sequence[PhotoSpec], tell: Tell) -> list[Stated] | None:
     """The cameras of the files `cameras.json` beside the photos; None when there are none."""
     found: list[Stated] = []
     for spec in specs:
-        rig = spec.path.parent / RIG_FILE
-        cameras = read_rig(rig) if rig.is_file() else None
-        if cameras is None and found:
+        path = spec.path.parent / RIG_FILE
+        ours = path.is_file() and is_ours(path)
+        if not ours and found:
             raise UsageError(f"{spec.path} has no camera, the other photos have; type all angles with --azimuth")
-        if cameras is None:
-            if rig.is_file():
-                tell(f"{rig} is not in meshcli's format and is not used")
+        if not ours:
+            if path.is_file():
+                tell(f"{path} is not in meshcli's format and is not used; if it is a rig, hand it in with --rig")
             return None
-        if spec.path.name not in cameras:
-            raise UsageError(f"{rig} has no camera for {spec.path.name}; add it, or type the angles with --azimuth")
-        found.append(Stated(camera=cameras[spec.path.name]))
+        camera = read_rig(path).find(spec.path.name)
+        if camera is None:
+            raise UsageError(f"{path} has no camera for {spec.path.name}; add it, or type the angles with --azimuth")
+        found.append(Stated(camera=camera))
     folders = sorted({str(spec.path.parent / RIG_FILE) for spec in specs})
     tell(f"cameras are taken from {', '.join(folders)}")
     return found
 
 
-def read_rig(path: Path) -> dict[str, Camera] | None:
-    """Cameras of uncropped pictures by file name; None when the file is of another kind, InputError when damaged."""
-    table = read_table(path, InputError)
-    if "meshcli" not in table.values:
-        return None
-    cameras = {row.text("file"): row.camera("camera") for row in table.tables("photos")}
-    return {name: replace(camera, known="rig") for name, camera in cameras.items()}
+def from_rig_file(photos: Mapping[str, Path], path: Path, up: str, tell: Tell) -> list[Stated]:
+    """The cameras that a rig file has for photos, by the names they were handed in with."""
+    rig = read_rig(path)
+    stated = []
+    for name, photo in photos.items():
+        key, camera = rig.key(name), rig.find(name)
+        if camera is None:
+            known = ", ".join([*rig.cameras][:3]) + (" ..." if len(rig.cameras) > 3 else "")
+            raise UsageError(f"{rig.path} has no camera for {name}; it has {known}")
+        _check_shape(photo, rig.sizes.get(key or ""), rig.path)
+        stated.append(Stated(camera=camera, foreign=rig.foreign, up=up if rig.foreign else ""))
+    bent = "; its lenses distort, which is passed over: undistorted pictures fit better" if rig.bent else ""
+    tell(f"cameras are taken from {rig.path}{bent}")
+    return stated
+
+
+def ready_views(folder: Path, path: Path) -> list[Path]:
+    """The pictures in a folder that a rig file has cameras for, in its order."""
+    rig = read_rig(path)
+    names = [name if Path(name).suffix else f"{name}.png" for name in rig.cameras]
+    found = [folder / name for name in names if (folder / name).is_file()]
+    if not found:
+        raise InputError(f"{folder} holds none of the pictures that {rig.path} has cameras for, like {names[0]}")
+    return found
+
+
+def _check_shape(photo: Path, calibrated: tuple[int, int] | None, rig: Path) -> None:
+    """The intrinsics are fractions: a smaller copy is fine, a turned or cropped one is not."""
+    if calibrated is None:
+        return
+    width, height = picture_size(photo)
+    if abs(width / height * calibrated[1] / calibrated[0] - 1.0) > SHAPE:
+        raise InputError(
+            f"{photo} is {width:.0f} x {height:.0f} pixels and was calibrated as {calibrated[0]} x {calibrated[1]} in "
+            f"{rig}: it was cropped or turned since"
+        )
 
 
 def missing_angles(root: Path, photos: Sequence[str]) -> UsageError:

@@ -8,7 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from meshcli import cli
 from meshcli.project import Project
@@ -242,3 +244,36 @@ def test_output_that_cannot_be_written_is_one_line(painted) -> None:  # type: ig
         done = subprocess.run(line, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 75
     assert done.stderr.splitlines()[0].startswith("error: the disk of the output is full")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["generate", "new", "1.png", "--from-sheet", "2.png"], 2, "exclude each other"),
+        (["generate", "new", "1.png", "--rig-version", "1.1"], 2, "--from-sheet"),
+        (["generate", "new", "--from-views", "."], 2, "--rig FILE"),
+        (["generate", "new", "1.png", "--up", "y"], 2, "--rig"),
+        (["generate", "new", "1.png", "--rig", "no.json"], 3, "no.json"),
+        (["generate", "new", "1.png", "--focal", "50", "--sensor", "big"], 2, "--sensor big"),
+        (["generate", "new", "--from-sheet", "no.png"], 3, "no photo no.png"),
+        (["generate", "new", "--from-sheet", "1.png"], 3, "not six square views"),
+        (["select", "desk", "--auto", "--include-photos"], 2, "no photo has a known azimuth"),
+    ],
+)  # fmt: skip
+def test_mistakes_about_cameras_and_ready_views(words: list[str], code: int, says: str, painted) -> None:  # type: ignore[no-untyped-def]
+    result = painted(*words)
+    assert (result.code, result.out) == (code, "")
+    assert says in result.err
+
+
+def test_ready_sheets_on_the_command_line(meshcli) -> None:  # type: ignore[no-untyped-def]
+    sheet = np.full((960, 640, 3), 250, np.uint8)
+    for row, column in ((row, column) for row in range(3) for column in range(2)):
+        sheet[row * 320 + 80 : row * 320 + 200, column * 320 + 90 : column * 320 + 220 + 9 * row] = 60
+    Image.fromarray(sheet).save("sheet.png")
+    line = ["run", "desk", "--from-sheet", "sheet.png", "--azimuth", "30", *QUICK]
+    process = subprocess.run([*FAKES, *line], capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
+    manifest = Project("desk").load()
+    assert [round(view.camera.azimuth) for view in manifest.views] == [60, 120, 180, 240, 300, 0]
+    assert len(manifest.selection.names) == 6  # type: ignore[union-attr]

@@ -18,6 +18,7 @@ from meshcli.settings import PhotoSettings, Settings
 from meshcli.stages.inputs import Parts, fingerprint, photo_parts
 from meshcli.stages.painting import engine_options, fallback, lacking, paint_views
 from meshcli.stages.photo_set import Claim, Typed, claim_set, name_set
+from meshcli.stages.ready import engine_before, enter_frame, hand_on, prepare_ready, suited
 from meshcli.stages.work import How, Outcome, Task, Work, affordable, unchanged, working
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)  # a frame that is the picture
@@ -39,13 +40,16 @@ def generate_views(
     Raises UsageError for arguments that do not fit, InputError for a picture that cannot be used.
     """
     if not project.exists:
-        claim_set(project, Manifest(), photos, typed, add, unheard)  # a mistake leaves no directory behind
+        # a mistake leaves no directory behind
+        suited(engine, claim_set(project, Manifest(), photos, typed, add, unheard))
     project.create()
     with project.writing(how.wait, how.tell, new=True):
         manifest = project.load() if project.exists else Manifest()
-        named = name_set(manifest, claim_set(project, manifest, photos, typed, add, how.tell))
+        claims = claim_set(project, manifest, photos, typed, add, how.tell)
+        named = name_set(manifest, claims)
+        engine = suited(engine, claims)
         record = manifest.stages.get("generate")
-        before = record.engine if record and record.status == "done" and not how.force else ""
+        before = "" if how.force else engine_before(manifest, claims)
         chosen, why = pick_generator(engine, before, lacking(settings, how) if engine == "auto" else "")
         options = engine_options(chosen, settings, seed, how)
         settings, asked, smaller = affordable(record, chosen, settings, options, how)
@@ -74,7 +78,11 @@ def _generate(work: Work, named: dict[str, tuple[str, Claim]], settings: Setting
             photos = {photo.name: photo for photo in work.manifest.photos}
             photos[name] = _prepare(work, photos[name], claim, settings.photo)
             work.save(replace(work.manifest, photos=tuple(photos.values())))  # finished photos are kept
-    paint_views(work, settings, seed)
+        enter_frame(work, named)
+    if work.task.engine == "photos":
+        hand_on(work, settings.photo)
+    else:
+        paint_views(work, settings, seed)
 
 
 def _register(work: Work, named: dict[str, tuple[str, Claim]]) -> None:
@@ -107,6 +115,8 @@ def _register(work: Work, named: dict[str, tuple[str, Claim]]) -> None:
 
 def _prepare(work: Work, photo: Photo, claim: Claim, settings: PhotoSettings) -> Photo:
     """The photo cut out and framed, or as it is when that was done before and nothing changed."""
+    if claim.stated.ready:
+        return prepare_ready(work, photo, claim, settings)
     prepared = digest([photo.sha256, settings.foreground_ratio, settings.rembg, settings.rembg_model])
     if photo.prepared == prepared and not work.how.force and work.project.path(photo.file).is_file():
         work.outputs.append(work.project.output(photo.file))

@@ -28,7 +28,8 @@ TILES = 6  # views of a photo
 
 def engine_options(engine: str, settings: Settings, seed: int, how: How) -> dict[str, Any]:
     """What the views depend on besides the photos: settings, seed, weights. MissingError when there are no weights."""
-    table = sections(settings, "photo", *(("sculpt", "fit") if engine == "sculpt" else ("zero123plus",)))
+    own = {"sculpt": ("sculpt", "fit"), "zero123plus": ("zero123plus",), "photos": ()}
+    table = sections(settings, "photo", *own[engine])
     del table["photo"]["max_pixels"]  # a limit, not a property of the result
     if engine == "zero123plus":
         from meshcli.generators.zero123plus_files import locate
@@ -54,6 +55,8 @@ def lacking(settings: Settings, how: How) -> str:
 
 def fallback(engine: str, settings: Settings) -> dict[str, Any]:
     """What to take instead when memory runs out; empty when nothing is left."""
+    if engine == "photos":
+        return {}
     return _smaller_network(settings) if engine == "zero123plus" else _smaller_sculpture(settings)
 
 

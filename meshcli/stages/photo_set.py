@@ -11,8 +11,9 @@ from pathlib import Path
 
 from meshcli.errors import InputError, ProjectError, UsageError
 from meshcli.fingerprint import file_digest
+from meshcli.lens import exif_field_of_view, field_of_view, picture_size
 from meshcli.manifest import Manifest, Photo
-from meshcli.posing import Stated, from_rig, missing_angles, read_spec, state
+from meshcli.posing import PhotoSpec, Ready, Stated, from_rig, from_rig_file, missing_angles, read_spec, state
 from meshcli.progress import Tell
 from meshcli.project import Project
 from meshcli.tables import Table
@@ -25,11 +26,16 @@ class Typed:
     azimuths: Sequence[float] = ()
     elevations: Sequence[float] = ()
     fovs: Sequence[float] = ()  # vertical, of the uncropped originals
+    focals: Sequence[float] = ()  # millimetres, instead of fovs
+    sensor: tuple[float, float] | None = None  # width and height in millimetres, for focals
+    rig: Path | None = None  # a file of calibrated cameras, instead of all the others
+    up: str = ""  # the axis of the rig's world that points up
+    ready: Ready = ""  # what the PHOTOs are
 
     @property
     def anything(self) -> bool:
-        """Whether anything was said."""
-        return bool(self.azimuths or self.elevations or self.fovs)
+        """Whether anything was said about the cameras."""
+        return bool(self.azimuths or self.elevations or self.fovs or self.focals or self.rig)
 
 
 @dataclass(frozen=True)
@@ -50,20 +56,20 @@ def claim_set(
         Claim(project.path(photo.original), photo.source, _recorded(photo), photo) for photo in manifest.live_photos
     ]
     if not photos:
-        claims = _restated(recorded, typed)
+        claims = _restated(recorded, typed, tell)
     else:
         specs = [read_spec(photo) for photo in photos]
-        said = typed.anything or any(spec.azimuth is not None for spec in specs)
-        stated = state(specs, typed.azimuths, typed.elevations, typed.fovs)
-        if not said:
-            stated = from_rig(specs, tell) or stated
-        new = [Claim(spec.path, str(spec.path), known) for spec, known in zip(specs, stated, strict=True)]
+        stated = _state(specs, [spec.path.name for spec in specs], typed, tell)
+        new = [
+            Claim(spec.path, str(spec.path), replace(known, ready=typed.ready))
+            for spec, known in zip(specs, stated, strict=True)
+        ]
         claims = recorded + new if add else new
     if not claims:
         raise UsageError(f"{project.root} has no photos; hand some in: `{project.command('generate')}`")
     if len(claims) > 1 and not all(claim.stated.posed for claim in claims):
         raise missing_angles(project.root, [str(claim.path) for claim in claims])
-    return claims
+    return [_with_lens(claim, tell) for claim in claims]
 
 
 def name_set(manifest: Manifest, claims: Sequence[Claim]) -> dict[str, tuple[str, Claim]]:
@@ -97,20 +103,71 @@ def _recorded(photo: Photo) -> Stated:
     return Stated.read(Table(photo.stated, f"manifest.json: photo {photo.name}: stated", ProjectError))
 
 
-def _restated(recorded: Sequence[Claim], typed: Typed) -> list[Claim]:
+def _state(specs: Sequence[PhotoSpec], names: Sequence[str], typed: Typed, tell: Tell) -> list[Stated]:
+    """What was said about each photo, by flags, by photo@angle, or in a file of cameras."""
+    angles = any(spec.azimuth is not None for spec in specs)
+    if typed.rig:
+        if angles or typed.azimuths or typed.elevations or typed.fovs or typed.focals:
+            raise UsageError("--rig has the cameras already; leave out --azimuth, --elevation, --fov and --focal")
+        if len(set(names)) < len(names):
+            raise UsageError("two photos have the same file name; --rig finds cameras by file names")
+        photos = {name: spec.path for name, spec in zip(names, specs, strict=True)}
+        return from_rig_file(photos, typed.rig, typed.up, tell)
+    stated = state(specs, typed.azimuths, typed.elevations, _fovs(specs, typed))
+    if typed.ready.startswith("sheet") and (typed.elevations or typed.fovs or typed.focals):
+        raise UsageError("the views of a sheet have the elevations and lenses of its rig; only --azimuth can be said")
+    if typed.anything or angles or typed.ready:
+        return stated
+    return from_rig(specs, tell) or stated
+
+
+def _fovs(specs: Sequence[PhotoSpec], typed: Typed) -> Sequence[float]:
+    """Fields of view, as typed or from focal lengths."""
+    if not typed.focals:
+        if typed.sensor:
+            raise UsageError("--sensor needs --focal")
+        return typed.fovs
+    if typed.fovs:
+        raise UsageError("--fov and --focal exclude each other")
+    if typed.sensor is None:
+        raise UsageError("--focal needs --sensor, its width and height in mm: --focal 4.3 --sensor 8.8x6.6")
+    if len(typed.focals) not in (1, len(specs)) or min(typed.focals) <= 0.0:
+        raise UsageError("--focal must be above 0, one for all or one per photo")
+    focals = [*typed.focals] * (len(specs) if len(typed.focals) == 1 else 1)
+    return [
+        field_of_view(focal, typed.sensor, picture_size(spec.path)) for focal, spec in zip(focals, specs, strict=True)
+    ]
+
+
+def _with_lens(claim: Claim, tell: Tell) -> Claim:
+    """A new photo of whose lens nothing was said, with what its file says."""
+    stated = claim.stated
+    if claim.recorded or stated.camera or stated.ready or stated.fov is not None:
+        return claim
+    try:
+        fov = exif_field_of_view(claim.path)
+    except InputError:
+        return claim  # said, with what to do, when the picture is needed
+    if fov is None or not 1.0 <= fov <= 150.0:
+        return claim
+    tell(f"{claim.path.name}: the camera wrote that its vertical field of view is {fov:.1f} degrees (--fov overrules)")
+    return replace(claim, stated=replace(stated, fov=fov))
+
+
+def _restated(recorded: Sequence[Claim], typed: Typed, tell: Tell) -> list[Claim]:
     """The recorded set with what is typed now instead of what was known."""
+    if not typed.anything:
+        return list(recorded)
+    specs = [PhotoSpec(claim.path) for claim in recorded]
+    new = _state(specs, [claim.source for claim in recorded], typed, tell)
     claims = []
-    specs = [read_spec(claim.path) for claim in recorded] if typed.anything else []
-    new = state(specs, typed.azimuths, typed.elevations, typed.fovs) or [Stated()] * len(recorded)
     for claim, said in zip(recorded, new, strict=True):
-        known = claim.stated
-        if said != Stated():
-            known = Stated(
-                known.azimuth if said.azimuth is None else said.azimuth,
-                known.elevation if said.elevation is None else said.elevation,
-                known.fov if said.fov is None else said.fov,
-            )
-        claims.append(replace(claim, stated=known))
+        known = said if said.camera else Stated(
+            claim.stated.azimuth if said.azimuth is None else said.azimuth,
+            claim.stated.elevation if said.elevation is None else said.elevation,
+            claim.stated.fov if said.fov is None else said.fov,
+        )  # fmt: skip
+        claims.append(replace(claim, stated=replace(known, ready=claim.stated.ready)))
     return claims
 
 

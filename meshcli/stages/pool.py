@@ -35,7 +35,7 @@ def with_photos(project: Project, manifest: Manifest, tell: Tell) -> Manifest:
         raise UsageError(f"no photo has a known azimuth, elevation and field of view; {advice}")
     if left_out:
         tell(f"{', '.join(left_out)}: the camera is not fully known, so not a view; {advice}")
-    return _entered(manifest, photos)
+    return entered(manifest, photos)
 
 
 def fully_posed(photo: Photo) -> bool:
@@ -60,8 +60,8 @@ def refreshed(project: Project, manifest: Manifest) -> tuple[Manifest, list[Outp
     photos = {photo.name: photo for photo in manifest.live_photos}
     serving = [photos[view.name] for view in manifest.live_views.values() if is_photo(view)]
     files = []
-    if serving and not any(photo.stated.get("ready") for photo in serving):
-        manifest = _entered(manifest, serving)
+    if serving:
+        manifest = entered(manifest, serving)
         files = _write_photos(project, manifest, serving)
     now = current(project, manifest)
     if now != manifest.scored or not project.path(SHEET).is_file():
@@ -86,8 +86,8 @@ def refresh(project: Project, manifest: Manifest) -> Manifest:
     return fresh
 
 
-def _entered(manifest: Manifest, photos: list[Photo]) -> Manifest:
-    """With entries for these photos, up to date; new ones at the end."""
+def entered(manifest: Manifest, photos: list[Photo]) -> Manifest:
+    """With entries for these photos as views, up to date; new ones at the end."""
     entries = {view.name: view for view in manifest.views}
     for photo in photos:
         known = entries.get(photo.name)

@@ -1,0 +1,132 @@
+"""Photos as views, views that another program painted, and cameras from a world of their own. Light until it works."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from meshcli.engines import Generator
+from meshcli.errors import InputError, UsageError
+from meshcli.fingerprint import digest
+from meshcli.frame import Frame
+from meshcli.manifest import Manifest, Photo, ViewEntry
+from meshcli.settings import PhotoSettings
+from meshcli.stages.photo_set import Claim
+from meshcli.stages.pool import entered, refreshed
+from meshcli.stages.work import Work
+from meshcli.tables import Table
+
+if TYPE_CHECKING:
+    from meshcli.view import Pixels
+
+WHOLE = (0.0, 0.0, 1.0, 1.0)  # a frame that is the picture
+
+
+def suited(engine: Generator, claims: Sequence[Claim]) -> Generator:
+    """The engine for a set of photos: ready views need `photos`, which needs a camera for every photo."""
+    ready = [claim for claim in claims if claim.stated.ready]
+    if 0 < len(ready) < len(claims):
+        raise UsageError("a set is either photos or ready views; make a project of its own for the others")
+    if ready and engine not in ("auto", "photos"):
+        raise UsageError(f"ready views are not painted again by {engine}; leave --engine out")
+    if not ready and engine == "photos" and not all(claim.stated.posed for claim in claims):
+        raise UsageError("the engine photos takes photos as views and needs a camera for each: --azimuth or --rig")
+    return "photos" if ready else engine
+
+
+def engine_before(manifest: Manifest, claims: Sequence[Claim]) -> str:
+    """The engine of the finished stage; none when ready views give way to photos, which it would not paint."""
+    record = manifest.stages.get("generate")
+    if record is None or record.status != "done":
+        return ""
+    were_ready = any(photo.stated.get("ready") for photo in manifest.live_photos)
+    return "" if were_ready and not any(claim.stated.ready for claim in claims) else record.engine
+
+
+def prepare_ready(work: Work, photo: Photo, claim: Claim, settings: PhotoSettings) -> Photo:
+    """A view, or the first of a sheet, with its silhouette, in its own frame."""
+    ready = claim.stated.ready
+    prepared = digest([photo.sha256, ready, settings.rembg, settings.rembg_model])
+    if photo.prepared == prepared and not work.how.force and work.project.path(photo.file).is_file():
+        work.outputs.append(work.project.output(photo.file))
+        return replace(photo, camera=claim.stated.framed(photo.crop, *photo.size))
+
+    from meshcli.generators.photos import cut_sheet, ready_view, squared
+    from meshcli.image import encode_png, load_picture
+
+    pixels = load_picture(claim.path, settings.max_pixels)
+    size, frame = (pixels.shape[1], pixels.shape[0]), WHOLE
+    try:
+        if ready == "view":
+            picture, crop = squared(ready_view(pixels, settings, work.how.offline))
+            frame = (crop.left, crop.top, crop.width, crop.height)
+        else:
+            picture = ready_view(cut_sheet(pixels)[0], settings, work.how.offline)
+    except InputError as error:
+        raise InputError(f"{claim.source}: {error}") from error
+    work.write({photo.file: encode_png(picture)})
+    camera = claim.stated.framed(frame, *size)
+    return replace(photo, camera=camera, size=size, crop=frame, prepared=prepared, method="ready")
+
+
+def enter_frame(work: Work, named: Mapping[str, tuple[str, Claim]]) -> None:
+    """Put cameras of a foreign world into ours, and keep how; a world that was entered before stays where it is."""
+    claims = {name: claim.stated for name, (_, claim) in named.items() if claim.stated.foreign}
+    if not claims:
+        work.manifest = replace(work.manifest, frame={})
+        return
+    if len(claims) < len(named):
+        raise UsageError("some photos have cameras of a foreign rig and some have not; hand them all in with one --rig")
+    recorded = work.manifest.frame
+    cameras = {name: digest(stated.to_json()) for name, stated in claims.items()}
+    photos = work.manifest.live_photos
+    known = recorded.get("cameras")
+    if known and isinstance(known, dict) and known.items() <= cameras.items():
+        frame = Frame.read(Table(recorded, "manifest.json: frame", InputError))
+    else:
+        frame = _found_frame(work, photos, next(iter(claims.values())).up)
+        recorded = {**frame.to_json(), "cameras": cameras}
+    placed = {photo.name: replace(photo, camera=frame.camera(photo.camera)) for photo in photos}
+    every = tuple(placed.get(photo.name, photo) for photo in work.manifest.photos)
+    work.save(replace(work.manifest, photos=every, frame=recorded))
+
+
+def _found_frame(work: Work, photos: Sequence[Photo], up: str) -> Frame:
+    from meshcli.framing import find_frame
+    from meshcli.stages.pictures import load_views
+
+    frame = find_frame(load_views(work.project, photos), up)
+    x, y, z = frame.rotation[2]
+    work.note(f"the rig's world is entered with ({x:.2f}, {y:.2f}, {z:.2f}) up, {frame.scale:.4g} times as large")
+    return frame
+
+
+def hand_on(work: Work, settings: PhotoSettings) -> None:
+    """Photos as views, sheets cut into theirs."""
+    photos = work.manifest.live_photos
+    sheets = [photo for photo in photos if str(photo.stated.get("ready", "")).startswith("sheet")]
+    with work.step("views"):
+        for photo in sheets:
+            _store_sheet(work, photo, settings)
+        work.manifest = entered(work.manifest, [photo for photo in photos if photo not in sheets])
+    with work.step("scores"):
+        work.manifest, outputs = refreshed(work.project, work.manifest)
+        work.outputs += outputs
+
+
+def _store_sheet(work: Work, photo: Photo, settings: PhotoSettings) -> None:
+    from meshcli.generators.photos import cut_sheet, ready_view
+    from meshcli.image import encode_png, load_picture
+    from meshcli.posing import Stated
+
+    stated = Stated.read(Table(photo.stated, f"manifest.json: photo {photo.name}: stated", InputError))
+    tiles = cut_sheet(load_picture(work.project.path(photo.original), settings.max_pixels))
+    entries = {view.name: view for view in work.manifest.views}
+    numbers = {name: number for number, name in enumerate(entries)}
+    files: dict[str, Pixels] = {}
+    for tile, (picture, camera) in enumerate(zip(tiles, stated.sheet_cameras, strict=True)):
+        name = f"{photo.name}{tile}"
+        number = numbers.setdefault(name, len(numbers))
+        entries[name] = ViewEntry(name, f"views/{number:02d}.png", photo.name, camera, "photos")
+        files[entries[name].file] = ready_view(picture, settings, work.how.offline)
+    work.write({file: encode_png(picture) for file, picture in files.items()})
+    work.manifest = replace(work.manifest, views=tuple(entries.values()))
