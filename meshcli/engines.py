@@ -6,7 +6,9 @@ Generator = Literal["auto", "sculpt", "zero123plus", "photos"]
 Reconstructor = Literal["auto", "fit"]
 
 # An engine's own version is part of the fingerprint: raise it when the same input gives another result.
-VERSIONS = {"sculpt": 1, "zero123plus": 1, "photos": 1, "fit": 1, "select": 1, "embree": 1, "scores": 1}
+VERSIONS = {
+    "cut_out": 2, "sculpt": 1, "zero123plus": 1, "photos": 1, "fit": 1, "select": 1, "embree": 1, "scores": 1,
+}  # fmt: skip
 
 
 def pick_generator(name: Generator, before: str = "", missing: str = "") -> tuple[str, str]:

@@ -34,6 +34,17 @@ def photos(tmp_path: Path) -> list[Path]:
     return paths
 
 
+@pytest.fixture(scope="session")
+def u2netp(request: pytest.FixtureRequest) -> Path:
+    """The folder that holds rembg's smallest network; fetched once, and a reason to skip when it cannot be."""
+    from tools.u2netp import fetch
+
+    try:
+        return fetch(request.config.cache.mkdir("u2netp")).parent
+    except RuntimeError as error:
+        pytest.skip(str(error))
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
     return Project(tmp_path / "desk")

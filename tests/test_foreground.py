@@ -13,6 +13,7 @@ from meshcli.foreground import cut_out, plain_background_alpha
 from meshcli.image import load_picture, split_sheet
 from meshcli.settings import PhotoSettings
 
+PHOTOS = Path(__file__).parents[2] / "shared/data/photos/inputs"
 SHEETS = Path(__file__).parents[2] / "shared/data/views/white"
 SIZE = 160
 
@@ -196,3 +197,30 @@ def test_gaps_between_the_spindles_are_open():
     assert alpha is not None
     for column, row in ((107, 78), (114, 169), (213, 170), (148, 26), (148, 97)):
         assert alpha[row, column] == 0
+
+
+# Where the object is and is not, in fractions of width and height: seen by eye in ../shared/data/photos/inputs.
+POINTS = {
+    "bird.jpg": ([(0.30, 0.17), (0.45, 0.28), (0.50, 0.62), (0.50, 0.92)], [(0.1, 0.4), (0.9, 0.2)]),
+    "cake.jpg": ([(0.50, 0.40), (0.50, 0.60), (0.78, 0.70), (0.50, 0.82)], [(0.1, 0.2), (0.2, 0.9)]),
+    "cute_horse.jpg": ([(0.63, 0.10), (0.30, 0.25), (0.50, 0.45), (0.38, 0.85)], [(0.9, 0.2), (0.1, 0.9)]),
+    "lamp.png": ([(0.50, 0.75), (0.50, 0.45), (0.50, 0.25)], [(0.2, 0.2), (0.8, 0.5), (0.2, 0.9)]),
+    "plant.jpg": ([(0.20, 0.30), (0.70, 0.18), (0.75, 0.70), (0.48, 0.88), (0.70, 0.45)], [(0.05, 0.8), (0.9, 0.1)]),
+    "teasure_chest.jpg": ([(0.30, 0.30), (0.75, 0.25), (0.60, 0.55), (0.50, 0.80)], [(0.1, 0.1), (0.9, 0.9)]),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not PHOTOS.exists(), reason="../shared/data is not here")
+@pytest.mark.parametrize("name", POINTS)
+def test_real_photos_with_the_real_network(name, u2netp, monkeypatch):
+    monkeypatch.setenv("U2NET_HOME", str(u2netp))
+    cut = cut_out(load_picture(PHOTOS / name), PhotoSettings(), offline=True)
+    assert cut.method == "rembg"
+    height, width = cut.pixels.shape[:2]
+    for points, solid in zip(POINTS[name], (True, False), strict=True):
+        for x, y in points:
+            alpha = cut.pixels[int(y * height), int(x * width), 3]
+            assert (alpha > 200) if solid else (alpha == 0), (x, y, alpha)
+    partly = ((cut.pixels[..., 3] > 0) & (cut.pixels[..., 3] < 255)).mean()
+    assert partly < 0.04

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from meshcli.engines import Generator, pick_generator
+from meshcli.engines import VERSIONS, Generator, pick_generator
 from meshcli.errors import InputError
 from meshcli.fingerprint import bytes_digest, digest
 from meshcli.manifest import Manifest, Photo
@@ -117,7 +117,8 @@ def _prepare(work: Work, photo: Photo, claim: Claim, settings: PhotoSettings) ->
     """The photo cut out and framed, or as it is when that was done before and nothing changed."""
     if claim.stated.ready:
         return prepare_ready(work, photo, claim, settings)
-    prepared = digest([photo.sha256, settings.foreground_ratio, settings.rembg, settings.rembg_model])
+    options = [settings.foreground_ratio, settings.rembg, settings.rembg_model]
+    prepared = digest([photo.sha256, VERSIONS["cut_out"], *options])
     if photo.prepared == prepared and not work.how.force and work.project.path(photo.file).is_file():
         work.outputs.append(work.project.output(photo.file))
         return replace(photo, camera=claim.stated.framed(photo.crop, *photo.size))

@@ -31,7 +31,7 @@ def fingerprint(engine: str, options: Mapping[str, Any], parts: Mapping[str, str
 
 def photo_parts(project: Project, photos: Mapping[str, tuple[str, Any]]) -> Parts:
     """Photos: name -> (sha256 of the original, what is stated about its camera)."""
-    parts = {}
+    parts = {"cutting out": str(VERSIONS["cut_out"])}
     for name, (original, stated) in photos.items():
         parts[f"photo {name}"] = original
         parts[f"camera of photo {name}"] = digest(stated)
