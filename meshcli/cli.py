@@ -321,6 +321,7 @@ def run(
     add: Add = False,
     max_pixels: MaxPixels = None,
     views: Views = "",
+    include_photos: IncludePhotos = False,
     faces: Faces = None,
     texture_size: TextureSize = None,
     frames: Frames = None,
@@ -353,6 +354,7 @@ def run(
         [*words(engine=reconstructor, seed=seed, faces=faces, texture_size=texture_size), *settings],
         [*words(frames=frames, size=size, fps=fps), *settings],
         [*words(force=force, wait=wait, json=as_json, quiet=quiet), *["-v"] * verbose],
+        include_photos,
     )  # fmt: skip
     tell = Reporter(quiet or as_json).tell
     documents = run_stages(Project(directory), arguments, capture=as_json, tell=tell)

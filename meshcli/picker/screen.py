@@ -16,8 +16,7 @@ from meshcli.stages.choice import coverage
 
 Picture = Callable[[str, int, int], RenderableType]  # name of a view, columns, rows -> its picture
 
-THUMBNAIL = (6, 3)  # columns and rows: as wide as high
-NARROW = 46  # columns of a table without the single scores
+NARROW = 40  # columns of a table without thumbnails and the single scores
 KEYS = "↑↓ move · space take/drop · a propose · enter accept · q leave · or type 0,3,b2"
 
 
@@ -38,9 +37,15 @@ class Size:
     rows: int
 
     @property
+    def thumbnail(self) -> int:
+        """Rows of a small picture; each has twice as many columns."""
+        return 3 if self.rows < 28 else 4 if self.rows < 44 else 6
+
+    @property
     def picture(self) -> int:
         """Rows of the large picture; it has twice as many columns."""
-        return max(4, min((self.columns - NARROW - 4) // 2, self.rows - self.compass - 4, 40))
+        spare = self.columns - NARROW - 2 * self.thumbnail - 4
+        return max(4, min(spare // 2, self.rows - self.compass - 4, 40))
 
     @property
     def compass(self) -> int:
@@ -50,12 +55,12 @@ class Size:
     @property
     def table(self) -> int:
         """Columns of the table."""
-        return max(NARROW, self.columns - 2 * self.picture - 2)
+        return max(NARROW + 2 * self.thumbnail, self.columns - 2 * self.picture - 2)
 
     @property
     def page(self) -> int:
         """Views in sight."""
-        return max(1, (self.rows - 4) // THUMBNAIL[1])
+        return max(1, (self.rows - 4) // self.thumbnail)
 
 
 def build_screen(title: str, rows: Sequence[Row], state: Picking, small: Picture, large: Picture, size: Size) -> Layout:
@@ -73,9 +78,9 @@ def build_screen(title: str, rows: Sequence[Row], state: Picking, small: Picture
 
 
 def _table(rows: Sequence[Row], state: Picking, small: Picture, size: Size) -> Table:
-    wide = size.table >= NARROW + 24
+    wide = size.table >= NARROW + 2 * size.thumbnail + 24
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim", width=size.table)
-    for title, width in (("", 2), ("", THUMBNAIL[0]), ("no", 3), ("name", 4)):
+    for title, width in (("", 2), ("", 2 * size.thumbnail), ("no", 3), ("name", 4)):
         table.add_column(title, width=width, no_wrap=True)
     table.add_column("photo", ratio=1, no_wrap=True, overflow="ellipsis")
     for title in ("az", "el", *(SCORES if wide else ()), "score"):
@@ -85,8 +90,8 @@ def _table(rows: Sequence[Row], state: Picking, small: Picture, size: Size) -> T
         scores = row.view.scores
         camera = row.view.camera
         table.add_row(
-            _mark(row.view.name, state.chosen, index == state.row),
-            small(row.view.name, *THUMBNAIL),
+            _mark(row.view.name, state.chosen, index == state.row, size.thumbnail),
+            small(row.view.name, 2 * size.thumbnail, size.thumbnail),
             str(row.number),
             row.view.name,
             Text(row.photo),
@@ -99,11 +104,11 @@ def _table(rows: Sequence[Row], state: Picking, small: Picture, size: Size) -> T
     return table
 
 
-def _mark(name: str, chosen: Sequence[str], at_bar: bool) -> Text:
+def _mark(name: str, chosen: Sequence[str], at_bar: bool, rows: int) -> Text:
     """A bar beside the current row, the place in the choice."""
     bar = "▌" if at_bar else " "
     place = str(chosen.index(name) + 1) if name in chosen else " "
-    lines = [f"{bar}{place}"[:2] if len(place) == 1 else place, *[bar] * (THUMBNAIL[1] - 1)]
+    lines = [f"{bar}{place}"[:2] if len(place) == 1 else place, *[bar] * (rows - 1)]
     return Text("\n".join(lines), "bold green" if name in chosen else "bold cyan")
 
 

@@ -24,6 +24,7 @@ from meshcli.picker.state import Picking, Read
 
 PATIENCE = 1.0  # seconds between looks at whether the window has another size
 ESCAPE = 0.1  # seconds after which an escape is the key of that name and not the beginning of another one
+SIDE, MARGIN = 320, 8  # pixels of a view, and left free around the object
 NAMES = {
     Keys.Up: "up", Keys.Down: "down", Keys.PageUp: "pageup", Keys.PageDown: "pagedown", Keys.Home: "home",
     Keys.End: "end", Keys.ControlM: "enter", Keys.ControlJ: "enter", Keys.Escape: "escape",
@@ -47,31 +48,37 @@ def pick(title: str, rows: Sequence[Row], files: Mapping[str, Path], state: Pick
     return state
 
 
-def pictures(files: Mapping[str, Path], colour: bool) -> tuple[Picture, Picture]:
-    """Thumbnails, and large pictures: in the terminal's own graphics where it has them, else in half blocks.
+def pictures(files: Mapping[str, Path], colour: bool, graphics: bool = True) -> tuple[Picture, Picture]:
+    """Thumbnails, and large pictures: in the terminal's own graphics where it has them and may, else in half blocks.
 
     Without colour, shades of grey in characters.
     """
     loaded = _Loaded(files)
     half = HalfcellImage if colour else UnicodeImage
-    if not colour or Image is UnicodeImage:
+    if not (colour and graphics) or Image is UnicodeImage:
         return _drawn(loaded, half), _drawn(loaded, half)
     return _drawn(loaded, TGPImage if Image is TGPImage else half), _drawn(loaded, Image)
 
 
 class _Loaded:
-    """Pictures over white, read when they are first shown."""
+    """Pictures over white, all cut to the square in the middle that holds the object in each of them."""
 
     def __init__(self, files: Mapping[str, Path]) -> None:
-        self._files = files
         self._pictures: dict[str, Pillow.Image] = {}
+        reach = 1
+        for name, file in files.items():
+            canvas = Pillow.new("RGBA", (SIDE, SIDE), "white")
+            with suppress(OSError), Pillow.open(file) as picture:  # a view that is gone stays white
+                view = picture.convert("RGBA").resize(canvas.size)
+                canvas.alpha_composite(view)
+                left, top, right, bottom = view.getchannel("A").getbbox() or (0, 0, SIDE, SIDE)
+                reach = max(reach, SIDE // 2 - min(left, top), max(right, bottom) - SIDE // 2)
+            self._pictures[name] = canvas.convert("RGB")
+        first, last = max(0, SIDE // 2 - reach - MARGIN), min(SIDE, SIDE // 2 + reach + MARGIN)
+        for name, whole in self._pictures.items():
+            self._pictures[name] = whole.crop((first, first, last, last))
 
     def __call__(self, name: str) -> Pillow.Image:
-        if name not in self._pictures:
-            canvas = Pillow.new("RGBA", (320, 320), "white")
-            with suppress(OSError), Pillow.open(self._files[name]) as picture:  # a view that is gone stays white
-                canvas.alpha_composite(picture.convert("RGBA").resize(canvas.size))
-            self._pictures[name] = canvas.convert("RGB")
         return self._pictures[name]
 
 

@@ -63,7 +63,7 @@ def generate_views(
         task = Task("generate", chosen, options, inputs(), asked, smaller, fallback(chosen, settings))
         if outcome := unchanged(project, manifest, task, how):
             return outcome
-        how.tell(f"engine {chosen} ({why})")
+        how.tell(f"engine {chosen} ({'the views are ready' if claims[0].stated.ready else why})")
         with working(project, manifest, task, how) as work:
             _generate(work, named, settings, seed)
             work.task = replace(task, inputs=inputs())  # the cut-outs are there now

@@ -11,6 +11,7 @@ from meshcli.errors import MeshcliError, ResourceError, UsageError
 from meshcli.manifest import STAGES, Manifest, Stage
 from meshcli.progress import Tell, unheard
 from meshcli.project import Project
+from meshcli.stages.pool import with_photos
 from meshcli.stages.select import USUAL
 from meshcli.stages.status import stage_status
 from meshcli.stages.work import out_of_memory
@@ -40,6 +41,7 @@ class RunArguments:
     reconstruct: Sequence[str] = ()
     render: Sequence[str] = ()
     common: Sequence[str] = field(default_factory=tuple)
+    include_photos: bool = False  # for select
 
 
 def run_stages(
@@ -53,7 +55,7 @@ def run_stages(
     documents = []
     plan: dict[Stage, Callable[[], Sequence[str] | None]] = {
         "generate": lambda: arguments.generate,
-        "select": lambda: selecting(project, arguments.views),
+        "select": lambda: selecting(project, arguments.views, arguments.include_photos),
         "reconstruct": lambda: arguments.reconstruct,
         "render": lambda: arguments.render,
     }
@@ -75,24 +77,27 @@ def run_stages(
 
 
 def automatic_count(manifest: Manifest) -> int:
-    """Six views, as the networks are used to; of `sculpt` every one, up to 24.
+    """Six views, as the networks are used to; every one, up to 24, where they agree: of `sculpt` and real photos.
 
     Renders of one sculpted body cannot contradict each other, and `fit` draws the same number of rays from however many
     views there are: more of them cost next to nothing, and what only two of six see comes out torn.
     """
     views = manifest.live_views.values()
-    if all(view.engine == "sculpt" for view in views):
+    photos = {photo.name for photo in manifest.live_photos if not photo.stated.get("ready")}
+    if all(view.engine == "sculpt" or view.name in photos for view in views):
         return min(len(views), MOST)
     return min(len(views), USUAL)
 
 
-def selecting(project: Project, views: str) -> list[str] | None:
+def selecting(project: Project, views: str, include_photos: bool = False) -> list[str] | None:
     """The arguments of `select`; None when a choice by a person or a flag stands."""
+    switch = ["--include-photos"] if include_photos else []
     if views:
-        return ["--views", views]
+        return ["--views", views, *switch]
     manifest = project.load()
     if manifest.selection is None or manifest.selection.by == "auto":
-        return ["--auto", str(automatic_count(manifest))]
+        pool = with_photos(project, manifest, unheard) if include_photos else manifest
+        return ["--auto", str(automatic_count(pool)), *switch]
     status = stage_status(project, manifest, "select")
     if status.state == "done":
         return None

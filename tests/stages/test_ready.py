@@ -270,3 +270,31 @@ def test_a_lens_is_read_from_the_picture(project: Project, tmp_path: Path, engin
     generate_views(project, [tmp_path / "camera.jpg"], how=How(tell=said.append))
     assert project.load().photos[0].stated["fov"] == pytest.approx(29.1, abs=0.1)
     assert any("29.1 degrees" in sentence for sentence in said)
+
+
+TEMPLE = Path(__file__).parents[3] / "shared/data/photos/multi/temple"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not TEMPLE.exists(), reason="../shared/data is not here")
+def test_real_calibrated_photos(project: Project, tmp_path: Path) -> None:
+    """Photos that lie on their side, by cameras whose world has y up: the angles are those of the calibration."""
+    known = json.loads((TEMPLE / "cameras.json").read_text())
+    frames = [
+        {"file_path": row["file"], "transform_matrix": row["camera_to_world"], "fl_x": row["fx"], "fl_y": row["fy"],
+         "cx": row["cx"], "cy": row["cy"]}
+        for row in known["frames"]
+    ]  # fmt: skip
+    file = tmp_path / "transforms.json"
+    file.write_text(json.dumps({"w": known["width"], "h": known["height"], "frames": frames}))
+    photos = [TEMPLE / row["file"] for row in known["frames"]]
+    generate_views(project, photos, Typed(rig=file, up="y"), engine="photos")
+    manifest = project.load()
+    for photo, row in zip(manifest.photos, known["frames"], strict=True):
+        turned = (photo.camera.azimuth - row["azimuth_deg"] + 180.0) % 360.0 - 180.0
+        assert abs(turned) < 2.0, row["file"]
+        assert photo.camera.elevation == pytest.approx(row["elevation_deg"], abs=2.0)
+    low, high = np.array(known["object_aabb"])
+    scale = np.linalg.norm(np.array(manifest.frame["to_ours"])[0, :3])
+    assert scale * np.linalg.norm(high - low) / 2.0 == pytest.approx(1.0, abs=0.1)  # 0.95 to the farthest point
+    assert all(view.scores["shape"] > 0.7 for view in manifest.views)

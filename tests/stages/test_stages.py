@@ -239,6 +239,13 @@ def test_painted_views_are_chosen_by_six(finished: Project) -> None:
     assert automatic_count(mixed) == 6
 
 
+def test_real_photos_agree_and_are_all_chosen(posed: Project) -> None:
+    assert selecting(posed, "") == ["--auto", "18"]
+    assert selecting(posed, "", include_photos=True) == ["--auto", "21", "--include-photos"]
+    assert selecting(posed, "a,b", include_photos=True) == ["--views", "a,b", "--include-photos"]
+    assert len(posed.load().views) == 18
+
+
 def test_an_automatic_choice_is_made_again_when_photos_come(finished: Project, tmp_path: Path) -> None:
     pixels = np.zeros((50, 60, 4), np.uint8)
     pixels[10:40, 10:40] = (9, 9, 9, 255)
