@@ -48,7 +48,9 @@ def select_views(
             if len(names) == USUAL:
                 work.write({CHOSEN: _sheet(project, chosen_views(project, work.manifest))})
             else:
-                work.note(f"{len(names)} views are chosen; six is usual, `fit` takes any number")
+                work.note(
+                    f"{len(names)} views are chosen; six is usual: `fit` takes any number, InstantMesh was trained on six"
+                )
         if len(names) != USUAL:
             project.path(CHOSEN).unlink(missing_ok=True)  # it would show an older choice
         return work.outcome()

@@ -308,7 +308,8 @@ def test_photos_can_be_views(posed: Project, engines: dict[str, int]) -> None:
     assert engines["score_views"] == 2
     assert entry.scores
     assert states(posed)["generate"] == states(posed)["select"] == "done"
-    assert said == ["3 views are chosen; six is usual, `fit` takes any number"]
+    assert len(said) == 1
+    assert said[0].startswith("3 views are chosen; six is usual")
     select_views(posed, auto=6, include_photos=True)
     assert len(posed.load().views) == 21
     assert {"a", "b", "c"} & set(posed.load().selection.names)  # type: ignore[union-attr]
