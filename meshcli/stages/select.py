@@ -49,7 +49,7 @@ def select_views(
                 work.write({CHOSEN: _sheet(project, chosen_views(project, work.manifest))})
             else:
                 work.note(
-                    f"{len(names)} views are chosen; six is usual: `fit` takes any number, InstantMesh was trained on six"
+                    f"{len(names)} views are chosen; six is usual: `fit` takes any number, InstantMesh learned from six"
                 )
         if len(names) != USUAL:
             project.path(CHOSEN).unlink(missing_ok=True)  # it would show an older choice
