@@ -71,7 +71,8 @@ class ReferenceUNet:
 
     def _forward(self, latents: Tensor, time: Tensor, text: Tensor) -> Tensor:
         # Channels last: convolutions in bf16 run at 868 instead of 365 GFLOP/s (320 channels, 120 x 80, 2 cores, AMX).
-        latents = latents.to(memory_format=torch.channels_last)
+        if latents.dtype != torch.float32:
+            latents = latents.to(memory_format=torch.channels_last)
         return cast(Tensor, self.unet(latents, time, encoder_hidden_states=text, return_dict=False)[0])
 
 

@@ -82,9 +82,8 @@ def paint(
         paintings = _begin(jobs, networks, settings, store, hooks.progress)
     for group in _groups(paintings, settings.batch):
         names = ", ".join(job.name for job, _ in group)
-        with hooks.measure("denoise"):
-            finished = _denoise(group, networks, settings, store, hooks)
-        with hooks.measure("decode"), networks.vae() as vae:
+        finished = _denoise(group, networks, settings, store, hooks)
+        with networks.vae() as vae, hooks.measure("decode"):
             hooks.progress(settings.steps, settings.steps, f"photo {names}: developing")
             sheets = [decode(vae, painting.latents, settings.vram == "low") for painting in finished]
         del vae
@@ -164,7 +163,7 @@ def _denoise(
     saved = time.monotonic()
     if paintings[0].step == settings.steps:
         return paintings
-    with networks.unet() as unet:
+    with networks.unet() as unet, hooks.measure("denoise"):
         both = ReferenceUNet(unet, attention_of(settings))
         hooks.progress(paintings[0].step, settings.steps, f"photo {names}: painting")
         for after in denoise(paintings, both, networks.scheduler(), settings.steps, settings.guidance):

