@@ -47,8 +47,11 @@ from meshcli.flags import (
     FromViews,
     Guidance,
     IncludePhotos,
+    Grid,
     Json,
+    KeepParts,
     MaxPixels,
+    NoTexture,
     Offline,
     Photos,
     Preview,
@@ -248,11 +251,18 @@ def select(
 def reconstruct(
     directory: Directory,
     engine: Reconstructor = "auto",
+    grid: Grid = None,
     faces: Faces = None,
     texture_size: TextureSize = None,
+    no_texture: NoTexture = False,
+    parts: KeepParts = None,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    weights: Weights = None,
     seed: Seed = 0,
     config: Config = None,
     assign: Assign = None,
+    offline: Offline = False,
     force: Force = False,
     wait: Wait = False,
     as_json: Json = False,
@@ -260,11 +270,14 @@ def reconstruct(
     verbose: Verbose = 0,
 ) -> None:
     """Build a textured mesh of the selected views: mesh/mesh.glb and mesh/mesh.obj."""
-    settings = settings_of(config, assign, {"texture.faces": faces, "texture.size": texture_size})
+    flags = {"texture.faces": faces, "texture.size": texture_size, "lrm.simplify": faces, "lrm.grid": grid,
+             "lrm.texture": False if no_texture else None, "lrm.parts": parts,
+             "lrm.dtype": None if dtype == "auto" else dtype}  # fmt: skip
+    settings = settings_of(config, assign, flags)
     perform(
         directory,
         lambda project, as_told: reconstruct_mesh(project, settings=settings, engine=engine, seed=seed, how=as_told),
-        how(force, wait), as_json, quiet, verbose,
+        how(force, wait, offline, device, weights), as_json, quiet, verbose,
     )  # fmt: skip
 
 

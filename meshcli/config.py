@@ -15,6 +15,17 @@ from meshcli.settings import Settings
 
 T = TypeVar("T")
 
+# What InstantMesh's files may say under infer_config, and which setting of ours that is. The paths of weights are read
+# by the engines that need them.
+INFER = {
+    "unet_path": "",
+    "model_path": "",
+    "texture_resolution": "texture.size",
+    "render_resolution": "render.size",
+    "mesh_threshold": "lrm.threshold",
+    "mesh_resolution": "lrm.grid",
+}
+
 
 def read_settings(
     config: Path | None = None, assignments: Sequence[str] = (), flags: Mapping[str, Any] | None = None
@@ -22,7 +33,8 @@ def read_settings(
     """All settings; `flags` has dotted keys, and None where a flag was not typed."""
     settings = Settings()
     if config:
-        settings = _fill(settings, _read_yaml(_find(config)), "", str(config))
+        path = find_config(config)
+        settings = _fill(settings, _own_format(read_yaml(path), path), "", str(config))
     for assignment in assignments:
         settings = _fill(settings, _read_assignment(assignment), "", f"--set {assignment}")
     typed = {key: value for key, value in (flags or {}).items() if value is not None}
@@ -52,7 +64,7 @@ def packaged_configs() -> Path:
     return installed if installed.is_dir() else Path(__file__).parent.parent / "configs"
 
 
-def _find(config: Path) -> Path:
+def find_config(config: Path) -> Path:
     """A file, or the bare name of a packaged one."""
     packaged = packaged_configs() / f"{config.name.removesuffix('.yaml')}.yaml"
     if config.is_file() or len(config.parts) > 1:
@@ -63,7 +75,8 @@ def _find(config: Path) -> Path:
     raise UsageError(f"--config: there is no file {config}; packaged ones are: {names}")
 
 
-def _read_yaml(path: Path) -> Any:
+def read_yaml(path: Path) -> Any:
+    """A YAML file as plain values; UsageError says what is wrong with it."""
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
@@ -74,6 +87,25 @@ def _read_yaml(path: Path) -> Any:
         raise UsageError(f"--config {path}: {' '.join(str(error).split())}") from error
     except OSError as error:
         raise UsageError(f"--config {path}: {error.strerror or error}") from error
+
+
+def _own_format(table: Any, path: Path) -> Any:
+    """A configuration file of InstantMesh in our words; any other as it is."""
+    if not isinstance(table, Mapping) or "model_config" not in table:
+        return table
+    if unknown := sorted(table.keys() - {"model_config", "infer_config"}):
+        raise UsageError(f"--config {path}: a file with model_config has no section {unknown[0]}")
+    infer = table.get("infer_config") or {}
+    if not isinstance(infer, Mapping):
+        raise UsageError(f"--config {path}: infer_config must hold keys and values")
+    if wrong := sorted(infer.keys() - INFER.keys()):
+        raise UsageError(f"--config {path}: infer_config has no setting {wrong[0]}; known: {', '.join(INFER)}")
+    ours: dict[str, dict[str, Any]] = {"lrm": {"file": str(path)}}
+    for name, value in infer.items():
+        if place := INFER[name]:
+            section, key = place.split(".")
+            ours.setdefault(section, {})[key] = value
+    return ours
 
 
 def _read_assignment(assignment: str) -> Any:

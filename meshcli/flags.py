@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from meshcli.device import Dtype as Precision
-from meshcli.settings import Attention, Vram, WhichUNet
+from meshcli.settings import Attention, Parts, Vram, WhichUNet
 
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The project directory.", show_default=False)]
 Photos = Annotated[
@@ -57,6 +57,12 @@ Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Errors only.")]
 Verbose = Annotated[int, typer.Option("-v", "--verbose", count=True, help="Seconds and memory; -vv: tracebacks.")]
 Faces = Annotated[int | None, typer.Option(min=4, help="Triangles of the mesh.", show_default=False)]
 TextureSize = Annotated[int | None, typer.Option(min=16, max=8192, help="Texels along a side.", show_default=False)]
+Grid = Annotated[
+    int | None,
+    typer.Option(min=16, max=512, help="Networks: fineness of the grid the surface comes from.", show_default=False),
+]
+NoTexture = Annotated[bool, typer.Option("--no-texture", help="Networks: colours at the vertices only.")]
+KeepParts = Annotated[Parts | None, typer.Option("--parts", help="Networks: pieces to keep.", show_default=False)]
 Frames = Annotated[int | None, typer.Option(min=1, help="Of the turntable.", show_default=False)]
 Size = Annotated[int | None, typer.Option(min=16, max=8192, help="Pixels along a side.", show_default=False)]
 Fps = Annotated[int | None, typer.Option(min=1, max=240, help="Frames per second.", show_default=False)]

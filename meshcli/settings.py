@@ -86,6 +86,32 @@ class FitSettings:
     rays: int = 12000  # per step
 
 
+Precision = Literal[
+    "auto",  # what the engine holds for right
+    "fp32",
+    "bf16",
+    "fp16",
+]
+Parts = Literal[
+    "all",  # as the network sees it
+    "large",  # those with at least 1 % of the faces
+    "largest",
+]
+
+
+@dataclass(frozen=True)
+class LrmSettings:
+    """The reconstruction networks; see reconstructors/instantmesh.py. 0 is what the network's own file says."""
+
+    file: str = ""  # in InstantMesh's format, or the name of a packaged one; empty is the engine's own
+    grid: int = 0  # cells along a side; instant-nerf: points along a side
+    threshold: float = 0.0  # of the density, instant-nerf only
+    dtype: Precision = "auto"  # auto is fp32: the published numbers
+    parts: Parts = "all"  # which pieces of the surface to keep
+    simplify: int = 0  # triangles to simplify to; 0 keeps all
+    texture: bool = True  # besides the colours of the vertices
+
+
 @dataclass(frozen=True)
 class TextureSettings:
     """Simplifying, unwrapping and baking; see texture.py."""
@@ -113,5 +139,6 @@ class Settings:
     sculpt: SculptSettings = field(default_factory=SculptSettings)
     zero123plus: Zero123PlusSettings = field(default_factory=Zero123PlusSettings)
     fit: FitSettings = field(default_factory=FitSettings)
+    lrm: LrmSettings = field(default_factory=LrmSettings)
     texture: TextureSettings = field(default_factory=TextureSettings)
     render: RenderSettings = field(default_factory=RenderSettings)

@@ -1,6 +1,6 @@
 """Fewer faces, a flat map of the surface, and a texture coloured from the pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import fast_simplification
@@ -19,6 +19,8 @@ from meshcli.view import View
 from meshcli.visibility import Scene
 
 Array = NDArray[Any]
+
+Look = Callable[[Array, Array], Array]  # faces (N,) and weights of their corners (N, 3) to colours (N, 3), 0 to 255
 
 GUTTER = 3.0  # texels around the charts that continue the surface; beyond them its border's colour is repeated
 BAND = 1 << 19  # texels coloured at a time
@@ -54,10 +56,35 @@ def bake(mesh: Mesh, views: Sequence[View], settings: TextureSettings, progress:
     found = painter.colours(mesh.vertices, normals)
     corners = fill(mesh.vertices, mesh.faces, found)
     progress(2, 3, "baking the texture")
-    image = _paint(mesh, coordinates[rows], settings.size, painter, normals, corners)
+
+    def look(faces: Array, weights: Array) -> Array:
+        triangles = mesh.faces[faces]
+        facing = (normals[triangles] * weights[..., None]).sum(axis=1)
+        facing /= np.maximum(np.linalg.norm(facing, axis=1, keepdims=True), 1e-9)
+        seen = painter.colours(_points(mesh, faces, weights), facing)
+        return _blended(seen, (corners[triangles] * _within(weights)[..., None]).sum(axis=1))
+
+    image = _paint(coordinates[rows], settings.size, look)
     progress(3, 3, "baking the texture")
     colours = np.rint(corners.clip(0.0, 255.0)).astype(np.uint8)
     return Mesh(mesh.vertices, mesh.faces, colours, Texture(image, coordinates, rows))
+
+
+def bake_colours(
+    mesh: Mesh, colours: Callable[[NDArray[np.float32]], NDArray[np.uint8]], settings: TextureSettings,
+    progress: Progress,
+) -> Mesh:  # fmt: skip
+    """The mesh with a texture from something that knows the colour of every point, (N, 3) to sRGB (N, 3)."""
+    progress(0, 2, "unwrapping the surface")
+    coordinates, rows = unwrap(mesh, settings.size)
+    progress(1, 2, "baking the texture")
+
+    def look(faces: Array, weights: Array) -> Array:
+        return colours(_points(mesh, faces, weights).astype(np.float32))
+
+    image = _paint(coordinates[rows], settings.size, look)
+    progress(2, 2, "baking the texture")
+    return Mesh(mesh.vertices, mesh.faces, mesh.colours, Texture(image, coordinates, rows))
 
 
 def unwrap(mesh: Mesh, size: int) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
@@ -86,7 +113,7 @@ def _without_flaps(faces: Array) -> Array:
         faces = faces[single]
 
 
-def _paint(mesh: Mesh, corners: Array, size: int, painter: Painter, normals: Array, backup: Array) -> NDArray[np.uint8]:
+def _paint(corners: Array, size: int, look: Look) -> NDArray[np.uint8]:
     """The texture (size, size, 3), first row at the top; `corners` (F, 3, 2) are the faces' corners on the map."""
     owner = np.full((size, size), -1, np.int32)
     _cover(corners.astype(np.float64), owner)
@@ -98,19 +125,19 @@ def _paint(mesh: Mesh, corners: Array, size: int, painter: Painter, normals: Arr
     for start in range(0, len(wanted), BAND):
         texels = wanted[start : start + BAND]
         faces = owner.reshape(-1)[texels]
-        weights = _barycentric(corners[faces], texels, size)
-        triangles = mesh.faces[faces]
-        points = (mesh.vertices[triangles] * weights[..., None]).sum(axis=1)
-        facing = (normals[triangles] * weights[..., None]).sum(axis=1)
-        facing /= np.maximum(np.linalg.norm(facing, axis=1, keepdims=True), 1e-9)
-        found = painter.colours(points, facing)
-        image[texels] = _blended(found, (backup[triangles] * _within(weights)[..., None]).sum(axis=1))
+        image[texels] = look(faces, _barycentric(corners[faces], texels, size))
         seen[texels] = True
     # The rest repeats its nearest texel, so that small copies of the texture (mipmaps) stay clean.
     nearest = distance_transform_edt(~seen.reshape(size, size), return_distances=False, return_indices=True)
     whole = np.rint(image.clip(0.0, 255.0)).astype(np.uint8).reshape(size, size, 3)
     result: NDArray[np.uint8] = whole[tuple(nearest)]
     return result
+
+
+def _points(mesh: Mesh, faces: Array, weights: Array) -> Array:
+    """Where these weights (N, 3) of these faces (N,) lie: (N, 3)."""
+    points: Array = (mesh.vertices[mesh.faces[faces]] * weights[..., None]).sum(axis=1)
+    return points
 
 
 def _blended(found: Colours, backup: Array) -> Array:

@@ -1,14 +1,25 @@
-"""Selected views -> mesh: fit a surface, simplify it, bake a texture, write GLB and OBJ. Light until it works."""
+"""Selected views -> mesh: a surface, fitted or seen by a network, textured, as GLB and OBJ. Light until it works."""
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from meshcli.config import options as sections
-from meshcli.engines import Reconstructor, pick_reconstructor
+from meshcli.engines import NETWORKS, Reconstructor
+from meshcli.errors import MeshcliError, UsageError
 from meshcli.project import Project
 from meshcli.settings import Settings
+from meshcli.stages import networks
 from meshcli.stages.inputs import chosen_views, fingerprint, view_parts
+from meshcli.stages.networks import PLANES, Network, pick_engine, prepare
 from meshcli.stages.work import How, Outcome, Task, Work, affordable, unchanged, working
+from meshcli.weights import require
+
+if TYPE_CHECKING:
+    from meshcli.mesh import Mesh
+    from meshcli.reconstructors.instantmesh import Planes
+    from meshcli.view import View
+
+USUAL = 6  # views that the networks were trained with
 
 
 def reconstruct_mesh(
@@ -22,18 +33,26 @@ def reconstruct_mesh(
     """Build the textured mesh of the selected views, each seen by its own camera."""
     with project.writing(how.wait, how.tell):
         manifest = project.load()
-        views = chosen_views(project, manifest)
-        chosen, why = pick_reconstructor(engine)
+        views = view_parts(project, chosen_views(project, manifest))
         record = manifest.stages.get("reconstruct")
-        settings, asked, smaller = affordable(record, chosen, settings, _options(settings, seed), how)
-        options = _options(settings, seed)
-        inputs = fingerprint(chosen, options, view_parts(project, views))
-        task = Task("reconstruct", chosen, options, inputs, asked, smaller, fallback(settings))
+        chosen, why = pick_engine(engine, record, settings, how)
+        network = None
+        if chosen in NETWORKS:
+            network, settings = prepare(project, chosen, settings, views, how)
+        elif settings.lrm.grid:
+            raise UsageError(f"--grid is for the networks; the engine is {chosen} ({why})")
+        settings, asked, smaller = affordable(record, chosen, settings, _options(settings, seed, network), how)
+        options = _options(settings, seed, network)
+        less = networks.fallback(settings) if network else fallback(settings)
+        task = Task("reconstruct", chosen, options, fingerprint(chosen, options, views), asked, smaller, less)
         if outcome := unchanged(project, manifest, task, how):
             return outcome
         how.tell(f"engine {chosen} ({why})")
         with working(project, manifest, task, how) as work:
-            _reconstruct(work, settings, seed)
+            if network:
+                _run_network(work, network, settings)
+            else:
+                _fit(work, settings, seed)
         return work.outcome()
 
 
@@ -44,26 +63,105 @@ def fallback(settings: Settings) -> dict[str, Any]:
     return {"texture.size": settings.texture.size // 2} if settings.texture.size > 512 else {}
 
 
-def _options(settings: Settings, seed: int) -> dict[str, Any]:
-    return {**sections(settings, "fit", "texture"), "seed": seed}
+def _options(settings: Settings, seed: int, network: Network | None) -> dict[str, Any]:
+    if network is None:
+        return {**sections(settings, "fit", "texture"), "seed": seed}
+    table = sections(settings, "lrm", "texture")
+    del table["lrm"]["file"]  # what it says stands in `network`
+    del table["texture"]["faces"]  # lrm.simplify says it
+    return {**table, **network.options()}
 
 
-def _reconstruct(work: Work, settings: Settings, seed: int) -> None:
-    from meshcli.export.gltf import write_glb
-    from meshcli.export.obj import write_obj
+def _fit(work: Work, settings: Settings, seed: int) -> None:
     from meshcli.reconstructors.fit import fit
-    from meshcli.stages.pictures import load_views
     from meshcli.texture import bake, simplify
 
-    views = load_views(work.project, chosen_views(work.project, work.manifest))
+    views = _views(work)
     with work.step("fit"):
         dense = fit(views, settings.fit, seed, work.how.progress)
     with work.step("simplify"):
         mesh = simplify(dense, settings.texture.faces)
     with work.step("texture"):
         mesh = bake(mesh, views, settings.texture, work.how.progress)
+    _write(work, mesh, len(views))
+
+
+def _run_network(work: Work, network: Network, settings: Settings) -> None:
+    from meshcli.device import dtype_name, resolve_device, resolve_dtype
+    from meshcli.reconstructors.instantmesh import Planes, build
+    from meshcli.texture import bake_colours
+
+    device = resolve_device(work.how.device)
+    dtype = resolve_dtype(settings.lrm.dtype, device, auto="fp32")
+    work.facts = {"device": str(device), "dtype": dtype_name(dtype), "weights": network.weights}
+    planes: Planes | None = None
+    if network.reusable:
+        with work.step("read planes"):
+            planes = _planes_from_before(work, network, device)
+    views = _views(work)
+    if planes is None:
+        planes = _look(work, network, views, device, dtype)
+    with work.step("surface"):
+        mesh, colours, empty = build(planes, settings.lrm, work.how.progress)
+    if not len(mesh.faces):
+        raise UsageError(
+            f"the network sees no density above {settings.lrm.threshold:g}; try --set lrm.threshold="
+            f"{settings.lrm.threshold / 2:g}"
+        )
+    if empty:
+        work.note("the network sees no surface in these views: the mesh is a stand-in")
+    if settings.lrm.simplify:
+        work.note(f"simplified to {len(mesh.faces)} faces")
+    if settings.lrm.texture:
+        with work.step("texture"):
+            mesh = bake_colours(mesh, colours, settings.texture, work.how.progress)
+    _write(work, mesh, len(views))
+
+
+def _planes_from_before(work: Work, network: Network, device: Any) -> "Planes | None":
+    """The planes that an earlier run left; None when their file is damaged and the weights are here."""
+    from meshcli.reconstructors.instantmesh import Planes
+
+    try:
+        planes = Planes.read(work.project.path(PLANES), network.file.sizes, device)
+    except MeshcliError:
+        if network.found is None:
+            raise
+        return None
+    work.outputs.append(work.project.output(PLANES))
+    work.how.tell("the planes of the run before still hold: only the mesh is made anew")
+    return planes
+
+
+def _look(work: Work, network: Network, views: "list[View]", device: Any, dtype: Any) -> "Planes":
+    """Run the network; the planes are written at once, so that what follows may fail without losing them."""
+    from meshcli.conversion import usable
+    from meshcli.reconstructors.instantmesh import look
+
+    found = network.found or require(network.engine)
+    if len(views) != USUAL:
+        work.note(f"{len(views)} views: the network was trained with {USUAL}")
+    with work.step("weights"):
+        path = usable(found.path, found.model.prefix, work.how.progress, work.how.tell)
+    with work.step("views to planes"):
+        planes = look(views, network.file.sizes, path, device, dtype, work.how.progress)
+    work.write({PLANES: planes.write(network.metadata())})
+    return planes
+
+
+def _views(work: Work) -> "list[View]":
+    from meshcli.stages.pictures import load_views
+
+    return load_views(work.project, chosen_views(work.project, work.manifest))
+
+
+def _write(work: Work, mesh: "Mesh", views: int) -> None:
+    from meshcli.export.gltf import write_glb
+    from meshcli.export.obj import write_obj
+
     with work.step("write"):
-        coloured = write_obj(replace(mesh, texture=None), "colours") if mesh.colours is not None else {}
+        both = mesh.colours is not None and mesh.texture is not None
+        coloured = write_obj(replace(mesh, texture=None), "colours") if both else {}
         files = {"mesh.glb": write_glb(mesh), **write_obj(mesh, "mesh"), **coloured}
         work.write({f"mesh/{name}": data for name, data in files.items()})
-    work.facts = {"views": len(views), "vertices": len(mesh.vertices), "faces": len(mesh.faces)}
+    work.facts = {**work.facts, "views": views, "vertices": len(mesh.vertices), "faces": len(mesh.faces)}

@@ -1,0 +1,47 @@
+"""Memory that runs out, whichever part of torch notices it, and a second try with less of it."""
+
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import torch
+
+from meshcli.lrm.triplane import POINTS
+
+T = TypeVar("T")
+
+SMALLER = 16  # times fewer points at a time in the second try
+SAID = ("can't allocate memory", "not enough memory", "out of memory", "alloc failed")
+
+
+@contextmanager
+def memory_errors() -> Iterator[None]:
+    """Turn what torch raises when there is no memory, on a GPU or not, into a MemoryError."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise MemoryError(str(error)) from error
+    except RuntimeError as error:
+        if any(words in str(error).lower() for words in SAID):
+            raise MemoryError(str(error)) from error
+        raise
+
+
+def sparing(compute: Callable[[int], T]) -> T:
+    """`compute` with the usual number of points at a time; once more with fewer when memory runs out."""
+    try:
+        with memory_errors():
+            return compute(POINTS)
+    except MemoryError:
+        pass  # outside of the handler, so that the failed try's tensors are not kept alive by its traceback
+    free()
+    with memory_errors():
+        return compute(POINTS // SMALLER)
+
+
+def free() -> None:
+    """Give back what nobody uses."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

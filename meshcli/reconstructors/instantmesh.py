@@ -1,0 +1,159 @@
+"""InstantMesh: posed pictures to feature planes by a network, and a coloured mesh from the planes.
+
+The planes are worth keeping: with the decoder, 5 MB, a mesh of another fineness comes from them in a second, without
+pictures, transformer or checkpoint.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import save
+from scipy.sparse.csgraph import connected_components
+from torch import Tensor
+
+from meshcli.errors import UsageError
+from meshcli.lrm.memory import free, memory_errors, sparing
+from meshcli.lrm.mesh_field import MeshDecoder, MeshField, Surface
+from meshcli.lrm.model import DECODER, load_decoder, parameter_shapes, planes_of, resize
+from meshcli.lrm.nerf_field import NerfDecoder, NerfField
+from meshcli.lrm.sizes import Sizes
+from meshcli.mesh import Mesh
+from meshcli.progress import Progress
+from meshcli.reconstructors.surface import adjacency
+from meshcli.settings import LrmSettings
+from meshcli.tensors import check_shapes, read_contents, state_dict
+from meshcli.texture import simplify
+from meshcli.view import View
+
+PLANES = "planes"
+MOST = 24  # views
+LARGE = 0.01  # of the faces: the smallest part that `large` keeps
+
+Colours = Callable[[NDArray[np.float32]], NDArray[np.uint8]]  # points (N, 3) of the world to sRGB (N, 3)
+
+
+@dataclass(frozen=True)
+class Planes:
+    """What the network made of the pictures, and the decoder that reads it."""
+
+    sizes: Sizes
+    values: Tensor  # (3, D, side, side) float32, on the device that computes
+    decoder: MeshDecoder | NerfDecoder
+
+    def write(self, metadata: Mapping[str, str]) -> bytes:
+        """A safetensors file."""
+        tensors = {DECODER + name: value for name, value in self.decoder.state_dict().items()} | {PLANES: self.values}
+        return save({name: value.cpu().contiguous() for name, value in tensors.items()}, dict(metadata))
+
+    @classmethod
+    def read(cls, path: Path, sizes: Sizes, device: torch.device) -> "Planes":
+        """From a file that `write` made; a MissingError names what does not fit."""
+        expected = {name: shape for name, shape in parameter_shapes(sizes).items() if name.startswith(DECODER)}
+        expected[PLANES] = (3, sizes.triplane_dim, sizes.plane, sizes.plane)
+        check_shapes(path, _shapes(path), expected)
+        tensors = state_dict(path)
+        values = tensors.pop(PLANES).to(device, torch.float32, copy=True)
+        return cls(sizes, values, load_decoder(sizes, tensors, device))
+
+
+def look(
+    views: Sequence[View], sizes: Sizes, weights: Path, device: torch.device, dtype: torch.dtype, progress: Progress
+) -> Planes:
+    """Run the network on views, each with its own camera; `weights` is a safetensors file.
+
+    Raises MissingError for weights of another network, UsageError for more than 24 views.
+    """
+    if len(views) > MOST:
+        raise UsageError(f"the network takes up to {MOST} views, not {len(views)}; choose fewer with `meshcli select`")
+    check_shapes(weights, _shapes(weights), parameter_shapes(sizes))
+    tensors = state_dict(weights)
+    decoder = load_decoder(sizes, tensors, device)
+    cameras = torch.from_numpy(camera_vectors(views))
+    try:
+        with memory_errors():
+            values = planes_of(sizes, tensors, pictures(views), cameras, device, dtype, progress)
+    except MemoryError:
+        free()
+        with memory_errors():
+            values = planes_of(sizes, state_dict(weights), pictures(views), cameras, device, dtype, progress)
+    return Planes(sizes, values, decoder)
+
+
+def build(planes: Planes, settings: LrmSettings, progress: Progress) -> tuple[Mesh, Colours, bool]:
+    """The mesh with vertex colours, what colours any point, and whether the network saw nothing.
+
+    `settings.grid` and `settings.threshold` are resolved. Colours are cut off to bytes, as published.
+    """
+    progress(0, 3, "finding the surface")
+    surface = sparing(lambda chunk: _surface(planes, settings, chunk))
+    vertices = surface.vertices.cpu().numpy().astype(np.float32)
+    faces = surface.faces.cpu().numpy().astype(np.int32)
+    if settings.parts != "all" and len(faces):
+        vertices, faces = keep_parts(vertices, faces, only_largest=settings.parts == "largest")
+    mesh = Mesh(vertices, faces)
+    if settings.simplify:
+        progress(1, 3, "simplifying the surface")
+        mesh = simplify(mesh, settings.simplify)
+    progress(2, 3, "colouring the surface")
+
+    def colours(points: NDArray[np.float32]) -> NDArray[np.uint8]:
+        return sparing(lambda chunk: _colours(planes, points, chunk))
+
+    coloured = Mesh(mesh.vertices, mesh.faces, colours(mesh.vertices))
+    progress(3, 3, "colouring the surface")
+    return coloured, colours, surface.empty
+
+
+def camera_vectors(views: Sequence[View]) -> NDArray[np.float32]:
+    """The network's 16 numbers of each camera: three rows of camera-to-world, then fx, fy, cx, cy: (V, 16)."""
+    rows = []
+    for camera in (view.camera for view in views):
+        flat = [value for row in camera.camera_to_world[:3] for value in row]
+        rows.append([*flat, camera.fx, camera.fy, camera.cx, camera.cy])
+    return np.array(rows, np.float32)
+
+
+def pictures(views: Sequence[View]) -> Tensor:
+    """Colours without alpha, as the generator painted them, at the size of training: (V, 3, H, W) in [0, 1]."""
+    images = [torch.from_numpy(view.pixels[..., :3].copy()).permute(2, 0, 1)[None].float() / 255 for view in views]
+    return torch.cat([resize(image) for image in images])
+
+
+def keep_parts(
+    vertices: NDArray[np.float32], faces: NDArray[np.int32], only_largest: bool
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """The connected part with the most faces, or all that have at least 1 % of them."""
+    _, part = connected_components(adjacency(faces, len(vertices)), directed=False)
+    sizes = np.bincount(part[faces[:, 0]])
+    least = sizes.max() if only_largest else LARGE * len(faces)
+    keep = faces[sizes[part[faces[:, 0]]] >= least]
+    used, renumbered = np.unique(keep, return_inverse=True)
+    return vertices[used], renumbered.reshape(-1, 3).astype(np.int32)
+
+
+def open_field(planes: Planes, chunk: int) -> MeshField | NerfField:
+    """What can be asked for surfaces and colours; `chunk` points are evaluated at a time."""
+    if isinstance(planes.decoder, MeshDecoder):
+        return MeshField(planes.decoder, planes.values, planes.sizes.grid_scale, chunk)
+    return NerfField(planes.decoder, planes.values, chunk)
+
+
+def _shapes(path: Path) -> dict[str | None, tuple[int, ...]]:
+    return {name: entry.shape for name, entry in read_contents(path).entries.items()}
+
+
+def _surface(planes: Planes, settings: LrmSettings, chunk: int) -> Surface:
+    field = open_field(planes, chunk)
+    if isinstance(field, MeshField):
+        return field.surface(settings.grid)
+    return field.surface(settings.grid, settings.threshold)
+
+
+def _colours(planes: Planes, points: NDArray[np.float32], chunk: int) -> NDArray[np.uint8]:
+    given = torch.from_numpy(np.ascontiguousarray(points, np.float32)).to(planes.values.device)
+    values = open_field(planes, chunk).colours(given).clamp(0.0, 1.0)
+    return (values * 255.0).to(torch.uint8).cpu().numpy()

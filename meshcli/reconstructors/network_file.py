@@ -1,0 +1,50 @@
+"""Configuration files in InstantMesh's format: how large a network is, and where its file would have its weights.
+
+Light: no numpy, no torch.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from meshcli.config import find_config, read_yaml
+from meshcli.errors import UsageError
+from meshcli.lrm.sizes import Kind, Sizes
+
+KINDS: dict[str, Kind] = {"InstantMesh": "mesh", "InstantNeRF": "nerf"}  # by the last part of `target`
+GRID, THRESHOLD = 256, 10.0  # of a radiance field whose file says nothing
+
+
+@dataclass(frozen=True)
+class NetworkFile:
+    """What a file says about a network."""
+
+    sizes: Sizes
+    grid: int  # cells along a side; of a radiance field points
+    threshold: float  # of the density; 0 where there is none
+    weights: str  # a path as written in the file, empty where there is none
+
+
+def read_network(name: str) -> NetworkFile:
+    """A file, or a packaged one by its name; UsageError when it describes no network of ours."""
+    path = find_config(Path(name))
+    table = read_yaml(path)
+    model = table.get("model_config") if isinstance(table, dict) else None
+    if not isinstance(model, dict) or not isinstance(model.get("params"), dict):
+        raise UsageError(f"{path} describes no network: model_config.params is not there")
+    if unknown := sorted(model.keys() - {"target", "params"}):
+        raise UsageError(f"{path}: model_config has no setting {unknown[0]}; known: target, params")
+    infer: dict[str, Any] = table.get("infer_config") or {}
+    kind = _kind(model.get("target"), path)
+    sizes = Sizes.from_table(kind, model["params"], str(path))
+    if kind == "mesh":
+        return NetworkFile(sizes, sizes.grid_res, 0.0, str(infer.get("model_path") or ""))
+    grid, threshold = infer.get("mesh_resolution", GRID), infer.get("mesh_threshold", THRESHOLD)
+    return NetworkFile(sizes, grid, float(threshold), str(infer.get("model_path") or ""))
+
+
+def _kind(target: Any, path: Path) -> Kind:
+    name = str(target).rpartition(".")[2]
+    if name not in KINDS:
+        raise UsageError(f"{path}: model_config.target is {target!r}, which is no {' and no '.join(KINDS)}")
+    return KINDS[name]

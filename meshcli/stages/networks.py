@@ -1,0 +1,128 @@
+"""What the reconstruct stage has to know about a network before it runs it. Light: no numpy, no torch.
+
+Which file describes it, where its weights are, and whether the planes of an earlier run still hold.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from meshcli.device import INSTALL
+from meshcli.engines import NETWORKS, Reconstructor, pick_reconstructor
+from meshcli.errors import MeshcliError, MissingError, UsageError
+from meshcli.fingerprint import digest
+from meshcli.manifest import Record
+from meshcli.project import Project
+from meshcli.reconstructors.network_file import NetworkFile, read_network
+from meshcli.settings import Settings
+from meshcli.stages.work import How
+from meshcli.tensors import read_contents
+from meshcli.weights import Found, find, require, weights_digest
+
+PLANES = "mesh/triplane.safetensors"
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network, ready to be run."""
+
+    engine: str
+    file: NetworkFile
+    found: Found | None  # None: its weights are not here, but what it made of these views before is
+    weights: str  # their sha256
+    key: str  # what the planes depend on
+    reusable: bool  # the planes of an earlier run are those that it would make
+
+    def options(self) -> dict[str, Any]:
+        """For the record and the fingerprint."""
+        return {"network": asdict(self.file.sizes), "weights": self.weights}
+
+    def metadata(self) -> dict[str, str]:
+        """What is written into the planes' file."""
+        return {"engine": self.engine, "key": self.key, "weights": self.weights}
+
+
+def pick_engine(name: Reconstructor, record: Record | None, settings: Settings, how: How) -> tuple[str, str]:
+    """The engine that builds the mesh, and why."""
+    if settings.lrm.file and name == "auto":
+        return _described(settings.lrm.file), f"auto: the one that {settings.lrm.file} describes"
+    before = record.engine if record and record.status == "done" and not how.force else ""
+    return pick_reconstructor(name, before, lambda engine: lacks(engine, how))
+
+
+def lacks(engine: str, how: How) -> str:
+    """What an engine lacks on this machine, and how to get it; empty when it can run."""
+    try:
+        found = find(engine, how.weights)
+    except MissingError as error:
+        return str(error)
+    if found is None:
+        return f"its weights (`meshcli models pull {engine}` gets them)"
+    return "" if find_spec("torch") else f"torch ({INSTALL})"
+
+
+def prepare(
+    project: Project, engine: str, settings: Settings, views: Mapping[str, str], how: How
+) -> tuple[Network, Settings]:
+    """A network for these views, and the settings with what its file says filled in.
+
+    Raises UsageError for a file of another kind of network, MissingError when there are neither weights nor planes.
+    """
+    file = read_network(settings.lrm.file or engine)
+    if file.sizes.kind not in engine:
+        raise UsageError(f"{settings.lrm.file} describes a {file.sizes.kind} network, which {engine} is not")
+    grid, threshold = settings.lrm.grid or file.grid, settings.lrm.threshold or file.threshold
+    settings = replace(settings, lrm=replace(settings.lrm, grid=grid, threshold=threshold))
+    check(settings)
+    before = _metadata(project)
+    found = _weights(engine, settings, file, how)
+    weights = weights_digest(found.path) if found else before.get("weights", "")
+    dtype = "fp32" if settings.lrm.dtype == "auto" else settings.lrm.dtype
+    key = digest({"network": asdict(file.sizes), "weights": weights, "dtype": dtype, "views": dict(views)})
+    reusable = before.get("key") == key
+    if not found and not reusable:
+        require(engine, how.weights)
+    return Network(engine, file, found, weights, key, reusable), settings
+
+
+def check(settings: Settings) -> None:
+    """Raise a UsageError for settings that no network can run with."""
+    lrm = settings.lrm
+    if not 16 <= lrm.grid <= 512:
+        raise UsageError(f"lrm.grid must lie between 16 and 512, not {lrm.grid}")
+    if lrm.threshold < 0 or lrm.simplify < 0:
+        raise UsageError("lrm.threshold and lrm.simplify must not be negative")
+
+
+def fallback(settings: Settings) -> dict[str, Any]:
+    """What to take instead when memory runs out: a coarser grid, then a smaller texture; empty when nothing is left."""
+    if settings.lrm.grid > 64:
+        return {"lrm.grid": max(64, settings.lrm.grid * 3 // 4)}
+    return {"texture.size": settings.texture.size // 2} if settings.texture.size > 512 else {}
+
+
+def _weights(engine: str, settings: Settings, file: NetworkFile, how: How) -> Found | None:
+    """--weights, then what the file of somebody names, then the usual places."""
+    named = how.weights
+    if not named and settings.lrm.file and file.weights and Path(file.weights).is_file():
+        named = Path(file.weights)
+    return find(engine, named)
+
+
+def _metadata(project: Project) -> Mapping[str, str]:
+    """What the planes of an earlier run say about themselves; empty when there are none."""
+    try:
+        return read_contents(project.path(PLANES)).metadata
+    except (OSError, MeshcliError):
+        return {}
+
+
+def _described(file: str) -> str:
+    """The engine whose packaged file has the same sizes."""
+    sizes = read_network(file).sizes
+    for engine in NETWORKS:
+        if read_network(engine).sizes == sizes:
+            return engine
+    raise UsageError(f"{file} describes a network of none of the published sizes; name its like with --engine")
