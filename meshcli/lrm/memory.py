@@ -1,8 +1,9 @@
 """Memory that runs out, whichever part of torch notices it, and a second try with less of it."""
 
+import ctypes
 import gc
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 import torch
@@ -11,6 +12,8 @@ from meshcli.lrm.triplane import POINTS
 
 T = TypeVar("T")
 
+MMAP_THRESHOLD = -3  # of glibc's mallopt
+LARGE_BLOCK = 1 << 20  # bytes
 SMALLER = 16  # times fewer points at a time in the second try
 SAID = ("can't allocate memory", "not enough memory", "out of memory", "alloc failed")
 
@@ -38,6 +41,16 @@ def sparing(compute: Callable[[int], T]) -> T:
     free()
     with memory_errors():
         return compute(POINTS // SMALLER)
+
+
+def return_freed_memory() -> None:
+    """Let the C library give large blocks back to the system at once, for the whole process.
+
+    glibc raises the size from which it does so whenever such a block is freed, and then keeps what the layers used and
+    freed in a heap full of holes: 1.9 GB instead of 0.5 for the large network. Elsewhere this does nothing.
+    """
+    with suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).mallopt(MMAP_THRESHOLD, LARGE_BLOCK)
 
 
 def free() -> None:

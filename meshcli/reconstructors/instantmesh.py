@@ -16,7 +16,7 @@ from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from meshcli.errors import UsageError
-from meshcli.lrm.memory import free, memory_errors, sparing
+from meshcli.lrm.memory import free, memory_errors, return_freed_memory, sparing
 from meshcli.lrm.mesh_field import MeshDecoder, MeshField, Surface
 from meshcli.lrm.model import DECODER, load_decoder, parameter_shapes, planes_of, resize
 from meshcli.lrm.nerf_field import NerfDecoder, NerfField
@@ -70,6 +70,7 @@ def look(
     if len(views) > MOST:
         raise UsageError(f"the network takes up to {MOST} views, not {len(views)}; choose fewer with `meshcli select`")
     check_shapes(weights, _shapes(weights), parameter_shapes(sizes))
+    return_freed_memory()
     tensors = state_dict(weights)
     decoder = load_decoder(sizes, tensors, device)
     cameras = torch.from_numpy(camera_vectors(views))
