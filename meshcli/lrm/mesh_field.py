@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from meshcli.lrm.flexicubes import WEIGHTS, Cells, Weights, crossed_cells, extract
 from meshcli.lrm.sizes import Sizes
-from meshcli.lrm.triplane import HIDDEN, POINTS, Head, Mlp, gather_lattice
+from meshcli.lrm.triplane import HIDDEN, POINTS, Head, Mlp, gather_lattice, sample_lattice
 
 CORNERS = 8
 WEIGHT_MULTIPLIER = 0.1
@@ -44,58 +44,57 @@ class MeshField:
         self._planes = planes
         self._scale = scale
         self._chunk = chunk
-        self._colour: Head | None = None
 
     @torch.inference_mode()
     def surface(self, resolution: int) -> Surface:
         """The mesh, from a grid with this many cells along a side."""
         axis = grid_axis(resolution, self._scale).to(self._planes.device)
-        return self.surface_of(self.distances(axis), axis)
+        lattice = sample_lattice(self._planes, axis)
+        return self.surface_of(self.distances(lattice), axis, lattice)
 
     @torch.inference_mode()
-    def surface_of(self, raw: Tensor, axis: Tensor) -> Surface:
-        """The mesh of distances (n, n, n) on the lattice of an axis (n,)."""
+    def surface_of(self, raw: Tensor, axis: Tensor, lattice: Tensor) -> Surface:
+        """The mesh of distances (n, n, n) on the lattice of an axis (n,), whose planes' values are (3, n, n, C)."""
         empty = is_empty(raw)
         distances = repair_empty(raw[None])[0] if empty else raw
         cells = crossed_cells(distances)
         at = torch.stack(torch.unravel_index(cells.vertices, distances.shape), dim=-1)
-        positions = axis[at] + self.deformations(cells, axis)
-        weights = Weights.from_raw(self.weights(cells, axis))
+        positions = axis[at] + self.deformations(cells, lattice)
+        weights = Weights.from_raw(self.weights(cells, lattice))
         vertices, faces = extract(cells, distances.flatten()[cells.vertices], positions, weights)
         return Surface(vertices, faces, empty)
 
-    def distances(self, axis: Tensor) -> Tensor:
-        """Signed distances (n, n, n) on the lattice of an axis (n,), negative inside."""
-        result = self._planes.new_empty((len(axis),) * 3)
-        for rows, values in Head(self._decoder.net_sdf, self._planes).slabs(axis, self._chunk):
-            result[rows] = values[..., 0]
+    def distances(self, lattice: Tensor) -> Tensor:
+        """Signed distances (n, n, n), negative inside, of planes' values on a lattice (3, n, n, C)."""
+        result = lattice.new_empty((lattice.shape[1],) * 3)
+        for place, rows, values in Head(self._decoder.net_sdf).slabs(lattice, self._chunk):
+            result[place, rows] = values[..., 0]
         return result
 
-    def deformations(self, cells: Cells, axis: Tensor) -> Tensor:
+    def deformations(self, cells: Cells, lattice: Tensor) -> Tensor:
         """How far the vertices of crossed cells are moved, (U, 3) in world units."""
-        head = Head(self._decoder.net_deformation, self._planes)
-        lookup = head.tables(axis)
+        head = Head(self._decoder.net_deformation)
+        lookup = head.tables(lattice)
         raw = [head.finish(gather_lattice(lookup, part)) for part in torch.split(cells.vertices, self._chunk)]
-        return torch.tanh(_joined(raw, cells.vertices, 3)) / (cells.resolution * DEFORMATION_DIVISOR)
+        return torch.tanh(torch.cat(raw)) / (cells.resolution * DEFORMATION_DIVISOR)
 
-    def weights(self, cells: Cells, axis: Tensor) -> Tensor:
+    def weights(self, cells: Cells, lattice: Tensor) -> Tensor:
         """FlexiCubes' weights of crossed cells as the network says them, (S, 21)."""
-        net = self._decoder.net_weight
-        hidden = self._planes.new_zeros(len(cells.places), HIDDEN)
+        hidden = lattice.new_zeros(len(cells.places), HIDDEN)
         for corner in range(CORNERS):
-            head = Head(net, self._planes, corner)
-            lookup = head.tables(axis)
-            for part in torch.split(torch.arange(len(hidden), device=hidden.device), self._chunk):
-                hidden[part] += gather_lattice(lookup, cells.vertices[cells.corners[part, corner]])
+            head = Head(self._decoder.net_weight, corner)
+            lookup = head.tables(lattice)
+            for sums, rows in zip(
+                torch.split(hidden, self._chunk), torch.split(cells.corners, self._chunk), strict=True
+            ):
+                sums.add_(gather_lattice(lookup, cells.vertices[rows[:, corner]]))
         raw = [head.finish(part) for part in torch.split(hidden, self._chunk)]
-        return _joined(raw, cells.places, WEIGHTS) * WEIGHT_MULTIPLIER
+        return torch.cat(raw) * WEIGHT_MULTIPLIER
 
     @torch.inference_mode()
     def colours(self, points: Tensor) -> Tensor:
         """Colours (N, 3) at points (N, 3); they may leave [0, 1] by 0.001."""
-        if self._colour is None:
-            self._colour = Head(self._decoder.net_rgb, self._planes)
-        return to_colour(self._colour.at(points, self._chunk))
+        return to_colour(Head(self._decoder.net_rgb).at(self._planes, points, self._chunk))
 
 
 def to_colour(raw: Tensor) -> Tensor:
@@ -130,7 +129,3 @@ def repair_empty(distances: Tensor) -> Tensor:
             repaired[2:-2, 2:-2, 2:-2] = kept
             repaired[middle, middle, middle] = outside
     return result
-
-
-def _joined(parts: list[Tensor], rows: Tensor, width: int) -> Tensor:
-    return torch.cat(parts) if len(rows) else torch.zeros(0, width, device=rows.device)

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from meshcli.lrm.mesh_field import Surface, to_colour
 from meshcli.lrm.sizes import Sizes
-from meshcli.lrm.triplane import POINTS, Head, Mlp
+from meshcli.lrm.triplane import POINTS, Head, Mlp, sample_lattice
 
 
 class NerfDecoder(nn.Module):
@@ -24,9 +24,8 @@ class NerfField:
 
     def __init__(self, decoder: NerfDecoder, planes: Tensor, chunk: int = POINTS) -> None:
         """Planes (3, C, H, W)."""
-        self._head = Head(decoder.net, planes)
-        self._density = Head(decoder.net, planes, outputs=1)
-        self._device = planes.device
+        self._decoder = decoder
+        self._planes = planes
         self._chunk = chunk
 
     @torch.inference_mode()
@@ -48,21 +47,23 @@ class NerfField:
     @torch.inference_mode()
     def density(self, resolution: int) -> Tensor:
         """Density (n, n, n) on a lattice that spans [-1, 1]."""
-        axis = torch.linspace(-1.0, 1.0, resolution, device=self._device)
-        result = torch.empty((resolution,) * 3, device=self._device)
-        for rows, values in self._density.slabs(axis, self._chunk):
-            result[rows] = values[..., 0]
+        axis = torch.linspace(-1.0, 1.0, resolution, device=self._planes.device)
+        result = axis.new_empty((resolution,) * 3)
+        for place, rows, values in Head(self._decoder.net, outputs=1).slabs(
+            sample_lattice(self._planes, axis), self._chunk
+        ):
+            result[place, rows] = values[..., 0]
         return activated(result)
 
     def raw(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Density before its activation (N,) and colour (N, 3) at points (N, 3)."""
-        values = self._head.at(points, self._chunk)
+        values = Head(self._decoder.net).at(self._planes, points, self._chunk)
         return values[:, 0], to_colour(values[:, 1:])
 
     @torch.inference_mode()
     def colours(self, points: Tensor) -> Tensor:
         """Colours (N, 3) at points (N, 3); they may leave [0, 1] by 0.001."""
-        return self.raw(points.to(self._device))[1]
+        return self.raw(points)[1]
 
 
 def activated(raw: Tensor) -> Tensor:

@@ -4,8 +4,8 @@ A point (x, y, z) of [-1, 1]^3 is looked up at (x, y) in plane 0, (x, z) in plan
 coordinate along the columns: bilinear, zero outside the plane. An MLP takes the three looked-up features side by side.
 
 Its first layer is linear and so is the lookup, so that the layer may go first: each plane is multiplied by its third of
-the layer's weights once, and a lookup is then a sum of three. On a lattice the three lookups are tables of
-(R + 1)^2 rows, and the (R + 1)^3 x 3C features of the published code never exist.
+the layer's weights once, and a lookup is then a sum of three. On a lattice the three lookups are tables of n^2 rows,
+and the n^3 x 3C features of the published code never exist.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 HIDDEN = 64
-POINTS = 1 << 16  # evaluated at a time: their hidden values take 17 MB
+POINTS = 1 << 14  # evaluated at a time: their hidden values take 4 MB
 
 
 class Mlp(nn.Sequential):
@@ -52,46 +52,61 @@ def sample_lattice(planes: Tensor, axis: Tensor) -> Tensor:
 
 
 class Head:
-    """An MLP whose first layer has been worked into the planes."""
+    """An MLP whose first layer is worked into what it looks up."""
 
-    def __init__(self, net: Mlp, planes: Tensor, corner: int = 0, outputs: int | None = None) -> None:
-        """Of planes (3, C, H, W); `corner` is the group of 3C inputs, where the MLP takes those of several points.
-
-        `outputs` leaves out those after the first so many.
-        """
+    def __init__(self, net: Mlp, corner: int = 0, outputs: int | None = None) -> None:
+        """`corner` is the group of inputs, where the MLP takes those of several points; `outputs` drops later ones."""
         first, *self._inner, last = net.layers
         self._last_weight, self._last_bias = last.weight[:outputs], last.bias[:outputs]
-        channels = planes.shape[1]
-        weight = first.weight[:, 3 * channels * corner : 3 * channels * (corner + 1)]
-        parts = weight.reshape(len(weight), 3, channels).transpose(0, 1)  # (3, HIDDEN, C)
-        self._planes = (parts @ planes.flatten(2)).view(3, len(weight), *planes.shape[2:])
-        self._bias = first.bias
+        self._first, self._corner = first, corner
 
-    def at(self, points: Tensor, chunk: int = POINTS) -> Tensor:
-        """At points (N, 3): (N, outputs)."""
-        parts = [self.finish(sample_planes(self._planes, part).sum(dim=0)) for part in torch.split(points, chunk)]
-        return torch.cat(parts) if parts else self.finish(points.new_zeros(0, len(self._bias)))
+    def at(self, planes: Tensor, points: Tensor, chunk: int = POINTS) -> Tensor:
+        """Of planes (3, C, H, W) at points (N, 3): (N, outputs)."""
+        own = (self._shares(planes.shape[1]) @ planes.flatten(2)).view(3, -1, *planes.shape[2:])
+        parts = [
+            self.finish(sample_planes(own, part).sum(dim=0).add_(self._first.bias))
+            for part in torch.split(points, chunk)
+        ]
+        return torch.cat(parts)
 
-    def slabs(self, axis: Tensor, chunk: int = POINTS) -> Iterator[tuple[slice, Tensor]]:
-        """On the lattice of an axis (n,), some of the first coordinate at a time: (k, n, n, outputs)."""
-        first, second, third = self.tables(axis)
+    def tables(self, lattice: Tensor) -> Tensor:
+        """The planes' shares of the first layer, of their values on a lattice (3, n, n, C): (3, n, n, HIDDEN)."""
+        result = lattice @ self._shares(lattice.shape[-1]).transpose(1, 2)[:, None]
+        if self._corner == 0:
+            result[0] += self._first.bias
+        return result
+
+    def slabs(self, lattice: Tensor, chunk: int = POINTS) -> Iterator[tuple[int, slice, Tensor]]:
+        """On a lattice (3, n, n, C): places along the first and second axis, and (k, n, outputs) there.
+
+        About `chunk` points at a time, in buffers that are used again and again.
+        """
+        first, second, third = self.tables(lattice)
         third = third.transpose(0, 1).contiguous()  # of (z, y), to stand at [y, z]
-        count = max(1, chunk // len(axis) ** 2)
-        for start in range(0, len(axis), count):
-            rows = slice(start, start + count)
-            hidden = first[rows, :, None] + second[rows, None]
-            yield rows, self.finish(hidden.add_(third))
+        side = len(first)
+        count = min(max(1, chunk // side), side)
+        buffers = first.new_empty(2, count * side, HIDDEN)
+        for place in range(side):
+            for start in range(0, side, count):
+                rows = slice(start, min(start + count, side))
+                hidden, spare = buffers[:, : (rows.stop - start) * side]
+                cube = hidden.view(-1, side, HIDDEN)
+                torch.add(third[rows], second[place], out=cube).add_(first[place, rows, None])
+                yield place, rows, self.finish(hidden, spare).view(len(cube), side, -1)
 
-    def tables(self, axis: Tensor) -> Tensor:
-        """The planes' shares of the first layer on the lattice of an axis: (3, n, n, HIDDEN)."""
-        return sample_lattice(self._planes, axis)
-
-    def finish(self, hidden: Tensor) -> Tensor:
-        """From the sum of the planes' shares (..., HIDDEN), which is overwritten, to the outputs."""
-        values = hidden.add_(self._bias).relu_()
+    def finish(self, hidden: Tensor, spare: Tensor | None = None) -> Tensor:
+        """From the first layer's sums (N, HIDDEN) to the outputs (N, outputs); both buffers are overwritten."""
+        spare = torch.empty_like(hidden) if spare is None else spare
+        hidden.relu_()
         for layer in self._inner:
-            values = functional.linear(values, layer.weight, layer.bias).relu_()
-        return functional.linear(values, self._last_weight, self._last_bias)
+            torch.addmm(layer.bias, hidden, layer.weight.t(), out=spare).relu_()
+            hidden, spare = spare, hidden
+        return functional.linear(hidden, self._last_weight, self._last_bias)
+
+    def _shares(self, channels: int) -> Tensor:
+        """Each plane's part of the first layer's weights: (3, HIDDEN, C)."""
+        start = 3 * channels * self._corner
+        return self._first.weight[:, start : start + 3 * channels].reshape(HIDDEN, 3, channels).transpose(0, 1)
 
 
 def gather_lattice(tables: Tensor, vertices: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from meshcli.lrm.flexicubes import Cells
 from meshcli.lrm.mesh_field import MeshDecoder, MeshField, grid_axis, is_empty, repair_empty
 from meshcli.lrm.model import load_decoder
 from meshcli.lrm.sizes import Sizes
-from meshcli.lrm.triplane import sample_planes
+from meshcli.lrm.triplane import sample_lattice, sample_planes
 
 TOLERANCE = 1e-5
 
@@ -30,9 +30,10 @@ def test_every_head(sample: int, chunk: int) -> None:
     axis = grid_axis(8, 2.1)
     everything = Cells(8, torch.arange(512), torch.zeros(512), torch.arange(729), golden["grid_cubes"].long())
     with torch.inference_mode():
-        assert largest(field.distances(axis).view(-1, 1), golden["sdf_raw"][sample]) < TOLERANCE
-        assert largest(field.deformations(everything, axis), golden["deformation_final"][sample]) < TOLERANCE
-        assert largest(field.weights(everything, axis), golden["weight_raw"][sample]) < TOLERANCE
+        lattice = sample_lattice(planes, axis)
+        assert largest(field.distances(lattice).view(-1, 1), golden["sdf_raw"][sample]) < TOLERANCE
+        assert largest(field.deformations(everything, lattice), golden["deformation_final"][sample]) < TOLERANCE
+        assert largest(field.weights(everything, lattice), golden["weight_raw"][sample]) < TOLERANCE
 
 
 @needs_golden
@@ -67,8 +68,10 @@ def test_the_stand_in_is_a_mesh(case: int) -> None:
             values[name].zero_()
     decoder = load_decoder(sizes(model), values, CPU)
     assert isinstance(decoder, MeshDecoder)
-    field = MeshField(decoder, torch.zeros(3, 8, 8, 8), 2.1)
-    surface = field.surface_of(golden["sdf_in"][case].view(9, 9, 9), grid_axis(8, 2.1))
+    planes = torch.zeros(3, 8, 8, 8)
+    axis = grid_axis(8, 2.1)
+    field = MeshField(decoder, planes, 2.1)
+    surface = field.surface_of(golden["sdf_in"][case].view(9, 9, 9), axis, sample_lattice(planes, axis))
     assert surface.empty == (case != 3)
     assert torch.equal(surface.faces.int(), golden[f"single_case{case}_faces"])
     assert largest(surface.vertices, golden[f"single_case{case}_vertices"]) < TOLERANCE
@@ -88,15 +91,17 @@ def test_a_grid_of_128() -> None:
     full = Sizes("mesh", **table["config"]["params"])
     decoder = load_decoder(full, weights(full, table["config"]["weights"], "synthesizer."), CPU)
     assert isinstance(decoder, MeshDecoder)
-    field = MeshField(decoder, golden["planes_f16"][0].float(), full.grid_scale)
+    planes = golden["planes_f16"][0].float()
+    field = MeshField(decoder, planes, full.grid_scale)
     axis = grid_axis(128, full.grid_scale)
+    lattice = sample_lattice(planes, axis)
     with torch.no_grad():
-        distances = field.distances(axis)
+        distances = field.distances(lattice)
     assert largest(distances.flatten()[::997, None], golden["sdf_every_997"][:, None]) < TOLERANCE
     assert abs(int((distances < 0).sum()) - table["n_negative"]) <= 0.0001 * table["n_negative"]
     assert abs(float(distances[51, 67, 83])) < 5e-7
     distances[51, 67, 83] = 1.2e-7
-    surface = field.surface_of(distances, axis)
+    surface = field.surface_of(distances, axis, lattice)
     assert (len(surface.vertices), len(surface.faces)) == (table["n_vertices"], table["n_faces"])
     assert largest(surface.vertices[::23], golden["vertices_every_23"]) < TOLERANCE
     assert largest(field.colours(surface.vertices[::23]), golden["vertex_rgb_every_23"]) < TOLERANCE

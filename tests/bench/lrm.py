@@ -1,0 +1,205 @@
+"""Seconds and memory of the reconstruction networks: python tests/bench/lrm.py WEIGHTS [--threads 2] [--only NAME].
+
+WEIGHTS is a folder with checkpoints of full size, real or written by tests/tools/synthetic_weights.py. Every step runs
+in a process of its own. Prints one JSON document: wall and CPU seconds, peak resident memory, what came of it.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+VERTICES = {"mesh": 27_000, "nerf": 111_000}  # of the objects that the published code was measured with
+SHEET = "fox.png"
+
+
+def main() -> None:
+    """Run every step, or one of them in this process."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("weights", type=Path)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--only", choices=sorted(STEPS), action="append")
+    parser.add_argument("--here", choices=sorted(STEPS), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.here:
+        print(json.dumps(STEPS[arguments.here](arguments.weights)))
+        return
+    results = {name: measured(name, arguments.weights, arguments.threads) for name in arguments.only or STEPS}
+    load = os.getloadavg()[0]
+    print(json.dumps({"threads": arguments.threads, "load before the end": load, "steps": results}, indent=1))
+
+
+def measured(name: str, weights: Path, threads: int) -> dict[str, Any]:
+    """One step in a child."""
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    line = [sys.executable, __file__, str(weights), "--here", name]
+    run = subprocess.run(line, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+    print(f"{name}: {run.stdout.strip()}", file=sys.stderr)
+    result: dict[str, Any] = json.loads(run.stdout)
+    return result
+
+
+def timed(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What `work` says, with its seconds; the peak is the whole process's."""
+    wall, processor = time.perf_counter(), time.process_time()
+    facts = work()
+    return {
+        "wall": round(time.perf_counter() - wall, 2),
+        "cpu": round(time.process_time() - processor, 2),
+        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        **facts,
+    }
+
+
+def planes(dtype: str) -> Callable[[Path], dict[str, Any]]:
+    """Six views of 320 x 320 to feature planes, large."""
+
+    def step(folder: Path) -> dict[str, Any]:
+        import torch
+
+        from meshcli.conversion import usable
+        from meshcli.progress import silent
+        from meshcli.reconstructors.instantmesh import look
+        from meshcli.reconstructors.network_file import read_network
+        from meshcli.weights import require
+
+        sizes = read_network("instant-mesh-large").sizes
+        path = usable(require("instant-mesh-large", folder).path, "lrm_generator.")
+        views, device = sheet_views(), torch.device("cpu")
+
+        def work() -> dict[str, Any]:
+            found = look(views, sizes, path, device, getattr(torch, dtype), silent)
+            return {"mean": round(float(found.values.mean()), 6)}
+
+        return timed(work)
+
+    return step
+
+
+def extraction(kind: str) -> Callable[[Path], dict[str, Any]]:
+    """Planes to a mesh with vertex colours: a smooth body with about as many vertices as a usual object."""
+
+    def step(folder: Path) -> dict[str, Any]:
+        import torch
+
+        from meshcli.lrm.memory import return_freed_memory
+        from meshcli.progress import silent
+        from meshcli.reconstructors.instantmesh import build
+        from meshcli.settings import LrmSettings
+
+        body, grid, threshold = smooth_body(kind, folder)
+        settings = LrmSettings(grid=grid, threshold=threshold)
+        return_freed_memory()
+
+        def work() -> dict[str, Any]:
+            mesh, _, empty = build(body, settings, silent)
+            return {"vertices": len(mesh.vertices), "faces": len(mesh.faces), "empty": empty}
+
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+        return {**timed(work), "before_mb": round(before)}
+
+    return step
+
+
+def smooth_body(kind: str, folder: Path) -> tuple[Any, int, float]:
+    """Planes of slow waves, grid, and threshold; the surface is moved to where it has the wanted number of vertices."""
+    import torch
+    from torch.nn import functional
+
+    from meshcli.conversion import usable
+    from meshcli.lrm.model import load_decoder
+    from meshcli.lrm.triplane import Head, sample_lattice
+    from meshcli.reconstructors.instantmesh import Planes
+    from meshcli.reconstructors.network_file import read_network
+    from meshcli.tensors import state_dict
+    from meshcli.weights import require
+
+    name = f"instant-{kind}-large"
+    file = read_network(name)
+    path = usable(require(name, folder).path, "lrm_generator.")
+    decoder = load_decoder(file.sizes, state_dict(path), torch.device("cpu"))
+    coarse = torch.randn(3, file.sizes.triplane_dim, 6, 6, generator=torch.Generator().manual_seed(5))
+    values = functional.interpolate(coarse, (file.sizes.plane,) * 2, mode="bicubic", align_corners=False)
+    axis = torch.linspace(-1.05, 1.05, 65) if kind == "mesh" else torch.linspace(-1, 1, 65)
+    net = decoder.net_sdf if kind == "mesh" else decoder.net
+    with torch.inference_mode():
+        parts = [part for *_, part in Head(net, outputs=1).slabs(sample_lattice(values, axis))]
+        field = torch.cat(parts).view(65, 65, 65).clone()
+    signed = field if kind == "mesh" else -field
+    level = level_for(signed, VERTICES[kind] / ((file.grid / 64) ** 2))
+    if kind == "mesh":
+        net[6].bias.data[0] -= level
+        return Planes(file.sizes, values, decoder), file.grid, 0.0
+    return Planes(file.sizes, values, decoder), file.grid, float(functional.softplus(torch.tensor(-level - 1.0)))
+
+
+def level_for(field: Any, cells: float) -> float:
+    """The level, below the median, whose surface crosses about so many cells of the lattice."""
+    import torch
+
+    from meshcli.lrm.flexicubes import crossed_cells
+
+    low, high = 0.0, 0.5
+    for _ in range(20):
+        middle = (low + high) / 2
+        level = float(torch.quantile(field.flatten()[::7], middle))
+        low, high = (low, middle) if len(crossed_cells(field - level).places) > cells else (middle, high)
+    return level
+
+
+def whole(dtype: str) -> Callable[[Path], dict[str, Any]]:
+    """Converted checkpoint and six views to OBJ and GLB without a texture, the whole command."""
+
+    def step(folder: Path) -> dict[str, Any]:
+        from sheets import SHEETS, project_of
+
+        with tempfile.TemporaryDirectory() as place:
+            project = project_of(SHEETS / SHEET, Path(place) / "object")
+            line = [sys.executable, "-m", "meshcli", "reconstruct", str(project.root), "--engine", "instant-mesh-large"]
+            line += ["--weights", str(folder), "--dtype", dtype, "--no-texture", "--quiet"]
+            start = time.perf_counter()
+            subprocess.run(line, check=True, stdout=subprocess.DEVNULL)
+            wall = time.perf_counter() - start
+            used = resource.getrusage(resource.RUSAGE_CHILDREN)
+            record = json.loads((project.root / "manifest.json").read_text())["stages"]["reconstruct"]["facts"]
+            return {
+                "wall": round(wall, 2), "cpu": round(used.ru_utime + used.ru_stime, 2),
+                "peak_mb": round(used.ru_maxrss / 1024), "vertices": record["vertices"], "steps": record["seconds"],
+            }  # fmt: skip
+
+    return step
+
+
+def sheet_views() -> Any:
+    """The tiles of a real sheet with their cameras."""
+    from sheets import SHEETS, project_of
+
+    from meshcli.stages.pictures import load_views
+
+    with tempfile.TemporaryDirectory() as place:
+        project = project_of(SHEETS / SHEET, Path(place) / "object")
+        return load_views(project, list(project.load().live_views.values()))
+
+
+STEPS: dict[str, Callable[[Path], dict[str, Any]]] = {
+    "views to planes, large, fp32": planes("float32"),
+    "views to planes, large, bf16": planes("bfloat16"),
+    "planes to mesh, large, grid 128": extraction("mesh"),
+    "planes to mesh, nerf large, 256": extraction("nerf"),
+    "whole process, fp32": whole("fp32"),
+    "whole process, bf16": whole("bf16"),
+}
+
+
+if __name__ == "__main__":
+    main()
