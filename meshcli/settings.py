@@ -86,12 +86,6 @@ class FitSettings:
     rays: int = 12000  # per step
 
 
-Precision = Literal[
-    "auto",  # what the engine holds for right
-    "fp32",
-    "bf16",
-    "fp16",
-]
 Parts = Literal[
     "all",  # as the network sees it
     "large",  # those with at least 1 % of the faces
