@@ -45,7 +45,7 @@ class Planes:
     decoder: MeshDecoder | NerfDecoder
 
     def write(self, metadata: Mapping[str, str]) -> bytes:
-        """A safetensors file."""
+        """A safetensors file. One entry of metadata: several are written in any order, and bytes shall be the same."""
         tensors = {DECODER + name: value for name, value in self.decoder.state_dict().items()} | {PLANES: self.values}
         return save({name: value.cpu().contiguous() for name, value in tensors.items()}, dict(metadata))
 

@@ -3,6 +3,7 @@
 Which file describes it, where its weights are, and whether the planes of an earlier run still hold.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
@@ -22,6 +23,7 @@ from meshcli.tensors import read_contents
 from meshcli.weights import Found, find, require, weights_digest
 
 PLANES = "mesh/triplane.safetensors"
+ABOUT = "meshcli"  # key of their metadata
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Network:
 
     def metadata(self) -> dict[str, str]:
         """What is written into the planes' file."""
-        return {"engine": self.engine, "key": self.key, "weights": self.weights}
+        return {ABOUT: json.dumps({"engine": self.engine, "key": self.key, "weights": self.weights})}
 
 
 def pick_engine(name: Reconstructor, record: Record | None, settings: Settings, how: How) -> tuple[str, str]:
@@ -114,9 +116,10 @@ def _weights(engine: str, settings: Settings, file: NetworkFile, how: How) -> Fo
 def _metadata(project: Project) -> Mapping[str, str]:
     """What the planes of an earlier run say about themselves; empty when there are none."""
     try:
-        return read_contents(project.path(PLANES)).metadata
-    except (OSError, MeshcliError):
+        about = json.loads(read_contents(project.path(PLANES)).metadata[ABOUT])
+    except (OSError, MeshcliError, KeyError, ValueError):
         return {}
+    return about if isinstance(about, dict) and all(isinstance(value, str) for value in about.values()) else {}
 
 
 def _described(file: str) -> str:

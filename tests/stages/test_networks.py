@@ -1,0 +1,272 @@
+"""The reconstruct stage with a tiny network: everything but the size is real."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sheets import project_of
+from tiny_lrm import shapes_of, tiny_file, write_weights
+
+from meshcli.config import override
+from meshcli.errors import MissingError, ResourceError, UsageError
+from meshcli.export.gltf import read_glb
+from meshcli.export.obj import read_obj
+from meshcli.lrm.mesh_field import MeshField
+from meshcli.project import Project
+from meshcli.reconstructors import instantmesh
+from meshcli.reconstructors.network_file import NetworkFile
+from meshcli.settings import Settings
+from meshcli.stages.reconstruct import reconstruct_mesh
+from meshcli.stages.select import select_views
+from meshcli.stages.status import stage_status
+from meshcli.stages.work import How, Outcome
+
+ENGINE = "instant-mesh-large"
+SMALL = override(Settings(), {"texture.size": 64, "lrm.texture": False}, "")
+TEXTURE = {"lrm.texture": True}
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def read(name: str) -> NetworkFile:
+        return tiny_file("nerf" if "nerf" in name else "mesh")
+
+    monkeypatch.setattr("meshcli.stages.networks.read_network", read)
+    monkeypatch.setenv("MESHCLI_CKPTS", str(tmp_path / "ckpts"))
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def views(tmp_path: Path) -> Project:
+    noise = np.random.default_rng(0).integers(0, 255, (60, 40, 3), np.uint8)
+    Image.fromarray(noise).resize((640, 960)).save(tmp_path / "sheet.png")
+    return project_of(tmp_path / "sheet.png", tmp_path / "object")
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    return write_weights(tmp_path / "ckpts")
+
+
+def build(project: Project, engine: Any = ENGINE, **changes: Any) -> tuple[Outcome, list[str]]:
+    """Reconstruct with some settings, and what was said."""
+    said: list[str] = []
+    how = How(tell=said.append, device="cpu", force=changes.pop("force", False))
+    return reconstruct_mesh(project, settings=override(SMALL, changes, ""), engine=engine, how=how), said
+
+
+def facts(project: Project) -> dict[str, Any]:
+    return project.load().stages["reconstruct"].facts
+
+
+def forbidden(*arguments: Any) -> Any:
+    raise AssertionError("the network was run")
+
+
+def test_views_to_files(views: Project, weights: Path) -> None:
+    outcome, _ = build(views, **TEXTURE)
+    files = {output.file for output in outcome.record.outputs}
+    expected = {"mesh.glb", "mesh.obj", "mesh.mtl", "mesh.png", "colours.obj", "triplane.safetensors"}
+    assert files == {f"mesh/{name}" for name in expected}
+    assert outcome.record.options["weights"] == f"{0:064x}"
+    assert outcome.record.options["network"]["triplane_dim"] == 4
+    assert facts(views)["device"] == "cpu"
+    assert facts(views)["dtype"] == "fp32"
+    mesh, coloured = read_glb(views.path("mesh/mesh.glb")), read_obj(views.path("mesh/colours.obj"))
+    assert len(mesh.faces) == facts(views)["faces"] > 100
+    assert mesh.texture is not None
+    assert coloured.colours is not None
+    assert len(np.unique(coloured.colours, axis=0)) > 10
+    assert stage_status(views, views.load(), "reconstruct").state == "done"
+    assert build(views, **TEXTURE)[0].skipped
+
+
+def test_the_texture_has_the_fields_colours(views: Project, weights: Path) -> None:
+    build(views, **TEXTURE)
+    planes = instantmesh.Planes.read(views.path("mesh/triplane.safetensors"), tiny_file().sizes, torch.device("cpu"))
+    _, colours, _ = instantmesh.build(planes, replace(SMALL.lrm, grid=20), lambda *_: None)
+    mesh = read_glb(views.path("mesh/mesh.glb"))
+    assert mesh.texture is not None
+    corners = mesh.texture.coordinates[mesh.texture.faces]
+    areas = np.abs(np.linalg.det(corners[:, 1:] - corners[:, :1]))
+    large = np.argsort(areas)[-50:]
+    middle = corners[large].mean(axis=1) * 64
+    texels = mesh.texture.image[(64 - middle[:, 1]).astype(int).clip(0, 63), middle[:, 0].astype(int).clip(0, 63)]
+    expected = colours(mesh.vertices[mesh.faces[large]].mean(axis=1))
+    assert np.median(np.abs(texels.astype(int) - expected)) < 25
+
+
+def test_another_grid_needs_neither_network_nor_weights(
+    views: Project, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(views)
+    before = facts(views)["vertices"]
+    weights.unlink()
+    monkeypatch.setattr(instantmesh, "look", forbidden)
+    outcome, said = build(views, **{"lrm.grid": 32})
+    assert facts(views)["vertices"] > 1.5 * before
+    assert any("still hold" in sentence for sentence in said)
+    assert "mesh/triplane.safetensors" in {output.file for output in outcome.record.outputs}
+    build(views, "auto", **{"lrm.grid": 24})  # the recorded engine
+    assert views.load().stages["reconstruct"].engine == ENGINE
+
+
+def test_other_views_need_the_weights_again(views: Project, weights: Path) -> None:
+    build(views)
+    weights.unlink()
+    select_views(views, "0-3")
+    with pytest.raises(MissingError, match=f"meshcli models pull {ENGINE}"):
+        build(views)
+    write_weights(weights.parent)
+    _, said = build(views)
+    assert any("4 views: the network was trained with 6" in sentence for sentence in said)
+
+
+def test_other_weights_make_other_planes(views: Project, weights: Path) -> None:
+    build(views)
+    before = views.path("mesh/triplane.safetensors").read_bytes()
+    write_weights(weights.parent, seed=1)
+    assert not build(views)[0].skipped
+    assert views.path("mesh/triplane.safetensors").read_bytes() != before
+
+
+def test_damaged_planes_are_made_anew(views: Project, weights: Path) -> None:
+    build(views)
+    path = views.path("mesh/triplane.safetensors")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-100])
+    build(views, **{"lrm.grid": 24})
+    assert path.read_bytes() == whole
+
+
+def test_auto_takes_what_is_there(views: Project, weights: Path) -> None:
+    outcome, said = build(views, "auto")
+    assert outcome.record.engine == ENGINE
+    assert any("its weights are on this machine" in sentence for sentence in said)
+
+
+def test_auto_says_what_the_network_lacks(views: Project) -> None:
+    from meshcli.stages.networks import pick_engine
+
+    engine, why = pick_engine("auto", None, SMALL, How())
+    assert engine == "fit"
+    assert f"meshcli models pull {ENGINE}" in why
+
+
+def test_weights_of_another_size_are_named(views: Project, weights: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(weights)
+    tensors["transformer.norm.weight"] = torch.zeros(7)
+    save_file(tensors, weights)
+    assert shapes_of(weights)["transformer.norm.weight"] == [7]
+    with pytest.raises(MissingError, match=r"instant_mesh_large.*transformer\.norm\.weight has shape 7, expected 32"):
+        build(views)
+
+
+def test_a_radiance_field(views: Project, tmp_path: Path) -> None:
+    write_weights(tmp_path / "ckpts", "instant-nerf-base")
+    build(views, "instant-nerf-base")
+    assert facts(views)["faces"] > 100
+    with pytest.raises(UsageError, match=r"--set lrm\.threshold"):
+        build(views, "instant-nerf-base", **{"lrm.threshold": 1e6})
+
+
+def test_simplified_without_texture_and_the_largest_part(views: Project, weights: Path) -> None:
+    build(views)
+    whole = facts(views)["faces"]
+    build(views, **{"lrm.parts": "largest"})
+    largest = facts(views)["faces"]
+    assert largest <= whole
+    outcome, _ = build(views, **{"lrm.parts": "largest", "lrm.simplify": 200})
+    assert facts(views)["faces"] == pytest.approx(200, abs=20)
+    assert any("simplified to" in note for note in outcome.notes)
+    assert {output.file for output in outcome.record.outputs} == {
+        "mesh/mesh.glb", "mesh/mesh.obj", "mesh/triplane.safetensors"
+    }  # fmt: skip
+
+
+def failing(times: int) -> Callable[..., Any]:
+    """A surface that runs out of memory so many times, as torch says it on a processor."""
+    real, left = MeshField.surface, [times]
+
+    def surface(self: MeshField, resolution: int) -> Any:
+        if left[0]:
+            left[0] -= 1
+            raise RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory")
+        return real(self, resolution)
+
+    return surface
+
+
+def test_memory_that_runs_out_once_is_tried_with_less(
+    views: Project, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MeshField, "surface", failing(1))
+    assert build(views)[0].record.status == "done"
+    assert views.load().stages["reconstruct"].smaller == {}
+
+
+def test_memory_that_runs_out_twice_keeps_the_planes(
+    views: Project, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MeshField, "surface", failing(2))
+    with pytest.raises(ResourceError, match=r"the same command will now take lrm\.grid=75"):
+        build(views, **{"lrm.grid": 100})
+    record = views.load().stages["reconstruct"]
+    assert (record.status, record.smaller) == ("failed", {"lrm.grid": 75})
+    monkeypatch.setattr(instantmesh, "look", forbidden)
+    outcome, said = build(views, **{"lrm.grid": 100})
+    assert any("taking smaller settings: lrm.grid=75" in sentence for sentence in said)
+    assert outcome.record.options["lrm"]["grid"] == 75
+    assert build(views, **{"lrm.grid": 100})[0].skipped
+
+
+def test_a_bug_is_no_lack_of_memory(views: Project, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def surface(self: MeshField, resolution: int) -> Any:
+        raise RuntimeError("shapes do not fit")
+
+    monkeypatch.setattr(MeshField, "surface", surface)
+    with pytest.raises(RuntimeError, match="do not fit"):
+        build(views)
+
+
+@pytest.mark.parametrize(("key", "value"), [("lrm.grid", 8), ("lrm.grid", 600), ("lrm.threshold", -1.0)])
+def test_settings_that_cannot_be(views: Project, weights: Path, key: str, value: float) -> None:
+    with pytest.raises(UsageError, match=key):
+        build(views, **{key: value})
+
+
+def test_a_grid_is_for_networks(views: Project) -> None:
+    with pytest.raises(UsageError, match="--grid is for the networks"):
+        build(views, "fit", **{"lrm.grid": 64})
+
+
+def test_bfloat16_is_near_and_said(views: Project, weights: Path) -> None:
+    build(views)
+    exact = facts(views)["vertices"]
+    outcome, _ = build(views, **{"lrm.dtype": "bf16"})
+    assert facts(views)["dtype"] == "bf16"
+    assert outcome.record.options["lrm"]["dtype"] == "bf16"
+    assert facts(views)["vertices"] == pytest.approx(exact, rel=0.1)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("dtype", ["fp32", "bf16", "fp16"])
+def test_cuda(views: Project, weights: Path, dtype: str) -> None:
+    build(views)
+    exact = facts(views)["vertices"]
+    reconstruct_mesh(
+        views,
+        settings=override(SMALL, {"lrm.dtype": dtype}, ""),
+        engine=ENGINE,
+        how=How(device="cuda", force=True),
+    )
+    assert facts(views)["device"] == "cuda:0"
+    assert facts(views)["vertices"] == pytest.approx(exact, rel=0.1)
