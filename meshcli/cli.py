@@ -226,7 +226,7 @@ def select(
     if list_views:
         manifest = project.load()
         if as_json:
-            show_json({"meshcli": 1, "views": views_json(manifest)})
+            show_json({"meshcli": 1, **views_json(manifest)})
         else:
             show_views(manifest)
         return

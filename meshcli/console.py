@@ -189,10 +189,11 @@ def score(value: Any) -> str:
     return f"{value:.2f}" if isinstance(value, int | float) else ""
 
 
-def views_json(manifest: Manifest) -> list[dict[str, Any]]:
+def views_json(manifest: Manifest) -> dict[str, Any]:
     """The same for scripts."""
     order = manifest.selection.names if manifest.selection else ()
-    return [
+    views = manifest.live_views
+    rows = [
         {
             "number": number,
             **view.to_json(),
@@ -200,8 +201,10 @@ def views_json(manifest: Manifest) -> list[dict[str, Any]]:
             "elevation": view.camera.elevation,
             "chosen": order.index(view.name) + 1 if view.name in order else None,
         }
-        for number, view in manifest.live_views.items()
+        for number, view in views.items()
     ]
+    seen = coverage([view.camera for view in views.values() if view.name in order])
+    return {"views": rows, "coverage": round(seen, 3)}
 
 
 def interactive() -> bool:

@@ -170,6 +170,7 @@ class ViewEntry:
     camera: Camera
     engine: str
     scores: dict[str, Any] = field(default_factory=dict)
+    removed: bool = False  # another engine made other views; kept so that its number is never used again
     extra: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -182,6 +183,7 @@ class ViewEntry:
             "camera": self.camera.to_json(),
             "engine": self.engine,
             "scores": self.scores,
+            "removed": self.removed,
         }
 
     @classmethod
@@ -194,6 +196,7 @@ class ViewEntry:
             table.camera("camera"),
             table.text("engine", ""),
             table.get("scores", dict, {}),
+            table.get("removed", bool, False),
         )
         return replace(view, extra=table.rest(*view.to_json()))
 
@@ -239,7 +242,7 @@ class Manifest:
     def live_views(self) -> dict[int, ViewEntry]:
         """The views of those photos, by number."""
         names = {photo.name for photo in self.live_photos}
-        return {number: view for number, view in enumerate(self.views) if view.photo in names}
+        return {number: view for number, view in enumerate(self.views) if view.photo in names and not view.removed}
 
     def with_record(self, stage: Stage, record: Record) -> Self:
         """The same project after something happened to a stage."""

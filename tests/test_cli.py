@@ -166,6 +166,9 @@ def test_a_list_for_people_and_for_scripts(painted) -> None:  # type: ignore[no-
     assert [row["number"] for row in rows] == list(range(18))
     assert {row["name"]: row["chosen"] for row in rows if row["chosen"]} == {"b2": 1, "a0": 2}
     assert rows[6]["azimuth"] == pytest.approx(70)
+    assert rows[6]["scores"] == {"shape": 0.9, "whole": 1.0, "total": 0.95}
+    assert 0.3 < json.loads(painted("select", "desk", "--list", "--json").out)["coverage"] < 0.6
+    assert "0.95" in painted("select", "desk", "--list").out
 
 
 def test_json_is_one_document_and_nothing_else(painted) -> None:  # type: ignore[no-untyped-def]

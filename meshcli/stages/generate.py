@@ -18,7 +18,8 @@ from meshcli.settings import PhotoSettings, Settings
 from meshcli.stages.inputs import Parts, fingerprint, photo_parts
 from meshcli.stages.painting import engine_options, fallback, lacking, paint_views
 from meshcli.stages.photo_set import Claim, Typed, claim_set, name_set
-from meshcli.stages.ready import engine_before, enter_frame, hand_on, prepare_ready, suited
+from meshcli.stages.pool import is_photo
+from meshcli.stages.ready import engine_before, enter_frame, hand_on, prepare_ready, retired, suited
 from meshcli.stages.work import How, Outcome, Task, Work, affordable, unchanged, working
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)  # a frame that is the picture
@@ -65,12 +66,12 @@ def generate_views(
             return outcome
         how.tell(f"engine {chosen} ({'the views are ready' if claims[0].stated.ready else why})")
         with working(project, manifest, task, how) as work:
-            _generate(work, named, settings, seed)
+            _generate(work, named, settings, seed, record.engine if record else "")
             work.task = replace(task, inputs=inputs())  # the cut-outs are there now
         return work.outcome()
 
 
-def _generate(work: Work, named: dict[str, tuple[str, Claim]], settings: Settings, seed: int) -> None:
+def _generate(work: Work, named: dict[str, tuple[str, Claim]], settings: Settings, seed: int, before: str) -> None:
     with work.step("photos"):
         _register(work, named)
         for index, (name, (_, claim)) in enumerate(named.items()):
@@ -81,8 +82,10 @@ def _generate(work: Work, named: dict[str, tuple[str, Claim]], settings: Setting
         enter_frame(work, named)
     if work.task.engine == "photos":
         hand_on(work, settings.photo)
-    else:
-        paint_views(work, settings, seed)
+        return
+    if before == "photos":
+        work.manifest = retired(work.manifest, is_photo)
+    paint_views(work, settings, seed)
 
 
 def _register(work: Work, named: dict[str, tuple[str, Claim]]) -> None:

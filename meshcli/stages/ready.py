@@ -1,6 +1,6 @@
 """Photos as views, views that another program painted, and cameras from a world of their own. Light until it works."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ from meshcli.frame import Frame
 from meshcli.manifest import Manifest, Photo, ViewEntry
 from meshcli.settings import PhotoSettings
 from meshcli.stages.photo_set import Claim
-from meshcli.stages.pool import entered, refreshed
+from meshcli.stages.pool import entered, is_photo, refreshed
 from meshcli.stages.work import Work
 from meshcli.tables import Table
 
@@ -107,10 +107,18 @@ def hand_on(work: Work, settings: PhotoSettings) -> None:
     with work.step("views"):
         for photo in sheets:
             _store_sheet(work, photo, settings)
+        work.manifest = retired(work.manifest, lambda view: not is_photo(view) and view.engine != "photos")
         work.manifest = entered(work.manifest, [photo for photo in photos if photo not in sheets])
     with work.step("scores"):
         work.manifest, outputs = refreshed(work.project, work.manifest)
         work.outputs += outputs
+
+
+def retired(manifest: Manifest, gone: Callable[[ViewEntry], bool]) -> Manifest:
+    """Without some views; their numbers stay taken."""
+    live = {view.name for view in manifest.live_views.values()}
+    views = (replace(view, removed=True) if view.name in live and gone(view) else view for view in manifest.views)
+    return replace(manifest, views=tuple(views))
 
 
 def _store_sheet(work: Work, photo: Photo, settings: PhotoSettings) -> None:

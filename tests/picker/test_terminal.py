@@ -97,6 +97,15 @@ def test_a_typed_answer_is_mended_and_taken(painted: Project) -> None:
     assert painted.load().selection == Selection(("a0", "b2", "a5"), "person")
 
 
+def test_photos_are_among_the_views(project: Project, photos: list[Path], engines: dict[str, int]) -> None:
+    generate_views(project, photos, Typed([0, 40, -50], [10], [25]))
+    terminal = Terminal("select", str(project.root), "--include-photos")
+    terminal.until("of 21 views", "q leave")
+    terminal.type(":a,b2\r")
+    assert terminal.end() == 0
+    assert project.load().selection == Selection(("a", "b2"), "person")
+
+
 @pytest.mark.parametrize("keys", ["q", " jj q", "\x1b"], ids=["q", "changed, then q", "escape"])
 def test_leaving_changes_nothing(keys: str, painted: Project) -> None:
     before = painted.path("manifest.json").read_bytes()

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from meshcli.camera import orbit, zero123plus_rig
@@ -124,3 +125,14 @@ def test_coverage_is_the_share_of_all_sides() -> None:
     assert 0.8 < coverage(around) < 1.0  # the poles are not seen
     assert coverage([*around, orbit(0, 90), orbit(0, -90)]) == 1.0
     assert coverage([]) == 0.0
+
+
+def test_tiles_0_and_1_of_photos_a_third_apart_are_the_rig() -> None:
+    """What InstantMesh V2 handed out by slot is right for this choice, and only for such ones."""
+    some = manifest(0, 120, 240)
+    views = {view.name: view for view in some.views}
+    chosen = [views[name].camera for name in read_choice("a0,a1,b0,b1,c0,c1", some)]
+    for camera, slot in zip(chosen, zero123plus_rig(0), strict=True):
+        assert camera.azimuth == pytest.approx(slot.azimuth)
+        assert camera.elevation == pytest.approx(slot.elevation)
+        assert np.array(camera.camera_to_world) == pytest.approx(np.array(slot.camera_to_world), abs=1e-12)

@@ -173,6 +173,28 @@ def test_posed_photos_are_the_views(project: Project, photos: list[Path], engine
     assert len(project.load().selection.names) == 2  # type: ignore[union-attr]
 
 
+def test_views_of_another_engine_give_way_and_numbers_stay(
+    project: Project, photos: list[Path], engines: dict[str, int]
+) -> None:
+    def live() -> dict[int, str]:
+        return {number: view.name for number, view in project.load().live_views.items()}
+
+    posed = Typed([0, 40, -50], [10], [25])
+    generate_views(project, photos, posed)
+    painted = live()
+    generate_views(project, engine="photos")
+    assert live() == {18: "a", 19: "b", 20: "c"}
+    with pytest.raises(UsageError, match="no view 3; views are 18, 19, 20"):
+        select_views(project, "3")
+    assert generate_views(project).skipped  # auto: as before
+    generate_views(project, engine="sculpt")
+    assert live() == painted
+    select_views(project, "a,0", include_photos=True)
+    assert live() == {**painted, 18: "a", 19: "b", 20: "c"}
+    generate_views(project, how=How(force=True), engine="sculpt")
+    assert live() == {**painted, 18: "a", 19: "b", 20: "c"}  # somebody asked for them
+
+
 def test_a_photo_of_unknown_side_is_no_view(project: Project, photos: list[Path]) -> None:
     with pytest.raises(UsageError, match="needs a camera for each: --azimuth or --rig"):
         generate_views(project, photos[:1], engine="photos")
