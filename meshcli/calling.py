@@ -120,7 +120,7 @@ def ask(project: Project, include_photos: bool, how: How) -> str:
     names = tuple(view.name for view in views.values())
     state = Picking(names, tuple(proposed), tuple(name for name in standing if name in names))
     files = {view.name: project.path(view.file) for view in views.values()}
-    end = pick(str(project.root), rows, files, state, lambda text: read_choice(text, manifest))
+    end = pick(project.root.resolve().name, rows, files, state, lambda text: read_choice(text, manifest))
     return ",".join(end.chosen) if end.end == "accepted" else ""
 
 

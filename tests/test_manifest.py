@@ -23,8 +23,8 @@ WHOLE: dict[str, Any] = {
         }
     ],
     "views": [
-        {"name": "a0", "file": "views/00.png", "photo": "a", "camera": CAMERA, "engine": "x", "scores": {}, "removed": False,
-         "z": [1]}
+        {"name": "a0", "file": "views/00.png", "photo": "a", "camera": CAMERA, "engine": "x", "scores": {},
+         "removed": False, "z": [1]}
     ],
     "selection": {"names": ["a0"], "by": "person"},
     "scored": "33",
