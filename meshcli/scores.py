@@ -27,6 +27,7 @@ from meshcli.view import Pixels, View
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 Indices = NDArray[np.int64]
+Cells = NDArray[np.int16]
 
 WEIGHTS = {"shape": 0.4, "colour": 0.2, "sharpness": 0.1, "whole": 0.3}
 
@@ -93,7 +94,7 @@ class _Carved:
         axis = np.linspace(-REACH, REACH, NODES)
         self.voxel = float(axis[1] - axis[0])
         self.nodes = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
-        self.cells: list[Indices] = []  # of every node in each view's coarse picture; -1 outside
+        self.cells: list[Cells] = []  # of every node in each view's coarse picture; -1 outside
         self.excluded: list[Mask] = []
         self.inside: list[Mask] = []  # cells that are full of object
         for camera, picture in zip(cameras, pictures, strict=True):
@@ -104,7 +105,7 @@ class _Carved:
             away = np.zeros(len(self.nodes), np.float32)  # nothing is known of what the picture does not show
             away[seen] = distance[row[seen], column[seen]]
             step = SIDE // CELLS
-            self.cells.append(np.where(seen, row // step * CELLS + column // step, -1))
+            self.cells.append(np.where(seen, row // step * CELLS + column // step, -1).astype(np.int16))
             self.excluded.append(away > TOLERANCE)
             full = (picture[..., 3] >= 128).reshape(CELLS, step, CELLS, step).all(axis=(1, 3))
             self.inside.append(full.ravel())
@@ -124,7 +125,8 @@ class _Carved:
             others = np.where(cells < 0, 99, self.count - excluded)  # other views that exclude a node
             missing = inside & ~_marked(cells[others == 0])
             single = (others == 1) & missing[cells]
-            pairs = np.unique((self.sum[single] - index * excluded[single]) * CELLS**2 + cells[single])
+            blamed = self.sum[single].astype(np.int64) - index * excluded[single]
+            pairs = np.unique(blamed * CELLS**2 + cells[single])
             own[index] = missing.sum() / inside.sum()
             blame += np.bincount(pairs // CELLS**2, minlength=views) / inside.sum()
         agreement = (1.0 - own) * (1.0 - np.minimum(blame, 1.0))
@@ -185,7 +187,7 @@ def _outside_distance(alpha: Pixels) -> Floats:
     return np.asarray(distance_transform_edt(~inside), dtype=np.float32)
 
 
-def _marked(cells: Indices) -> Mask:
+def _marked(cells: Cells) -> Mask:
     marked = np.zeros(CELLS**2, bool)
     marked[cells[cells >= 0]] = True
     return marked

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from meshcli import cli
+from meshcli.camera import orbit
 from meshcli.project import Project
 
 FAKES = [sys.executable, str(Path(__file__).parent / "fakes.py")]
@@ -280,3 +281,15 @@ def test_ready_sheets_on_the_command_line(meshcli) -> None:  # type: ignore[no-u
     manifest = Project("desk").load()
     assert [round(view.camera.azimuth) for view in manifest.views] == [60, 120, 180, 240, 300, 0]
     assert len(manifest.selection.names) == 6  # type: ignore[union-attr]
+
+
+def test_ready_views_on_the_command_line(meshcli) -> None:  # type: ignore[no-untyped-def]
+    Path("views").mkdir()
+    for number in (1, 2):
+        Image.open(f"{number}.png").save(f"views/{number}.png")
+    rows = [{"file": f"{number}.png", "camera": orbit(80.0 * number, 5).to_json()} for number in (1, 2)]
+    Path("rig.json").write_text(json.dumps({"meshcli": 1, "photos": rows}))
+    assert meshcli("generate", "desk", "--from-views", "views", "--rig", "rig.json").code == 0
+    assert [round(view.camera.azimuth) for view in Project("desk").load().views] == [80, 160]
+    assert meshcli("generate", "desk").err.startswith("generate: unchanged")
+    assert "no camera for 3.png" in meshcli("generate", "other", "3.png", "--rig", "rig.json").err

@@ -4,8 +4,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from select import select
@@ -19,12 +19,13 @@ from rich.measure import Measurement
 from textual_image.renderable import HalfcellImage, Image, SixelImage, TGPImage, UnicodeImage
 
 from meshcli.errors import UsageError
-from meshcli.picker.screen import Picture, Row, Size, build_screen
+from meshcli.picker.screen import Row, Size, build_screen
 from meshcli.picker.state import Picking, Read
 
 PATIENCE = 1.0  # seconds between looks at whether the window has another size
 ESCAPE = 0.1  # seconds after which an escape is the key of that name and not the beginning of another one
 SIDE, MARGIN = 320, 8  # pixels of a view, and left free around the object
+Kind = type[HalfcellImage] | type[SixelImage] | type[TGPImage] | type[UnicodeImage]
 NAMES = {
     Keys.Up: "up", Keys.Down: "down", Keys.PageUp: "pageup", Keys.PageDown: "pagedown", Keys.Home: "home",
     Keys.End: "end", Keys.ControlM: "enter", Keys.ControlJ: "enter", Keys.Escape: "escape",
@@ -38,7 +39,8 @@ def pick(title: str, rows: Sequence[Row], files: Mapping[str, Path], state: Pick
     keyboard = create_input(sys.stdin)
     small, large = pictures(files, console.color_system is not None and not console.no_color)
     _measure_characters(console)
-    with keyboard.raw_mode(), Live(console=console, screen=True, auto_refresh=False) as live:
+    live = Live(console=console, screen=True, auto_refresh=False)
+    with closing(small), closing(large), keyboard.raw_mode(), live:
         while not state.end:
             size = Size(*console.size)
             state = replace(state, page=size.page)
@@ -48,7 +50,7 @@ def pick(title: str, rows: Sequence[Row], files: Mapping[str, Path], state: Pick
     return state
 
 
-def pictures(files: Mapping[str, Path], colour: bool, graphics: bool = True) -> tuple[Picture, Picture]:
+def pictures(files: Mapping[str, Path], colour: bool, graphics: bool = True) -> "tuple[_Drawn, _Drawn]":
     """Thumbnails, and large pictures: in the terminal's own graphics where it has them and may, else in half blocks.
 
     Without colour, shades of grey in characters.
@@ -56,8 +58,8 @@ def pictures(files: Mapping[str, Path], colour: bool, graphics: bool = True) -> 
     loaded = _Loaded(files)
     half = HalfcellImage if colour else UnicodeImage
     if not (colour and graphics) or Image is UnicodeImage:
-        return _drawn(loaded, half), _drawn(loaded, half)
-    return _drawn(loaded, TGPImage if Image is TGPImage else half), _drawn(loaded, Image)
+        return _Drawn(loaded, half), _Drawn(loaded, half)
+    return _Drawn(loaded, TGPImage if Image is TGPImage else half), _Drawn(loaded, Image)
 
 
 class _Loaded:
@@ -82,19 +84,24 @@ class _Loaded:
         return self._pictures[name]
 
 
-def _drawn(
-    loaded: Callable[[str], Pillow.Image],
-    kind: "type[HalfcellImage | SixelImage | TGPImage | UnicodeImage]",
-) -> Picture:
-    kept: dict[tuple[str, int, int], RenderableType] = {}
+class _Drawn:
+    """Draws each picture once in every size."""
 
-    def draw(name: str, columns: int, rows: int) -> RenderableType:
+    def __init__(self, loaded: _Loaded, kind: Kind) -> None:
+        self._loaded = loaded
+        self._kind = kind
+        self._kept: dict[tuple[str, int, int], HalfcellImage | SixelImage | TGPImage | UnicodeImage] = {}
+
+    def __call__(self, name: str, columns: int, rows: int) -> RenderableType:
         key = (name, columns, rows)
-        if key not in kept:
-            kept[key] = kind(loaded(name), columns, rows)
-        return kept[key]
+        if key not in self._kept:
+            self._kept[key] = self._kind(self._loaded(name), columns, rows)
+        return self._kept[key]
 
-    return draw
+    def close(self) -> None:
+        """Take the pictures out of the terminal's memory, where it holds them."""
+        for picture in self._kept.values():
+            picture.cleanup()
 
 
 def _measure_characters(console: Console) -> None:
