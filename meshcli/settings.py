@@ -81,8 +81,8 @@ class Zero123PlusSettings:
 class FitSettings:
     """Fitting a surface to posed pictures; see reconstructors/fit.py. One entry per level where there are several."""
 
-    resolutions: tuple[int, ...] = (64, 104)  # voxels along the longest side of the box
-    steps: tuple[int, ...] = (140, 80)
+    resolutions: tuple[int, ...] = (32, 64, 104)  # voxels along the longest side of the box
+    steps: tuple[int, ...] = (120, 140, 80)
     rays: int = 12000  # per step
 
 

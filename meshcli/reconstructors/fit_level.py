@@ -22,7 +22,6 @@ THIN_PLATE = 0.005  # times the Laplacian of the Laplacian; 0.0139 is the limit 
 BAND = 0.15  # every second step, times (I - G)^2 with G a Gaussian of BAND_SIGMA voxels
 BAND_SIGMA = 2.5
 ALONG = 0.15  # twice a step, times the principal curvature of smaller size
-FADE = 0.4  # of a level, at its end, in which the shrinking fades
 PULL = 0.3  # towards a prior, times the rate: where no picture speaks, that is where the surface goes
 THICK = 3.0  # voxels: what is less than half as thick is smoothed less
 
@@ -35,6 +34,7 @@ class Schedule:
     gradient_blur: tuple[float, float]  # voxels: the motion is a smooth one
     sharpness: tuple[float, float]  # per voxel: opacity is a sigmoid of it times the distance
     shrink: float  # a step at first, none at last, times the larger curvature of bulges: needless edges retract
+    fade: float = 0.4  # of a level, at its end, in which the shrinking fades
     thin_plate: float = THIN_PLATE
     band: float = BAND
     along: float = ALONG
@@ -167,7 +167,8 @@ class Level:
             curvatures(distance, nodes, self._scratch, self._other)
             flat[nodes] += np.float32(self._schedule.along) * self._scratch.ravel()[nodes]
         bulge = np.maximum(self._other.ravel()[nodes], 0)
-        flat[nodes] += np.float32(self._schedule.shrink * min(1.0, (1 - fraction) / FADE)) * self._calm**2 * bulge
+        shrink = self._schedule.shrink * min(1.0, (1 - fraction) / self._schedule.fade)
+        flat[nodes] += np.float32(shrink) * self._calm**2 * bulge
 
 
 def _between(pair: tuple[float, float], fraction: float) -> float:
