@@ -43,6 +43,7 @@ from meshcli.flags import (
     Fov,
     Fps,
     Frames,
+    From,
     FromSheet,
     FromViews,
     Grid,
@@ -290,6 +291,8 @@ def render(
         float | None, typer.Option(min=-90, max=90, help="Of the turntable's camera, degrees.", show_default=False)
     ] = None,
     fps: Fps = None,
+    source: From = None,
+    device: Device = "auto",
     config: Config = None,
     assign: Assign = None,
     force: Force = False,
@@ -299,12 +302,12 @@ def render(
     verbose: Verbose = 0,
 ) -> None:
     """Make renders/turntable.mp4, stills, and a sheet of the chosen views beside the mesh."""
-    flags = {"frames": frames, "size": size, "elevation": elevation, "fps": fps}
+    flags = {"frames": frames, "size": size, "elevation": elevation, "fps": fps, "source": source}
     settings = settings_of(config, assign, {f"render.{key}": value for key, value in flags.items()})
     perform(
         directory,
         lambda project, as_told: render_mesh(project, settings=settings, how=as_told),
-        how(force, wait), as_json, quiet, verbose,
+        how(force, wait, device=device), as_json, quiet, verbose,
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from meshcli.device import Dtype as Precision
-from meshcli.settings import Attention, Parts, Vram, WhichUNet
+from meshcli.settings import Attention, Parts, Source, Vram, WhichUNet
 
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The project directory.", show_default=False)]
 Photos = Annotated[
@@ -63,6 +63,9 @@ Grid = Annotated[
 ]
 NoTexture = Annotated[bool, typer.Option("--no-texture", help="Networks: colours at the vertices only.")]
 KeepParts = Annotated[Parts | None, typer.Option("--parts", help="Networks: pieces to keep.", show_default=False)]
+From = Annotated[
+    Source | None, typer.Option("--from", help="What the turntable shows: field is instant-nerf's.", show_default=False)
+]
 Frames = Annotated[int | None, typer.Option(min=1, help="Of the turntable.", show_default=False)]
 Size = Annotated[int | None, typer.Option(min=16, max=8192, help="Pixels along a side.", show_default=False)]
 Fps = Annotated[int | None, typer.Option(min=1, max=240, help="Frames per second.", show_default=False)]

@@ -114,6 +114,12 @@ class TextureSettings:
     size: int = 1024  # texels along a side
 
 
+Source = Literal[
+    "mesh",
+    "field",  # instant-nerf's radiance field itself: minutes on a processor
+]
+
+
 @dataclass(frozen=True)
 class RenderSettings:
     """Turntable and stills; see stages/render.py."""
@@ -123,6 +129,7 @@ class RenderSettings:
     fps: int = 30
     elevation: float = 15.0  # degrees
     samples: int = 3  # squared: rays per pixel
+    source: Source = "mesh"  # of the turntable
 
 
 @dataclass(frozen=True)

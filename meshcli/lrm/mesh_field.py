@@ -66,10 +66,7 @@ class MeshField:
 
     def distances(self, lattice: Tensor) -> Tensor:
         """Signed distances (n, n, n), negative inside, of planes' values on a lattice (3, n, n, C)."""
-        result = lattice.new_empty((lattice.shape[1],) * 3)
-        for place, rows, values in Head(self._decoder.net_sdf).slabs(lattice, self._chunk):
-            result[place, rows] = values[..., 0]
-        return result
+        return Head(self._decoder.net_sdf).volume(lattice, self._chunk)
 
     def deformations(self, cells: Cells, lattice: Tensor) -> Tensor:
         """How far the vertices of crossed cells are moved, (U, 3) in world units."""

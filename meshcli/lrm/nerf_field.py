@@ -48,12 +48,8 @@ class NerfField:
     def density(self, resolution: int) -> Tensor:
         """Density (n, n, n) on a lattice that spans [-1, 1]."""
         axis = torch.linspace(-1.0, 1.0, resolution, device=self._planes.device)
-        result = axis.new_empty((resolution,) * 3)
-        for place, rows, values in Head(self._decoder.net, outputs=1).slabs(
-            sample_lattice(self._planes, axis), self._chunk
-        ):
-            result[place, rows] = values[..., 0]
-        return activated(result)
+        lattice = sample_lattice(self._planes, axis)
+        return activated(Head(self._decoder.net, outputs=1).volume(lattice, self._chunk))
 
     def raw(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Density before its activation (N,) and colour (N, 3) at points (N, 3)."""

@@ -8,13 +8,14 @@ the layer's weights once, and a lookup is then a sum of three. On a lattice the 
 and the n^3 x 3C features of the published code never exist.
 """
 
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 HIDDEN = 64
+PLACES = 8  # slabs that a thread takes at a time
 POINTS = 1 << 14  # evaluated at a time: their hidden values take 4 MB
 
 
@@ -76,23 +77,41 @@ class Head:
             result[0] += self._first.bias
         return result
 
-    def slabs(self, lattice: Tensor, chunk: int = POINTS) -> Iterator[tuple[int, slice, Tensor]]:
-        """On a lattice (3, n, n, C): places along the first and second axis, and (k, n, outputs) there.
+    def volume(self, lattice: Tensor, chunk: int = POINTS) -> Tensor:
+        """The first output everywhere on a lattice (3, n, n, C): (n, n, n).
 
-        About `chunk` points at a time, in buffers that are used again and again.
+        Each thread takes slabs of its own, about `chunk` points at a time in buffers that are used again and again:
+        threads that share every small product wait for each other, for ever where they share a busy processor.
         """
         first, second, third = self.tables(lattice)
         third = third.transpose(0, 1).contiguous()  # of (z, y), to stand at [y, z]
         side = len(first)
         count = min(max(1, chunk // side), side)
-        buffers = first.new_empty(2, count * side, HIDDEN)
-        for place in range(side):
-            for start in range(0, side, count):
-                rows = slice(start, min(start + count, side))
-                hidden, spare = buffers[:, : (rows.stop - start) * side]
-                cube = hidden.view(-1, side, HIDDEN)
-                torch.add(third[rows], second[place], out=cube).add_(first[place, rows, None])
-                yield place, rows, self.finish(hidden, spare).view(len(cube), side, -1)
+        result: Tensor = first.new_empty(side, side, side)
+
+        def fill(places: range) -> None:
+            with torch.inference_mode():  # a mode of each thread
+                work(places)
+
+        def work(places: range) -> None:
+            buffers = first.new_empty(2, count * side, HIDDEN)
+            for place in places:
+                for start in range(0, side, count):
+                    rows = slice(start, min(start + count, side))
+                    hidden, spare = buffers[:, : (rows.stop - start) * side]
+                    cube = hidden.view(-1, side, HIDDEN)
+                    torch.add(third[rows], second[place], out=cube).add_(first[place, rows, None])
+                    result[place, rows] = self.finish(hidden, spare)[:, 0].view(len(cube), side)
+
+        workers = torch.get_num_threads() if lattice.device.type == "cpu" else 1
+        blocks = [range(start, min(start + PLACES, side)) for start in range(0, side, PLACES)]
+        if workers == 1:
+            for block in blocks:
+                fill(block)
+            return result
+        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            list(pool.map(fill, blocks))  # the list raises what a thread raised
+        return result
 
     def finish(self, hidden: Tensor, spare: Tensor | None = None) -> Tensor:
         """From the first layer's sums (N, HIDDEN) to the outputs (N, outputs); both buffers are overwritten."""

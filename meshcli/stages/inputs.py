@@ -16,6 +16,7 @@ from meshcli.manifest import Manifest, Selection, Stage, ViewEntry
 from meshcli.project import Project
 
 MESH = "mesh/mesh.glb"
+PLANES = "mesh/triplane.safetensors"  # what a network made of the views
 
 Parts = dict[str, str]
 
@@ -60,9 +61,10 @@ def selection_inputs(project: Project, manifest: Manifest, selection: Selection)
     return fingerprint("select", {"by": selection.by}, parts)
 
 
-def mesh_parts(project: Project, manifest: Manifest) -> Parts:
-    """The mesh, and the views that it is shown beside."""
-    return {"mesh": project.digest(MESH), **view_parts(project, chosen_views(project, manifest))}
+def mesh_parts(project: Project, manifest: Manifest, source: str = "mesh") -> Parts:
+    """The mesh, and the views that it is shown beside; the radiance field where the turntable shows that."""
+    field = {"field": project.digest(PLANES)} if source == "field" else {}
+    return {"mesh": project.digest(MESH), **field, **view_parts(project, chosen_views(project, manifest))}
 
 
 def chosen_views(project: Project, manifest: Manifest) -> list[ViewEntry]:
@@ -86,7 +88,7 @@ def inputs_now(project: Project, manifest: Manifest, stage: Stage) -> Parts:
             {photo.name: (project.digest(photo.original), photo.stated) for photo in manifest.live_photos},
         ),
         "reconstruct": lambda: view_parts(project, chosen_views(project, manifest)),
-        "render": lambda: mesh_parts(project, manifest),
+        "render": lambda: mesh_parts(project, manifest, record.options.get("render", {}).get("source", "mesh")),
     }
     if stage == "select":
         return selection_inputs(project, manifest, manifest.selection) if manifest.selection else {}

@@ -12,17 +12,18 @@ from typing import Any
 
 from meshcli.device import INSTALL
 from meshcli.engines import NETWORKS, Reconstructor, pick_reconstructor
-from meshcli.errors import MeshcliError, MissingError, UsageError
+from meshcli.errors import MeshcliError, MissingError, ProjectError, UsageError
 from meshcli.fingerprint import digest
+from meshcli.lrm.sizes import Sizes, VitSizes
 from meshcli.manifest import Record
 from meshcli.project import Project
 from meshcli.reconstructors.network_file import NetworkFile, read_network
 from meshcli.settings import Settings
+from meshcli.stages.inputs import PLANES
 from meshcli.stages.work import How
 from meshcli.tensors import read_contents
 from meshcli.weights import Found, find, require, weights_digest
 
-PLANES = "mesh/triplane.safetensors"
 ABOUT = "meshcli"  # key of their metadata
 
 
@@ -87,6 +88,22 @@ def prepare(
     if not found and not reusable:
         require(engine, how.weights)
     return Network(engine, file, found, weights, key, reusable), settings
+
+
+def field_sizes(project: Project, record: Record | None) -> Sizes:
+    """The network whose radiance field lies beside the mesh; UsageError when there is none."""
+    table = record.options.get("network", {}) if record else {}
+    if not record or table.get("kind") != "nerf" or not project.path(PLANES).is_file():
+        raise UsageError(
+            "--from field needs a radiance field, which instant-nerf-large and instant-nerf-base leave: "
+            f"`{project.command('reconstruct')} --engine instant-nerf-large`"
+        )
+    try:
+        return Sizes(**{**table, "vit": VitSizes(**table["vit"])})
+    except (TypeError, KeyError) as error:
+        raise ProjectError(
+            f"{project.root}: the record of reconstruct does not describe its network: {error}"
+        ) from error
 
 
 def check(settings: Settings) -> None:

@@ -9,8 +9,8 @@ from meshcli.errors import MeshcliError, UsageError
 from meshcli.project import Project
 from meshcli.settings import Settings
 from meshcli.stages import networks
-from meshcli.stages.inputs import chosen_views, fingerprint, view_parts
-from meshcli.stages.networks import PLANES, Network, pick_engine, prepare
+from meshcli.stages.inputs import PLANES, chosen_views, fingerprint, view_parts
+from meshcli.stages.networks import Network, pick_engine, prepare
 from meshcli.stages.work import How, Outcome, Task, Work, affordable, unchanged, working
 from meshcli.weights import require
 
@@ -89,7 +89,6 @@ def _fit(work: Work, settings: Settings, seed: int) -> None:
 def _run_network(work: Work, network: Network, settings: Settings) -> None:
     from meshcli.device import dtype_name, resolve_device, resolve_dtype
     from meshcli.reconstructors.instantmesh import Planes, build
-    from meshcli.texture import bake_colours
 
     device = resolve_device(work.how.device)
     dtype = resolve_dtype(settings.lrm.dtype, device, auto="fp32")
@@ -113,6 +112,8 @@ def _run_network(work: Work, network: Network, settings: Settings) -> None:
     if settings.lrm.simplify:
         work.note(f"simplified to {len(mesh.faces)} faces")
     if settings.lrm.texture:
+        from meshcli.texture import bake_colours
+
         with work.step("texture"):
             mesh = bake_colours(mesh, colours, settings.texture, work.how.progress)
     _write(work, mesh, len(views))

@@ -3,6 +3,7 @@
 The mesh is read from the file that `reconstruct` wrote, as any other program would. Light until it works.
 """
 
+from pathlib import Path
 from typing import Any
 
 from meshcli.atomic import replacing
@@ -10,7 +11,8 @@ from meshcli.config import options as sections
 from meshcli.errors import UsageError
 from meshcli.project import Project
 from meshcli.settings import RenderSettings, Settings
-from meshcli.stages.inputs import MESH, chosen_views, fingerprint, mesh_parts
+from meshcli.stages.inputs import MESH, PLANES, chosen_views, fingerprint, mesh_parts
+from meshcli.stages.networks import field_sizes
 from meshcli.stages.status import read_status
 from meshcli.stages.work import How, Outcome, Task, Work, affordable, unchanged, working
 
@@ -26,13 +28,15 @@ def render_mesh(project: Project, *, settings: Settings = Settings(), how: How =
         manifest = project.load()
         if not project.path(MESH).is_file():
             raise UsageError(f"{project.root} has no mesh; run `{project.command('reconstruct')}`")
+        if settings.render.source == "field":
+            field_sizes(project, manifest.stages.get("reconstruct"))
         for status in read_status(project).stages[:-1]:
             if status.state != "done":
                 how.tell(f"the mesh may be out of date: {status.stage} is {status.state} ({status.reason})")
         record = manifest.stages.get("render")
         settings, asked, smaller = affordable(record, ENGINE, settings, sections(settings, "render"), how)
         options = sections(settings, "render")
-        inputs = fingerprint(ENGINE, options, mesh_parts(project, manifest))
+        inputs = fingerprint(ENGINE, options, mesh_parts(project, manifest, settings.render.source))
         task = Task("render", ENGINE, options, inputs, asked, smaller, fallback(settings))
         if outcome := unchanged(project, manifest, task, how):
             return outcome
@@ -67,5 +71,25 @@ def _render(work: Work, settings: RenderSettings) -> None:
         work.write({f"renders/{name}.png": encode_png(picture) for name, picture in show.stills().items()})
     with work.step("turntable"):
         with replacing(work.project.path(TURNTABLE)) as path:
-            show.turntable(path)
+            if settings.source == "field":
+                _film_field(work, settings, path)
+            else:
+                show.turntable(path)
         work.outputs.append(work.project.output(TURNTABLE))
+
+
+def _film_field(work: Work, settings: RenderSettings, path: Path) -> None:
+    """The turntable of the radiance field; says how long it will take before it starts."""
+    from meshcli.device import resolve_device
+    from meshcli.reconstructors.field_film import film, seconds_per_picture
+    from meshcli.reconstructors.instantmesh import Planes
+
+    device = resolve_device(work.how.device)
+    sizes = field_sizes(work.project, work.manifest.stages.get("reconstruct"))
+    planes = Planes.read(work.project.path(PLANES), sizes, device)
+    minutes = seconds_per_picture(planes, settings.size) * settings.frames / 60
+    work.how.tell(
+        f"{settings.frames} pictures of the radiance field take about {max(minutes, 0.1):.1f} minutes on {device}"
+    )
+    film(planes, settings, path, work.how.progress)
+    work.facts["device"] = str(device)

@@ -133,8 +133,7 @@ def smooth_body(kind: str, folder: Path) -> tuple[Any, int, float]:
     axis = torch.linspace(-1.05, 1.05, 65) if kind == "mesh" else torch.linspace(-1, 1, 65)
     net = decoder.net_sdf if kind == "mesh" else decoder.net
     with torch.inference_mode():
-        parts = [part for *_, part in Head(net, outputs=1).slabs(sample_lattice(values, axis))]
-        field = torch.cat(parts).view(65, 65, 65).clone()
+        field = Head(net, outputs=1).volume(sample_lattice(values, axis)).clone()
     signed = field if kind == "mesh" else -field
     level = level_for(signed, VERTICES[kind] / ((file.grid / 64) ** 2))
     if kind == "mesh":

@@ -270,3 +270,41 @@ def test_cuda(views: Project, weights: Path, dtype: str) -> None:
     )
     assert facts(views)["device"] == "cuda:0"
     assert facts(views)["vertices"] == pytest.approx(exact, rel=0.1)
+
+
+@pytest.mark.slow
+def test_a_film_of_the_field(views: Project, tmp_path: Path) -> None:
+    from meshcli.stages.render import render_mesh
+
+    settings = override(
+        SMALL, {"render.source": "field", "render.size": 64, "render.frames": 4, "render.samples": 1}, ""
+    )
+    write_weights(tmp_path / "ckpts")
+    build(views)
+    with pytest.raises(UsageError, match="--from field needs a radiance field"):
+        render_mesh(views, settings=settings)
+    write_weights(tmp_path / "ckpts", "instant-nerf-large")
+    build(views, "instant-nerf-large")
+    said: list[str] = []
+    how = How(tell=said.append, device="cpu")
+    render_mesh(views, settings=settings, how=how)
+    assert any("4 pictures of the radiance field take about" in sentence for sentence in said)
+    assert stage_status(views, views.load(), "render").state == "done"
+    film = views.path("renders/turntable.mp4")
+    field = film.read_bytes()
+    assert render_mesh(views, settings=settings, how=how).skipped
+    assert len(frames_of(film)) == 4
+    render_mesh(views, settings=override(settings, {"render.source": "mesh"}, ""), how=how)
+    assert film.read_bytes() != field
+
+
+def frames_of(path: Path) -> list[bytes]:
+    """The decoded frames of a film of 64 x 64."""
+    import subprocess
+
+    import imageio_ffmpeg
+
+    line = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(path), "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+    data = subprocess.run(line, capture_output=True, check=True).stdout
+    size = 64 * 64 * 3
+    return [data[start : start + size] for start in range(0, len(data), size)]
