@@ -15,6 +15,7 @@ from meshcli.camera import Camera, Rows
 from meshcli.errors import InputError
 from meshcli.tables import Table, read_table
 
+JSON_FILES = ("transforms.json", "cameras.json")
 COLMAP_FILES = ("cameras.txt", "images.txt")
 COLMAP_MODELS = {  # number of focal lengths; those that are not here are no pinholes
     "SIMPLE_PINHOLE": 1, "PINHOLE": 2, "SIMPLE_RADIAL": 1, "RADIAL": 1, "OPENCV": 2, "FULL_OPENCV": 2,
@@ -44,9 +45,11 @@ class Rig:
 
 
 def read_rig(path: Path) -> Rig:
-    """Read a rig file, or COLMAP's folder; InputError says what is wrong."""
-    folder = path if path.is_dir() else path.parent
+    """Read a rig file, or the one in a folder; InputError says what is wrong."""
+    if path.is_dir():
+        path = next((path / name for name in JSON_FILES if (path / name).is_file()), path)
     if path.is_dir() or path.name in COLMAP_FILES:
+        folder = path if path.is_dir() else path.parent
         places = (folder, folder / "sparse" / "0", folder / "sparse")
         found = next((place for place in places if all((place / name).is_file() for name in COLMAP_FILES)), None)
         if found is None:

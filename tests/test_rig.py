@@ -42,6 +42,7 @@ def test_nerfstudio(tmp_path: Path) -> None:
     wanted = Camera(orbit(40, 10).camera_to_world, 900 / 640, 890 / 480, 310 / 640, 250 / 480, "rig")
     assert rig.cameras["1.jpg"] == wanted
     assert rig.files["1.jpg"] == tmp_path / "images/1.jpg"
+    assert read_rig(tmp_path).cameras == rig.cameras  # its folder will do
 
 
 def test_blender_files_have_an_angle_and_no_size(tmp_path: Path) -> None:

@@ -41,10 +41,13 @@ def pick(title: str, rows: Sequence[Row], files: Mapping[str, Path], state: Pick
     _measure_characters(console)
     live = Live(console=console, screen=True, auto_refresh=False)
     with closing(small), closing(large), keyboard.raw_mode(), live:
+        shown = None
         while not state.end:
             size = Size(*console.size)
             state = replace(state, page=size.page)
-            live.update(build_screen(title, rows, state, small, large, size), refresh=True)
+            if shown != (state, size):
+                live.update(build_screen(title, rows, state, small, large, size), refresh=True)
+                shown = (state, size)
             for key in _keys(keyboard):
                 state = state if state.end else state.pressed(key, read)
     return state

@@ -143,7 +143,9 @@ def test_sixel_pictures_where_the_terminal_has_them(painted: Project) -> None:
     terminal = Terminal("select", str(painted.root))
     terminal.until("\x1b[c")  # what can you do?
     terminal.type("\x1b[?62;4c")  # sixel
-    assert "\x1bP" in terminal.until("q leave", "\x1b\\")
+    shown = terminal.until("q leave", "\x1b\\")
+    assert "\x1b[13A\x1bP" in shown  # from the row below the picture up to its first
+    assert '"1;1;260;260' in shown  # 26 x 13 characters of 10 x 20 pixels
     terminal.type("q")
     assert terminal.end() == 0
 
