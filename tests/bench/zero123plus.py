@@ -1,0 +1,73 @@
+"""`generate --engine zero123plus` at full size: python tests/bench/zero123plus.py WEIGHTS [--steps N] [--limit GB].
+
+WEIGHTS is a folder as `--weights` takes it; tests/tools/synthetic_weights.py writes one. One photo, in a process of its
+own whose data segment is limited. Prints a table: seconds of each part, seconds a step, what 75 steps would take by
+that, and the peak of the whole process. The first step is slower than the others and counts.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+
+PHOTO = Path(__file__).parents[2] / "examples" / "desk" / "1.png"
+USUAL = 75  # steps
+
+
+def main() -> None:
+    """Run it once and print what its record says."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("weights", type=Path)
+    parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument(
+        "--limit", type=float, default=3.8, help="of the data segment, GB; other flags are `generate`'s"
+    )
+    parser.add_argument("--photo", type=Path, default=PHOTO)
+    arguments, more = parser.parse_known_args()
+    with tempfile.TemporaryDirectory() as folder:
+        record, cpu = run(Path(folder, "desk"), arguments, more)
+    seconds, facts = record["facts"]["seconds"], record["facts"]
+    step = seconds["denoise"] / arguments.steps
+    rest = seconds["total"] - seconds["denoise"]
+    print(
+        f"{processor()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; {facts['dtype']} on {facts['device']}"
+    )
+    print("| encode | a step | decode | reading weights | 75 steps, in all | peak RSS | limit | CPU seconds |")
+    print("|---|---|---|---|---|---|---|---|")
+    print(
+        f"| {seconds['encode']:.0f} s | {step:.1f} s | {seconds['decode']:.0f} s | {facts['loading']:.0f} s "
+        f"| {(rest + USUAL * step) / 60:.1f} min | {facts['peak_rss'] / 1e9:.2f} GB "
+        f"| {arguments.limit} GB | {cpu:.0f} |"
+    )
+
+
+def run(project: Path, arguments: argparse.Namespace, more: list[str]) -> tuple[dict, float]:
+    """The record of `generate`, and the processor's seconds; exits as it does when it fails."""
+    line = [sys.executable, "-m", "meshcli", "generate", str(project), str(arguments.photo), "--engine", "zero123plus"]
+    line += ["--weights", str(arguments.weights), "--steps", str(arguments.steps), *more]
+    limit = (int(arguments.limit * 1e9),) * 2
+    code = subprocess.run(
+        line, check=False, preexec_fn=partial(resource.setrlimit, resource.RLIMIT_DATA, limit)
+    ).returncode
+    if code:
+        sys.exit(code)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    manifest = json.loads((project / "manifest.json").read_text(encoding="utf-8"))
+    return manifest["stages"]["generate"], used.ru_utime + used.ru_stime
+
+
+def processor() -> str:
+    """Its name and what it knows of bf16."""
+    text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    table = dict(line.split("\t: ", 1) for line in text.splitlines() if "\t: " in line)
+    known = [flag for flag in ("avx512_bf16", "amx_bf16") if flag in table.get("flags", "")]
+    return f"{table.get('model name', '?')} ({', '.join(known) or 'no bf16'})"
+
+
+if __name__ == "__main__":
+    main()
