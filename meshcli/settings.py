@@ -72,7 +72,6 @@ class Zero123PlusSettings:
     vram: Vram = "normal"
     attention: Attention = "auto"
     batch: int = 1  # photos at a time; more than one is equal to the precision of the numbers only
-    compile: bool = False  # let torch compile the UNet: slow to begin with
     checkpoint_every: int = 0  # steps; 0 is about once a minute
     preview: int = 0  # steps between looks at the unfinished sheet; 0 is never
 

@@ -4,7 +4,6 @@ Settings are those of the checkpoint's own files. Nothing here looks for weights
 """
 
 import ctypes
-import gc
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +23,7 @@ from meshcli.conversion import usable
 from meshcli.device import dtype_name, resolve_device, resolve_dtype
 from meshcli.errors import MissingError
 from meshcli.generators.zero123plus_files import Files, locate
+from meshcli.lrm.memory import free
 from meshcli.progress import Progress, Tell, silent, unheard
 from meshcli.settings import Zero123PlusSettings
 from meshcli.tensors import Rename, load_into
@@ -165,15 +165,11 @@ def open_networks(
 
 
 def free_memory() -> None:
-    """Give back what dead networks held, to the system too: the next one shall not come on top of it."""
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    _trim_heap()
+    """Give back what dead networks held, to the system too: the next one shall not come on top of it.
 
-
-def _trim_heap() -> None:
-    """Freed tensors stay in the heap of glibc until it is told; other systems' libraries have no such call."""
+    Freed tensors stay in the heap of glibc until it is told; other systems' libraries have no such call.
+    """
+    free()
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
 

@@ -41,7 +41,14 @@ LIBRARIES = (
     "xatlas",
     "fast-simplification",
 )
-OUT_OF_MEMORY = ("OutOfMemoryError", "can't allocate memory", "not enough memory", "bad_alloc", "out of memory")
+OUT_OF_MEMORY = (
+    "OutOfMemoryError",
+    "can't allocate memory",
+    "not enough memory",
+    "alloc failed",
+    "bad_alloc",
+    "out of memory",
+)
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
