@@ -1,6 +1,5 @@
 """Where the networks compute, and how precisely. Light: torch is imported by the functions that need it."""
 
-import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -84,11 +83,6 @@ def has_fast_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
 def dtype_name(dtype: "torch.dtype") -> str:
     """As the command line writes it, for records."""
     return {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}[str(dtype).removeprefix("torch.")]
-
-
-def let_threads_sleep() -> None:
-    """Before torch is imported: threads that wait shall not spin, it keeps the others from a busy processor."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 def require_torch() -> None:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from meshcli.camera import Camera, orbit, zero123plus_rig
 from meshcli.config import options as sections
-from meshcli.device import let_threads_sleep
 from meshcli.engines import VERSIONS
 from meshcli.fingerprint import digest, seed_for
 from meshcli.manifest import Photo, ViewEntry
@@ -112,7 +111,6 @@ def _sculpt(work: Work, settings: Settings, seed: int) -> None:
 
 def _diffuse(work: Work, settings: Settings, seed: int) -> None:
     """Each photo by itself; what is finished is kept."""
-    let_threads_sleep()
     from meshcli.generators.zero123plus import Hooks, Job, paint
     from meshcli.generators.zero123plus_networks import open_networks
     from meshcli.generators.zero123plus_views import cut_sheet
