@@ -141,6 +141,7 @@ def _fetch(wanted: Model, file: Remote, target: Path, progress: Progress, what: 
 
 def _receive(repository: str, file: Remote, part: Path, bar: "type[tqdm]") -> None:
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
+    from huggingface_hub.errors import HfHubHTTPError
     from huggingface_hub.file_download import http_get
     from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
@@ -150,7 +151,16 @@ def _receive(repository: str, file: Remote, part: Path, bar: "type[tqdm]") -> No
     if urlsplit(location).netloc != urlsplit(address).netloc:  # the token is the hub's, not its storage's
         headers.pop("authorization", None)
     with part.open("ab", buffering=0) as opened:
-        http_get(location, opened, resume_size=opened.tell(), headers=headers, expected_size=file.size, tqdm_class=bar)
+        while True:
+            before = opened.tell()
+            try:
+                http_get(location, opened, resume_size=before, headers=headers, expected_size=file.size, tqdm_class=bar)
+            except Exception as error:  # a line that was cut: not every version of the library goes on by itself
+                refused = isinstance(error, HfHubHTTPError) or (isinstance(error, OSError) and error.errno in DISK)
+                if refused or opened.tell() <= before:
+                    raise
+            else:
+                break
         os.fsync(opened.fileno())
 
 
