@@ -31,7 +31,8 @@ class Terminal:
             for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES"):
                 os.environ.pop(name, None)
             os.environ |= {"TERM": "xterm-256color", "COLORTERM": "truecolor", **environment}
-            os.execv(FAKES[0], [*FAKES, *words])  # noqa: S606 (our own interpreter)
+            # Not execv: readline, where something loaded it, has put LINES and COLUMNS where Python does not see them.
+            os.execve(FAKES[0], [*FAKES, *words], dict(os.environ))  # noqa: S606 (our own interpreter)
         self.text = ""
 
     def until(self, *last: str, seconds: float = 30.0) -> str:
