@@ -37,7 +37,7 @@ bench: $(VENV)/ready  ## the measured tables of the README; reads ../shared/data
 
 lock: $(VENV)/models  ## write down what is installed; what the first file does not name goes into the second
 	$(BIN)/python -m pip freeze --exclude-editable | tr A-Z_ a-z- | sed 's/+.*//; /^nvidia-/d; /^cuda-/d; /^triton=/d' > $(VENV)/all
-	sed '1d; s/==.*/==/; s/^/^/' requirements.lock | grep -f - $(VENV)/all > $(VENV)/base
+	sed '1d; s/==.*/==/; s/^/^/' requirements.lock | tr A-Z_ a-z- | grep -f - $(VENV)/all > $(VENV)/base
 	{ head -n 1 requirements.lock; cat $(VENV)/base; } > $(VENV)/lock
 	{ head -n 2 requirements-models.lock; grep -v -x -F -f $(VENV)/base $(VENV)/all; } > $(VENV)/lock-models
 	mv $(VENV)/lock requirements.lock

@@ -69,7 +69,7 @@ def verify(
         for row in checked:
             print(f"{row.name}: {row.file}: {row.words}")
     if damaged := [row.name for row in checked if not row.good]:
-        raise MissingError(f"damaged: {', '.join(dict.fromkeys(damaged))}")
+        raise MissingError(f"not as it should be: {', '.join(dict.fromkeys(damaged))}")
 
 
 @models.command(epilog="Example: meshcli models path instant-mesh-large")

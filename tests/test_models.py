@@ -110,7 +110,7 @@ def test_what_is_damaged_later_is_found(home, hub):
     document, error = checked.stdout.rsplit('{"meshcli"', 1)[0], checked.stderr
     assert checked.returncode == 4
     assert "its sha256 is not the published one" in document
-    assert "damaged: instant-mesh-base" in error
+    assert "not as it should be: instant-mesh-base" in error
 
 
 def test_a_transfer_that_is_cut_off_goes_on(home, hub):
@@ -238,6 +238,17 @@ def test_room_is_looked_for_first(tmp_path, monkeypatch):
     monkeypatch.setattr(download, "listing", lambda repository: [download.Remote(BASE, 10**18, "x")])
     with pytest.raises(ResourceError, match=r"room for .* and 1000000000\.0 GB are to be fetched"):
         download.pull(model("instant-mesh-base"), tmp_path / "a/b")
+
+
+def test_weights_of_another_network_are_found_out(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name, data in {"instant_nerf_base.ckpt": checkpoint(), "u2netp.onnx": b"x"}.items():
+        Path(name).write_bytes(data)
+    monkeypatch.setenv("U2NET_HOME", str(tmp_path))
+    assert cli.main(["models", "verify", "instant-nerf-base", "u2netp", "--weights", "."]) == 4
+    out = capsys.readouterr().out.splitlines()
+    assert "encoder.model.embeddings.cls_token is missing (expected shape 1 x 1 x 768)" in out[0]
+    assert "its md5 is not the published one" in out[1]
 
 
 def test_mistakes(home):

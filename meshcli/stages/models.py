@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ from meshcli.errors import MissingError
 from meshcli.fingerprint import file_digest
 from meshcli.models import COMPONENTS, MODELS, model
 from meshcli.progress import Progress, Tell, silent, unheard
-from meshcli.tensors import read_contents
-from meshcli.weights import ORIGINAL, Found, component, find, require
+from meshcli.tensors import check_shapes, read_contents
+from meshcli.weights import Found, component, find, require, weights_digest
 
 
 @dataclass(frozen=True)
@@ -112,27 +113,34 @@ def find_or_none(name: str, named: Path | None) -> Found | None:
 
 
 def _check(found: Found, file: Path, online: bool) -> Checked:
-    """Compare one file with what is known of it."""
+    """Compare one file with what was published, else with the network that it is for."""
     name = found.model.name
-    try:
-        tensors = None if found.model.md5 else _count(file, found.model.prefix)
-    except MissingError as error:
-        return Checked(name, file, False, str(error))
-    if file.suffix == ".safetensors" and (original := read_contents(file).metadata.get(ORIGINAL)):
-        return Checked(name, file, True, f"{tensors} tensors, converted from a file with sha256 {original}")
     expected = found.model.md5 or published(file) or (_stated(found, file) if online else "")
-    digest = _md5(file) if found.model.md5 else file_digest(file)
-    if not expected:
-        return Checked(name, file, True, f"{tensors} tensors, sha256 {digest}; what was published is not known here")
-    good = digest == expected
-    kind = "md5" if found.model.md5 else "sha256"
-    words = f"as published ({kind})" if good else f"damaged: its {kind} is not the published one; remove it, pull again"
-    return Checked(name, file, good, words)
+    if expected:
+        kind, digest = ("md5", _md5(file)) if found.model.md5 else ("sha256", file_digest(file))
+        good = digest == expected
+        differs = f"damaged: its {kind} is not the published one; remove it, pull again"
+        return Checked(name, file, good, f"as published ({kind})" if good else differs)
+    try:
+        tensors = _read(found, file)
+    except MissingError as error:
+        return Checked(name, file, False, str(error).removeprefix(f"{file}: "))
+    unknown = f"readable, {tensors} tensors, sha256 {weights_digest(file)}; what was published is not known here"
+    return Checked(name, file, True, unknown)
 
 
-def _count(file: Path, prefix: str) -> int:
-    """How many tensors a file has; a MissingError when it cannot be read."""
-    return len(read_contents(file).entries if file.suffix == ".safetensors" else read_shapes(file, prefix))
+def _read(found: Found, file: Path) -> int:
+    """How many tensors a file has; a MissingError when it cannot be read, or is another network's."""
+    if file.suffix == ".safetensors":
+        shapes = {name: entry.shape for name, entry in read_contents(file).entries.items()}
+    else:
+        shapes = read_shapes(file, found.model.prefix)
+    if found.model.prefix and find_spec("torch"):
+        from meshcli.lrm.model import parameter_shapes
+        from meshcli.reconstructors.network_file import read_network
+
+        check_shapes(file, {**shapes}, parameter_shapes(read_network(found.model.name).sizes))
+    return len(shapes)
 
 
 def _stated(found: Found, file: Path) -> str:
