@@ -13,7 +13,7 @@ from meshcli.errors import MissingError
 from meshcli.fingerprint import file_digest
 from meshcli.models import COMPONENTS, MODELS, model
 from meshcli.progress import Progress, Tell, silent, unheard
-from meshcli.tensors import check_shapes, read_contents
+from meshcli.tensors import Shape, check_shapes, read_contents
 from meshcli.weights import Found, component, find, require, weights_digest
 
 
@@ -131,15 +131,16 @@ def _check(found: Found, file: Path, online: bool) -> Checked:
 
 def _read(found: Found, file: Path) -> int:
     """How many tensors a file has; a MissingError when it cannot be read, or is another network's."""
+    shapes: dict[str | None, Shape]
     if file.suffix == ".safetensors":
         shapes = {name: entry.shape for name, entry in read_contents(file).entries.items()}
     else:
-        shapes = read_shapes(file, found.model.prefix)
+        shapes = dict(read_shapes(file, found.model.prefix).items())
     if found.model.prefix and find_spec("torch"):
         from meshcli.lrm.model import parameter_shapes
         from meshcli.reconstructors.network_file import read_network
 
-        check_shapes(file, {**shapes}, parameter_shapes(read_network(found.model.name).sizes))
+        check_shapes(file, shapes, parameter_shapes(read_network(found.model.name).sizes))
     return len(shapes)
 
 
