@@ -85,6 +85,42 @@ def planes(dtype: str) -> Callable[[Path], dict[str, Any]]:
     return step
 
 
+def bf16_beside_fp32(folder: Path) -> dict[str, Any]:
+    """What bfloat16 changes: the planes, the signs on the grid, and how far the surfaces lie apart."""
+    import numpy as np
+    import torch
+    from scipy.spatial import cKDTree
+
+    from meshcli.conversion import usable
+    from meshcli.lrm.mesh_field import MeshField, grid_axis
+    from meshcli.lrm.triplane import sample_lattice
+    from meshcli.progress import silent
+    from meshcli.reconstructors.instantmesh import look
+    from meshcli.reconstructors.network_file import read_network
+    from meshcli.weights import require
+
+    sizes = read_network("instant-mesh-large").sizes
+    path = usable(require("instant-mesh-large", folder).path, "lrm_generator.")
+    axis = grid_axis(sizes.grid_res, sizes.grid_scale)
+    values, signs, vertices = [], [], []
+    for dtype in (torch.float32, torch.bfloat16):
+        planes = look(sheet_views(), sizes, path, torch.device("cpu"), dtype, silent)
+        field = MeshField(planes.decoder, planes.values, sizes.grid_scale)
+        lattice = sample_lattice(planes.values, axis)
+        distances = field.distances(lattice)
+        values.append(planes.values)
+        signs.append(distances < 0)
+        vertices.append(field.surface_of(distances, axis, lattice).vertices.numpy())
+    apart = cKDTree(vertices[0]).query(vertices[1])[0] / (sizes.grid_scale / sizes.grid_res)
+    return {
+        "planes, rms of the difference over rms": round(float((values[0] - values[1]).norm() / values[0].norm()), 5),
+        "signs that differ, of all grid vertices": round(float((signs[0] != signs[1]).float().mean()), 6),
+        "inside, of all grid vertices": round(float(signs[0].float().mean()), 3),
+        "vertices": [len(part) for part in vertices],
+        "vertices apart, in cells: median, 95 %": [round(float(np.percentile(apart, share)), 3) for share in (50, 95)],
+    }
+
+
 def extraction(kind: str) -> Callable[[Path], dict[str, Any]]:
     """Planes to a mesh with vertex colours: a smooth body with about as many vertices as a usual object."""
 
@@ -197,6 +233,7 @@ STEPS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "planes to mesh, nerf large, 256": extraction("nerf"),
     "whole process, fp32": whole("fp32"),
     "whole process, bf16": whole("bf16"),
+    "bf16 beside fp32": bf16_beside_fp32,
 }
 
 
