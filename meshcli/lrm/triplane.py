@@ -16,7 +16,7 @@ from torch.nn import functional
 
 HIDDEN = 64
 PLACES = 8  # slabs that a thread takes at a time
-POINTS = 1 << 14  # evaluated at a time: their hidden values take 4 MB
+POINTS = 1 << 12  # evaluated at a time: their hidden values take 1 MB and stay in the cache
 
 
 class Mlp(nn.Sequential):
