@@ -1,5 +1,7 @@
 """The reconstruct stage with a tiny network: everything but the size is real."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -300,11 +302,45 @@ def test_a_film_of_the_field(views: Project, tmp_path: Path) -> None:
 
 def frames_of(path: Path) -> list[bytes]:
     """The decoded frames of a film of 64 x 64."""
-    import subprocess
-
     import imageio_ffmpeg
 
     line = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(path), "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
     data = subprocess.run(line, capture_output=True, check=True).stdout
     size = 64 * 64 * 3
     return [data[start : start + size] for start in range(0, len(data), size)]
+
+
+LIMITED = """
+import resource, sys
+sys.path[:0] = [{tests!r}]
+from tiny_lrm import tiny_file
+import torch  # loaded before the limit, which is for what is computed
+import meshcli.reconstructors.instantmesh, meshcli.texture, meshcli.export.gltf, meshcli.export.obj
+import meshcli.stages.networks as networks
+networks.read_network = lambda name: tiny_file()
+torch.set_num_threads(1)
+torch.zeros(1 << 20) @ torch.zeros(1 << 20)
+used = int(next(line for line in open("/proc/self/status") if line.startswith("VmData")).split()[1]) * 1024
+resource.setrlimit(resource.RLIMIT_DATA, (used + {spare}, used + {spare}))
+from meshcli.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="needs limits as Linux has them")
+def test_a_machine_with_too_little_memory(views: Project, weights: Path, tmp_path: Path) -> None:
+    """A grid of 400 takes 260 MB for the distances alone; 200 MB are there. The same command, typed again, ends."""
+    script = LIMITED.format(tests=str(Path(__file__).parents[1]), spare=200 << 20)
+    line = [sys.executable, "-c", script, "reconstruct", str(views.root), "--engine", ENGINE, "--grid", "400"]
+    line += ["--no-texture", "--faces", "2000", "--device", "cpu"]
+    codes, said = [], []
+    while not codes or (codes[-1] == 75 and len(codes) < 8):
+        run = subprocess.run(line, capture_output=True, text=True, check=False)
+        codes.append(run.returncode)
+        said.append(run.stderr)
+    assert codes[0] == 75, said[0]
+    assert codes[-1] == 0, said[-1]
+    assert "memory ran out in reconstruct; the same command will now take lrm.grid=300" in said[0]
+    assert "still hold" in said[-1]  # the network ran once
+    assert views.load().stages["reconstruct"].options["lrm"]["grid"] < 400
