@@ -23,12 +23,14 @@ from meshcli.conversion import usable
 from meshcli.device import dtype_name, resolve_device, resolve_dtype
 from meshcli.errors import MissingError
 from meshcli.generators.zero123plus_files import Files, locate
-from meshcli.lrm.memory import free
+from meshcli.lrm.memory import MMAP_THRESHOLD, free
 from meshcli.progress import Progress, Tell, silent, unheard
 from meshcli.settings import Zero123PlusSettings
 from meshcli.tensors import Rename, load_into
 
 AGAIN = "fetch it again: `meshcli models pull zero123plus`"
+
+APART, TOGETHER = 1 << 18, 1 << 25  # bytes from which blocks are mapped by themselves
 
 N = TypeVar("N", bound=nn.Module)
 
@@ -134,7 +136,8 @@ class Networks:
     def _working(self, name: str, build: Callable[[], N]) -> Iterator[N]:
         """A network that is in memory while it works. What the caller binds it to must end with the block too."""
         start = time.perf_counter()
-        network = self._kept.get(name) or build().eval()
+        with _apart():
+            network = self._kept.get(name) or build().eval()
         self.loading += time.perf_counter() - start
         if self.keep:
             self._kept[name] = network
@@ -175,6 +178,21 @@ def free_memory() -> None:
     free()
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+@contextmanager
+def _apart() -> Iterator[None]:
+    """Weights get memory of their own from glibc, which is gone with them, instead of holes in its heap.
+
+    Anything else but the largest blocks comes from the heap again afterwards: fresh memory for each would cost seconds.
+    """
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(MMAP_THRESHOLD, APART)
+    try:
+        yield
+    finally:
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).mallopt(MMAP_THRESHOLD, TOGETHER)
 
 
 def _empty(build: Callable[[], N]) -> N:

@@ -245,11 +245,16 @@ def _with_advice(known: MeshcliError, task: Task, error: BaseException) -> Meshc
     return ResourceError(f"memory ran out in {task.stage}; the same command will now take {smaller}")
 
 
-def _facts(task: Task, work: Work) -> dict[str, Any]:
+def peak_rss() -> int:
+    """The most memory that this process has had so far, in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _facts(task: Task, work: Work) -> dict[str, Any]:
     return {
         "seconds": work.seconds,
-        "peak_rss": peak if sys.platform == "darwin" else peak * 1024,  # bytes
+        "peak_rss": peak_rss(),
         "device": "cpu",
         "seed": task.options.get("seed", 0),
         "versions": {"meshcli": __version__, "python": sys.version.split()[0], **_versions()},

@@ -1,6 +1,7 @@
 """Against golden/zero123plus_*: the published pipeline's numbers on networks in miniature."""
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -260,6 +261,19 @@ def test_what_must_not_change_the_result(frugal: Networks, whole: dict[str, Pixe
 @pytest.mark.parametrize("changes", [{"steps": 3}, {"guidance": 2.0}, {"unet": "original"}], ids=str)
 def test_what_must_change_the_result(networks: Networks, whole: dict[str, Pixels], changes: dict[str, object]) -> None:
     assert (sheets(networks, Drawer(), [job("a", 1)], **changes)["a"] != whole["a"]).any()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+def test_a_gpu_paints_the_same(folder: Path, whole: dict[str, Pixels]) -> None:
+    networks = Networks(tiny_zero123plus.files(folder), torch.device("cuda:0"), torch.float32)
+    again = sheets(networks, Drawer(), [job("a", 1), job("b", 2)])
+    assert all(np.abs(again[name].astype(int) - sheet).max() <= 4 for name, sheet in whole.items())
+
+
+def test_xformers_that_are_not_installed(networks: Networks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "xformers.ops", None)
+    with pytest.raises(MissingError, match="--attention auto"):
+        sheets(networks, Drawer(), [job("a", 1)], attention="xformers")
 
 
 def test_a_network_is_in_memory_only_while_it_works(frugal: Networks, networks: Networks) -> None:
