@@ -18,6 +18,7 @@ from meshcli import projection
 from meshcli.camera import Camera
 from meshcli.compiled import kernel
 from meshcli.mesh import Mesh, corner_normals
+from meshcli.rasteriser import Rasteriser
 from meshcli.view import Pixels
 from meshcli.visibility import Scene
 
@@ -55,8 +56,15 @@ LIGHTINGS: dict[Shading, Lighting] = {
 class Renderer:
     """A mesh made ready for pictures: one for many frames."""
 
-    def __init__(self, mesh: Mesh, shading: Shading | Lighting = "unlit", scene: Scene | None = None) -> None:
+    def __init__(
+        self,
+        mesh: Mesh,
+        shading: Shading | Lighting = "unlit",
+        scene: Scene | None = None,
+        rasteriser: Rasteriser | None = None,
+    ) -> None:
         self.mesh = mesh
+        self._rasteriser = rasteriser
         self.scene = scene or Scene(mesh.vertices, mesh.faces)
         self.lighting = shading if isinstance(shading, Lighting) else LIGHTINGS[shading]
         self._faces = np.ascontiguousarray(mesh.faces, np.int32)
@@ -136,7 +144,10 @@ class Renderer:
         pose = projection.camera_to_world(camera)
         lens = np.array([camera.fx * width, camera.fy * height, camera.cx * width, camera.cy * height])
         directions = _directions(pixels, width, samples, pose[:3, :3], lens)
-        hits = self.scene.cast(pose[:3, 3], directions, threads)
+        if self._rasteriser and self._rasteriser.takes(width, height, samples):
+            hits = self._rasteriser.see(camera, width, height, pixels, samples)
+        else:
+            hits = self.scene.cast(pose[:3, 3], directions, threads)
         seen = hits.faces, hits.barycentric, directions
         paint = self._colours, self._coordinates, self._texture
         light = self.lighting.ambient, self.lighting.sky, *self._lights(pose)

@@ -9,6 +9,7 @@ from meshcli.image import over
 from meshcli.mesh import Mesh
 from meshcli.picture import Renderer
 from meshcli.progress import Progress, silent
+from meshcli.rasteriser import Rasteriser
 from meshcli.settings import RenderSettings
 from meshcli.video import Mp4Writer
 from meshcli.view import Pixels, View
@@ -25,10 +26,12 @@ STILLS = {  # azimuth and elevation in degrees
 class Showcase:
     """A mesh made ready once for all its pictures."""
 
-    def __init__(self, mesh: Mesh, settings: RenderSettings, progress: Progress = silent) -> None:
+    def __init__(
+        self, mesh: Mesh, settings: RenderSettings, progress: Progress = silent, rasteriser: Rasteriser | None = None
+    ) -> None:
         self.settings = settings
         self.progress = progress
-        self._renderer = Renderer(mesh)
+        self._renderer = Renderer(mesh, rasteriser=rasteriser)
 
     def turntable(self, path: Path) -> None:
         """Write an mp4 of the camera walking around once; frames are encoded as they are made, none is kept."""

@@ -16,7 +16,7 @@ PACKAGE = Path(meshcli.__file__).parent
 LAYERS = [
     "meshcli errors progress settings camera atomic compiled engines tables models tensors pickles",
     "projection image view mesh posing config lens rig frame",
-    "visibility manifest fingerprint plain_background framing",
+    "visibility rasteriser manifest fingerprint plain_background framing",
     "project picture colouring foreground texture video showcase contact_sheet scores children device lrm "
     "weights checkpoints conversion download",
     "generators reconstructors export",

@@ -4,7 +4,7 @@ The mesh is read from the file that `reconstruct` wrote, as any other program wo
 """
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from meshcli.atomic import replacing
 from meshcli.config import options as sections
@@ -15,6 +15,10 @@ from meshcli.stages.inputs import MESH, PLANES, chosen_views, fingerprint, mesh_
 from meshcli.stages.networks import field_sizes
 from meshcli.stages.status import read_status
 from meshcli.stages.work import How, Outcome, Task, Work, affordable, unchanged, working
+
+if TYPE_CHECKING:
+    from meshcli.mesh import Mesh
+    from meshcli.rasteriser import Rasteriser
 
 ENGINE = "embree"
 TURNTABLE = "renders/turntable.mp4"
@@ -63,7 +67,11 @@ def _render(work: Work, settings: RenderSettings) -> None:
     from meshcli.showcase import Showcase
     from meshcli.stages.pictures import load_views
 
-    show = Showcase(read_glb(work.project.path(MESH)), settings, work.how.progress)
+    mesh = read_glb(work.project.path(MESH))
+    if work.how.device.startswith("cuda"):
+        show = Showcase(mesh, settings, work.how.progress, _rasteriser(work, mesh))
+    else:
+        show = Showcase(mesh, settings, work.how.progress)
     with work.step("contact sheet"):
         views = load_views(work.project, chosen_views(work.project, work.manifest))
         work.write({CONTACT: encode_png(show.beside(views))})
@@ -76,6 +84,18 @@ def _render(work: Work, settings: RenderSettings) -> None:
             else:
                 show.turntable(path)
         work.outputs.append(work.project.output(TURNTABLE))
+
+
+def _rasteriser(work: Work, mesh: "Mesh") -> "Rasteriser | None":
+    """On a GPU that was named, where nvdiffrast is installed."""
+    from meshcli.device import resolve_device
+    from meshcli.rasteriser import Rasteriser, available
+
+    device = resolve_device(work.how.device)
+    if not available():
+        work.how.tell("nvdiffrast is not installed: the pictures of the mesh come from the processor")
+        return None
+    return Rasteriser(mesh.vertices, mesh.faces, str(device))
 
 
 def _film_field(work: Work, settings: RenderSettings, path: Path) -> None:
