@@ -19,6 +19,7 @@ from meshcli.console import (
 )
 from meshcli.device import check_device
 from meshcli.errors import UsageError
+from meshcli.frame import AXES
 from meshcli.lens import read_sensor
 from meshcli.manifest import Manifest
 from meshcli.posing import ready_views
@@ -74,6 +75,8 @@ def typed_cameras(azimuth: str, elevation: str, fov: str, focal: str, sensor: st
     """What the flags say about the photos' cameras."""
     if up and not rig:
         raise UsageError("--up is about the world of a --rig")
+    if up and up not in AXES:
+        raise UsageError(f"--up {up}: write one of {', '.join(AXES)}")
     return Typed(
         degrees("--azimuth", azimuth), degrees("--elevation", elevation), degrees("--fov", fov),
         degrees("--focal", focal), read_sensor(sensor) if sensor else None, rig, up,

@@ -10,6 +10,10 @@ from meshcli.tables import Table
 
 Vector = tuple[float, float, float]
 
+AXES: dict[str, Vector] = {  # of a foreign world, as they are typed
+    "x": (1, 0, 0), "y": (0, 1, 0), "z": (0, 0, 1), "-x": (-1, 0, 0), "-y": (0, -1, 0), "-z": (0, 0, -1),
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Frame:

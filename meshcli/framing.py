@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
 from meshcli.errors import UsageError
-from meshcli.frame import Frame, Vector
+from meshcli.frame import AXES, Frame, Vector
 from meshcli.projection import camera_to_world, project, rays
 from meshcli.view import View
 
@@ -22,7 +22,6 @@ FARTHEST = 0.95  # of the object's points from the origin, in our world
 NODES = 72  # along a side of the lattice that is carved
 TOLERANCE = 1.0  # voxels by which silhouettes grow before they carve
 ALMOST = np.cos(np.radians(3.0))  # an axis of the foreign world this near to up is up
-AXES = {"x": (1, 0, 0), "y": (0, 1, 0), "z": (0, 0, 1), "-x": (-1, 0, 0), "-y": (0, -1, 0), "-z": (0, 0, -1)}
 
 
 def find_frame(photos: Sequence[View], up: str = "") -> Frame:
@@ -45,9 +44,9 @@ def find_frame(photos: Sequence[View], up: str = "") -> Frame:
 
 def _upright(photos: Sequence[View], up: str) -> Floats:
     """Our axes in the foreign world, as rows."""
-    if up and up.removeprefix("+") not in AXES:
+    if up and up not in AXES:
         raise UsageError(f"--up {up}: write one of {', '.join(AXES)}")
-    z = np.array(AXES[up.removeprefix("+")], dtype=float) if up else _find_up(photos)
+    z = np.array(AXES[up], dtype=float) if up else _find_up(photos)
     # The axis before the vertical one is forward: x for z up, z for y up, as in (x, y, z) -> (z, x, y).
     forward = np.eye(3)[(int(np.abs(z).argmax()) + 1) % 3]
     x = forward - (forward @ z) * z

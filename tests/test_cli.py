@@ -60,6 +60,7 @@ HEAVY = ("numpy", "scipy", "skimage", "PIL", "numba", "trimesh", "torch", "onnxr
 @pytest.mark.parametrize(
     "words",
     [["generate", "--help"], ["status", "desk"], ["generate", "desk", "no.png"], ["select", "desk"],
+     ["select", "desk", "--list"],
      ["generate", "other", "1.png", "2.png"], ["reconstruct", "desk"]],
 )  # fmt: skip
 def test_nothing_heavy_is_loaded_for_little(words: list[str], painted) -> None:  # type: ignore[no-untyped-def]
@@ -258,6 +259,7 @@ def test_output_that_cannot_be_written_is_one_line(painted) -> None:  # type: ig
         (["generate", "new", "--from-views", "."], 2, "--rig FILE"),
         (["generate", "new", "1.png", "--up", "y"], 2, "--rig"),
         (["generate", "new", "1.png", "--rig", "no.json"], 3, "no.json"),
+        (["generate", "new", "1.png", "--rig", "no.json", "--up", "q"], 2, "--up q: write one of x, y, z, -x, -y, -z"),
         (["generate", "new", "1.png", "--focal", "50", "--sensor", "big"], 2, "--sensor big"),
         (["generate", "new", "--from-sheet", "no.png"], 3, "no photo no.png"),
         (["generate", "new", "--from-sheet", "1.png"], 3, "not six square views"),

@@ -28,6 +28,8 @@ def suited(engine: Generator, claims: Sequence[Claim]) -> Generator:
         raise UsageError("a set is either photos or ready views; make a project of its own for the others")
     if ready and engine not in ("auto", "photos"):
         raise UsageError(f"ready views are not painted again by {engine}; leave --engine out")
+    if 0 < sum(claim.stated.foreign for claim in claims) < len(claims):
+        raise UsageError("some photos have cameras of a foreign rig and some have not; hand them all in with one --rig")
     if not ready and engine == "photos" and not all(claim.stated.posed for claim in claims):
         raise UsageError("the engine photos takes photos as views and needs a camera for each: --azimuth or --rig")
     return "photos" if ready else engine
@@ -74,8 +76,6 @@ def enter_frame(work: Work, named: Mapping[str, tuple[str, Claim]]) -> None:
     if not claims:
         work.manifest = replace(work.manifest, frame={})
         return
-    if len(claims) < len(named):
-        raise UsageError("some photos have cameras of a foreign rig and some have not; hand them all in with one --rig")
     recorded = work.manifest.frame
     cameras = {name: digest(stated.to_json()) for name, stated in claims.items()}
     photos = work.manifest.live_photos
