@@ -295,3 +295,14 @@ def test_ready_views_on_the_command_line(meshcli) -> None:  # type: ignore[no-un
     assert [round(view.camera.azimuth) for view in Project("desk").load().views] == [80, 160]
     assert meshcli("generate", "desk").err.startswith("generate: unchanged")
     assert "no camera for 3.png" in meshcli("generate", "other", "3.png", "--rig", "rig.json").err
+
+
+def test_a_foreign_rig_is_for_all_photos(meshcli) -> None:  # type: ignore[no-untyped-def]
+    poses = [orbit(60.0 * number, 8).to_json()["camera_to_world"] for number in (0, 1)]
+    frames = [{"file_path": f"{number}.png", "transform_matrix": pose} for number, pose in enumerate(poses, 1)]
+    Path("transforms.json").write_text(json.dumps({"w": 120, "h": 90, "fl_x": 160, "frames": frames}))
+    assert meshcli("generate", "desk", "1.png", "2.png", "--rig", "transforms.json").code == 0
+    before = Path("desk/manifest.json").read_bytes()
+    result = meshcli("generate", "desk", "3.png@200", "--add")
+    assert (result.code, "hand them all in with one --rig" in result.err) == (2, True)
+    assert Path("desk/manifest.json").read_bytes() == before
