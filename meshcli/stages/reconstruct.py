@@ -117,6 +117,10 @@ def _run_network(work: Work, network: Network, settings: Settings) -> None:
         with work.step("texture"):
             mesh = bake_colours(mesh, colours, settings.texture, work.how.progress)
     _write(work, mesh, len(views))
+    if device.type == "cuda":
+        import torch
+
+        work.facts["peak_vram"] = torch.cuda.max_memory_allocated(device)  # bytes
 
 
 def _planes_from_before(work: Work, network: Network, device: Any) -> "Planes | None":

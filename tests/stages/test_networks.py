@@ -147,6 +147,23 @@ def test_damaged_planes_are_made_anew(views: Project, weights: Path) -> None:
     assert path.read_bytes() == whole
 
 
+def test_a_file_of_somebody_says_where_its_weights_are(
+    views: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = write_weights(tmp_path / "elsewhere", seed=3)
+    file = replace(tiny_file(), weights=str(elsewhere))
+    monkeypatch.setattr("meshcli.stages.networks.read_network", lambda name: file)
+    outcome, said = build(views, "auto", **{"lrm.file": "mine.yaml"})
+    assert outcome.record.engine == ENGINE
+    assert outcome.record.options["weights"] == f"{3:064x}"
+    assert any("the one that mine.yaml describes" in sentence for sentence in said)
+
+
+def test_a_file_of_another_kind_is_refused(views: Project, weights: Path) -> None:
+    with pytest.raises(UsageError, match=r"nerf\.yaml describes a nerf network, which instant-mesh-large is not"):
+        build(views, **{"lrm.file": "nerf.yaml"})
+
+
 def test_auto_takes_what_is_there(views: Project, weights: Path) -> None:
     outcome, said = build(views, "auto")
     assert outcome.record.engine == ENGINE
