@@ -21,7 +21,7 @@ from meshcli.calling import (
     words,
 )
 from meshcli.children import Interrupted, listen_to_signals, watch_parent
-from meshcli.console import Reporter, show_error, show_json, show_status, show_views, views_json
+from meshcli.console import Reporter, show_alignment, show_error, show_json, show_status, show_views, views_json
 from meshcli.engines import Generator, Reconstructor
 from meshcli.errors import MeshcliError, UsageError
 from meshcli.flags import (
@@ -75,6 +75,7 @@ from meshcli.flags import (
 from meshcli.manifest import Chooser
 from meshcli.model_commands import models
 from meshcli.project import Project
+from meshcli.stages.align import align_photos
 from meshcli.stages.generate import generate_views
 from meshcli.stages.reconstruct import reconstruct_mesh
 from meshcli.stages.render import render_mesh
@@ -204,6 +205,30 @@ def generate(
         ),
         how(force, wait, offline, device, weights), as_json, quiet, verbose,
     )  # fmt: skip
+
+
+@app.command(epilog="Example: meshcli align desk")
+def align(
+    directory: Directory,
+    seed: Seed = 0,
+    force: Force = False,
+    wait: Wait = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Find from which sides the photos were taken, and how much each was enlarged, by comparing their views."""
+    project = Project(directory)
+    with Reporter(quiet or as_json, verbose) as reporter:
+        told = replace(how(force, wait), progress=reporter.progress, tell=reporter.tell)
+        answers = align_photos(project, seed=seed, how=told)
+    following = read_status(project).next
+    if as_json:
+        show_json(
+            {"meshcli": 1, "project": str(directory), "photos": [vars(each) for each in answers], "next": following}
+        )
+    else:
+        show_alignment(answers, following)
 
 
 @app.command(epilog="Example: meshcli select desk --views 0,3,5,7,8,10")

@@ -13,7 +13,9 @@ from rich.table import Column, Table
 from meshcli.errors import UsageError
 from meshcli.manifest import Manifest
 from meshcli.project import Project
+from meshcli.stages.align import Answer
 from meshcli.stages.choice import coverage
+from meshcli.stages.photo_set import sideless
 from meshcli.stages.status import ProjectStatus, seconds
 from meshcli.stages.work import Outcome
 
@@ -134,6 +136,24 @@ def outcome_json(project: Project, outcome: Outcome, following: str) -> dict[str
     }
 
 
+def show_alignment(answers: Sequence[Answer], following: str) -> None:
+    """From which side each photo was taken, how sure that is, and what else it could be."""
+    console = Console(highlight=False)
+    table = Table("photo", "file", "azimuth", "size", "confidence", "about as good", box=None, header_style="dim")
+    for row in answers:
+        sure = "given" if row.confidence is None else f"{row.confidence:.2f}"
+        others = ", ".join(degrees(angle) for angle in row.others)
+        table.add_row(row.name, _plain(row.source), degrees(row.azimuth), f"{row.enlarged:.2f}", sure, others)
+    console.print(table)
+    if doubtful := [row.name for row in answers if row.others]:
+        console.print(
+            f"{', '.join(doubtful)}: more than one answer fits; if it is wrong, say --azimuth to generate",
+            markup=False, soft_wrap=True,
+        )  # fmt: skip
+    if following:
+        console.print(f"next: {following}", markup=False, soft_wrap=True)
+
+
 def show_error(message: str) -> None:
     """One line: nothing wrapped, nothing taken for markup, so that a command in it can be copied."""
     console = Console(stderr=True, highlight=False)
@@ -171,10 +191,12 @@ def show_models(rows: Sequence[Mapping[str, Any]]) -> None:
 def show_views(manifest: Manifest, to_stderr: bool = False) -> None:
     """The views as a table; the chosen ones carry their place in the selection."""
     order = manifest.selection.names if manifest.selection else ()
+    unknown = sideless(manifest)
     table = Table("no", "name", "photo", "az", "el", "engine", *SCORES, "score", "chosen", box=None, header_style="dim")
     for number, view in manifest.live_views.items():
         place = str(order.index(view.name) + 1) if view.name in order else ""
-        angles = degrees(view.camera.azimuth), f"{view.camera.elevation:.0f}"
+        side = "?" if view.photo in unknown else degrees(view.camera.azimuth)
+        angles = side, f"{view.camera.elevation:.0f}"
         scores = (score(view.scores.get(key)) for key in (*SCORES.values(), "total"))
         table.add_row(str(number), view.name, view.photo, *angles, _plain(view.engine), *scores, place)
     console = Console(stderr=to_stderr, highlight=False)

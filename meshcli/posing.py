@@ -8,7 +8,6 @@ that the world's origin lies in the middle of the frame. Light: no numpy.
 
 import math
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,6 +34,28 @@ Ready = Literal[
 
 
 @dataclass(frozen=True)
+class Aligned:
+    """What `align` found out about a photo by comparing its views with those of the others; see registration.py."""
+
+    azimuth: float  # degrees
+    enlarged: float  # factor by which the photo shows the object larger than the others do, 1 for the smallest
+    confidence: float  # 0 to 1
+    others: tuple[float, ...] = ()  # azimuths that are about equally good
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in the manifest."""
+        return {**vars(self), "others": list(self.others)}
+
+    @classmethod
+    def read(cls, table: Table) -> Self:
+        """From the manifest; the error names what is no number."""
+        azimuth, enlarged, confidence = (table.number(key) for key in ("azimuth", "enlarged", "confidence"))
+        if enlarged <= 0.0:
+            raise table.wrong("enlarged", enlarged)
+        return cls(azimuth, enlarged, confidence, table.numbers("others", None))
+
+
+@dataclass(frozen=True)
 class Stated:
     """What is known about the camera of an original picture; None is unknown."""
 
@@ -45,17 +66,37 @@ class Stated:
     foreign: bool = False  # the camera is in a world of its own; see frame.py
     up: str = ""  # the axis of that world that points up, if it was said
     ready: Ready = ""
+    aligned: Aligned | None = None
+
+    @property
+    def given(self) -> bool:
+        """Whether somebody said from which side the picture was taken."""
+        return self.azimuth is not None or self.camera is not None
 
     @property
     def posed(self) -> bool:
         """Whether it is known from which side the picture was taken."""
-        return self.azimuth is not None or self.camera is not None
+        return self.given or self.aligned is not None
+
+    @property
+    def side(self) -> tuple[float, Known]:
+        """The azimuth to go by, and how it is known."""
+        if self.azimuth is not None:
+            return self.azimuth, "given"
+        return (self.aligned.azimuth, "aligned") if self.aligned else (0.0, "assumed")
+
+    @property
+    def enlarged(self) -> float:
+        """The factor by which the picture shows the object larger than the other photos' do."""
+        return self.aligned.enlarged if self.aligned else 1.0
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in the manifest."""
         rest = {key: value for key in ("foreign", "up", "ready") if (value := getattr(self, key))}
         if self.camera:
             return {"camera": self.camera.to_json(), **rest}
+        if self.aligned:
+            rest["aligned"] = self.aligned.to_json()
         return {"azimuth": self.azimuth, "elevation": self.elevation, "fov": self.fov, **rest}
 
     @classmethod
@@ -68,30 +109,31 @@ class Stated:
             foreign, up = table.get("foreign", bool, False), table.text("up", "")
             return cls(camera=table.camera("camera"), foreign=foreign, up=up, ready=ready)
         azimuth, elevation, fov = (table.number(key, None) for key in ("azimuth", "elevation", "fov"))
-        return cls(azimuth, elevation, fov, ready=ready)
+        aligned = Aligned.read(table.table("aligned")) if "aligned" in table.values else None
+        return cls(azimuth, elevation, fov, ready=ready, aligned=aligned)
 
     def framed(self, crop: Sequence[float], width: int, height: int) -> Camera:
         """The camera of a frame (left, top, width, height in fractions) of the original of width x height pixels."""
         if self.camera:
             return self.camera.cropped(*crop)
-        known: Known = "given" if self.azimuth is not None else "assumed"
         if self.ready.startswith("sheet"):
             return self.sheet_cameras[0]
-        standard = orbit(self.azimuth or 0.0, self.elevation or 0.0, DISTANCE, FOV, known)
+        azimuth, known = self.side
+        standard = orbit(azimuth, self.elevation or 0.0, DISTANCE / self.enlarged, FOV, known)
         if self.fov is None:
             return standard
         focal = 0.5 / math.tan(math.radians(self.fov) / 2.0)
         lens = replace(standard, fx=focal * height / width, fy=focal).cropped(*crop)
         ray = ((0.5 - lens.cx) / lens.fx, (lens.cy - 0.5) / lens.fy, -1.0)  # through the middle of the frame
-        distance = DISTANCE * lens.fy / standard.fy * math.hypot(*ray)
+        distance = standard.distance * lens.fy / standard.fy * math.hypot(*ray)
         towards = orbit(standard.azimuth, standard.elevation, distance).camera_to_world
         return replace(lens, camera_to_world=_turned(towards, ray))
 
     @property
     def sheet_cameras(self) -> list[Camera]:
         """Of the six views of a sheet."""
-        known: Known = "given" if self.azimuth is not None else "assumed"
-        return zero123plus_rig(self.azimuth or 0.0, known=known, version=self.ready.removeprefix("sheet "))
+        azimuth, known = self.side
+        return zero123plus_rig(azimuth, self.enlarged, known, self.ready.removeprefix("sheet "))
 
 
 @dataclass(frozen=True)
@@ -195,13 +237,11 @@ def _check_shape(photo: Path, calibrated: tuple[int, int] | None, rig: Path) -> 
         )
 
 
-def missing_angles(root: Path, photos: Sequence[str]) -> UsageError:
-    """The error for several photos of which nobody said where they were taken from, with the line to type."""
-    angles = ",".join(f"{360 * index / len(photos):.4g}" for index in range(len(photos)))
-    line = shlex.join(["meshcli", "generate", str(root), *photos])
+def missing_angles(project: str, photos: Sequence[str]) -> UsageError:
+    """The error for several photos of which nobody knows where they were taken from, with the lines to type."""
     return UsageError(
-        f"from which sides were the {len(photos)} photos taken? Say it counter-clockwise seen from above, "
-        f"for example `{line} --azimuth {angles}`"
+        f"from which sides {', '.join(photos)} were taken is not known; `{project}` finds it out, or say it with "
+        "--azimuth, one angle per photo, counter-clockwise seen from above"
     )
 
 

@@ -69,10 +69,10 @@ class Table:
                 raise self.wrong(f"{key}[{index}]", value)
         return tuple(values)
 
-    def numbers(self, key: str, count: int) -> tuple[float, ...]:
-        """So many finite numbers."""
+    def numbers(self, key: str, count: int | None) -> tuple[float, ...]:
+        """So many finite numbers, any number of them without `count`."""
         values = self.get(key, list)
-        if len(values) != count:
+        if count is not None and len(values) != count:
             raise self.wrong(key, values)
         row = Table({f"{key}[{index}]": value for index, value in enumerate(values)}, self.where, self.error)
         return tuple(row.number(name) for name in row.values)

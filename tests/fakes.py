@@ -18,7 +18,7 @@ import numpy as np
 from meshcli.camera import zero123plus_rig
 from meshcli.view import View
 
-COUNTS = dict.fromkeys(("cut_out", "sculpt", "fit", "bake", "score_views"), 0)
+COUNTS = dict.fromkeys(("cut_out", "sculpt", "fit", "bake", "score_views", "register"), 0)
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,29 @@ def sculpt(photos: Sequence[View], settings: Any, fit: Any, seeds: Sequence[int]
         views.append(tiles)
     progress(1, 1, "sculpting")
     return Sculpture(views, list(photos), ["depth and back are guessed"])
+
+
+@dataclass(frozen=True)
+class ViewSet:
+    """Like the real one, whose module loads numba."""
+
+    name: str
+    views: Sequence[View]
+    azimuth: float | None = None
+    trusted: Sequence[View] = ()
+
+
+def register(sets: Sequence[ViewSet], seed: int = 0, progress: Any = None) -> list[Any]:
+    """Forty degrees and a fifth more from photo to photo; the last one could also look the other way."""
+    COUNTS["register"] += 1
+    placements = []
+    for index, one in enumerate(sets):
+        azimuth = 40.0 * index if one.azimuth is None else one.azimuth
+        answers = [SimpleNamespace(azimuth=azimuth, enlarged=1.0 + 0.2 * index, cost=0.1)]
+        if index and index == len(sets) - 1:
+            answers.append(SimpleNamespace(azimuth=azimuth + 180.0, enlarged=1.0, cost=0.11))
+        placements.append(SimpleNamespace(name=one.name, answers=answers, confidence=0.5))
+    return placements
 
 
 def fit(views: Sequence[View], settings: Any, seed: int, progress: Any) -> Mesh:
@@ -117,7 +140,8 @@ def modules(exports: bool = False) -> dict[str, ModuleType]:
     table: dict[str, dict[str, Any]] = {
         "meshcli.scores": {"score_views": score_views},
         "meshcli.foreground": {"cut_out": cut_out},
-        "meshcli.generators.sculpt": {"sculpt": sculpt},
+        "meshcli.generators.sculpt": {"sculpt": sculpt, "sculpt_each": sculpt},
+        "meshcli.registration": {"register": register, "ViewSet": ViewSet},
         "meshcli.reconstructors.fit": {"fit": fit},
         "meshcli.texture": {"bake": bake, "simplify": simplify},
     }

@@ -20,6 +20,7 @@ LAYERS = [
     "project picture colouring foreground texture video showcase contact_sheet scores children device lrm "
     "weights checkpoints conversion download",
     "generators reconstructors export",
+    "registration",
     "stages",
     "flags console picker",
     "calling model_commands",

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from meshcli.camera import orbit
-from meshcli.errors import InputError, UsageError
-from meshcli.posing import PhotoSpec, Stated, from_rig, missing_angles, read_spec, state
+from meshcli.errors import InputError, ProjectError, UsageError
+from meshcli.posing import Aligned, PhotoSpec, Stated, from_rig, missing_angles, read_spec, state
 from meshcli.projection import project as project_points
+from meshcli.tables import Table
 
 CROP = (0.4, -0.1, 0.5, 1.0)  # of a 200 x 100 picture: a square frame to the right, reaching above
 
@@ -45,8 +46,28 @@ def test_the_counts_must_fit() -> None:
 
 
 def test_the_line_to_type_is_exact() -> None:
-    line = "meshcli generate 'my desk' 1.png '2 b.png' 3.png --azimuth 0,120,240"
-    assert f"`{line}`" in str(missing_angles(Path("my desk"), ["1.png", "2 b.png", "3.png"]))
+    text = str(missing_angles("meshcli align 'my desk'", ["a", "c"]))
+    assert text.startswith("from which sides a, c were taken is not known; `meshcli align 'my desk'`")
+
+
+def test_what_alignment_found_stands_behind_what_was_said() -> None:
+    found = Aligned(80.0, 1.25, 0.4, (260.0,))
+    camera = Stated(elevation=10.0, aligned=found).framed(CROP, 200, 100)
+    assert (camera.azimuth, camera.elevation, camera.distance) == pytest.approx((80.0, 10.0, 3.2))
+    assert camera.known == "aligned"
+    given = Stated(40.0, aligned=found).framed(CROP, 200, 100)
+    assert (given.azimuth, given.distance, given.known) == (pytest.approx(40.0), pytest.approx(3.2), "given")
+    whole = Stated(fov=20.0, aligned=found).framed(CROP, 200, 100)
+    nearer = Stated(fov=20.0).framed(CROP, 200, 100)
+    assert whole.distance == pytest.approx(nearer.distance / 1.25)
+
+
+def test_alignment_survives_the_manifest() -> None:
+    stated = Stated(elevation=5.0, aligned=Aligned(80.0, 1.25, 0.4, (260.0, 10.0)))
+    assert Stated.read(Table(stated.to_json(), "here", ProjectError)) == stated
+    damaged = {**stated.to_json(), "aligned": {"azimuth": 0.0, "enlarged": 0.0, "confidence": 1.0, "others": []}}
+    with pytest.raises(ProjectError, match="enlarged"):
+        Stated.read(Table(damaged, "here", ProjectError))
 
 
 def test_without_anything_the_frame_is_zero123plus_own() -> None:

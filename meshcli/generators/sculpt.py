@@ -70,6 +70,15 @@ def sculpt(
     return Sculpture(views, placed, notes, mesh)
 
 
+def sculpt_each(
+    photos: Sequence[View], settings: SculptSettings, fit: FitSettings, seeds: Sequence[int], progress: Progress
+) -> Sculpture:
+    """Six views of each photo by itself, as when nobody knows yet how the photos stand to each other."""
+    each = [sculpt([photo], settings, fit, [seed], progress) for photo, seed in zip(photos, seeds, strict=True)]
+    notes = ["each photo is sculpted by itself as long as their sides are not known"]
+    return Sculpture([one.views[0] for one in each], list(photos), notes, each[0].mesh)
+
+
 def leaves_open(photos: Sequence[View]) -> bool:
     """Whether the silhouettes leave the depth open: seen from opposite sides they are the same."""
     azimuths = sorted(photo.camera.azimuth % 180.0 for photo in photos)

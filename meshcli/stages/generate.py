@@ -17,7 +17,7 @@ from meshcli.project import Project
 from meshcli.settings import PhotoSettings, Settings
 from meshcli.stages.inputs import Parts, fingerprint, photo_parts
 from meshcli.stages.painting import engine_options, fallback, lacking, paint_views
-from meshcli.stages.photo_set import Claim, Typed, claim_set, name_set
+from meshcli.stages.photo_set import Claim, Typed, claim_set, name_set, sideless, with_alignment
 from meshcli.stages.pool import is_photo
 from meshcli.stages.ready import engine_before, enter_frame, hand_on, prepare_ready, retired, suited
 from meshcli.stages.work import How, Outcome, Task, Work, affordable, unchanged, working
@@ -47,7 +47,7 @@ def generate_views(
     with project.writing(how.wait, how.tell, new=True):
         manifest = project.load() if project.exists else Manifest()
         claims = claim_set(project, manifest, photos, typed, add, how.tell)
-        named = name_set(manifest, claims)
+        named = with_alignment(manifest, name_set(manifest, claims))
         engine = suited(engine, claims)
         record = manifest.stages.get("generate")
         before = "" if how.force else engine_before(manifest, claims)
@@ -86,6 +86,8 @@ def _generate(work: Work, named: dict[str, tuple[str, Claim]], settings: Setting
     if before == "photos":
         work.manifest = retired(work.manifest, is_photo)
     paint_views(work, settings, seed)
+    if unknown := sideless(work.manifest):
+        work.note(f"from which sides {', '.join(unknown)} were taken: `{work.project.command('align')}` finds it out")
 
 
 def _register(work: Work, named: dict[str, tuple[str, Claim]]) -> None:

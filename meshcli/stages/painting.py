@@ -16,6 +16,7 @@ from meshcli.fingerprint import digest, seed_for
 from meshcli.manifest import Photo, ViewEntry
 from meshcli.project import Project
 from meshcli.settings import Settings
+from meshcli.stages.photo_set import sideless
 from meshcli.stages.pool import refreshed
 from meshcli.stages.work import How, Work
 
@@ -90,7 +91,7 @@ def _smaller_network(settings: Settings) -> dict[str, Any]:
 
 def _sculpt(work: Work, settings: Settings, seed: int) -> None:
     """All photos together, their cameras refined where they were not exact."""
-    from meshcli.generators.sculpt import sculpt
+    from meshcli.generators.sculpt import sculpt, sculpt_each
     from meshcli.image import encode_png
     from meshcli.stages.pictures import load_views
 
@@ -98,7 +99,10 @@ def _sculpt(work: Work, settings: Settings, seed: int) -> None:
     with work.step("views"):
         pictures = load_views(work.project, photos)
         seeds = [seed_for(seed, photo.sha256) for photo in photos]
-        sculpture = sculpt(pictures, settings.sculpt, settings.fit, seeds, work.how.progress)
+        if sideless(work.manifest):
+            sculpture = sculpt_each(pictures, settings.sculpt, settings.fit, seeds, work.how.progress)
+        else:
+            sculpture = sculpt(pictures, settings.sculpt, settings.fit, seeds, work.how.progress)
     for note in sculpture.notes:
         work.note(note)
     files: dict[str, bytes] = {}
@@ -183,8 +187,9 @@ def _finished(work: Work, photo: Photo, key: str) -> bool:
 
 def _placed(work: Work, pictures: "Sequence[View]", settings: Settings) -> list[Camera]:
     """The photos' cameras in one world: a painter frames each photo for itself."""
-    if len(pictures) == 1:
-        return [pictures[0].camera]
+    aligned = all(photo.stated.get("aligned") for photo in work.manifest.live_photos)
+    if len(pictures) == 1 or aligned or sideless(work.manifest):
+        return [picture.camera for picture in pictures]
     from meshcli.generators.sculpt import place
 
     placed, notes = place(pictures, settings.sculpt)

@@ -4,7 +4,7 @@ The PHOTO arguments are the whole set, none means the recorded set, `add` append
 its letter is never given to another one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -13,7 +13,7 @@ from meshcli.errors import InputError, ProjectError, UsageError
 from meshcli.fingerprint import file_digest
 from meshcli.lens import exif_field_of_view, field_of_view, picture_size
 from meshcli.manifest import Manifest, Photo
-from meshcli.posing import PhotoSpec, Ready, Stated, from_rig, from_rig_file, missing_angles, read_spec, state
+from meshcli.posing import PhotoSpec, Ready, Stated, from_rig, from_rig_file, read_spec, state
 from meshcli.progress import Tell
 from meshcli.project import Project
 from meshcli.tables import Table
@@ -53,7 +53,7 @@ def claim_set(
 ) -> list[Claim]:
     """The set that shall be, with what is known about every camera."""
     recorded = [
-        Claim(project.path(photo.original), photo.source, _recorded(photo), photo) for photo in manifest.live_photos
+        Claim(project.path(photo.original), photo.source, stated_of(photo), photo) for photo in manifest.live_photos
     ]
     if not photos:
         claims = _restated(recorded, typed, tell)
@@ -67,8 +67,6 @@ def claim_set(
         claims = recorded + new if add else new
     if not claims:
         raise UsageError(f"{project.root} has no photos; hand some in: `{project.command('generate')}`")
-    if len(claims) > 1 and not all(claim.stated.posed for claim in claims):
-        raise missing_angles(project.root, [str(claim.path) for claim in claims])
     return [_with_lens(claim, tell) for claim in claims]
 
 
@@ -93,13 +91,32 @@ def name_set(manifest: Manifest, claims: Sequence[Claim]) -> dict[str, tuple[str
     return dict(sorted(named.items(), key=lambda item: _order(item[0])))
 
 
+def with_alignment(manifest: Manifest, named: Mapping[str, tuple[str, Claim]]) -> dict[str, tuple[str, Claim]]:
+    """The same claims with what `align` found out about photos of which nothing else is said now."""
+    found = {photo.name: (photo.sha256, stated_of(photo)) for photo in manifest.photos}
+
+    def carried(name: str, sha256: str, claim: Claim) -> Claim:
+        before, known = found.get(name, ("", Stated()))
+        same = before == sha256 and replace(known, aligned=None) == claim.stated
+        return replace(claim, stated=known) if same else claim
+
+    return {name: (sha256, carried(name, sha256, claim)) for name, (sha256, claim) in named.items()}
+
+
+def sideless(manifest: Manifest) -> list[str]:
+    """Names of the photos of which nobody knows from which side they were taken; a single photo defines the sides."""
+    photos = manifest.live_photos
+    return [photo.name for photo in photos if len(photos) > 1 and not stated_of(photo).posed]
+
+
 def letter(index: int) -> str:
     """a, b ... z, aa, ab ... like the columns of a spreadsheet."""
     head, tail = divmod(index, 26)
     return (letter(head - 1) if head else "") + "abcdefghijklmnopqrstuvwxyz"[tail]
 
 
-def _recorded(photo: Photo) -> Stated:
+def stated_of(photo: Photo) -> Stated:
+    """What is known about a photo of the project."""
     return Stated.read(Table(photo.stated, f"manifest.json: photo {photo.name}: stated", ProjectError))
 
 

@@ -14,6 +14,7 @@ from meshcli.fingerprint import digest
 from meshcli.manifest import Manifest, Output, Photo, ViewEntry
 from meshcli.progress import Tell
 from meshcli.project import Project
+from meshcli.stages.photo_set import sideless
 
 if TYPE_CHECKING:
     from meshcli.view import View
@@ -43,7 +44,8 @@ def fully_posed(photo: Photo) -> bool:
     if photo.stated.get("ready"):
         return False
     angles = (photo.stated.get(key) for key in ("azimuth", "elevation", "fov"))
-    return photo.camera.known in ("rig", "aligned") or all(angle is not None for angle in angles)
+    refined = photo.camera.known == "aligned" and not photo.painted  # by silhouettes: then its elevation too is known
+    return photo.camera.known == "rig" or refined or all(angle is not None for angle in angles)
 
 
 def current(project: Project, manifest: Manifest) -> str:
@@ -118,7 +120,7 @@ def _looked_at(project: Project, manifest: Manifest, now: str) -> Manifest:
 
     entries = manifest.live_views
     views = load_views(project, list(entries.values()))
-    project.write({SHEET: _sheet(entries, views)})
+    project.write({SHEET: _sheet(entries, sideless(manifest), views)})
     if now == manifest.scored:
         return manifest
     scores = dict(zip((view.name for view in views), score_views(views), strict=True))
@@ -126,12 +128,12 @@ def _looked_at(project: Project, manifest: Manifest, now: str) -> Manifest:
     return replace(manifest, views=scored, scored=now)
 
 
-def _sheet(entries: Mapping[int, ViewEntry], views: "list[View]") -> bytes:
+def _sheet(entries: Mapping[int, ViewEntry], unknown: list[str], views: "list[View]") -> bytes:
     """All views with number, name, azimuth and elevation."""
     from meshcli.image import encode_png, labelled_sheet
 
-    labels = [
-        f"{number}  {view.name}  {round(view.camera.azimuth) % 360}/{round(view.camera.elevation)}"
-        for number, view in entries.items()
-    ]
+    def side(view: ViewEntry) -> str:
+        return "?" if view.photo in unknown else str(round(view.camera.azimuth) % 360)
+
+    labels = [f"{number}  {view.name}  {side(view)}/{round(view.camera.elevation)}" for number, view in entries.items()]
     return encode_png(labelled_sheet([view.pixels for view in views], labels, columns=min(COLUMNS, len(views))))

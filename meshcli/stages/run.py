@@ -11,6 +11,7 @@ from meshcli.errors import MeshcliError, ResourceError, UsageError
 from meshcli.manifest import STAGES, Manifest, Stage
 from meshcli.progress import Tell, unheard
 from meshcli.project import Project
+from meshcli.stages.photo_set import sideless
 from meshcli.stages.pool import with_photos
 from meshcli.stages.select import USUAL
 from meshcli.stages.status import stage_status
@@ -73,6 +74,23 @@ def run_stages(
             documents.append(json.loads(output))
         if code:
             raise _failure(project, stage, code)
+        if stage == "generate" and sideless(project.load()):
+            documents += _align(project, arguments, capture)
+    return documents
+
+
+def _align(project: Project, arguments: RunArguments, capture: bool) -> list[dict[str, Any]]:
+    """Find the photos' sides, and let the engine use them: `sculpt` makes one body of all photos then."""
+    documents = []
+    for line in (
+        ["align", *arguments.common, "--", str(project.root)],
+        ["generate", *arguments.common, *arguments.generate],
+    ):
+        code, output = run_child(line, capture)
+        if capture and output:
+            documents.append(json.loads(output))
+        if code:
+            raise _failure(project, "generate", code)
     return documents
 
 

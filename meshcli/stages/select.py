@@ -5,9 +5,11 @@ from dataclasses import replace
 
 from meshcli.errors import UsageError
 from meshcli.manifest import Chooser, Manifest, Selection, ViewEntry
+from meshcli.posing import missing_angles
 from meshcli.project import Project
 from meshcli.stages.choice import read_choice, suggest
 from meshcli.stages.inputs import chosen_views, selection_inputs
+from meshcli.stages.photo_set import sideless
 from meshcli.stages.pool import SHEET, refresh, with_photos
 from meshcli.stages.work import How, Outcome, Task, unchanged, working
 
@@ -39,6 +41,7 @@ def select_views(
         if include_photos or not text or not project.path(SHEET).is_file():
             manifest = refresh(project, pool)
         names = names or suggest(manifest, auto)
+        _refuse_sideless(project, manifest, names)
         selection = Selection(tuple(names), by if text else "auto")
         inputs = selection_inputs(project, manifest, selection)
         task = Task("select", selection.by, {"views": names}, inputs)
@@ -54,6 +57,14 @@ def select_views(
         if len(names) != USUAL:
             project.path(CHOSEN).unlink(missing_ok=True)  # it would show an older choice
         return work.outcome()
+
+
+def _refuse_sideless(project: Project, manifest: Manifest, names: Sequence[str]) -> None:
+    """Views of several photos need to know how these stand to each other; views of one photo do not."""
+    photos = {view.photo for view in manifest.live_views.values() if view.name in names}
+    unknown = [name for name in sideless(manifest) if name in photos]
+    if len(photos) > 1 and unknown:
+        raise missing_angles(project.command("align"), unknown)
 
 
 def prepare_pool(project: Project, include_photos: bool, how: How) -> Manifest:

@@ -1,5 +1,4 @@
 import json
-import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from meshcli.fingerprint import seed_for
 from meshcli.project import Project
 from meshcli.settings import Settings
 from meshcli.stages.generate import generate_views
-from meshcli.stages.photo_set import Typed, letter
+from meshcli.stages.photo_set import Typed, letter, sideless
 from meshcli.stages.status import stage_status
 from meshcli.stages.work import How
 
@@ -73,17 +72,23 @@ def test_a_changed_setting_a_seed_or_an_angle_runs_again(
     assert engines["cut_out"] == 6
 
 
-def test_several_photos_need_angles_and_nothing_is_created(project: Project, photos: list[Path]) -> None:
-    with pytest.raises(UsageError, match=re.escape("--azimuth 0,120,240`")):
-        generate_views(project, photos)
-    assert not project.root.exists()
+def test_several_photos_without_angles_are_marked(
+    project: Project, photos: list[Path], engines: dict[str, int]
+) -> None:
+    outcome = generate_views(project, photos)
+    assert any(f"`meshcli align {project.root}`" in note for note in outcome.notes)
+    assert sideless(project.load()) == ["a", "b", "c"]
+    assert {photo.camera.known for photo in project.load().photos} == {"assumed"}
+    generate_views(project, photos, Typed([0, 40, 90]))
+    assert sideless(project.load()) == []
 
 
 def test_one_photo_is_the_front_and_assumed(project: Project, photos: list[Path], engines: dict[str, int]) -> None:
     generate_views(project, photos[:1])
     assert project.load().photos[0].camera == orbit(0, 0)
-    with pytest.raises(UsageError, match="--azimuth 0,180"):
-        generate_views(project, [f"{photos[1]}@90"], add=True)
+    assert sideless(project.load()) == []
+    generate_views(project, [f"{photos[1]}@90"], add=True)
+    assert sideless(project.load()) == ["a"]
 
 
 def test_an_added_photo_gets_the_next_letter(project: Project, photos: list[Path], engines: dict[str, int]) -> None:

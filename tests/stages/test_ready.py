@@ -69,11 +69,6 @@ def test_sheets_at_angles_and_of_another_version(project: Project, tmp_path: Pat
     assert project.load().views[7].camera == zero123plus_rig(50.0, known="given", version="1.1")[1]
 
 
-def test_two_sheets_need_angles(project: Project, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="--azimuth 0,180"):
-        generate_views(project, [sheet(tmp_path), sheet(tmp_path, 3, "b.png")], SHEET)
-
-
 @pytest.mark.parametrize(
     ("typed", "engine", "says"),
     [

@@ -80,11 +80,21 @@ def test_everything_then_nothing() -> None:
 
 
 def test_a_childs_exit_code_is_handed_on_and_said_once() -> None:
-    result = meshcli("run", "desk", "1.png", "2.png")
+    result = meshcli("run", "desk", "1.png", "2.png", "--azimuth=0")
     assert result.returncode == 2
     assert result.stderr.count("error:") == 1
     assert meshcli("run", "desk", "9.png").returncode == 3
     assert not Path("desk").exists()
+
+
+def test_photos_of_unknown_sides_are_aligned_on_the_way() -> None:
+    result = meshcli("run", "desk", "1.png", "2.png", "3.png", *QUICK)
+    assert result.returncode == 0, result.stderr
+    manifest = Project("desk").load()
+    assert [round(photo.camera.azimuth) for photo in manifest.live_photos] == [0, 40, 80]
+    assert manifest.stages["render"].status == "done"
+    assert "unchanged" in meshcli("run", "desk", *QUICK).stderr
+    assert "turning" not in meshcli("run", "desk", "1.png", "2.png", "3.png", *QUICK).stderr
 
 
 def test_names_that_look_like_flags() -> None:

@@ -1,0 +1,152 @@
+"""From which sides the photos were taken, found by comparing their views. Light until it works.
+
+What is found is kept with the photo, what the user said is not touched. Painted views get their cameras at once;
+`sculpt` makes one body of all photos the next time it runs, so `generate` is stale then.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from meshcli.camera import Camera
+from meshcli.errors import UsageError
+from meshcli.manifest import Manifest, Photo, ViewEntry
+from meshcli.posing import Aligned, Stated
+from meshcli.project import Project
+from meshcli.stages.inputs import inputs_now
+from meshcli.stages.photo_set import stated_of
+from meshcli.stages.pool import is_photo, refresh
+from meshcli.stages.work import How
+
+if TYPE_CHECKING:
+    from meshcli.registration import Placement, ViewSet
+
+TRUSTED = (0, 5)  # of the views sculpted from a single photo: those that look at what the photo shows
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is known about one photo after comparing."""
+
+    name: str
+    source: str
+    azimuth: float  # degrees
+    enlarged: float  # factor, 1 for the photo that shows the object smallest
+    confidence: float | None  # 0 to 1; None where the azimuth was given
+    others: tuple[float, ...]  # azimuths that are about equally good
+
+
+def align_photos(project: Project, *, seed: int = 0, how: How = How()) -> list[Answer]:
+    """Find azimuths and relative sizes; the answers by photo.
+
+    Raises UsageError where there is nothing to compare: fewer than two photos, no views, or calibrated cameras.
+    """
+    with project.writing(how.wait, how.tell):
+        manifest = project.load()
+        _refuse_needless(project, manifest)
+
+        from meshcli.registration import register
+
+        placements = register(_sets(project, manifest), seed, how.progress)
+        stated = {photo.name: stated_of(photo) for photo in manifest.live_photos}
+        found = {
+            placement.name: replace(stated[placement.name], aligned=_aligned(placement)) for placement in placements
+        }
+        aligned = _entered(project, manifest, found)
+        project.save(aligned)
+        refresh(project, aligned)  # scores compare views of different photos
+        return [_answer(photo, found[photo.name]) for photo in manifest.live_photos]
+
+
+def _refuse_needless(project: Project, manifest: Manifest) -> None:
+    photos = manifest.live_photos
+    if len(photos) < 2:
+        raise UsageError(f"{project.root} has {len(photos)} photos; there is nothing to align with fewer than two")
+    record = manifest.stages.get("generate")
+    views = {view.photo for view in manifest.live_views.values() if not is_photo(view)}
+    if record is None or record.status != "done" or views != {photo.name for photo in photos}:
+        raise UsageError(f"{project.root} has photos without views; run `{project.command('generate')}` first")
+    if any(stated_of(photo).camera for photo in photos):
+        raise UsageError(f"the cameras of {project.root} are calibrated; there is nothing to align")
+    if record.engine == "sculpt" and all(stated_of(photo).posed for photo in photos):
+        raise UsageError(
+            "the views show one body sculpted from all photos, whose sides are known; there is nothing to align"
+        )
+
+
+def _sets(project: Project, manifest: Manifest) -> "list[ViewSet]":
+    from meshcli.registration import ViewSet
+    from meshcli.stages.pictures import load_views
+
+    sets = []
+    for photo in manifest.live_photos:
+        entries = _views_of(manifest, photo)
+        views = [replace(view, camera=_own(view.camera, photo)) for view in load_views(project, entries)]
+        known = stated_of(photo).azimuth
+        if entries[0].engine == "sculpt":
+            front = replace(load_views(project, [photo])[0], camera=_own(photo.camera, photo))
+            trusted = (front, *(views[tile] for tile in TRUSTED))
+            sets.append(ViewSet(photo.name, views, known, trusted))
+        else:
+            sets.append(ViewSet(photo.name, views, known))
+    return sets
+
+
+def _views_of(manifest: Manifest, photo: Photo) -> list[ViewEntry]:
+    return [view for view in manifest.live_views.values() if view.photo == photo.name and not is_photo(view)]
+
+
+def _own(camera: Camera, photo: Photo) -> Camera:
+    """A camera of a photo's view as if the photo had been taken at azimuth 0 and shown the object at its usual size."""
+    stated = stated_of(photo)
+    return _scaled(camera.turned(-stated.side[0]), stated.enlarged)
+
+
+def _scaled(camera: Camera, factor: float) -> Camera:
+    rows = tuple((*row[:3], row[3] * factor) for row in camera.camera_to_world[:3])
+    return replace(camera, camera_to_world=(*rows, camera.camera_to_world[3]))
+
+
+def _aligned(placement: "Placement") -> Aligned:
+    first, *others = placement.answers
+    return Aligned(
+        round(first.azimuth, 3), round(first.enlarged, 5), round(placement.confidence, 3),
+        tuple(round(pose.azimuth, 1) for pose in others),
+    )  # fmt: skip
+
+
+def _entered(project: Project, manifest: Manifest, found: dict[str, Stated]) -> Manifest:
+    """With what was found, the cameras of painted views, and a record that still fits."""
+    before = {photo.name: photo for photo in manifest.live_photos}
+    photos = tuple(
+        replace(photo, stated=found[photo.name].to_json()) if photo.name in before else photo
+        for photo in manifest.photos
+    )
+    record = manifest.stages["generate"]
+    fresh = replace(manifest, photos=photos)
+    if record.engine == "sculpt":
+        return fresh
+    cameras = {
+        view.name: _placed(_own(view.camera, before[view.photo]), found[view.photo])
+        for view in manifest.live_views.values()
+        if not is_photo(view)
+    }
+    views = tuple(replace(view, camera=cameras.get(view.name, view.camera)) for view in manifest.views)
+    framed = {photo.name: _placed(_own(photo.camera, photo), found[photo.name]) for photo in before.values()}
+    photos = tuple(replace(photo, camera=framed.get(photo.name, photo.camera)) for photo in photos)
+    fresh = replace(fresh, photos=photos, views=views)
+    return fresh.with_record("generate", replace(record, inputs=inputs_now(project, fresh, "generate")))
+
+
+def _placed(camera: Camera, stated: Stated) -> Camera:
+    azimuth, known = stated.side
+    return replace(_scaled(camera.turned(azimuth), 1.0 / stated.enlarged), known=known)
+
+
+def _answer(photo: Photo, stated: Stated) -> Answer:
+    aligned = stated.aligned
+    if aligned is None:
+        raise ValueError(f"photo {photo.name} was not aligned")
+    confidence = None if stated.given else aligned.confidence
+    others: Sequence[float] = () if stated.given else aligned.others
+    return Answer(photo.name, photo.source, stated.side[0] % 360.0, aligned.enlarged, confidence, tuple(others))
