@@ -183,6 +183,8 @@ if __name__ == "__main__":
     sys.modules |= modules(exports=True)
     from meshcli import children
     from meshcli.cli import main
+    from meshcli.stages import generate
 
+    generate.lacking = lambda *_: "weights"  # whoever runs the tests may have them
     children.COMMAND[:] = [sys.executable, __file__]
     sys.exit(main())

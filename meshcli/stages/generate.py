@@ -16,7 +16,7 @@ from meshcli.progress import unheard
 from meshcli.project import Project
 from meshcli.settings import PhotoSettings, Settings
 from meshcli.stages.inputs import Parts, fingerprint, photo_parts
-from meshcli.stages.painting import engine_options, fallback, lacking, paint_views
+from meshcli.stages.painting import check_engine, engine_options, fallback, lacking, paint_views
 from meshcli.stages.photo_set import Claim, Typed, claim_set, name_set, sideless, with_alignment
 from meshcli.stages.pool import is_photo
 from meshcli.stages.ready import engine_before, enter_frame, hand_on, prepare_ready, retired, suited
@@ -52,10 +52,10 @@ def generate_views(
         record = manifest.stages.get("generate")
         before = "" if how.force else engine_before(manifest, claims)
         chosen, why = pick_generator(engine, before, lacking(settings, how) if engine == "auto" else "")
-        options = engine_options(chosen, settings, seed, how)
+        options = engine_options(chosen, settings, seed, how, record)
         settings, asked, smaller = affordable(record, chosen, settings, options, how)
         if smaller:
-            options = engine_options(chosen, settings, seed, how)
+            options = engine_options(chosen, settings, seed, how, record)
         said = {name: (sha256, claim.stated.to_json()) for name, (sha256, claim) in named.items()}
 
         def inputs() -> Parts:
@@ -64,6 +64,7 @@ def generate_views(
         task = Task("generate", chosen, options, inputs(), asked, smaller, fallback(chosen, settings))
         if outcome := unchanged(project, manifest, task, how):
             return outcome
+        check_engine(chosen, settings, how)
         how.tell(f"engine {chosen} ({'the views are ready' if claims[0].stated.ready else why})")
         with working(project, manifest, task, how) as work:
             _generate(work, named, settings, seed, record.engine if record else "")

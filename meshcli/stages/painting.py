@@ -7,18 +7,21 @@ views are there.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from meshcli.camera import Camera, orbit, zero123plus_rig
 from meshcli.config import options as sections
+from meshcli.device import INSTALL
 from meshcli.engines import VERSIONS
+from meshcli.errors import MissingError
 from meshcli.fingerprint import digest, seed_for
-from meshcli.manifest import Photo, ViewEntry
+from meshcli.manifest import Photo, Record, ViewEntry
 from meshcli.project import Project
 from meshcli.settings import Settings
 from meshcli.stages.photo_set import sideless
 from meshcli.stages.pool import refreshed
-from meshcli.stages.work import How, Work
+from meshcli.stages.work import How, Work, peak_rss
 
 if TYPE_CHECKING:
     from meshcli.view import View
@@ -27,30 +30,42 @@ RESULT = ("steps", "guidance", "unet", "view_size")  # the settings of zero123pl
 TILES = 6  # views of a photo
 
 
-def engine_options(engine: str, settings: Settings, seed: int, how: How) -> dict[str, Any]:
-    """What the views depend on besides the photos: settings, seed, weights. MissingError when there are no weights."""
+def engine_options(
+    engine: str, settings: Settings, seed: int, how: How, record: Record | None = None
+) -> dict[str, Any]:
+    """What the views depend on besides the photos: settings, seed, weights. MissingError when there are no weights.
+
+    Work that is on record needs none to be known as unchanged: it may have come from another machine.
+    """
     own = {"sculpt": ("sculpt", "fit"), "zero123plus": ("zero123plus",), "photos": ()}
     table = sections(settings, "photo", *own[engine])
     del table["photo"]["max_pixels"]  # a limit, not a property of the result
     if engine == "zero123plus":
-        from meshcli.generators.zero123plus_files import locate
-
         named = {"dtype"} if settings.zero123plus.dtype != "auto" else set()
         table["zero123plus"] = {key: table["zero123plus"][key] for key in (*RESULT, *named)}
-        table["weights"] = locate(settings.zero123plus.unet, how.weights).digests()
+        table["weights"] = _weights(settings, how, record)
     return {**table, "seed": seed}
+
+
+def check_engine(engine: str, settings: Settings, how: How) -> None:
+    """Complain before anything is touched: MissingError for libraries or weights, UsageError for a device."""
+    if engine == "zero123plus":
+        from meshcli.device import resolve_device
+        from meshcli.generators.zero123plus_files import locate
+
+        if libraries := _absent_libraries():
+            raise MissingError(f"zero123plus needs {', '.join(libraries)}: {INSTALL}")
+        locate(settings.zero123plus.unet, how.weights)
+        resolve_device(how.device)
 
 
 def lacking(settings: Settings, how: How) -> str:
     """What zero123plus would need and this machine does not have, with the command that gets it; or nothing."""
-    from importlib.util import find_spec
-
-    from meshcli.device import INSTALL
     from meshcli.generators.zero123plus_files import missing
 
     if weights := missing(settings.zero123plus.unet, how.weights):
         return f"the weights {weights}, `meshcli models pull {weights}` gets them"
-    libraries = [name for name in ("torch", "diffusers", "transformers") if find_spec(name) is None]
+    libraries = _absent_libraries()
     return f"{libraries[0]}, {INSTALL} gets it" if libraries else ""
 
 
@@ -67,6 +82,22 @@ def paint_views(work: Work, settings: Settings, seed: int) -> None:
         _diffuse(work, settings, seed)
     else:
         _sculpt(work, settings, seed)
+
+
+def _absent_libraries() -> list[str]:
+    return [name for name in ("torch", "diffusers", "transformers", "safetensors") if find_spec(name) is None]
+
+
+def _weights(settings: Settings, how: How, record: Record | None) -> dict[str, str]:
+    from meshcli.generators.zero123plus_files import locate
+
+    try:
+        return locate(settings.zero123plus.unet, how.weights).digests()
+    except MissingError:
+        known = record.options.get("weights") if record and record.engine == "zero123plus" else None
+        if how.weights or not isinstance(known, dict):
+            raise
+        return known
 
 
 def _smaller_sculpture(settings: Settings) -> dict[str, Any]:
@@ -150,6 +181,7 @@ def _diffuse(work: Work, settings: Settings, seed: int) -> None:
             work.note(f"the background of {names} could not be told from the object: no mask for these views")
     _score(work)
     work.facts |= networks.facts()
+    work.how.tell(f"peak memory {peak_rss() / 1e9:.1f} GB")
 
 
 @dataclass(frozen=True)

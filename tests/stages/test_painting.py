@@ -122,6 +122,7 @@ def test_a_photo_s_views_are_its_own(project: Project, photos: list[Path], paint
     assert len(project.load().stages["generate"].outputs) > 18
 
 
+@pytest.mark.slow
 def test_what_makes_new_views(project: Project, photos: list[Path], paint: Paint) -> None:
     paint(photos[0])
     before = project.digest("views/00.png")
@@ -185,6 +186,30 @@ def test_smaller_settings_come_to_an_end() -> None:
         {"zero123plus.vram": "low"},
         {"zero123plus.dtype": "bf16"},
     ]
+
+
+def test_finished_views_need_no_weights(
+    project: Project, photos: list[Path], paint: Paint, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    paint(photos[0])
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.delenv("MESHCLI_CKPTS", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert lacking(SETTINGS, How()).endswith("gets them")
+    assert generate_views(project, settings=SETTINGS).skipped
+    with pytest.raises(MissingError, match="models pull zero123plus"):
+        generate_views(project, settings=SETTINGS, how=How(force=True), engine="zero123plus")
+    assert stage_status(project, project.load(), "generate").state == "done"  # nothing was touched
+
+
+def test_libraries_that_are_not_there(
+    project: Project, photos: list[Path], weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("meshcli.stages.painting.find_spec", lambda name: None if name == "diffusers" else name)
+    with pytest.raises(MissingError, match=r"meshcli\[models\]"):
+        generate_views(project, photos[:1], settings=SETTINGS, engine="zero123plus", how=How(weights=weights))
+    assert lacking(SETTINGS, How(weights=weights)).startswith("diffusers")
 
 
 def test_a_device_that_is_not_there(project: Project, photos: list[Path], weights: Path) -> None:

@@ -43,9 +43,9 @@ def desk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     root = str(tmp_path_factory.mktemp("whole") / "desk")
     photos = [str(DESK / name) for name in request.param]
     words = [
-        ["generate", root, *photos, "--config", "quick"],
+        ["generate", root, *photos, "--config", "quick", "--engine", "sculpt"],
         ["select", root, "--auto"],
-        ["reconstruct", root, "--config", "quick"],
+        ["reconstruct", root, "--config", "quick", "--engine", "fit"],
         ["render", root, "--config", "quick"],
     ]
     done = subprocess.run(
