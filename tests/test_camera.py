@@ -161,3 +161,11 @@ def test_a_broken_camera_is_refused_with_the_reason(spoil, says: str) -> None:
     spoil(table)
     with pytest.raises(InputError, match=says):
         Camera.from_json(table)
+
+
+def test_three_photos_at_120_degrees_lend_two_tiles_each_to_the_rig_of_one() -> None:
+    by_place = [camera for azimuth in (0.0, 120.0, 240.0) for camera in zero123plus_rig(azimuth)[:2]]
+    for ours, rig in zip(by_place, zero123plus_rig(), strict=True):
+        assert sixteen(ours) == pytest.approx(sixteen(rig), abs=1e-12)
+    anywhere = [camera for azimuth in (0.0, 45.0, -50.0) for camera in zero123plus_rig(azimuth)[:2]]
+    assert sixteen(anywhere[2]) != pytest.approx(sixteen(zero123plus_rig()[2]), abs=0.1)

@@ -92,6 +92,11 @@ def test_views(name: str) -> list[View]:
     return _pictures(name, "test", cameras, 2)
 
 
+def pictures(name: str, cameras: Sequence[Camera], samples: int) -> Array:
+    """Pictures of the truth from any cameras, (N, SIZE, SIZE, 4)."""
+    return _render_truth(load_truth(name), cameras, samples)
+
+
 def score(mesh: Mesh, name: str) -> Scores:
     """Compare a mesh in world coordinates with the truth of this name."""
     chamfer, f = shape(mesh.vertices, mesh.faces, truth_samples(name))

@@ -1,0 +1,44 @@
+"""Why a view keeps its camera: python tests/bench/cameras.py [NAME...].
+
+Three photos at azimuths 0, 45 and -50, six views of each as a generator would paint them, two of each chosen. `fit`
+with the cameras that the views have, and with the rig of one photo handed out by place, as InstantMesh V2 did it.
+"""
+
+from dataclasses import replace
+
+from fit_meshes import parse
+from measure import NAMES, pictures, shape, truth_samples
+
+from meshcli.camera import zero123plus_rig
+from meshcli.errors import InputError
+from meshcli.progress import silent
+from meshcli.reconstructors.fit import fit
+from meshcli.settings import FitSettings
+from meshcli.view import View
+
+CHOSEN = ((0.0, 0), (0.0, 1), (45.0, 2), (45.0, 4), (-50.0, 3), (-50.0, 5))  # azimuth of the photo, tile
+
+
+def main() -> None:
+    """Print one line per object."""
+    print("| object | own cameras: CD / F | cameras by place: CD / F |\n|---|---|---|")
+    for name in parse(__doc__ or "", NAMES).names:
+        own = [zero123plus_rig(azimuth, known="rig")[tile] for azimuth, tile in CHOSEN]
+        seen = pictures(name, own, 3)
+        views = [View(f"a{i}", seen[i], camera) for i, camera in enumerate(own)]
+        placed = [replace(view, camera=camera) for view, camera in zip(views, zero123plus_rig(), strict=True)]
+        print(f"| {name} | {figures(name, views)} | {figures(name, placed)} |", flush=True)
+
+
+def figures(name: str, views: list[View]) -> str:
+    """Chamfer distance and F of what `fit` makes of some views."""
+    try:
+        mesh = fit(views, FitSettings(), 0, silent)
+    except InputError:
+        return "no common body"
+    chamfer, f = shape(mesh.vertices, mesh.faces, truth_samples(name))
+    return f"{chamfer:.4f} / {f:.2f}"
+
+
+if __name__ == "__main__":
+    main()
