@@ -38,12 +38,15 @@ ENLARGE = 2  # samples per pixel of the silhouettes' distance maps
 TOLERANCES = (0.0, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0)  # pixels that silhouettes may grow by, in a picture of 320 rows
 COVERED = 0.995  # share of the silhouettes' pixels that the hull has to fill
 
+ROUGH = Schedule(rate=(0.7, 0.12), gradient_blur=(3.5, 0.9), sharpness=(1.2, 2.5), shrink=0.35)
 FIRST = Schedule(rate=(0.7, 0.12), gradient_blur=(3.5, 0.9), sharpness=(2.0, 5.0), shrink=0.35, fade=0.15)
 LAST = Schedule(rate=(0.04, 0.03), gradient_blur=(1.6, 0.8), sharpness=(3.5, 7.0), shrink=0.05, fade=0.15)
 FIRST_PAINTED = Schedule(rate=(0.7, 0.12), gradient_blur=(3.5, 0.9), sharpness=(1.2, 2.5), shrink=0.15)
 LAST_PAINTED = Schedule(rate=(0.04, 0.03), gradient_blur=(1.6, 0.8), sharpness=(1.5, 3.5), shrink=0.03)
 AGREEING = Weights(rgb=3.0, mask=7.0, missing=1.0)
 PAINTED = Weights(rgb=2.0, mask=7.0, missing=1.6)
+TUNING = Tuning(FIRST, LAST, AGREEING, ROUGH)
+PAINTED_TUNING = Tuning(FIRST_PAINTED, LAST_PAINTED, PAINTED)
 
 
 def fit(views: Sequence[View], settings: FitSettings, seed: int, progress: Progress) -> Mesh:
@@ -81,7 +84,7 @@ def fit_shape(
     tolerance = find_tolerance(cameras, silhouettes, pixel_rays)
     if tuning is None:
         painted = tolerance > 0
-        tuning = Tuning(_schedule(False, painted), _schedule(True, painted), PAINTED if painted else AGREEING)
+        tuning = PAINTED_TUNING if painted else TUNING
     low, high = _box(cameras, silhouettes, tolerance)
     generator = np.random.default_rng(seed)
     shape: Shape | None = None
@@ -91,7 +94,7 @@ def fit_shape(
         hull = _tolerant_hull(cameras, silhouettes, grid, tolerance)
         body = None if prior is None else np.maximum(hull, prior(grid))
         shape = _start(grid, hull if body is None else body) if shape is None else _refine(shape, grid)
-        schedule = tuning.last if index > 0 and index == len(settings.steps) - 1 else tuning.first
+        schedule = tuning.schedule(index, len(settings.steps))
         level = Level(shape, hull, body, pixel_rays, schedule, tuning.weights)
         for step in range(steps):
             level.step(step / max(steps - 1, 1), settings.rays, generator)
@@ -118,12 +121,6 @@ def _tolerant_hull(cameras: Sequence[Camera], silhouettes: Sequence[Field], grid
     """Distance to the hull of silhouettes that grew by `tolerance` pixels of a picture of 320 rows."""
     grown = [silhouette + np.float32(tolerance * silhouette.shape[0] / 320) for silhouette in silhouettes]
     return visual_hull(cameras, grown, grid)
-
-
-def _schedule(last: bool, painted: bool) -> Schedule:
-    if painted:
-        return LAST_PAINTED if last else FIRST_PAINTED
-    return LAST if last else FIRST
 
 
 def _box(

@@ -57,6 +57,13 @@ class Tuning:
     first: Schedule  # of all levels but the last
     last: Schedule
     weights: Weights
+    rough: Schedule | None = None  # of the first of three levels or more, where plates are thinner than a voxel
+
+    def schedule(self, level: int, levels: int) -> Schedule:
+        """Of one of so many levels, counted from 0."""
+        if level == 0 and levels > 2 and self.rough:
+            return self.rough
+        return self.last if 0 < level == levels - 1 else self.first
 
 
 @dataclass
