@@ -24,6 +24,8 @@ BAND_SIGMA = 2.5
 ALONG = 0.15  # twice a step, times the principal curvature of smaller size
 PULL = 0.3  # towards a prior, times the rate: where no picture speaks, that is where the surface goes
 THICK = 3.0  # voxels: what is less than half as thick is smoothed less
+FAST = 0.1  # voxels a step: a surface that moves faster could pierce what is thin
+THIN = 1.5  # voxels: what is less than twice as thick gets no thinner then; no outline asks for a hole in it
 
 
 @dataclass(frozen=True)
@@ -112,8 +114,13 @@ class Level:
             self.shape.colour.reshape(-1, 3), self._colour_gradient, self._first, self._second, self._nodes,
             np.float32(0.06 - 0.04 * fraction), self._turn,
         )  # fmt: skip
+        fast = _between(self._schedule.rate, fraction) > FAST
+        thin = self._nodes[self._depth() < THIN] if fast else self._nodes[:0]
+        kept = self.shape.distance.ravel()[thin]
         self._move(fraction)
         self._smooth(fraction)
+        flat = self.shape.distance.ravel()
+        flat[thin] = np.minimum(flat[thin], kept)
         np.maximum(self.shape.distance, self._hull - np.float32(OUTSIDE_HULL), out=self.shape.distance)
         return loss
 
@@ -126,8 +133,13 @@ class Level:
         self._nodes = np.flatnonzero(binary_dilation(core & (distance > -6)) & self._inner)
         self._distance_gradient[:] = 0
         self._colour_gradient[:] = 0
-        depth = maximum_filter(np.clip(-distance, 0, 5), 7).ravel()[self._nodes]
+        depth = self._depth()
         self._calm = (np.clip((depth - 0.5) / (THICK - 0.5), 0.05, 1) ** 2).astype(np.float32)
+
+    def _depth(self) -> Field:
+        """How deep the body is near each node that takes part, in voxels."""
+        deep: Field = maximum_filter(np.clip(-self.shape.distance, 0, 5), 7).ravel()[self._nodes]
+        return deep
 
     def _render(self, fraction: float, count: int, generator: np.random.Generator) -> float:
         chosen = generator.integers(0, len(self._targets), count)

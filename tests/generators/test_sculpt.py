@@ -113,7 +113,7 @@ def test_six_views_per_photo_at_the_rig():
     sculpture = sculpt([photo], QUICK, FitSettings(), [0], silent)
     (views,) = sculpture.views
     assert [view.name for view in views] == [f"a{tile}" for tile in range(6)]
-    for view, azimuth, elevation in zip(views, ZERO123PLUS_AZIMUTHS, ZERO123PLUS_ELEVATIONS, strict=True):
+    for view, azimuth, elevation in zip(views, ZERO123PLUS_AZIMUTHS, ZERO123PLUS_ELEVATIONS["1.2"], strict=True):
         assert view.pixels.shape == (64, 64, 4)
         assert (view.pixels[view.pixels[..., 3] == 0][:, :3] == 255).all()
         assert view.pixels[..., 3].max() == 255
