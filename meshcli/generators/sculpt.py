@@ -30,7 +30,17 @@ COLOUR_SIZE = 1024  # and from which its colours are taken
 EXACT = 0.0002  # misfit of the silhouettes under which the cameras are as good as calibrated
 # Tuned on three photos of spot. Fewer pictures leave more to the smoothing, which must not shrink what nobody sees.
 FEW_PHOTOS = Tuning(
-    Schedule((0.35, 0.12), (2.2, 0.9), (1.2, 2.5), shrink=0.0, thin_plate=0.008, band=0.35, along=0.05, pull=0.012),
+    Schedule(
+        (0.35, 0.12),
+        (2.2, 0.9),
+        (1.2, 2.5),
+        shrink=0.0,
+        thin_plate=0.008,
+        band=0.35,
+        along=0.05,
+        pull=0.012,
+        pierce=True,
+    ),
     Schedule((0.04, 0.03), (1.6, 0.8), (1.5, 3.5), shrink=0.0, thin_plate=0.011, band=0.35, along=0.0, pull=0.07),
     Weights(rgb=3.0, mask=1.0, missing=1.0),
 )

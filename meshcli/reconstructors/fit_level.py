@@ -41,6 +41,7 @@ class Schedule:
     band: float = BAND
     along: float = ALONG
     pull: float = PULL
+    pierce: bool = False  # whether a surface that moves fast may go through what is thin
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ class Level:
             self.shape.colour.reshape(-1, 3), self._colour_gradient, self._first, self._second, self._nodes,
             np.float32(0.06 - 0.04 * fraction), self._turn,
         )  # fmt: skip
-        fast = _between(self._schedule.rate, fraction) > FAST
+        fast = _between(self._schedule.rate, fraction) > FAST and not self._schedule.pierce
         thin = self._nodes[self._depth() < THIN] if fast else self._nodes[:0]
         kept = self.shape.distance.ravel()[thin]
         self._move(fraction)
