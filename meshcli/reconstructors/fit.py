@@ -41,7 +41,7 @@ COVERED = 0.995  # share of the silhouettes' pixels that the hull has to fill
 ROUGH = Schedule(rate=(0.7, 0.12), gradient_blur=(3.5, 0.9), sharpness=(1.2, 2.5), shrink=0.35)
 FIRST = Schedule(rate=(0.7, 0.12), gradient_blur=(3.5, 0.9), sharpness=(2.0, 5.0), shrink=0.35, fade=0.15)
 LAST = Schedule(rate=(0.04, 0.03), gradient_blur=(1.6, 0.8), sharpness=(3.5, 7.0), shrink=0.05, fade=0.15)
-FIRST_PAINTED = Schedule(rate=(0.7, 0.12), gradient_blur=(3.5, 0.9), sharpness=(1.2, 2.5), shrink=0.15)
+FIRST_PAINTED = Schedule((0.7, 0.12), (3.5, 0.9), (1.2, 2.5), shrink=0.15, pierce=True)
 LAST_PAINTED = Schedule(rate=(0.04, 0.03), gradient_blur=(1.6, 0.8), sharpness=(1.5, 3.5), shrink=0.03)
 AGREEING = Weights(rgb=3.0, mask=7.0, missing=1.0)
 PAINTED = Weights(rgb=2.0, mask=7.0, missing=1.6)
