@@ -18,7 +18,7 @@ from meshcli.settings import PhotoSettings, Settings
 from meshcli.stages.inputs import Parts, fingerprint, photo_parts
 from meshcli.stages.painting import check_engine, engine_options, fallback, lacking, paint_views
 from meshcli.stages.photo_set import Claim, Typed, claim_set, name_set, sideless, with_alignment
-from meshcli.stages.pool import is_photo
+from meshcli.stages.pool import is_photo, refreshed
 from meshcli.stages.ready import engine_before, enter_frame, hand_on, prepare_ready, retired, suited
 from meshcli.stages.work import How, Outcome, Task, Work, affordable, unchanged, working
 
@@ -83,10 +83,13 @@ def _generate(work: Work, named: dict[str, tuple[str, Claim]], settings: Setting
         enter_frame(work, named)
     if work.task.engine == "photos":
         hand_on(work, settings.photo)
-        return
-    if before == "photos":
-        work.manifest = retired(work.manifest, is_photo)
-    paint_views(work, settings, seed)
+    else:
+        if before == "photos":
+            work.manifest = retired(work.manifest, is_photo)
+        paint_views(work, settings, seed)
+    with work.step("scores"):
+        work.manifest, outputs = refreshed(work.project, work.manifest)
+        work.outputs += outputs
     if unknown := sideless(work.manifest):
         work.note(f"from which sides {', '.join(unknown)} were taken: `{work.project.command('align')}` finds it out")
 

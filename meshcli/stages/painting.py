@@ -20,7 +20,7 @@ from meshcli.manifest import Photo, Record, ViewEntry
 from meshcli.project import Project
 from meshcli.settings import Settings
 from meshcli.stages.photo_set import sideless
-from meshcli.stages.pool import refreshed
+from meshcli.stages.pool import with_views
 from meshcli.stages.work import How, Work, peak_rss
 
 if TYPE_CHECKING:
@@ -141,7 +141,6 @@ def _sculpt(work: Work, settings: Settings, seed: int) -> None:
         entries = _enter(work, replace(photo, camera=seen.camera, painted=""), [view.camera for view in views])
         files |= {entry.file: encode_png(view.pixels) for entry, view in zip(entries, views, strict=True)}
     work.write(files)
-    _score(work)
 
 
 def _diffuse(work: Work, settings: Settings, seed: int) -> None:
@@ -179,7 +178,6 @@ def _diffuse(work: Work, settings: Settings, seed: int) -> None:
         if tiles.whole:
             names = ", ".join(entries[tile].name for tile in tiles.whole)
             work.note(f"the background of {names} could not be told from the object: no mask for these views")
-    _score(work)
     work.facts |= networks.facts()
     work.how.tell(f"peak memory {peak_rss() / 1e9:.1f} GB")
 
@@ -237,22 +235,8 @@ def _enlarged(camera: Camera) -> float:
 
 
 def _enter(work: Work, photo: Photo, cameras: Sequence[Camera]) -> list[ViewEntry]:
-    """A photo and its views in the manifest; a view keeps its number for ever, new ones are appended."""
-    entries = {view.name: view for view in work.manifest.views}
-    numbers = {name: number for number, name in enumerate(entries)}
-    entered = []
-    for tile, camera in enumerate(cameras):
-        name = f"{photo.name}{tile}"
-        number = numbers.setdefault(name, len(numbers))
-        entries[name] = ViewEntry(name, f"views/{number:02d}.png", photo.name, camera, work.task.engine)
-        entered.append(entries[name])
+    """A photo and its views in the manifest."""
     photos = tuple(photo if photo.name == before.name else before for before in work.manifest.photos)
-    work.manifest = replace(work.manifest, photos=photos, views=tuple(entries.values()))
-    return entered
-
-
-def _score(work: Work) -> None:
-    """Scores, the sheet to look at, and photos that are views themselves."""
-    with work.step("scores"):
-        work.manifest, outputs = refreshed(work.project, work.manifest)
-        work.outputs += outputs
+    named = {f"{photo.name}{tile}": camera for tile, camera in enumerate(cameras)}
+    work.manifest, entries = with_views(replace(work.manifest, photos=photos), photo.name, named, work.task.engine)
+    return entries

@@ -4,10 +4,11 @@ A photo that serves as a view is a view of its own, named like the photo (`a`), 
 by the photo's own camera. Scores are computed once for the pool as it is and kept in the manifest (scores.py).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from meshcli.camera import Camera
 from meshcli.engines import VERSIONS
 from meshcli.errors import UsageError
 from meshcli.fingerprint import digest
@@ -88,15 +89,26 @@ def refresh(project: Project, manifest: Manifest) -> Manifest:
     return fresh
 
 
-def entered(manifest: Manifest, photos: list[Photo]) -> Manifest:
+def entered(manifest: Manifest, photos: Sequence[Photo]) -> Manifest:
     """With entries for these photos as views, up to date; new ones at the end."""
-    entries = {view.name: view for view in manifest.views}
     for photo in photos:
-        known = entries.get(photo.name)
-        file = known.file if known else f"views/{len(entries):02d}.png"
-        scores = known.scores if known else {}
-        entries[photo.name] = ViewEntry(photo.name, file, photo.name, photo.camera, "photos", scores)
-    return replace(manifest, views=tuple(entries.values()))
+        manifest, _ = with_views(manifest, photo.name, {photo.name: photo.camera}, "photos")
+    return manifest
+
+
+def with_views(
+    manifest: Manifest, photo: str, cameras: Mapping[str, Camera], engine: str
+) -> tuple[Manifest, list[ViewEntry]]:
+    """With entries for views of a photo, name -> camera, and these entries; a view keeps its number for ever.
+
+    It keeps its scores too: they are those of the pool that `Manifest.scored` names until somebody scores another one.
+    """
+    entries = {view.name: view for view in manifest.views}
+    for name, camera in cameras.items():
+        known = entries.get(name)
+        file, scores = (known.file, known.scores) if known else (f"views/{len(entries):02d}.png", {})
+        entries[name] = ViewEntry(name, file, photo, camera, engine, scores)
+    return replace(manifest, views=tuple(entries.values())), [entries[name] for name in cameras]
 
 
 def _write_photos(project: Project, manifest: Manifest, photos: list[Photo]) -> list[str]:

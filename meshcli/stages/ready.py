@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from meshcli.engines import Generator
 from meshcli.errors import InputError, UsageError
@@ -10,13 +9,10 @@ from meshcli.fingerprint import digest
 from meshcli.frame import Frame
 from meshcli.manifest import Manifest, Photo, ViewEntry
 from meshcli.settings import PhotoSettings
-from meshcli.stages.photo_set import Claim
-from meshcli.stages.pool import entered, is_photo, refreshed
+from meshcli.stages.photo_set import Claim, stated_of
+from meshcli.stages.pool import entered, is_photo, with_views
 from meshcli.stages.work import Work
 from meshcli.tables import Table
-
-if TYPE_CHECKING:
-    from meshcli.view import Pixels
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)  # a frame that is the picture
 
@@ -109,9 +105,6 @@ def hand_on(work: Work, settings: PhotoSettings) -> None:
             _store_sheet(work, photo, settings)
         work.manifest = retired(work.manifest, lambda view: not is_photo(view) and view.engine != "photos")
         work.manifest = entered(work.manifest, [photo for photo in photos if photo not in sheets])
-    with work.step("scores"):
-        work.manifest, outputs = refreshed(work.project, work.manifest)
-        work.outputs += outputs
 
 
 def retired(manifest: Manifest, gone: Callable[[ViewEntry], bool]) -> Manifest:
@@ -124,17 +117,9 @@ def retired(manifest: Manifest, gone: Callable[[ViewEntry], bool]) -> Manifest:
 def _store_sheet(work: Work, photo: Photo, settings: PhotoSettings) -> None:
     from meshcli.generators.photos import cut_sheet, ready_view
     from meshcli.image import encode_png, load_picture
-    from meshcli.posing import Stated
 
-    stated = Stated.read(Table(photo.stated, f"manifest.json: photo {photo.name}: stated", InputError))
     tiles = cut_sheet(load_picture(work.project.path(photo.original), settings.max_pixels))
-    entries = {view.name: view for view in work.manifest.views}
-    numbers = {name: number for number, name in enumerate(entries)}
-    files: dict[str, Pixels] = {}
-    for tile, (picture, camera) in enumerate(zip(tiles, stated.sheet_cameras, strict=True)):
-        name = f"{photo.name}{tile}"
-        number = numbers.setdefault(name, len(numbers))
-        entries[name] = ViewEntry(name, f"views/{number:02d}.png", photo.name, camera, "photos")
-        files[entries[name].file] = ready_view(picture, settings, work.how.offline)
-    work.write({file: encode_png(picture) for file, picture in files.items()})
-    work.manifest = replace(work.manifest, views=tuple(entries.values()))
+    named = {f"{photo.name}{tile}": camera for tile, camera in enumerate(stated_of(photo).sheet_cameras)}
+    work.manifest, entries = with_views(work.manifest, photo.name, named, "photos")
+    pictures = [ready_view(tile, settings, work.how.offline) for tile in tiles]
+    work.write({entry.file: encode_png(picture) for entry, picture in zip(entries, pictures, strict=True)})

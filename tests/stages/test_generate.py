@@ -15,6 +15,7 @@ from meshcli.project import Project
 from meshcli.settings import Settings
 from meshcli.stages.generate import generate_views
 from meshcli.stages.photo_set import Typed, letter, sideless
+from meshcli.stages.select import select_views
 from meshcli.stages.status import stage_status
 from meshcli.stages.work import How
 
@@ -57,6 +58,17 @@ def test_the_same_again_is_skipped(project: Project, photos: list[Path], engines
     assert engines["sculpt"] == 1
     assert not generate_views(project, how=How(force=True)).skipped
     assert engines["sculpt"] == 2
+
+
+def test_the_same_views_again_keep_their_scores(project: Project, photos: list[Path], engines: dict[str, int]) -> None:
+    generate_views(project, photos, ANGLES)
+    scores = [view.scores for view in project.load().views]
+    assert all(scores)
+    select_views(project, auto=6)
+    generate_views(project, how=How(force=True))
+    assert [view.scores for view in project.load().views] == scores
+    assert engines["score_views"] == 1
+    assert stage_status(project, project.load(), "select").state == "done"
 
 
 def test_a_changed_setting_a_seed_or_an_angle_runs_again(
