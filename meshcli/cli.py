@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from meshcli import __version__
+from meshcli import __version__, flags
 from meshcli.calling import (
     ask,
     complain,
@@ -24,54 +24,6 @@ from meshcli.children import Interrupted, listen_to_signals, watch_parent
 from meshcli.console import Reporter, show_alignment, show_error, show_json, show_status, show_views, views_json
 from meshcli.engines import Generator, Reconstructor
 from meshcli.errors import MeshcliError, UsageError
-from meshcli.flags import (
-    VRAM,
-    Add,
-    Assign,
-    AttentionKind,
-    Azimuth,
-    Batch,
-    CheckpointEvery,
-    Config,
-    Device,
-    Directory,
-    Dtype,
-    Elevation,
-    Faces,
-    Focal,
-    Force,
-    Fov,
-    Fps,
-    Frames,
-    From,
-    FromSheet,
-    FromViews,
-    Grid,
-    Guidance,
-    IncludePhotos,
-    Json,
-    KeepParts,
-    MaxPixels,
-    NoTexture,
-    Offline,
-    Photos,
-    Preview,
-    Quiet,
-    Rembg,
-    Rig,
-    RigVersion,
-    Seed,
-    Sensor,
-    Size,
-    Steps,
-    TextureSize,
-    UNet,
-    Up,
-    Verbose,
-    Views,
-    Wait,
-    Weights,
-)
 from meshcli.manifest import Chooser
 from meshcli.model_commands import models
 from meshcli.project import Project
@@ -141,42 +93,42 @@ def _root(
 
 @app.command(epilog="Example: meshcli generate desk 1.png 2.png 3.png --azimuth 0,40,-50")
 def generate(
-    directory: Directory,
-    photos: Photos = None,
-    azimuth: Azimuth = "",
-    elevation: Elevation = "",
-    fov: Fov = "",
-    rig: Rig = None,
-    up: Up = "",
-    focal: Focal = "",
-    sensor: Sensor = "",
-    from_sheet: FromSheet = None,
-    rig_version: RigVersion = "1.2",
-    from_views: FromViews = None,
+    directory: flags.Directory,
+    photos: flags.Photos = None,
+    azimuth: flags.Azimuth = "",
+    elevation: flags.Elevation = "",
+    fov: flags.Fov = "",
+    rig: flags.Rig = None,
+    up: flags.Up = "",
+    focal: flags.Focal = "",
+    sensor: flags.Sensor = "",
+    from_sheet: flags.FromSheet = None,
+    rig_version: flags.RigVersion = "1.2",
+    from_views: flags.FromViews = None,
     engine: Generator = "auto",
-    steps: Steps = None,
-    guidance: Guidance = None,
-    unet: UNet = None,
-    vram: VRAM = None,
-    attention: AttentionKind = None,
-    batch: Batch = None,
-    checkpoint_every: CheckpointEvery = None,
-    preview: Preview = None,
-    device: Device = "auto",
-    dtype: Dtype = "auto",
-    weights: Weights = None,
-    no_rembg: Rembg = False,
-    add: Add = False,
-    max_pixels: MaxPixels = None,
-    seed: Seed = 0,
-    config: Config = None,
-    assign: Assign = None,
-    offline: Offline = False,
-    force: Force = False,
-    wait: Wait = False,
-    as_json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = 0,
+    steps: flags.Steps = None,
+    guidance: flags.Guidance = None,
+    unet: flags.UNet = None,
+    vram: flags.VRAM = None,
+    attention: flags.AttentionKind = None,
+    batch: flags.Batch = None,
+    checkpoint_every: flags.CheckpointEvery = None,
+    preview: flags.Preview = None,
+    device: flags.Device = "auto",
+    dtype: flags.Dtype = "auto",
+    weights: flags.Weights = None,
+    no_rembg: flags.Rembg = False,
+    add: flags.Add = False,
+    max_pixels: flags.MaxPixels = None,
+    seed: flags.Seed = 0,
+    config: flags.Config = None,
+    assign: flags.Assign = None,
+    offline: flags.Offline = False,
+    force: flags.Force = False,
+    wait: flags.Wait = False,
+    as_json: flags.Json = False,
+    quiet: flags.Quiet = False,
+    verbose: flags.Verbose = 0,
 ) -> None:
     """Cut the object out of the photos and paint six views of each.
 
@@ -195,9 +147,9 @@ def generate(
         "preview": preview,
         "dtype": None if dtype == "auto" else dtype,
     }
-    flags = {"photo.rembg": False if no_rembg else None, "photo.max_pixels": max_pixels,
+    wanted = {"photo.rembg": False if no_rembg else None, "photo.max_pixels": max_pixels,
              **{f"zero123plus.{key}": value for key, value in network.items()}}  # fmt: skip
-    settings = settings_of(config, assign, flags)
+    settings = settings_of(config, assign, wanted)
     perform(
         directory,
         lambda project, as_told: generate_views(
@@ -209,18 +161,17 @@ def generate(
 
 @app.command(epilog="Example: meshcli align desk")
 def align(
-    directory: Directory,
-    seed: Seed = 0,
-    force: Force = False,
-    wait: Wait = False,
-    as_json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = 0,
+    directory: flags.Directory,
+    seed: flags.Seed = 0,
+    wait: flags.Wait = False,
+    as_json: flags.Json = False,
+    quiet: flags.Quiet = False,
+    verbose: flags.Verbose = 0,
 ) -> None:
     """Find from which sides the photos were taken, and how much each was enlarged, by comparing their views."""
     project = Project(directory)
     with Reporter(quiet or as_json, verbose) as reporter:
-        told = replace(how(force, wait), progress=reporter.progress, tell=reporter.tell)
+        told = replace(how(False, wait), progress=reporter.progress, tell=reporter.tell)
         answers = align_photos(project, seed=seed, how=told)
     following = read_status(project).next
     if as_json:
@@ -233,19 +184,19 @@ def align(
 
 @app.command(epilog="Example: meshcli select desk --views 0,3,5,7,8,10")
 def select(
-    directory: Directory,
-    views: Views = "",
+    directory: flags.Directory,
+    views: flags.Views = "",
     auto: Annotated[
         int | None,
         typer.Option(min=1, metavar="[N]", help="Take the N (6) best well-spread views.", show_default=False),
     ] = None,
-    include_photos: IncludePhotos = False,
+    include_photos: flags.IncludePhotos = False,
     list_views: Annotated[bool, typer.Option("--list", help="Print the views and leave.")] = False,
-    force: Force = False,
-    wait: Wait = False,
-    as_json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = 0,
+    force: flags.Force = False,
+    wait: flags.Wait = False,
+    as_json: flags.Json = False,
+    quiet: flags.Quiet = False,
+    verbose: flags.Verbose = 0,
 ) -> None:
     """Choose the views that build the mesh; without a flag, ask on the terminal."""
     project = Project(directory)
@@ -275,31 +226,31 @@ def select(
 
 @app.command(epilog="Example: meshcli reconstruct desk --faces 10000 --texture-size 2048")
 def reconstruct(
-    directory: Directory,
+    directory: flags.Directory,
     engine: Reconstructor = "auto",
-    grid: Grid = None,
-    faces: Faces = None,
-    texture_size: TextureSize = None,
-    no_texture: NoTexture = False,
-    parts: KeepParts = None,
-    device: Device = "auto",
-    dtype: Dtype = "auto",
-    weights: Weights = None,
-    seed: Seed = 0,
-    config: Config = None,
-    assign: Assign = None,
-    offline: Offline = False,
-    force: Force = False,
-    wait: Wait = False,
-    as_json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = 0,
+    grid: flags.Grid = None,
+    faces: flags.Faces = None,
+    texture_size: flags.TextureSize = None,
+    no_texture: flags.NoTexture = False,
+    parts: flags.KeepParts = None,
+    device: flags.Device = "auto",
+    dtype: flags.Dtype = "auto",
+    weights: flags.Weights = None,
+    seed: flags.Seed = 0,
+    config: flags.Config = None,
+    assign: flags.Assign = None,
+    offline: flags.Offline = False,
+    force: flags.Force = False,
+    wait: flags.Wait = False,
+    as_json: flags.Json = False,
+    quiet: flags.Quiet = False,
+    verbose: flags.Verbose = 0,
 ) -> None:
     """Build a textured mesh of the selected views: mesh/mesh.glb and mesh/mesh.obj."""
-    flags = {"texture.faces": faces, "texture.size": texture_size, "lrm.simplify": faces, "lrm.grid": grid,
+    wanted = {"texture.faces": faces, "texture.size": texture_size, "lrm.simplify": faces, "lrm.grid": grid,
              "lrm.texture": False if no_texture else None, "lrm.parts": parts,
              "lrm.dtype": None if dtype == "auto" else dtype}  # fmt: skip
-    settings = settings_of(config, assign, flags)
+    settings = settings_of(config, assign, wanted)
     perform(
         directory,
         lambda project, as_told: reconstruct_mesh(project, settings=settings, engine=engine, seed=seed, how=as_told),
@@ -309,26 +260,26 @@ def reconstruct(
 
 @app.command(epilog="Example: meshcli render desk --frames 60 --size 768")
 def render(
-    directory: Directory,
-    frames: Frames = None,
-    size: Size = None,
+    directory: flags.Directory,
+    frames: flags.Frames = None,
+    size: flags.Size = None,
     elevation: Annotated[
         float | None, typer.Option(min=-90, max=90, help="Of the turntable's camera, degrees.", show_default=False)
     ] = None,
-    fps: Fps = None,
-    source: From = None,
-    device: Device = "auto",
-    config: Config = None,
-    assign: Assign = None,
-    force: Force = False,
-    wait: Wait = False,
-    as_json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = 0,
+    fps: flags.Fps = None,
+    source: flags.From = None,
+    device: flags.Device = "auto",
+    config: flags.Config = None,
+    assign: flags.Assign = None,
+    force: flags.Force = False,
+    wait: flags.Wait = False,
+    as_json: flags.Json = False,
+    quiet: flags.Quiet = False,
+    verbose: flags.Verbose = 0,
 ) -> None:
     """Make renders/turntable.mp4, stills, and a sheet of the chosen views beside the mesh."""
-    flags = {"frames": frames, "size": size, "elevation": elevation, "fps": fps, "source": source}
-    settings = settings_of(config, assign, {f"render.{key}": value for key, value in flags.items()})
+    wanted = {"frames": frames, "size": size, "elevation": elevation, "fps": fps, "source": source}
+    settings = settings_of(config, assign, {f"render.{key}": value for key, value in wanted.items()})
     perform(
         directory,
         lambda project, as_told: render_mesh(project, settings=settings, how=as_told),
@@ -338,45 +289,45 @@ def render(
 
 @app.command(epilog="Example: meshcli run desk 1.png 2.png 3.png --azimuth 0,40,-50")
 def run(
-    directory: Directory,
-    photos: Photos = None,
-    azimuth: Azimuth = "",
-    elevation: Elevation = "",
-    fov: Fov = "",
-    rig: Rig = None,
-    up: Up = "",
-    focal: Focal = "",
-    sensor: Sensor = "",
-    from_sheet: FromSheet = None,
-    rig_version: RigVersion = "1.2",
-    from_views: FromViews = None,
+    directory: flags.Directory,
+    photos: flags.Photos = None,
+    azimuth: flags.Azimuth = "",
+    elevation: flags.Elevation = "",
+    fov: flags.Fov = "",
+    rig: flags.Rig = None,
+    up: flags.Up = "",
+    focal: flags.Focal = "",
+    sensor: flags.Sensor = "",
+    from_sheet: flags.FromSheet = None,
+    rig_version: flags.RigVersion = "1.2",
+    from_views: flags.FromViews = None,
     generator: Generator = "auto",
     reconstructor: Reconstructor = "auto",
-    steps: Steps = None,
-    unet: UNet = None,
-    vram: VRAM = None,
-    device: Device = "auto",
-    dtype: Dtype = "auto",
-    weights: Weights = None,
-    no_rembg: Rembg = False,
-    add: Add = False,
-    max_pixels: MaxPixels = None,
-    views: Views = "",
-    include_photos: IncludePhotos = False,
-    faces: Faces = None,
-    texture_size: TextureSize = None,
-    frames: Frames = None,
-    size: Size = None,
-    fps: Fps = None,
-    seed: Seed = 0,
-    config: Config = None,
-    assign: Assign = None,
-    offline: Offline = False,
-    force: Force = False,
-    wait: Wait = False,
-    as_json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = 0,
+    steps: flags.Steps = None,
+    unet: flags.UNet = None,
+    vram: flags.VRAM = None,
+    device: flags.Device = "auto",
+    dtype: flags.Dtype = "auto",
+    weights: flags.Weights = None,
+    no_rembg: flags.Rembg = False,
+    add: flags.Add = False,
+    max_pixels: flags.MaxPixels = None,
+    views: flags.Views = "",
+    include_photos: flags.IncludePhotos = False,
+    faces: flags.Faces = None,
+    texture_size: flags.TextureSize = None,
+    frames: flags.Frames = None,
+    size: flags.Size = None,
+    fps: flags.Fps = None,
+    seed: flags.Seed = 0,
+    config: flags.Config = None,
+    assign: flags.Assign = None,
+    offline: flags.Offline = False,
+    force: flags.Force = False,
+    wait: flags.Wait = False,
+    as_json: flags.Json = False,
+    quiet: flags.Quiet = False,
+    verbose: flags.Verbose = 0,
 ) -> None:
     """Do all four, each as its own process; what is done and unchanged is skipped."""
     handed_in(
@@ -387,16 +338,18 @@ def run(
     angles = words(azimuth=azimuth, elevation=elevation, fov=fov, rig=rig, up=up, focal=focal, sensor=sensor)
     ready = words(from_sheet=from_sheet, from_views=from_views, rig_version=rig_version if from_sheet else "")
     network = words(steps=steps, unet=unet, vram=vram, device=device, dtype=dtype, weights=weights)
-    switches = words(no_rembg=no_rembg, add=add, offline=offline)
+    switches = words(no_rembg=no_rembg, offline=offline)
     arguments = RunArguments(
-        [*words(engine=generator, seed=seed, max_pixels=max_pixels), *angles, *ready, *network, *switches, *settings,
-         "--", str(directory), *(photos or ())],
-        views,
-        [*words(engine=reconstructor, seed=seed, faces=faces, texture_size=texture_size),
-         *words(device=device, dtype=dtype, weights=weights, offline=offline), *settings],
-        [*words(frames=frames, size=size, fps=fps), *settings],
-        [*words(force=force, wait=wait, json=as_json, quiet=quiet), *["-v"] * verbose],
-        include_photos,
+        generate=[*words(engine=generator, seed=seed, max_pixels=max_pixels), *network, *switches, *settings],
+        cameras=[*angles, *ready, *words(add=add)],
+        photos=photos or (),
+        views=views,
+        include_photos=include_photos,
+        reconstruct=[*words(engine=reconstructor, seed=seed, faces=faces, texture_size=texture_size),
+                     *words(device=device, dtype=dtype, weights=weights, offline=offline), *settings],
+        render=[*words(frames=frames, size=size, fps=fps), *settings],
+        common=[*words(wait=wait, json=as_json, quiet=quiet), *["-v"] * verbose],
+        force=force,
     )  # fmt: skip
     tell = Reporter(quiet or as_json).tell
     documents = run_stages(Project(directory), arguments, capture=as_json, tell=tell)
@@ -405,7 +358,7 @@ def run(
 
 
 @app.command(epilog="Example: meshcli status desk --json")
-def status(directory: Directory, as_json: Json = False) -> None:
+def status(directory: flags.Directory, as_json: flags.Json = False) -> None:
     """Show what is done, stale, failed or interrupted, and what to run next."""
     found = read_status(Project(directory))
     if as_json:

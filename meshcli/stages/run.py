@@ -2,13 +2,13 @@
 
 import json
 import signal
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from meshcli.children import run_child
 from meshcli.errors import MeshcliError, ResourceError, UsageError
-from meshcli.manifest import STAGES, Manifest, Stage
+from meshcli.manifest import Manifest, Stage
 from meshcli.progress import Tell, unheard
 from meshcli.project import Project
 from meshcli.stages.photo_set import sideless
@@ -35,14 +35,17 @@ MOST = 24  # views that are chosen without a person
 
 @dataclass(frozen=True)
 class RunArguments:
-    """What each child is called with after `meshcli STAGE DIR`."""
+    """What each child is called with besides `meshcli STAGE DIR` and the options that all have in common."""
 
-    generate: Sequence[str] = ()
+    generate: Sequence[str] = ()  # options
+    cameras: Sequence[str] = ()  # options for generate that say what is handed in and from which side
+    photos: Sequence[str] = ()
     views: str = ""  # for select; empty keeps a standing choice or takes an automatic one
+    include_photos: bool = False  # for select
     reconstruct: Sequence[str] = ()
     render: Sequence[str] = ()
-    common: Sequence[str] = field(default_factory=tuple)
-    include_photos: bool = False  # for select
+    common: Sequence[str] = ()
+    force: bool = False
 
 
 def run_stages(
@@ -53,44 +56,31 @@ def run_stages(
     Raises UsageError when a choice of views that somebody made no longer fits, StageFailedError with a child's exit
     code, ResourceError when a child was ended because memory ran out. The lock is held by the children, not here.
     """
-    documents = []
-    plan: dict[Stage, Callable[[], Sequence[str] | None]] = {
-        "generate": lambda: arguments.generate,
-        "select": lambda: selecting(project, arguments.views, arguments.include_photos),
-        "reconstruct": lambda: arguments.reconstruct,
-        "render": lambda: arguments.render,
-    }
-    for stage in STAGES:
-        wanted = plan[stage]()
-        if wanted is None:
-            tell("select: the choice of views stands")
-            continue
+    documents: list[dict[str, Any]] = []
+    force = ["--force"] if arguments.force else []
+
+    def call(stage: Stage, options: Sequence[str], photos: Sequence[str] = (), command: str = "") -> None:
         # A directory or photo may begin with a dash: options first, then -- and what is no option.
-        line = [stage, *arguments.common, *wanted] if stage == "generate" else [
-            stage, *arguments.common, *wanted, "--", str(project.root)
-        ]  # fmt: skip
+        line = [command or stage, *arguments.common, *options, "--", str(project.root), *photos]
         code, output = run_child(line, capture)
         if capture and output:
             documents.append(json.loads(output))
         if code:
             raise _failure(project, stage, code)
-        if stage == "generate" and sideless(project.load()):
-            documents += _align(project, arguments, capture)
-    return documents
 
-
-def _align(project: Project, arguments: RunArguments, capture: bool) -> list[dict[str, Any]]:
-    """Find the photos' sides, and let the engine use them: `sculpt` makes one body of all photos then."""
-    documents = []
-    for line in (
-        ["align", *arguments.common, "--", str(project.root)],
-        ["generate", *arguments.common, *arguments.generate],
-    ):
-        code, output = run_child(line, capture)
-        if capture and output:
-            documents.append(json.loads(output))
-        if code:
-            raise _failure(project, "generate", code)
+    call("generate", [*arguments.generate, *arguments.cameras, *force], arguments.photos)
+    if sideless(project.load()):
+        call("generate", [], command="align")
+        # `sculpt` makes one body of all photos now; the set is on record, and what was just done need not be forced
+        if stage_status(project, project.load(), "generate").state != "done":
+            call("generate", arguments.generate)
+    choice = selecting(project, arguments.views, arguments.include_photos)
+    if choice is None:
+        tell("select: the choice of views stands")
+    else:
+        call("select", [*choice, *force])
+    call("reconstruct", [*arguments.reconstruct, *force])
+    call("render", [*arguments.render, *force])
     return documents
 
 

@@ -97,6 +97,19 @@ def test_photos_of_unknown_sides_are_aligned_on_the_way() -> None:
     assert "turning" not in meshcli("run", "desk", "1.png", "2.png", "3.png", *QUICK).stderr
 
 
+@pytest.mark.parametrize("more", [["2.png", "3.png", "--add"], ["1.png", "2.png", "--force"]])
+def test_what_was_handed_in_is_not_handed_in_again(more: list[str]) -> None:
+    assert meshcli("generate", "desk", "1.png", *QUICK[-2:]).returncode == 0
+    result = meshcli("run", "desk", *more, *QUICK, "--json")
+    assert result.returncode == 0, result.stderr
+    photos = Project("desk").load().live_photos
+    assert [round(photo.camera.azimuth) for photo in photos] == [0, 40, 80][: len(photos)]
+    stages = json.loads(result.stdout)["stages"]
+    assert not any(stage.get("skipped") for stage in stages)
+    done = [stage.get("stage", "align") for stage in stages]
+    assert done == ["generate", "align", "generate", "select", "reconstruct", "render"]
+
+
 def test_names_that_look_like_flags() -> None:
     Path("1.png").rename("-v.png")
     result = meshcli("run", *QUICK, "--", "-desk", "-v.png")
