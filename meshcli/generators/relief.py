@@ -9,7 +9,7 @@ from meshcli.image import over, resize
 from meshcli.mesh import Mesh, Texture, face_normals
 from meshcli.projection import project
 from meshcli.reconstructors.distance_field import Grid, redistance, silhouette_distance, visual_hull
-from meshcli.reconstructors.surface import extract_surface, keep_large_parts, taubin
+from meshcli.reconstructors.surface import extract_surface, keep_parts, taubin
 from meshcli.settings import SculptSettings
 from meshcli.view import Pixels, View
 
@@ -52,7 +52,7 @@ def _surface(relief: Relief, view: View, resolution: int) -> tuple[Floats, NDArr
     inner = np.zeros(grid.shape, bool)
     inner[1:-1, 1:-1, 1:-1] = True
     field = redistance(np.clip(field, -8.0, 8.0), np.flatnonzero(inner))
-    vertices, faces = keep_large_parts(*extract_surface(field, grid), share=0.002)
+    vertices, faces = keep_parts(*extract_surface(field, grid), share=0.002)
     return taubin(vertices, faces, 8), faces
 
 

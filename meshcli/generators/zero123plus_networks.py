@@ -23,7 +23,7 @@ from meshcli.conversion import usable
 from meshcli.device import dtype_name, resolve_device, resolve_dtype
 from meshcli.errors import MissingError
 from meshcli.generators.zero123plus_files import Files, locate
-from meshcli.lrm.memory import MMAP_THRESHOLD, free
+from meshcli.lrm.memory import free, map_blocks_from
 from meshcli.progress import Progress, Tell, silent, unheard
 from meshcli.settings import Zero123PlusSettings
 from meshcli.tensors import Rename, load_into
@@ -186,13 +186,11 @@ def _apart() -> Iterator[None]:
 
     Anything else but the largest blocks comes from the heap again afterwards: fresh memory for each would cost seconds.
     """
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).mallopt(MMAP_THRESHOLD, APART)
+    map_blocks_from(APART)
     try:
         yield
     finally:
-        with suppress(OSError, AttributeError):
-            ctypes.CDLL(None).mallopt(MMAP_THRESHOLD, TOGETHER)
+        map_blocks_from(TOGETHER)
 
 
 def _empty(build: Callable[[], N]) -> N:

@@ -33,24 +33,34 @@ def memory_errors() -> Iterator[None]:
 
 def sparing(compute: Callable[[int], T]) -> T:
     """`compute` with the usual number of points at a time; once more with fewer when memory runs out."""
+    return twice(lambda: compute(POINTS), lambda: compute(POINTS // SMALLER))
+
+
+def twice(first: Callable[[], T], second: Callable[[], T] | None = None) -> T:
+    """What `first` computes, or, when memory ran out, `second`, which is `first` again if there is no other."""
     try:
         with memory_errors():
-            return compute(POINTS)
+            return first()
     except MemoryError:
         pass  # outside of the handler, so that the failed try's tensors are not kept alive by its traceback
     free()
     with memory_errors():
-        return compute(POINTS // SMALLER)
+        return (second or first)()
 
 
 def return_freed_memory() -> None:
     """Let the C library give large blocks back to the system at once, for the whole process.
 
     glibc raises the size from which it does so whenever such a block is freed, and then keeps what the layers used and
-    freed in a heap full of holes: 1.9 GB instead of 0.5 for the large network in float32. Elsewhere this does nothing.
+    freed in a heap full of holes: 1.9 GB instead of 0.5 for the large network in float32.
     """
+    map_blocks_from(LARGE_BLOCK)
+
+
+def map_blocks_from(size: int) -> None:
+    """Tell glibc from how many bytes on a block is mapped by itself, and goes when it is freed; others do nothing."""
     with suppress(OSError, AttributeError, TypeError):
-        ctypes.CDLL(None).mallopt(MMAP_THRESHOLD, LARGE_BLOCK)
+        ctypes.CDLL(None).mallopt(MMAP_THRESHOLD, size)
 
 
 def free() -> None:

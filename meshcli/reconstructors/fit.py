@@ -26,7 +26,7 @@ from meshcli.reconstructors.distance_field import (
 )
 from meshcli.reconstructors.fit_level import Level, Schedule, Shape, Tuning, Weights
 from meshcli.reconstructors.pixel_rays import PixelRays, gather_rays, in_lattice
-from meshcli.reconstructors.surface import extract_surface, keep_large_parts, taubin
+from meshcli.reconstructors.surface import extract_surface, keep_parts, taubin
 from meshcli.reconstructors.volume_rendering import meets
 from meshcli.settings import FitSettings
 from meshcli.view import View
@@ -57,7 +57,7 @@ def fit(views: Sequence[View], settings: FitSettings, seed: int, progress: Progr
     """
     shape = fit_shape(views, settings, seed, progress)
     vertices, faces = extract_surface(shape.distance, shape.grid)
-    vertices, faces = keep_large_parts(vertices, faces)
+    vertices, faces = keep_parts(vertices, faces)
     vertices = taubin(vertices, faces, 10)
     return colour_vertices(Mesh(vertices.astype(np.float32), faces), views)
 

@@ -12,18 +12,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import save
-from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from meshcli.errors import UsageError
-from meshcli.lrm.memory import free, memory_errors, return_freed_memory, sparing
+from meshcli.lrm.memory import return_freed_memory, sparing, twice
 from meshcli.lrm.mesh_field import MeshDecoder, MeshField, Surface
 from meshcli.lrm.model import DECODER, load_decoder, parameter_shapes, planes_of, resize
 from meshcli.lrm.nerf_field import NerfDecoder, NerfField
 from meshcli.lrm.sizes import Sizes
 from meshcli.mesh import Mesh
 from meshcli.progress import Progress
-from meshcli.reconstructors.surface import adjacency
+from meshcli.reconstructors.surface import keep_parts
 from meshcli.settings import LrmSettings
 from meshcli.tensors import check_shapes, read_contents, state_dict
 from meshcli.texture import simplify
@@ -31,7 +30,6 @@ from meshcli.view import View
 
 PLANES = "planes"
 MOST = 24  # views
-LARGE = 0.01  # of the faces: the smallest part that `large` keeps
 
 Colours = Callable[[NDArray[np.float32]], NDArray[np.uint8]]  # points (N, 3) of the world to sRGB (N, 3)
 
@@ -54,7 +52,7 @@ class Planes:
         """From a file that `write` made; a MissingError names what does not fit."""
         expected = {name: shape for name, shape in parameter_shapes(sizes).items() if name.startswith(DECODER)}
         expected[PLANES] = (3, sizes.triplane_dim, sizes.plane, sizes.plane)
-        check_shapes(path, _shapes(path), expected)
+        check_shapes(path, read_contents(path).shapes, expected)
         tensors = state_dict(path)
         values = tensors.pop(PLANES).to(device, torch.float32, copy=True)
         return cls(sizes, values, load_decoder(sizes, tensors, device))
@@ -69,19 +67,12 @@ def look(
     """
     if len(views) > MOST:
         raise UsageError(f"the network takes up to {MOST} views, not {len(views)}; choose fewer with `meshcli select`")
-    check_shapes(weights, _shapes(weights), parameter_shapes(sizes))
+    check_shapes(weights, read_contents(weights).shapes, parameter_shapes(sizes))
     if dtype == torch.float32:  # in bf16 a quarter of the time would go into fresh pages, to save 0.2 GB
         return_freed_memory()
-    tensors = state_dict(weights)
-    decoder = load_decoder(sizes, tensors, device)
+    decoder = load_decoder(sizes, state_dict(weights), device)
     cameras = torch.from_numpy(camera_vectors(views))
-    try:
-        with memory_errors():
-            values = planes_of(sizes, tensors, pictures(views), cameras, device, dtype, progress)
-    except MemoryError:
-        free()
-        with memory_errors():
-            values = planes_of(sizes, state_dict(weights), pictures(views), cameras, device, dtype, progress)
+    values = twice(lambda: planes_of(sizes, state_dict(weights), pictures(views), cameras, device, dtype, progress))
     return Planes(sizes, values, decoder)
 
 
@@ -125,27 +116,11 @@ def pictures(views: Sequence[View]) -> Tensor:
     return torch.cat([resize(image) for image in images])
 
 
-def keep_parts(
-    vertices: NDArray[np.float32], faces: NDArray[np.int32], only_largest: bool
-) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """The connected part with the most faces, or all that have at least 1 % of them."""
-    _, part = connected_components(adjacency(faces, len(vertices)), directed=False)
-    sizes = np.bincount(part[faces[:, 0]])
-    least = sizes.max() if only_largest else LARGE * len(faces)
-    keep = faces[sizes[part[faces[:, 0]]] >= least]
-    used, renumbered = np.unique(keep, return_inverse=True)
-    return vertices[used], renumbered.reshape(-1, 3).astype(np.int32)
-
-
 def open_field(planes: Planes, chunk: int) -> MeshField | NerfField:
     """What can be asked for surfaces and colours; `chunk` points are evaluated at a time."""
     if isinstance(planes.decoder, MeshDecoder):
         return MeshField(planes.decoder, planes.values, planes.sizes.grid_scale, chunk)
     return NerfField(planes.decoder, planes.values, chunk)
-
-
-def _shapes(path: Path) -> dict[str | None, tuple[int, ...]]:
-    return {name: entry.shape for name, entry in read_contents(path).entries.items()}
 
 
 def _surface(planes: Planes, settings: LrmSettings, chunk: int) -> Surface:

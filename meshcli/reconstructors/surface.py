@@ -1,5 +1,7 @@
 """From a signed-distance grid to a clean triangle mesh."""
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import zoom
@@ -9,6 +11,7 @@ from skimage.measure import marching_cubes
 
 from meshcli.reconstructors.distance_field import Field, Grid
 
+Number = TypeVar("Number", np.float32, np.float64)
 Vertices = NDArray[np.float64]
 Faces = NDArray[np.int32]
 
@@ -42,11 +45,14 @@ def adjacency(faces: Faces, count: int) -> csr_array:
     return matrix
 
 
-def keep_large_parts(vertices: Vertices, faces: Faces, share: float = 0.01) -> tuple[Vertices, Faces]:
-    """Drop connected parts with fewer than this share of the faces."""
+def keep_parts(
+    vertices: NDArray[Number], faces: Faces, share: float = 0.01, *, only_largest: bool = False
+) -> tuple[NDArray[Number], Faces]:
+    """The connected parts that have at least this share of the faces, or the one that has the most."""
     _, part = connected_components(adjacency(faces, len(vertices)), directed=False)
     sizes = np.bincount(part[faces[:, 0]])
-    keep = faces[sizes[part[faces[:, 0]]] >= share * len(faces)]
+    least = sizes.max() if only_largest else share * len(faces)
+    keep = faces[sizes[part[faces[:, 0]]] >= least]
     used, renumbered = np.unique(keep, return_inverse=True)
     return vertices[used], renumbered.reshape(-1, 3).astype(np.int32)
 

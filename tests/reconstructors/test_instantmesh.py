@@ -8,7 +8,7 @@ from tiny_lrm import tiny_sizes, write_weights
 from meshcli.camera import zero123plus_rig
 from meshcli.errors import MissingError, UsageError
 from meshcli.progress import silent
-from meshcli.reconstructors.instantmesh import Planes, camera_vectors, keep_parts, look, pictures
+from meshcli.reconstructors.instantmesh import Planes, camera_vectors, look, pictures
 from meshcli.view import View
 
 GOLDEN = Path(__file__).resolve().parents[3] / "shared" / "golden"
@@ -72,12 +72,3 @@ def test_planes_come_back_from_their_file(kind: str, tmp_path: Path) -> None:
     other = tiny_sizes("mesh" if kind == "nerf" else "nerf")
     with pytest.raises(MissingError, match=r"synthesizer\.decoder"):
         Planes.read(path, other, CPU)
-
-
-def test_parts() -> None:
-    triangles = np.array([[0, 1, 2], [1, 3, 2], [4, 5, 6]], np.int32)
-    vertices = np.arange(21, dtype=np.float32).reshape(7, 3)
-    kept, faces = keep_parts(vertices, triangles, only_largest=True)
-    assert len(kept) == 4
-    assert faces.tolist() == [[0, 1, 2], [1, 3, 2]]
-    assert len(keep_parts(vertices, triangles, only_largest=False)[1]) == 3

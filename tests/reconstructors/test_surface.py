@@ -3,7 +3,7 @@
 import numpy as np
 
 from meshcli.reconstructors.distance_field import Grid
-from meshcli.reconstructors.surface import extract_surface, keep_large_parts, taubin
+from meshcli.reconstructors.surface import extract_surface, keep_parts, taubin
 
 GRID = Grid.around(np.array([-1.0, -0.8, -0.9]), np.array([1.2, 0.9, 0.7]), 36, 5)
 
@@ -36,10 +36,19 @@ def test_every_edge_has_two_faces() -> None:
 
 def test_specks_are_dropped() -> None:
     vertices, faces = extract_surface(distance_to(((0.1, 0.0, 0.0), 0.5), ((-0.8, -0.6, -0.7), 0.04)), GRID, 1)
-    kept, kept_faces = keep_large_parts(vertices, faces)
+    kept, kept_faces = keep_parts(vertices, faces)
     assert vertices[:, 0].min() < -0.7
     assert kept[:, 0].min() > -0.45
     assert kept_faces.max() == len(kept) - 1
+
+
+def test_the_largest_part_alone() -> None:
+    triangles = np.array([[0, 1, 2], [1, 3, 2], [4, 5, 6]], np.int32)
+    vertices = np.arange(21, dtype=np.float32).reshape(7, 3)
+    kept, faces = keep_parts(vertices, triangles, only_largest=True)
+    assert len(kept) == 4
+    assert faces.tolist() == [[0, 1, 2], [1, 3, 2]]
+    assert len(keep_parts(vertices, triangles, only_largest=False)[1]) == 3
 
 
 def test_taubin_smooths_noise_and_keeps_the_volume() -> None:
