@@ -1,14 +1,9 @@
 """Loops compiled by numba, once per machine where the disk allows it."""
 
-import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numba
-
-# Threads that wait for each other spin by default. On a machine with other work to do they then keep each other from
-# the processor: a fit took 52 s, with this 10 s (two cores, load 7). Read when numba starts its threads.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

@@ -9,9 +9,6 @@ from meshcli.settings import WhichUNet
 from meshcli.weights import component, data_directory, find, hub_cache, require, weights_digest
 
 REPOSITORY, WHITE = "zero123plus", "zero123plus-unet"  # as `meshcli models` calls them
-# Threads that wait for each other shall not spin: on a busy machine it keeps the others from the processor. Read when
-# torch is imported, which is after this file.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 PROMPT = "empty_prompt.safetensors"
 
 

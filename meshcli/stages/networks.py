@@ -4,7 +4,6 @@ Which file describes it, where its weights are, and whether the planes of an ear
 """
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
@@ -26,10 +25,6 @@ from meshcli.tensors import read_contents
 from meshcli.weights import Found, find, require, weights_digest
 
 ABOUT = "meshcli"  # key of their metadata
-
-# Threads that wait for each other shall not spin: on a busy machine it keeps the others from the processor. Read when
-# torch is imported, which is later.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 @dataclass(frozen=True)
