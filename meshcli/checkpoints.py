@@ -21,7 +21,7 @@ from meshcli.atomic import replacing
 from meshcli.errors import MissingError
 from meshcli.pickles import Tensor, named_tensors
 from meshcli.progress import Progress, silent
-from meshcli.tensors import BYTES, Shape
+from meshcli.tensors import BYTES, Shape, torch_types
 
 LARGEST_PICKLE = 8_000_000  # bytes; a description of 700 tensors takes 0.1 MB
 CHUNK = 1 << 24  # bytes copied at a time
@@ -161,9 +161,7 @@ def _legacy(source: Path) -> dict[str, Content]:
     require_torch()
     import torch
 
-    names = {str(kind).removeprefix("torch."): kind for kind in (torch.float64, torch.float32, torch.float16,
-             torch.bfloat16, torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool)}  # fmt: skip
-    kinds = dict(zip(names.values(), BYTES, strict=True))
+    kinds = {kind: name for name, kind in torch_types().items()}
     try:
         found = torch.load(source, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

@@ -5,16 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from meshcli.errors import MissingError, UsageError
+from meshcli.settings import Precision
 
 if TYPE_CHECKING:
     import torch
 
-Dtype = Literal[
-    "auto",  # what the engine holds for right on this device
-    "fp32",
-    "bf16",  # the range of fp32 with 8 bits of precision
-    "fp16",  # 11 bits of precision, but nothing above 65,504; on GPUs only
-]
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 FAST_BF16 = ("avx512_bf16", "avx512bf16", "amx_bf16", "amxbf16", "bf16")  # processors' flags; the last one is ARM's
 INSTALL = "`pip install 'meshcli[models]'`, or `make models` in a clone"
@@ -45,7 +40,7 @@ def resolve_device(name: str = "auto") -> "torch.device":
     return torch.device(device)
 
 
-def resolve_dtype(name: Dtype, device: "torch.device", auto: Literal["fp32", "fast"] = "fast") -> "torch.dtype":
+def resolve_dtype(name: Precision, device: "torch.device", auto: Literal["fp32", "fast"] = "fast") -> "torch.dtype":
     """The precision of that name on a device.
 
     `auto` is what an engine says it shall be: fp32, or the fast one: fp16 on CUDA and Apple's GPUs, bf16 on processors

@@ -5,8 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from meshcli.device import Dtype as Precision
-from meshcli.settings import Attention, Parts, Source, Vram, WhichUNet
+from meshcli.settings import Attention, Parts, Precision, Source, Vram, WhichUNet
 
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The project directory.", show_default=False)]
 Photos = Annotated[

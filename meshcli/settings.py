@@ -48,10 +48,10 @@ Vram = Literal[
     "high",  # every network stays for the next photo
 ]
 Precision = Literal[
-    "auto",  # fp16 on GPUs, bf16 on processors that multiply it in hardware, else fp32
+    "auto",  # what the engine holds for right on this device
     "fp32",
-    "bf16",
-    "fp16",
+    "bf16",  # the range of fp32 with 8 bits of precision
+    "fp16",  # 11 bits of precision, but nothing above 65,504; on GPUs only
 ]
 Attention = Literal[
     "auto",  # what is fastest for this processor or GPU
@@ -68,7 +68,7 @@ class Zero123PlusSettings:
     guidance: float = 4.0
     unet: WhichUNet = "white"
     view_size: int = 320  # pixels; the network was trained for this one
-    dtype: Precision = "auto"
+    dtype: Precision = "auto"  # auto is the fast one: fp16 on GPUs, bf16 where the processor has it
     vram: Vram = "normal"
     attention: Attention = "auto"
     batch: int = 1  # photos at a time; more than one is equal to the precision of the numbers only

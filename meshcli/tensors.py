@@ -43,6 +43,11 @@ class Contents:
     entries: Mapping[str, Entry]
     metadata: Mapping[str, str]
 
+    @property
+    def shapes(self) -> dict[str | None, Shape]:
+        """Names and shapes, as `check_shapes` takes them."""
+        return {name: entry.shape for name, entry in self.entries.items()}
+
 
 def read_contents(path: Path) -> Contents:
     """The header of a safetensors file, checked against the file's size; a MissingError when it is damaged."""
@@ -90,8 +95,10 @@ def load_into(
     Buffers that are not part of the network's state dict are the caller's. Raises MissingError, see `check_shapes`.
     """
     expected = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
-    found = {name: entry.shape for name, entry in read_contents(path).entries.items()}
-    check_shapes(path, {rename(name) if rename else name: shape for name, shape in found.items()}, expected)
+    found = read_contents(path).shapes
+    if rename:
+        found = {rename(name): shape for name, shape in found.items() if name is not None}
+    check_shapes(path, found, expected)
     module.requires_grad_(False)
     module.load_state_dict(state_dict(path, dtype, device, rename), strict=True, assign=True)
 
@@ -124,14 +131,21 @@ def _entry(row: Any, offset: int, size: int) -> Entry:
     return Entry(row["dtype"], shape, offset + start, stop - start)
 
 
+def torch_types() -> "dict[str, torch.dtype]":
+    """The types that a file may hold, by their names in it."""
+    import torch
+
+    return {
+        "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64,
+        "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
+    }  # fmt: skip
+
+
 def _mapped(handle: int, entry: Entry) -> "torch.Tensor":
     """A tensor over a mapping of its own, which begins at a page."""
     import torch
 
-    kinds = {
-        "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64,
-        "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
-    }  # fmt: skip
+    kinds = torch_types()
     if not entry.size:
         return torch.empty(entry.shape, dtype=kinds[entry.dtype])
     before = entry.start % mmap.ALLOCATIONGRANULARITY

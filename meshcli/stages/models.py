@@ -133,7 +133,7 @@ def _read(found: Found, file: Path) -> int:
     """How many tensors a file has; a MissingError when it cannot be read, or is another network's."""
     shapes: dict[str | None, Shape]
     if file.suffix == ".safetensors":
-        shapes = {name: entry.shape for name, entry in read_contents(file).entries.items()}
+        shapes = read_contents(file).shapes
     else:
         shapes = dict(read_shapes(file, found.model.prefix).items())
     if found.model.prefix and find_spec("torch"):
