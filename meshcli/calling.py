@@ -19,7 +19,7 @@ from meshcli.console import (
 )
 from meshcli.device import check_device
 from meshcli.errors import UsageError
-from meshcli.frame import AXES
+from meshcli.frame import axis
 from meshcli.lens import read_sensor
 from meshcli.manifest import Manifest
 from meshcli.posing import ready_views
@@ -54,8 +54,13 @@ def how(force: bool, wait: bool, offline: bool = False, device: str = "auto", we
     """How a stage is run, from its flags."""
     check_device(device)
     if offline:
-        os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports the hub's library
+        stay_offline()
     return How(force, wait, offline, device, weights)
+
+
+def stay_offline() -> None:
+    """Keep the hub's library off the network; before anything imports it."""
+    os.environ["HF_HUB_OFFLINE"] = "1"
 
 
 def settings_of(config: Path | None, assignments: Sequence[str] | None, flags: Mapping[str, Any]) -> Settings:
@@ -75,8 +80,8 @@ def typed_cameras(azimuth: str, elevation: str, fov: str, focal: str, sensor: st
     """What the flags say about the photos' cameras."""
     if up and not rig:
         raise UsageError("--up is about the world of a --rig")
-    if up and up not in AXES:
-        raise UsageError(f"--up {up}: write one of {', '.join(AXES)}")
+    if up:
+        axis(up)
     return Typed(
         degrees("--azimuth", azimuth), degrees("--elevation", elevation), degrees("--fov", fov),
         degrees("--focal", focal), read_sensor(sensor) if sensor else None, rig, up,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from meshcli.camera import Camera, Rows
+from meshcli.errors import UsageError
 from meshcli.tables import Table
 
 Vector = tuple[float, float, float]
@@ -13,6 +14,13 @@ Vector = tuple[float, float, float]
 AXES: dict[str, Vector] = {  # of a foreign world, as they are typed
     "x": (1, 0, 0), "y": (0, 1, 0), "z": (0, 0, 1), "-x": (-1, 0, 0), "-y": (0, -1, 0), "-z": (0, 0, -1),
 }  # fmt: skip
+
+
+def axis(up: str) -> Vector:
+    """The direction of an axis, as it is typed; UsageError for what is none."""
+    if up not in AXES:
+        raise UsageError(f"--up {up}: write one of {', '.join(AXES)}")
+    return AXES[up]
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
-from meshcli.errors import UsageError
-from meshcli.frame import AXES, Frame, Vector
+from meshcli.frame import Frame, Vector, axis
 from meshcli.projection import camera_to_world, project, rays
 from meshcli.view import View
 
@@ -44,9 +43,7 @@ def find_frame(photos: Sequence[View], up: str = "") -> Frame:
 
 def _upright(photos: Sequence[View], up: str) -> Floats:
     """Our axes in the foreign world, as rows."""
-    if up and up not in AXES:
-        raise UsageError(f"--up {up}: write one of {', '.join(AXES)}")
-    z = np.array(AXES[up], dtype=float) if up else _find_up(photos)
+    z = np.array(axis(up), dtype=float) if up else _find_up(photos)
     # The axis before the vertical one is forward: x for z up, z for y up, as in (x, y, z) -> (z, x, y).
     forward = np.eye(3)[(int(np.abs(z).argmax()) + 1) % 3]
     x = forward - (forward @ z) * z

@@ -1,11 +1,11 @@
 """`meshcli models`: what weights there are, get them, check them, say where they are. Light until it works."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from meshcli.calling import stay_offline
 from meshcli.console import Reporter, show_json, show_models
 from meshcli.errors import MissingError
 from meshcli.flags import Json, Offline, Quiet, Weights
@@ -38,7 +38,7 @@ def list_(weights: Weights = None, as_json: Json = False) -> None:
 def pull(names: Names, to: To = None, offline: Offline = False, as_json: Json = False, quiet: Quiet = False) -> None:
     """Fetch weights and print where they are; what is here is kept, what was cut off goes on."""
     if offline:
-        os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports the hub's library
+        stay_offline()
     with Reporter(quiet or as_json) as reporter:
         pulled = pull_models(names, to, offline, reporter.progress, reporter.tell)
     if as_json:

@@ -64,7 +64,7 @@ def run(project: Path, arguments: argparse.Namespace, more: list[str]) -> tuple[
 def processor() -> str:
     """Its name and what it knows of bf16."""
     text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    table = dict(line.split("\t: ", 1) for line in text.splitlines() if "\t: " in line)
+    table = {key.strip(): value for key, _, value in (line.partition(": ") for line in text.splitlines())}
     known = [flag for flag in ("avx512_bf16", "amx_bf16") if flag in table.get("flags", "")]
     return f"{table.get('model name', '?')} ({', '.join(known) or 'no bf16'})"
 
