@@ -5,23 +5,34 @@ generator painted it. Blending works on sRGB values, as the networks were traine
 """
 
 import io
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from einops import rearrange
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageDraw, ImageFont
 
 from meshcli.errors import InputError
+from meshcli.opening import check_size, frames, opened, orientation
+from meshcli.progress import Tell, unheard
 from meshcli.view import Pixels
 
 HAZE = 8  # of 255: alpha below this is a network's haze or a sloppy eraser, not the object
 WHITE = np.uint8(255)
-_SIXTEEN_BIT = {"I", "I;16", "I;16B", "I;16L", "I;16N"}
+BITS_PER_SAMPLE = 258  # TIFF tag
+TURNS = {  # EXIF's orientations; 1 is upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_SIXTEEN_BIT = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+_STRAIGHT = ("L", "LA", "RGB", "RGBA", "CMYK", "LAB")  # modes that need no conversion before the colour profile
 
 
 @dataclass(frozen=True)
@@ -34,28 +45,22 @@ class Crop:
     height: float
 
 
-def load_picture(path: Path, max_pixels: int = 100_000_000) -> Pixels:
-    """Read a picture file, turned upright, in sRGB, as RGBA (H, W, 4).
+def load_picture(path: Path, max_pixels: int = 100_000_000, side: int = 0, tell: Tell = unheard) -> Pixels:
+    """Read a picture file, turned upright, in sRGB, as RGBA (H, W, 4); the first one of several.
 
-    Raises InputError when the file is missing, no picture, damaged or larger than `max_pixels`.
+    `side` is the longer side that is needed: a larger picture is shrunk to it. Raises InputError when the file is
+    missing, no picture, damaged or larger than `max_pixels`, MissingError for HEIC without the package that reads it.
     """
-    try:
-        with _no_bomb_check(), Image.open(path) as picture:
-            width, height = picture.size
-            if width * height > max_pixels:
-                raise InputError(
-                    f"{path} has {width * height / 1e6:.0f} megapixels, more than {max_pixels / 1e6:.0f}; "
-                    "shrink it or allow it with --max-pixels"
-                )
-            return np.asarray(_to_srgb(ImageOps.exif_transpose(picture))).copy()
-    except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist") from error
-    except IsADirectoryError as error:
-        raise InputError(f"{path} is a directory, not a picture") from error
-    except UnidentifiedImageError as error:
-        raise InputError(f"{path} is not a picture in a format that can be read (PNG, JPEG, WebP, TIFF)") from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:  # what Pillow's readers raise for damaged files
-        raise InputError(f"{path} is damaged or cannot be read: {error}") from error
+    with opened(path) as picture:
+        check_size(path, picture, max_pixels)
+        if (count := frames(picture)) > 1:
+            tell(f"{path} holds {count} pictures; the first one is taken")
+        turn = TURNS.get(orientation(picture))
+        if side:
+            picture.draft(None, (side, side))  # JPEGs can be read at a half, a quarter, an eighth of their size
+        picture.load()
+    converted = _to_srgb(_shrunk(_eight_bit(picture), side))
+    return np.array(converted if turn is None else converted.transpose(turn))
 
 
 def frame_foreground(pixels: Pixels, ratio: float, exact: bool = False) -> tuple[Pixels, Crop]:
@@ -163,57 +168,81 @@ def encode_png(pixels: Pixels) -> bytes:
     return buffer.getvalue()
 
 
-def _to_srgb(picture: Image.Image) -> Image.Image:
-    """Any of Pillow's modes, with or without a colour profile, as RGBA in sRGB."""
-    if picture.mode in _SIXTEEN_BIT:  # Pillow's own conversion clips instead of scaling
-        values = np.asarray(picture).astype(np.float64)
-        picture = _keep_profile(Image.fromarray(np.rint(values / 257.0).clip(0, 255).astype(np.uint8)), picture)
+def _eight_bit(picture: Image.Image) -> Image.Image:
+    """Any of Pillow's modes as L, LA, RGB, RGBA, CMYK or LAB, its colour profile kept."""
+    if picture.mode in _SIXTEEN_BIT:
+        eight = _scaled(picture)
     elif picture.mode == "F":
-        values = np.asarray(picture).astype(np.float64)
-        picture = Image.fromarray(
-            np.rint(values * (255.0 if values.max() <= 1.0 else 1.0)).clip(0, 255).astype(np.uint8)
-        )
-    if picture.mode in ("P", "PA", "1", "La", "RGBa") or "transparency" in picture.info:
-        picture = _keep_profile(picture.convert("RGBA"), picture)
-    alpha = picture.getchannel("A") if "A" in picture.getbands() else None
+        values = np.nan_to_num(np.asarray(picture), nan=0.0, posinf=0.0, neginf=0.0)
+        top = 1.0 if values.max() <= 1.0 else max(255.0, float(values.max()))
+        eight = Image.fromarray(np.rint(values / np.float32(top) * np.float32(255.0)).clip(0, 255).astype(np.uint8))
+    elif picture.mode in _STRAIGHT and not ("transparency" in picture.info and picture.mode in ("L", "RGB")):
+        return picture
+    else:
+        clear = picture.mode in ("P", "PA", "La", "RGBa") or "transparency" in picture.info
+        eight = picture.convert("RGBA" if clear else "RGB")
+    if profile := picture.info.get("icc_profile"):
+        eight.info["icc_profile"] = profile
+    return eight
+
+
+def _scaled(picture: Image.Image) -> Image.Image:
+    """Grey with more than eight bits, scaled: Pillow's own conversion clips it."""
+    values = np.asarray(picture)
+    bits = getattr(picture, "tag_v2", {}).get(BITS_PER_SAMPLE, (16,))[0]
+    top = 4095 if bits == 12 else 65535
+    if values.dtype.itemsize > 2:  # 32 bits, of which hardly ever all are used
+        top = max(top, int(values.max()))
+        shades = Image.fromarray(np.rint(values * (255.0 / top)).clip(0, 255).astype(np.uint8))
+    else:
+        table = np.rint(np.arange(65536) * (255.0 / top)).clip(0, 255).astype(np.uint8)
+        shades = Image.fromarray(table[values])
+    clear = picture.info.get("transparency")  # the one shade of a PNG that is not there
+    if isinstance(clear, int):
+        shades.putalpha(Image.fromarray(np.where(values == clear, np.uint8(0), np.uint8(255))))
+    return shades
+
+
+def _shrunk(picture: Image.Image, side: int) -> Image.Image:
+    """The same picture with this longer side, unless it is smaller or `side` is 0."""
+    width, height = picture.size
+    if not 0 < side < max(width, height):
+        return picture
+    scale = side / max(width, height)
+    small = max(1, round(width * scale)), max(1, round(height * scale))
+    return picture.resize(small, Image.Resampling.HAMMING)  # no ringing; alpha is multiplied in on the way
+
+
+def _to_srgb(picture: Image.Image) -> Image.Image:
+    """What `_eight_bit` gave, through its colour profile, as RGBA."""
+    alpha = picture.getchannel("A") if picture.mode in ("LA", "RGBA") else None
     if alpha is not None:
-        picture = _keep_profile(picture.convert(picture.mode.rstrip("Aa")), picture)
+        profile = picture.info.get("icc_profile")
+        picture = picture.convert(picture.mode.rstrip("A"))
+        picture.info["icc_profile"] = profile
     rgb = _converted(picture).convert("RGB")
-    if alpha is None:
-        return rgb.convert("RGBA")
-    rgb.putalpha(alpha)
+    rgb.putalpha(255 if alpha is None else alpha)
     return rgb
 
 
 def _converted(picture: Image.Image) -> Image.Image:
     """Through the embedded ICC profile; a profile that cannot be used is passed over, as browsers do."""
     data = picture.info.get("icc_profile")
-    if not data or picture.mode not in ("RGB", "L", "CMYK", "LAB"):
+    if not data and picture.mode != "LAB":  # which has a meaning without a profile, too
         return picture
     try:
-        profile = ImageCms.ImageCmsProfile(io.BytesIO(data))
-        if "sRGB" in ImageCms.getProfileDescription(profile):
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(data) if data else ImageCms.createProfile("LAB"))
+        transform = ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), picture.mode, "RGB")
+        if picture.mode == "RGB" and _changes_nothing(transform):
             return picture
-        converted = ImageCms.profileToProfile(picture, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
+        return ImageCms.applyTransform(picture, transform) or picture
     except (ImageCms.PyCMSError, OSError, ValueError):
-        return picture
-    return picture if converted is None else converted
+        return picture if picture.mode != "LAB" else picture.getchannel("L")
 
 
-def _keep_profile(picture: Image.Image, source: Image.Image) -> Image.Image:
-    if profile := source.info.get("icc_profile"):
-        picture.info["icc_profile"] = profile
-    return picture
-
-
-@contextmanager
-def _no_bomb_check() -> Iterator[None]:
-    """Pillow's own limit on the number of pixels, set aside while ours, which the user can raise, is applied."""
-    limit = Image.MAX_IMAGE_PIXELS
-    Image.MAX_IMAGE_PIXELS = None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # corrupt EXIF, odd TIFF tags: nothing the user could act on
-            yield
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
+def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
+    """Whether this is sRGB under whatever name: then the numbers are kept to the bit."""
+    steps = np.linspace(0, 255, 9).astype(np.uint8)
+    colours = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(27, 27, 3)
+    after = ImageCms.applyTransform(Image.fromarray(colours), transform)
+    return after is not None and int(np.abs(np.asarray(after).astype(int) - colours).max()) <= 2

@@ -1,9 +1,11 @@
 """What is known of a lens: focal length and sensor, as typed or as the picture file tells (EXIF). Light: no numpy."""
 
 import math
+from contextlib import suppress
 from pathlib import Path
 
-from meshcli.errors import InputError, UsageError
+from meshcli.errors import UsageError
+from meshcli.opening import ON_ITS_SIDE, opened, orientation
 
 # Width and height in millimetres; video's inches are the outer diameter of camera tubes, not a diagonal.
 SENSORS = {
@@ -51,7 +53,7 @@ def field_of_view(focal: float, sensor: Size, picture: Size) -> float:
     return math.degrees(2.0 * math.atan(0.5 * used / focal))
 
 
-def picture_size(path: Path) -> Size:
+def picture_size(path: Path) -> tuple[int, int]:
     """Width and height of a picture in pixels, turned upright."""
     return _read(path)[0]
 
@@ -72,20 +74,15 @@ def exif_field_of_view(path: Path) -> float | None:
     return field_of_view(focal, (taken[0] * unit / across, taken[1] * unit / down), (width, height))
 
 
-def _read(path: Path) -> tuple[Size, dict[int, object]]:
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as picture:
-            width, height = picture.size
-            exif = picture.getexif()
-            if exif.get(0x0112) in (5, 6, 7, 8):  # orientation: lies on its side
-                width, height = height, width
-            return (float(width), float(height)), dict(exif.get_ifd(EXIF))
-    except UnidentifiedImageError as error:
-        raise InputError(f"{path} is not a picture in a format that can be read (PNG, JPEG, WebP, TIFF)") from error
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path} is damaged or cannot be read: {error}") from error
+def _read(path: Path) -> tuple[tuple[int, int], dict[int, object]]:
+    with opened(path) as picture:
+        width, height = picture.size
+        if orientation(picture) in ON_ITS_SIDE:
+            width, height = height, width
+        tags: dict[int, object] = {}
+        with suppress(Exception):  # damaged EXIF says nothing, in many ways
+            tags = dict(picture.getexif().get_ifd(EXIF))
+        return (width, height), tags
 
 
 def _positive(value: object) -> float:

@@ -14,6 +14,7 @@ class PhotoSettings:
     foreground_ratio: float = 0.85  # longer side of the object's box over the side of the framed picture
     rembg: bool = True  # let a network find the object where neither alpha nor a plain background tells
     rembg_model: str = "u2netp"
+    side: int = 2048  # pixels of the longer side; larger photos are shrunk: cutting out 16 megapixels takes a minute
     max_pixels: int = 100_000_000  # larger pictures are refused
 
 

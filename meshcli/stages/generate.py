@@ -11,6 +11,7 @@ from pathlib import Path
 from meshcli.engines import VERSIONS, Generator, pick_generator
 from meshcli.errors import InputError
 from meshcli.fingerprint import bytes_digest, digest
+from meshcli.lens import picture_size
 from meshcli.manifest import Manifest, Photo
 from meshcli.progress import unheard
 from meshcli.project import Project
@@ -126,7 +127,7 @@ def _prepare(work: Work, photo: Photo, claim: Claim, settings: PhotoSettings) ->
     """The photo cut out and framed, or as it is when that was done before and nothing changed."""
     if claim.stated.ready:
         return prepare_ready(work, photo, claim, settings)
-    options = [settings.foreground_ratio, settings.rembg, settings.rembg_model]
+    options = [settings.foreground_ratio, settings.rembg, settings.rembg_model, settings.side]
     prepared = digest([photo.sha256, VERSIONS["cut_out"], *options])
     if photo.prepared == prepared and not work.how.force and work.project.path(photo.file).is_file():
         work.outputs.append(work.project.output(photo.file))
@@ -135,12 +136,12 @@ def _prepare(work: Work, photo: Photo, claim: Claim, settings: PhotoSettings) ->
     from meshcli.foreground import cut_out
     from meshcli.image import encode_png, frame_foreground, load_picture
 
-    pixels = load_picture(claim.path, settings.max_pixels)
+    pixels = load_picture(claim.path, settings.max_pixels, settings.side, work.note)
     cut = cut_out(pixels, settings, rembg=settings.rembg, offline=work.how.offline)
     framed, crop = frame_foreground(cut.pixels, settings.foreground_ratio)
     framed[framed[..., 3] == 0, :3] = 255  # engines that look at RGB alone expect white
     work.write({photo.file: encode_png(framed)})
-    frame, size = (crop.left, crop.top, crop.width, crop.height), (pixels.shape[1], pixels.shape[0])
+    frame, size = (crop.left, crop.top, crop.width, crop.height), picture_size(claim.path)
     return replace(
         photo, camera=claim.stated.framed(frame, *size), size=size, crop=frame, prepared=prepared, method=cut.method
     )

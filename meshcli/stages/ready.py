@@ -51,7 +51,7 @@ def prepare_ready(work: Work, photo: Photo, claim: Claim, settings: PhotoSetting
     from meshcli.generators.photos import cut_sheet, ready_view, squared
     from meshcli.image import encode_png, load_picture
 
-    pixels = load_picture(claim.path, settings.max_pixels)
+    pixels = load_picture(claim.path, settings.max_pixels, tell=work.note)
     size, frame = (pixels.shape[1], pixels.shape[0]), WHOLE
     try:
         if ready == "view":

@@ -1,0 +1,147 @@
+"""Open a picture file, whatever is in it, or say in one line why that cannot be. Light: Pillow is loaded on the way.
+
+Everything that Pillow reads, and HEIC where the package pillow-heif is installed.
+"""
+
+import logging
+import stat
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from meshcli.errors import InputError, MeshcliError, MissingError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+ORIENTATION = 0x0112  # EXIF tag
+ON_ITS_SIDE = (5, 6, 7, 8)  # its values for pictures whose width and height change places
+TURNED = ("TIFF", "HEIF")  # formats whose readers turn the picture themselves
+HEIF = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}  # ISO 23008-12
+ONE_PICTURE = ("MPO", "PSD")  # formats whose further pictures are previews or layers of the first
+KINDS = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+@contextmanager
+def opened(path: Path) -> "Iterator[Image]":
+    """A picture whose header is read; what its reader stumbles over, here or in the `with`, is an InputError.
+
+    MissingError for a HEIC file without the package that reads it. Pillow's own limit on the number of pixels does not
+    apply: see `check_size`.
+    """
+    check_file(path)
+    with _said(path), _pillow_unheard(), _open(path) as picture:
+        yield picture
+
+
+def check_file(path: Path) -> None:
+    """InputError for what is no file: reading a pipe or a device could wait for ever."""
+    try:
+        status = path.stat()
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError(f"{path} is {KINDS.get(stat.S_IFMT(status.st_mode), 'no file')}, not a picture")
+    if not status.st_size:
+        raise InputError(f"{path} is empty")
+
+
+def check_picture(path: Path, max_pixels: int) -> None:
+    """Read all of a picture and forget it; InputError when it is damaged, or larger than it may be."""
+    with opened(path) as picture:
+        check_size(path, picture, max_pixels)
+        picture.draft(None, (1, 1))  # a JPEG need not be computed at full size to see whether it is whole
+        picture.load()
+
+
+def check_size(path: Path, picture: "Image", max_pixels: int) -> None:
+    """InputError when there are more pixels than the user allows: small files can hold gigabytes."""
+    width, height = picture.size
+    if width * height > max_pixels:
+        raise InputError(
+            f"{path} has {width * height / 1e6:.0f} megapixels, more than {max_pixels / 1e6:.0f}; "
+            "shrink it or allow it with --max-pixels"
+        )
+
+
+def orientation(picture: "Image") -> int:
+    """How the picture must be turned to stand upright, as EXIF counts it; 1, not at all, where EXIF is damaged."""
+    if picture.format in TURNED:
+        return 1
+    with suppress(Exception):  # of every kind, from the parsers of EXIF and XMP
+        return int(picture.getexif().get(ORIENTATION, 1))
+    return 1
+
+
+def frames(picture: "Image") -> int:
+    """How many pictures the file holds: of an animation, or pages."""
+    if picture.format in ONE_PICTURE:
+        return 1
+    with suppress(Exception):  # damaged behind the first one
+        return int(getattr(picture, "n_frames", 1))
+    return 1
+
+
+@contextmanager
+def _said(path: Path) -> Iterator[None]:
+    """Whatever Pillow's readers raise, as one line; they have no exception in common."""
+    from PIL import UnidentifiedImageError
+
+    try:
+        yield
+    except (MeshcliError, MemoryError):
+        raise
+    except UnidentifiedImageError as error:
+        raise InputError(f"{path} is not a picture in a format that can be read (PNG, JPEG, WebP, TIFF ...)") from error
+    except PermissionError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    except Exception as error:
+        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise InputError(f"{path} is damaged or cannot be read: {reason}") from error
+
+
+@contextmanager
+def _pillow_unheard() -> Iterator[None]:
+    """Without Pillow's own limit on pixels, and its warnings: corrupt EXIF, odd tags, nothing a user could act on."""
+    from PIL import Image
+
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)
+    limit = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
+def _open(path: Path) -> "Image":
+    from PIL import Image, UnidentifiedImageError
+
+    with path.open("rb") as file:
+        start = file.read(12)
+    heif = start[4:8] == b"ftyp" and start[8:12] in HEIF
+    if heif and (there := find_spec("pillow_heif") is not None):
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+    try:
+        return Image.open(path)
+    except UnidentifiedImageError as error:
+        if heif and not there:
+            raise MissingError(
+                f"{path} is a HEIC picture: `pip install pillow-heif` makes them readable, or save it as JPEG"
+            ) from error
+        raise
