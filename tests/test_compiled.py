@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,15 @@ from meshcli.compiled import kernel
 
 PROGRAM = "from meshcli.compiled import kernel\n@kernel()\ndef double(x):\n    return 2 * x\nprint(double(21))"
 
+RESAMPLED = """
+import sys
+import numpy as np
+from meshcli.reconstructors.distance_field import resample
+
+field = np.random.default_rng(0).random((15, 15, 15), dtype=np.float32)
+sys.stdout.buffer.write(resample(field, np.full(3, 0.3), 0.6, (20, 20, 20)).tobytes())
+"""
+
 
 def double(x: float) -> float:
     return 2 * x
@@ -19,12 +29,13 @@ def test_a_kernel_computes() -> None:
     assert kernel()(double)(21) == 42
 
 
-def test_infinities_survive_fast_mathematics() -> None:
-    def finite(x: float) -> bool:
-        return x < float("inf")
-
-    assert kernel(fastmath=True)(finite)(1.0)
-    assert not kernel(fastmath=True)(finite)(float("inf"))
+def test_kept_machine_code_rounds_as_the_compiling_process_does(tmp_path: Path) -> None:
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", RESAMPLED]
+    fresh, kept = (subprocess.run(command, env=environment, capture_output=True, check=True).stdout for _ in range(2))
+    assert list(tmp_path.rglob("*.nbc"))
+    assert len(fresh) == 4 * 20**3
+    assert fresh == kept
 
 
 def test_without_a_cache_it_is_compiled_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

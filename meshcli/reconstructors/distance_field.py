@@ -59,7 +59,7 @@ def silhouette_distance(alpha: NDArray[np.uint8], enlarge: int = 2) -> Field:
     return np.where(inside, into - 0.5, 0.5 - out).astype(np.float32)
 
 
-@kernel(parallel=True, fastmath=True)
+@kernel(parallel=True)
 def _hull(
     matrix: Array, intrinsics: Array, silhouette: Array, scale: float, origin: Array, voxel: float, field: Array
 ) -> None:
@@ -106,7 +106,7 @@ def visual_hull(cameras: Sequence[Camera], silhouettes: Sequence[Field], grid: G
     return field / np.float32(grid.voxel)
 
 
-@kernel(parallel=True, fastmath=True)
+@kernel(parallel=True)
 def _blur_rows(source: Array, target: Array, weights: Array, axis: int) -> None:
     """Convolve along one axis; outside the grid is zero."""
     radius = weights.shape[0] // 2
@@ -140,7 +140,7 @@ def blur(field: Field, sigma: float) -> Field:
     return first
 
 
-@kernel(parallel=True, fastmath=True)
+@kernel(parallel=True)
 def laplacian(field: Array, nodes: Array, result: Array) -> None:
     """Seven-point Laplacian at some nodes (flat indices, none on the grid's border), zero elsewhere in `result`."""
     sx, sy = field.shape[1] * field.shape[2], field.shape[2]
@@ -152,7 +152,7 @@ def laplacian(field: Array, nodes: Array, result: Array) -> None:
             out[at] = f[at - sx] + f[at + sx] + f[at - sy] + f[at + sy] + f[at - 1] + f[at + 1] - 6 * f[at]
 
 
-@kernel(parallel=True, fastmath=True)
+@kernel(parallel=True)
 def curvatures(field: Array, nodes: Array, smaller: Array, larger: Array) -> None:
     """The principal curvatures of smaller and larger size of the level sets, per voxel, at some nodes (flat indices).
 
@@ -194,7 +194,7 @@ def curvatures(field: Array, nodes: Array, smaller: Array, larger: Array) -> Non
             large[at] = min(max(mean + root, np.float32(-1)), np.float32(1))
 
 
-@kernel(parallel=True, fastmath=True)
+@kernel(parallel=True)
 def _relax(initial: Array, source: Array, target: Array, nodes: Array, rate: Any) -> None:
     """One step towards |gradient| = 1 that leaves the zero level where `initial` has it.
 
@@ -245,7 +245,7 @@ def redistance(field: Field, nodes: NDArray[np.int64], steps: int = 12) -> Field
     return now
 
 
-@kernel(parallel=True, fastmath=True)
+@kernel(parallel=True)
 def resample(field: Array, offset: Array, ratio: float, shape: tuple[int, int, int]) -> Array:
     """Trilinear values of a grid at the nodes of another, whose node n lies at offset + ratio * n of the first."""
     nx, ny, nz = shape

@@ -26,13 +26,13 @@ Real = float | np.floating[Any]
 Segments = tuple[Array, Array, Array, Array, Array, Array]
 
 
-@kernel(fastmath=True)
+@kernel()
 def _sigmoid(x: Real) -> float:
     share: float = np.float32(1.0) / (np.float32(1.0) + np.exp(-x))
     return share
 
 
-@kernel(fastmath=True)
+@kernel()
 def _march(
     distance: Array, active: Array, origin: Array, direction: Array, near: Real, far: Real, step: Real,
     start: Real, positions: Array, values: Array,
@@ -66,7 +66,7 @@ def _march(
     return count
 
 
-@kernel(fastmath=True)
+@kernel()
 def _cell(origin: Array, direction: Array, t: Real, sx: int, sy: int, corners: Array) -> int:
     """The flat index of the cell at t of a ray; `corners` (8,) is filled with the trilinear weights of its nodes."""
     x = origin[0] + t * direction[0]
@@ -79,12 +79,12 @@ def _cell(origin: Array, direction: Array, t: Real, sx: int, sy: int, corners: A
     return i * sx + j * sy + k
 
 
-@kernel(fastmath=True)
+@kernel()
 def _node(cell: int, corner: int, sx: int, sy: int) -> int:
     return cell + (sx if corner & 4 else 0) + (sy if corner & 2 else 0) + (corner & 1)
 
 
-@kernel(fastmath=True)
+@kernel()
 def _composite(
     origin: Array, direction: Array, colours: Array, step: Real, count: int, segments: Segments, result: Array,
     sx: int, sy: int,
@@ -114,7 +114,7 @@ def _composite(
     return used
 
 
-@kernel(fastmath=True)
+@kernel()
 def _judge(
     result: Array, rest: Real, target: Array, huber: Real, weights: tuple[Real, Real, Real], pull: Array
 ) -> tuple[float, float]:
@@ -135,7 +135,7 @@ def _judge(
     return loss, 2 * weight * miss
 
 
-@kernel(fastmath=True)
+@kernel()
 def _back(
     origin: Array, direction: Array, step: Real, sharpness: Real, used: int, segments: Segments, pull: Array,
     pull_mask: Real, slope: Array, into_colour: Array, sx: int, sy: int,
@@ -163,7 +163,7 @@ def _back(
                     into_colour[node, c] += corners[corner] * weight * pull[c]
 
 
-@kernel(parallel=True, fastmath=True)
+@kernel(parallel=True)
 def picture_gradients(
     distance: Array, colour: Array, active: Array, origins: Array, directions: Array, spans: Array, starts: Array,
     targets: Array, sharpness: Real, step: Real, huber: Real, weights: tuple[Real, Real, Real],
@@ -214,7 +214,7 @@ def picture_gradients(
     return total
 
 
-@kernel(parallel=True, fastmath=True)
+@kernel(parallel=True)
 def collect(buffers: Array, nodes: Array, total: Array) -> None:
     """Sum gradient buffers (BUFFERS, X * Y * Z, C) at some nodes into `total` (X * Y * Z, C), and clear them there."""
     channels = buffers.shape[2]
@@ -231,7 +231,7 @@ def collect(buffers: Array, nodes: Array, total: Array) -> None:
                 total[at, c] = value
 
 
-@kernel(parallel=True, fastmath=True)
+@kernel(parallel=True)
 def adam(values: Array, gradients: Array, first: Array, second: Array, nodes: Array, rate: Real, turn: int) -> None:
     """One step of Adam (Kingma and Ba 2015, beta 0.9 and 0.99) on (X * Y * Z, C) at some nodes, kept within [0, 1]."""
     fair_first, fair_second = 1 / (1 - 0.9**turn), 1 / (1 - 0.99**turn)
@@ -248,7 +248,7 @@ def adam(values: Array, gradients: Array, first: Array, second: Array, nodes: Ar
                 values[at, c] = min(max(value, np.float32(0)), np.float32(1))
 
 
-@kernel(parallel=True, fastmath=True)
+@kernel(parallel=True)
 def meets(distance: Array, origins: Array, directions: Array, spans: Array, level: Real) -> NDArray[np.bool_]:
     """Whether rays in lattice units (N, 3) come below `level` of a distance grid, looking every half voxel; (N,)."""
     result = np.zeros(origins.shape[0], np.bool_)
