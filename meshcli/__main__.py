@@ -1,7 +1,21 @@
-"""`python -m meshcli`."""
+"""`meshcli` and `python -m meshcli`: signals are listened to before anything is imported that takes time."""
 
 import sys
 
-from meshcli.cli import main
+from meshcli.children import INTERRUPTED, Interrupted, listen_to_signals
 
-sys.exit(main())
+
+def main() -> int:
+    """Run the command line; its exit code."""
+    listen_to_signals()
+    try:
+        from meshcli import cli
+
+        return cli.main()
+    except Interrupted as error:  # while it was imported
+        sys.stderr.write(f"error: {INTERRUPTED}\n")
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

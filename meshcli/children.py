@@ -10,15 +10,19 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 PIPE = "MESHCLI_PARENT"  # environment variable: number of the pipe's reading end
 COMMAND = [sys.executable, "-m", "meshcli"]
 HEARD = 2.0  # seconds that a child gets after a Ctrl-C before it is told again
 GRACE = 10.0  # seconds that a process gets to clean up before it is killed
+AGAIN = 0.02  # seconds after which an interruption that was swallowed is tried again
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+INTERRUPTED = "interrupted; the same command goes on from what is finished"
 
 
 class Interrupted(BaseException):
@@ -32,9 +36,12 @@ class Interrupted(BaseException):
 
 def listen_to_signals() -> None:
     """Turn the first SIGINT or SIGTERM into `Interrupted`; later ones do not disturb the cleaning up."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # a shell's background job stays as it was told
             signal.signal(number, _interrupt)
+    if getattr(sys.unraisablehook, "func", None) is not _swallowed:
+        sys.unraisablehook = partial(_swallowed, sys.unraisablehook)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # a parent of ours held them back until now
 
 
 def watch_parent() -> None:
@@ -49,26 +56,39 @@ def watch_parent() -> None:
 def run_child(arguments: Sequence[str], capture: bool = False) -> tuple[int, str]:
     """Run `meshcli ARGUMENTS` as a process of its own: its exit code (negative for a signal), its output if captured.
 
-    Whatever interrupts this process ends the child first.
+    Whatever interrupts this process ends the child first. Signals wait while the child is being born, and the child
+    hands that on to itself until it listens: an interpreter that is still starting would answer with a traceback.
     """
     read, write = os.pipe()
+    process = None
     try:
-        process = subprocess.Popen(
-            [*COMMAND, *arguments],
-            pass_fds=[read],
-            env={**os.environ, PIPE: str(read)},
-            stdout=subprocess.PIPE if capture else None,
-            text=True,
-        )
-        os.close(read)
-        try:
-            output, _ = process.communicate()
-        except BaseException as error:
+        with _held_back():
+            process = subprocess.Popen(
+                [*COMMAND, *arguments],
+                pass_fds=[read],
+                env={**os.environ, PIPE: str(read)},
+                stdout=subprocess.PIPE if capture else None,
+                text=True,
+            )
+        output, _ = process.communicate()
+    except BaseException as error:
+        if process:
             _end(process, isinstance(error, Interrupted) and error.number == signal.SIGINT)
-            raise
+        raise
     finally:
+        os.close(read)
         os.close(write)
     return process.returncode, output or ""
+
+
+@contextmanager
+def _held_back() -> Iterator[None]:
+    """Signals wait for the end of this."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _end(process: "subprocess.Popen[str]", heard: bool) -> None:
@@ -82,9 +102,19 @@ def _end(process: "subprocess.Popen[str]", heard: bool) -> None:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    for other in (signal.SIGINT, signal.SIGTERM):
+    for other in SIGNALS:
         signal.signal(other, signal.SIG_IGN)
     raise Interrupted(number)
+
+
+def _swallowed(otherwise: Callable[[Any], Any], lost: Any) -> None:
+    """Try again when the interpreter had to drop it: in a callback from C (numba's compiler makes some), in __del__."""
+    if not isinstance(lost.exc_value, Interrupted):
+        otherwise(lost)
+        return
+    number = lost.exc_value.number
+    signal.signal(number, _interrupt)
+    threading.Timer(AGAIN, os.kill, (os.getpid(), number)).start()
 
 
 def _leave_with_parent(pipe: int) -> None:

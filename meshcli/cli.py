@@ -20,7 +20,7 @@ from meshcli.calling import (
     with_count,
     words,
 )
-from meshcli.children import Interrupted, listen_to_signals, watch_parent
+from meshcli.children import INTERRUPTED, Interrupted, listen_to_signals, watch_parent
 from meshcli.console import Reporter, show_alignment, show_error, show_json, show_status, show_views, views_json
 from meshcli.engines import Generator, Reconstructor
 from meshcli.errors import MeshcliError, UsageError
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except typer.Abort:
         return 130
     except Interrupted as error:
-        show_error("interrupted; the same command goes on from what is finished")
+        show_error(INTERRUPTED)
         return error.exit_code
     except OSError as error:
         known = explained(error, "the output")
