@@ -12,10 +12,13 @@ def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
     GFLOP/s of one core at N 3072, M 3072, 16 heads of 64, on an Intel processor with AMX: the library's kernel 108 in
     float32 and 315 in bfloat16, written out in blocks 38 and 73. On a processor without AMX (AMD, AVX-512) the
-    library's bfloat16 kernel runs at the speed of its float32 one, 90, and blocks of 384 queries reach 250.
+    library's bfloat16 kernel runs at the speed of its float32 one, 90, and blocks of 384 queries reach 250. Its float32
+    kernel gains a seventh when the heads do not lie between each other: 101 as they come, 114 contiguous.
     """
     if query.device.type == "cpu" and query.dtype == torch.bfloat16 and not _has_tiles():
         return _in_blocks(query, key, value)
+    if query.device.type == "cpu":
+        query, key, value = query.contiguous(), key.contiguous(), value.contiguous()
     return functional.scaled_dot_product_attention(query, key, value)
 
 

@@ -41,6 +41,7 @@ def main() -> None:
 def measured(name: str, weights: Path, threads: int) -> dict[str, Any]:
     """One step in a child."""
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    environment.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # as the stage has it
     line = [sys.executable, __file__, str(weights), "--here", name]
     run = subprocess.run(line, env=environment, check=True, stdout=subprocess.PIPE, text=True)
     print(f"{name}: {run.stdout.strip()}", file=sys.stderr)
