@@ -13,8 +13,10 @@ from meshcli.console import (
     full_screen,
     interactive,
     outcome_json,
+    outcome_plan,
     show_error,
     show_json,
+    show_plan,
     show_views,
 )
 from meshcli.device import check_device
@@ -43,6 +45,13 @@ def perform(
             outcome = stage(project, replace(how, progress=reporter.progress, tell=reporter.tell, show=reporter.show))
         except (OSError, MemoryError) as error:
             raise (explained(error, project.root) or error) from error
+        if how.dry:
+            plan = outcome_plan(outcome)
+            if as_json:
+                show_json({"meshcli": 1, "project": str(project.root), **plan})
+            else:
+                show_plan([plan])
+            return
         following = read_status(project).next
         if as_json:
             show_json(outcome_json(project, outcome, following))
@@ -50,12 +59,14 @@ def perform(
             reporter.finished(project, outcome, following)
 
 
-def how(force: bool, wait: bool, offline: bool = False, device: str = "auto", weights: Path | None = None) -> How:
+def how(
+    force: bool, wait: bool, offline: bool = False, device: str = "auto", weights: Path | None = None, dry: bool = False
+) -> How:
     """How a stage is run, from its flags."""
     check_device(device)
     if offline:
         stay_offline()
-    return How(force, wait, offline, device, weights)
+    return How(force, wait, offline, device, weights, dry=dry)
 
 
 def stay_offline() -> None:

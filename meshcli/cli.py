@@ -21,7 +21,16 @@ from meshcli.calling import (
     words,
 )
 from meshcli.children import INTERRUPTED, Interrupted, listen_to_signals, watch_parent
-from meshcli.console import Reporter, show_alignment, show_error, show_json, show_status, show_views, views_json
+from meshcli.console import (
+    Reporter,
+    show_alignment,
+    show_error,
+    show_json,
+    show_plan,
+    show_status,
+    show_views,
+    views_json,
+)
 from meshcli.engines import Generator, Reconstructor
 from meshcli.errors import MeshcliError, UsageError
 from meshcli.manifest import Chooser
@@ -126,6 +135,7 @@ def generate(
     offline: flags.Offline = False,
     force: flags.Force = False,
     wait: flags.Wait = False,
+    dry_run: flags.Dry = False,
     as_json: flags.Json = False,
     quiet: flags.Quiet = False,
     verbose: flags.Verbose = 0,
@@ -155,7 +165,7 @@ def generate(
         lambda project, as_told: generate_views(
             project, pictures, typed, add=add, settings=settings, engine=engine, seed=seed, how=as_told
         ),
-        how(force, wait, offline, device, weights), as_json, quiet, verbose,
+        how(force, wait, offline, device, weights, dry_run), as_json, quiet, verbose,
     )  # fmt: skip
 
 
@@ -194,6 +204,7 @@ def select(
     list_views: Annotated[bool, typer.Option("--list", help="Print the views and leave.")] = False,
     force: flags.Force = False,
     wait: flags.Wait = False,
+    dry_run: flags.Dry = False,
     as_json: flags.Json = False,
     quiet: flags.Quiet = False,
     verbose: flags.Verbose = 0,
@@ -209,7 +220,9 @@ def select(
         return
     if views and auto:
         raise UsageError("--views and --auto exclude each other")
-    told = how(force, wait)
+    if dry_run and not (views or auto):
+        raise UsageError("--dry-run asks nobody; say --views or --auto")
+    told = how(force, wait, dry=dry_run)
     answer = views or ("" if auto else ask(project, include_photos, replace(told, tell=Reporter(quiet).tell)))
     if not answer and not auto:
         Reporter(quiet or as_json).tell("the choice is left as it was")
@@ -242,6 +255,7 @@ def reconstruct(
     offline: flags.Offline = False,
     force: flags.Force = False,
     wait: flags.Wait = False,
+    dry_run: flags.Dry = False,
     as_json: flags.Json = False,
     quiet: flags.Quiet = False,
     verbose: flags.Verbose = 0,
@@ -254,7 +268,7 @@ def reconstruct(
     perform(
         directory,
         lambda project, as_told: reconstruct_mesh(project, settings=settings, engine=engine, seed=seed, how=as_told),
-        how(force, wait, offline, device, weights), as_json, quiet, verbose,
+        how(force, wait, offline, device, weights, dry_run), as_json, quiet, verbose,
     )  # fmt: skip
 
 
@@ -273,6 +287,7 @@ def render(
     assign: flags.Assign = None,
     force: flags.Force = False,
     wait: flags.Wait = False,
+    dry_run: flags.Dry = False,
     as_json: flags.Json = False,
     quiet: flags.Quiet = False,
     verbose: flags.Verbose = 0,
@@ -283,7 +298,7 @@ def render(
     perform(
         directory,
         lambda project, as_told: render_mesh(project, settings=settings, how=as_told),
-        how(force, wait, device=device), as_json, quiet, verbose,
+        how(force, wait, device=device, dry=dry_run), as_json, quiet, verbose,
     )  # fmt: skip
 
 
@@ -301,6 +316,8 @@ def run(
     from_sheet: flags.FromSheet = None,
     rig_version: flags.RigVersion = "1.2",
     from_views: flags.FromViews = None,
+    first: flags.First = "generate",
+    last: flags.Last = "render",
     generator: Generator = "auto",
     reconstructor: Reconstructor = "auto",
     steps: flags.Steps = None,
@@ -325,6 +342,7 @@ def run(
     offline: flags.Offline = False,
     force: flags.Force = False,
     wait: flags.Wait = False,
+    dry_run: flags.Dry = False,
     as_json: flags.Json = False,
     quiet: flags.Quiet = False,
     verbose: flags.Verbose = 0,
@@ -348,13 +366,18 @@ def run(
         reconstruct=[*words(engine=reconstructor, seed=seed, faces=faces, texture_size=texture_size),
                      *words(device=device, dtype=dtype, weights=weights, offline=offline), *settings],
         render=[*words(frames=frames, size=size, fps=fps), *settings],
-        common=[*words(wait=wait, json=as_json, quiet=quiet), *["-v"] * verbose],
+        common=[*words(wait=wait, json=as_json and not dry_run, quiet=quiet), *["-v"] * verbose],
         force=force,
+        first=first,
+        last=last,
+        dry=dry_run,
     )  # fmt: skip
     tell = Reporter(quiet or as_json).tell
     documents = run_stages(Project(directory), arguments, capture=as_json, tell=tell)
     if as_json:
         show_json({"meshcli": 1, "project": str(directory), "stages": documents})
+    elif dry_run:
+        show_plan(documents)
 
 
 @app.command(epilog="Example: meshcli status desk --json")

@@ -136,6 +136,20 @@ def outcome_json(project: Project, outcome: Outcome, following: str) -> dict[str
     }
 
 
+def outcome_plan(outcome: Outcome) -> dict[str, Any]:
+    """What would come of a stage."""
+    runs = bool(outcome.planned)
+    return {"stage": outcome.stage, "runs": runs, "reason": outcome.planned or outcome.skipped,
+            "engine": outcome.record.engine}  # fmt: skip
+
+
+def show_plan(rows: Sequence[Mapping[str, Any]]) -> None:
+    """What would run and why, a line each."""
+    for row in rows:
+        engine = f" with {row['engine']}" if row["engine"] and row["stage"] in ("generate", "reconstruct") else ""
+        print(f"{row['stage']}: {f'would run{engine}: ' if row['runs'] else ''}{row['reason']}")
+
+
 def show_alignment(answers: Sequence[Answer], following: str) -> None:
     """From which side each photo was taken, how sure that is, and what else it could be."""
     console = Console(highlight=False)

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from meshcli.manifest import Stage
 from meshcli.settings import Attention, Parts, Precision, Source, Vram, WhichUNet
 
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The project directory.", show_default=False)]
@@ -51,6 +52,9 @@ Assign = Annotated[
 ]
 Force = Annotated[bool, typer.Option("--force", help="Run although nothing changed.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait for another meshcli to finish with DIR.")]
+Dry = Annotated[bool, typer.Option("--dry-run", help="Say what would run and why; change nothing.")]
+First = Annotated[Stage, typer.Option("--from", help="The first stage to run; those before it must be done.")]
+Last = Annotated[Stage, typer.Option("--to", help="The last stage to run.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Errors only.")]
 Verbose = Annotated[int, typer.Option("-v", "--verbose", count=True, help="Seconds and memory; -vv: tracebacks.")]

@@ -60,7 +60,8 @@ HEAVY = ("numpy", "scipy", "skimage", "PIL", "numba", "trimesh", "torch", "onnxr
     "words",
     [["generate", "--help"], ["status", "desk"], ["generate", "desk", "no.png"], ["select", "desk"],
      ["select", "desk", "--list"],
-     ["align", "desk"], ["reconstruct", "desk"]],
+     ["align", "desk"], ["reconstruct", "desk"], ["generate", "desk", "--engine", "sculpt", "--dry-run"],
+     ["select", "desk", "--auto", "--dry-run"]],
 )  # fmt: skip
 def test_nothing_heavy_is_loaded_for_little(words: list[str], painted) -> None:  # type: ignore[no-untyped-def]
     code = (

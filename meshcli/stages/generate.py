@@ -21,7 +21,7 @@ from meshcli.stages.painting import check_engine, engine_options, fallback, lack
 from meshcli.stages.photo_set import Claim, Typed, claim_set, name_set, sideless, with_alignment
 from meshcli.stages.pool import is_photo, refreshed
 from meshcli.stages.ready import engine_before, enter_frame, hand_on, prepare_ready, retired, suited
-from meshcli.stages.work import How, Outcome, Task, Work, affordable, unchanged, working
+from meshcli.stages.work import How, Outcome, Task, Work, affordable, entering, unchanged, working
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)  # a frame that is the picture
 
@@ -44,8 +44,9 @@ def generate_views(
     if not project.exists:
         # a mistake leaves no directory behind
         suited(engine, claim_set(project, Manifest(), photos, typed, add, unheard))
-    project.create()
-    with project.writing(how.wait, how.tell, new=True):
+    if not how.dry:
+        project.create()
+    with entering(project, how, new=True):
         manifest = project.load() if project.exists else Manifest()
         claims = claim_set(project, manifest, photos, typed, add, how.tell)
         named = with_alignment(manifest, name_set(manifest, claims))

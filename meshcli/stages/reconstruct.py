@@ -11,7 +11,7 @@ from meshcli.settings import Settings
 from meshcli.stages import networks
 from meshcli.stages.inputs import PLANES, chosen_views, fingerprint, view_parts
 from meshcli.stages.networks import Network, pick_engine, prepare
-from meshcli.stages.work import How, Outcome, Task, Work, affordable, unchanged, working
+from meshcli.stages.work import How, Outcome, Task, Work, affordable, entering, unchanged, working
 from meshcli.weights import require
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def reconstruct_mesh(
     how: How = How(),
 ) -> Outcome:
     """Build the textured mesh of the selected views, each seen by its own camera."""
-    with project.writing(how.wait, how.tell):
+    with entering(project, how):
         manifest = project.load()
         views = view_parts(project, chosen_views(project, manifest))
         record = manifest.stages.get("reconstruct")

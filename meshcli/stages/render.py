@@ -14,7 +14,7 @@ from meshcli.settings import RenderSettings, Settings
 from meshcli.stages.inputs import MESH, PLANES, chosen_views, fingerprint, mesh_parts
 from meshcli.stages.networks import field_sizes
 from meshcli.stages.status import read_status
-from meshcli.stages.work import How, Outcome, Task, Work, affordable, unchanged, working
+from meshcli.stages.work import How, Outcome, Task, Work, affordable, entering, unchanged, working
 
 if TYPE_CHECKING:
     from meshcli.mesh import Mesh
@@ -28,7 +28,7 @@ CONTACT = "renders/contact.png"
 def render_mesh(project: Project, *, settings: Settings = Settings(), how: How = How()) -> Outcome:
     """Make the turntable, the stills and the contact sheet of the mesh."""
     _check(settings.render)
-    with project.writing(how.wait, how.tell):
+    with entering(project, how):
         manifest = project.load()
         if not project.path(MESH).is_file():
             raise UsageError(f"{project.root} has no mesh; run `{project.command('reconstruct')}`")

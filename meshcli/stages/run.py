@@ -3,18 +3,18 @@
 import json
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from meshcli.children import run_child
 from meshcli.errors import MeshcliError, ResourceError, UsageError
-from meshcli.manifest import Manifest, Stage
+from meshcli.manifest import STAGES, Manifest, Stage
 from meshcli.progress import Tell, unheard
 from meshcli.project import Project
 from meshcli.stages.photo_set import sideless
 from meshcli.stages.pool import with_photos
 from meshcli.stages.select import USUAL
-from meshcli.stages.status import stage_status
+from meshcli.stages.status import read_status, stage_status
 from meshcli.stages.work import out_of_memory
 
 # The kernel's OOM killer, and how libraries in C end that do not look at what the allocator answers.
@@ -46,42 +46,115 @@ class RunArguments:
     render: Sequence[str] = ()
     common: Sequence[str] = ()
     force: bool = False
+    first: Stage = "generate"
+    last: Stage = "render"
+    dry: bool = False  # only find out what would run, and why
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """Those that are wanted, in order."""
+        return STAGES[STAGES.index(self.first) : STAGES.index(self.last) + 1]
 
 
 def run_stages(
     project: Project, arguments: RunArguments, *, capture: bool = False, tell: Tell = unheard
 ) -> list[dict[str, Any]]:
-    """Run what is not done yet; the children's JSON documents when captured.
+    """Run what is not done yet; the children's JSON documents when captured, what they would do when it is a dry run.
 
-    Raises UsageError when a choice of views that somebody made no longer fits, StageFailedError with a child's exit
-    code, ResourceError when a child was ended because memory ran out. The lock is held by the children, not here.
+    Raises UsageError when a stage before the first is not done, or a choice of views that somebody made no longer
+    fits, StageFailedError with a child's exit code, ResourceError when a child was ended because memory ran out. The
+    lock is held by the children, not here.
     """
-    documents: list[dict[str, Any]] = []
-    force = ["--force"] if arguments.force else []
+    _check(project, arguments)
+    run = _Run(project, arguments, capture or arguments.dry, tell)
+    steps = {"generate": run.generate, "select": run.select, "reconstruct": run.reconstruct, "render": run.render}
+    for stage in arguments.stages:
+        if changed := next((document["stage"] for document in run.documents if document.get("runs")), ""):
+            run.documents.append({"stage": stage, "runs": True, "reason": f"{changed} runs before it", "engine": ""})
+        else:
+            steps[stage]()
+    return run.documents
 
-    def call(stage: Stage, options: Sequence[str], photos: Sequence[str] = (), command: str = "") -> None:
+
+@dataclass
+class _Run:
+    """The children, one after another."""
+
+    project: Project
+    arguments: RunArguments
+    capture: bool
+    tell: Tell
+    documents: list[dict[str, Any]] = field(default_factory=list)
+
+    def generate(self) -> None:
+        """With `align` where nobody says from which sides the photos were taken."""
+        arguments = self.arguments
+        self._call("generate", [*arguments.generate, *arguments.cameras, *self._forced], arguments.photos)
+        if not self._planned and sideless(self.project.load()):
+            if arguments.dry:
+                reason = "nobody says from which sides the photos were taken"
+                self.documents.append({"stage": "align", "runs": True, "reason": reason, "engine": ""})
+                return
+            self._call("generate", [], command="align")
+            # `sculpt` makes one body of all photos now; the set is on record, and what was just done need not be forced
+            if stage_status(self.project, self.project.load(), "generate").state != "done":
+                self._call("generate", arguments.generate)
+
+    def select(self) -> None:
+        """Unless somebody has chosen."""
+        choice = selecting(self.project, self.arguments.views, self.arguments.include_photos)
+        if choice is not None:
+            self._call("select", [*choice, *self._forced])
+        elif self.arguments.dry:
+            reason = "the choice of views stands"
+            self.documents.append({"stage": "select", "runs": False, "reason": reason, "engine": ""})
+        else:
+            self.tell("select: the choice of views stands")
+
+    def reconstruct(self) -> None:
+        """The mesh."""
+        self._call("reconstruct", [*self.arguments.reconstruct, *self._forced])
+
+    def render(self) -> None:
+        """The pictures of it."""
+        self._call("render", [*self.arguments.render, *self._forced])
+
+    @property
+    def _forced(self) -> list[str]:
+        return ["--force"] if self.arguments.force else []
+
+    @property
+    def _planned(self) -> bool:
+        return any(document.get("runs") for document in self.documents)
+
+    def _call(self, stage: Stage, options: Sequence[str], photos: Sequence[str] = (), command: str = "") -> None:
         # A directory or photo may begin with a dash: options first, then -- and what is no option.
-        line = [command or stage, *arguments.common, *options, "--", str(project.root), *photos]
-        code, output = run_child(line, capture)
-        if capture and output:
-            documents.append(json.loads(output))
+        common = [*self.arguments.common, *(["--json", "--dry-run"] if self.arguments.dry else [])]
+        line = [command or stage, *common, *options, "--", str(self.project.root), *photos]
+        code, output = run_child(line, self.capture)
+        if self.capture and output:
+            self.documents.append(json.loads(output))
         if code:
-            raise _failure(project, stage, code)
+            raise _failure(self.project, stage, code)
 
-    call("generate", [*arguments.generate, *arguments.cameras, *force], arguments.photos)
-    if sideless(project.load()):
-        call("generate", [], command="align")
-        # `sculpt` makes one body of all photos now; the set is on record, and what was just done need not be forced
-        if stage_status(project, project.load(), "generate").state != "done":
-            call("generate", arguments.generate)
-    choice = selecting(project, arguments.views, arguments.include_photos)
-    if choice is None:
-        tell("select: the choice of views stands")
-    else:
-        call("select", [*choice, *force])
-    call("reconstruct", [*arguments.reconstruct, *force])
-    call("render", [*arguments.render, *force])
-    return documents
+
+def _check(project: Project, arguments: RunArguments) -> None:
+    """Complain about a range of stages that leaves out what it needs, or what something was said about."""
+    stages = arguments.stages
+    if not stages:
+        raise UsageError(f"--from {arguments.first} comes after --to {arguments.last}")
+    said = {"generate": [*arguments.photos, *arguments.cameras], "select": arguments.views or arguments.include_photos}
+    for stage, words in said.items():
+        if words and stage not in stages:
+            what = "photos and their cameras" if stage == "generate" else "--views and --include-photos"
+            raise UsageError(f"{what} are for {stage}, which --from {stages[0]} --to {stages[-1]} leaves out")
+    if arguments.first != "generate":
+        for status in read_status(project).stages[: STAGES.index(arguments.first)]:
+            if status.state != "done":
+                raise UsageError(
+                    f"--from {arguments.first}: {status.stage} is {status.state} ({status.reason}); run "
+                    f"`{project.command('run')} --from {status.stage}`"
+                )
 
 
 def automatic_count(manifest: Manifest) -> int:

@@ -11,7 +11,7 @@ from meshcli.stages.choice import read_choice, suggest
 from meshcli.stages.inputs import chosen_views, selection_inputs
 from meshcli.stages.photo_set import sideless
 from meshcli.stages.pool import SHEET, refresh, with_photos
-from meshcli.stages.work import How, Outcome, Task, unchanged, working
+from meshcli.stages.work import How, Outcome, Task, entering, unchanged, working
 
 CHOSEN = "selection.png"  # as InstantMesh writes it: six views, 3 rows of 2, 640 x 960
 USUAL = 6
@@ -31,21 +31,24 @@ def select_views(
     `include_photos` first puts photos whose cameras are known among the views, as views of their own. Raises
     UsageError for views that do not exist or are named twice; nothing is changed then.
     """
-    with project.writing(how.wait, how.tell):
+    with entering(project, how):
         manifest = project.load()
         if not manifest.live_views:
             raise UsageError(f"{project.root} has no views; run `{project.command('generate')}`")
         text = views if isinstance(views, str) else ",".join(views)
         pool = with_photos(project, manifest, how.tell) if include_photos else manifest
         names = read_choice(text, pool) if text else []  # a wrong one leaves everything as it is
-        if include_photos or not text or not project.path(SHEET).is_file():
+        if how.dry:
+            manifest = pool  # its scores are at most those from before somebody edited a view
+        elif include_photos or not text or not project.path(SHEET).is_file():
             manifest = refresh(project, pool)
         names = names or suggest(manifest, auto)
         _refuse_sideless(project, manifest, names)
         selection = Selection(tuple(names), by if text else "auto")
         inputs = selection_inputs(project, manifest, selection)
         task = Task("select", selection.by, {"views": names}, inputs)
-        if manifest.selection == selection and (outcome := unchanged(project, manifest, task, how)):
+        outcome = unchanged(project, manifest, task, how)
+        if outcome and (manifest.selection == selection or how.dry):
             return outcome
         with working(project, replace(manifest, selection=selection), task, how) as work:
             if len(names) == USUAL:

@@ -10,7 +10,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -65,6 +65,7 @@ class How:
     progress: Progress = silent
     tell: Tell = unheard
     show: "Callable[[str, Pixels], None] | None" = None  # looks at unfinished pictures (H, W, 3)
+    dry: bool = False  # only find out whether there is anything to do, and why
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ class Outcome:
     record: Record
     skipped: str = ""  # the reason when there was nothing to do
     notes: tuple[str, ...] = ()
+    planned: str = ""  # the reason why it would run, when that was all that was asked
 
 
 @dataclass
@@ -151,14 +153,33 @@ def affordable(
     return override(settings, record.smaller, "manifest.json: smaller"), asked, record.smaller
 
 
+def entering(project: Project, how: How, new: bool = False) -> AbstractContextManager[None]:
+    """Be the only writer, or nobody who writes at all."""
+    return nullcontext() if how.dry else project.writing(how.wait, how.tell, new)
+
+
 def unchanged(project: Project, manifest: Manifest, task: Task, how: How) -> Outcome | None:
-    """The outcome when the stage is done, for the same inputs, and its files are there; None when it must run."""
+    """The outcome when the stage is done, for the same inputs, and its files are there; None when it must run.
+
+    With `how.dry` it never runs: the outcome says why it would.
+    """
     record = manifest.stages.get(task.stage)
-    if not record or record.status != "done" or how.force or difference(record.inputs, task.inputs):
-        return None
-    if missing_files(project, record):
-        return None
-    return Outcome(task.stage, record, f"unchanged since {record.finished}")
+    reason = "--force" if how.force else _why(project, record, task)
+    if record and not reason:
+        return Outcome(task.stage, record, f"unchanged since {record.finished}")
+    if how.dry:
+        return Outcome(task.stage, Record("running", task.engine, task.options), planned=reason)
+    return None
+
+
+def _why(project: Project, record: Record | None, task: Task) -> str:
+    """Why a stage must run; empty when it need not."""
+    if record is None:
+        return "not run yet"
+    if record.status != "done":
+        return f"it failed: {record.error}" if record.status == "failed" else "it was interrupted"
+    gone = missing_files(project, record)
+    return difference(record.inputs, task.inputs) or (f"{gone[0]} is gone" if gone else "")
 
 
 def missing_files(project: Project, record: Record) -> list[str]:

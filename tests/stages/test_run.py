@@ -6,16 +6,24 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import redirect_stdout
+from dataclasses import replace
+from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from meshcli.cli import main
 from meshcli.config import override
+from meshcli.errors import UsageError
+from meshcli.manifest import STAGES
 from meshcli.project import Project
 from meshcli.settings import Settings
 from meshcli.stages.generate import generate_views
 from meshcli.stages.photo_set import Typed
+from meshcli.stages.run import RunArguments, run_stages
 from meshcli.stages.select import select_views
 from meshcli.stages.status import read_status
 
@@ -66,6 +74,83 @@ def alive(process: int) -> bool:
 
 def states() -> dict[str, str]:
     return {status.stage: status.state for status in read_status(Project("desk")).stages}
+
+
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch, engines: dict[str, int]) -> Callable[..., list[dict[str, Any]]]:
+    """`run` whose children are no processes; the documents that it returns."""
+
+    def child(line: Sequence[str], capture: bool = False) -> tuple[int, str]:
+        with redirect_stdout(StringIO()) as output:
+            code = main(line)
+        return code, output.getvalue()
+
+    def run(directory: str, *photos: str, **options: Any) -> list[dict[str, Any]]:
+        flags = ["--set=texture.size=64", "--seed=3"]
+        cameras = ["--azimuth=-50,0,40"] if photos else []
+        arguments = RunArguments(
+            flags, cameras, photos, reconstruct=flags, render=["--set=render.size=64", "--set=render.frames=3"]
+        )
+        return run_stages(Project(directory), replace(arguments, **options), capture=True)
+
+    monkeypatch.setattr("meshcli.stages.run.run_child", child)
+    return run
+
+
+def test_a_range_of_stages(in_process: Callable[..., list[dict[str, Any]]], engines: dict[str, int]) -> None:
+    in_process("desk", "1.png", "2.png", "3.png", last="select", common=["--json"])
+    assert states() == {"generate": "done", "select": "done", "reconstruct": "missing", "render": "missing"}
+    in_process("desk", first="reconstruct", last="reconstruct", common=["--json"])
+    assert states() == {"generate": "done", "select": "done", "reconstruct": "done", "render": "missing"}
+    counts = dict(engines)
+    documents = in_process("desk", first="render", common=["--json"])
+    assert [document["stage"] for document in documents] == ["render"]
+    assert set(states().values()) == {"done"}
+    assert engines == counts
+    documents = in_process("desk", first="select", last="reconstruct", force=True, common=["--json"])
+    assert [document["skipped"] for document in documents] == [False, False]
+
+
+def test_what_comes_before_a_range_must_be_done(in_process: Callable[..., list[dict[str, Any]]]) -> None:
+    with pytest.raises(UsageError, match="meshcli generate"):
+        in_process("desk", first="render")
+    in_process("desk", "1.png", "2.png", "3.png", last="select", common=["--json"])
+    with pytest.raises(
+        UsageError, match=r"reconstruct is missing \(not run yet\); run `meshcli run desk --from reconst"
+    ):
+        in_process("desk", first="render")
+    Path("desk/photos/b.png").write_bytes(Path("desk/photos/a.png").read_bytes())
+    with pytest.raises(UsageError, match="generate is stale"):
+        in_process("desk", first="reconstruct")
+    with pytest.raises(UsageError, match="--from render comes after --to select"):
+        in_process("desk", first="render", last="select")
+    with pytest.raises(UsageError, match=r"photos and their cameras are for generate, which --from select"):
+        in_process("desk", "1.png", first="select")
+    with pytest.raises(UsageError, match=r"--views and --include-photos are for select"):
+        in_process("desk", views="0-5", last="generate")
+
+
+def test_a_dry_run_tells_the_first_reason_and_what_follows_from_it(
+    in_process: Callable[..., list[dict[str, Any]]],
+) -> None:
+    def plan(*photos: str, **options: Any) -> list[str]:
+        rows = in_process("desk", *photos, dry=True, **options)
+        assert [row["stage"] for row in rows if row["stage"] != "align"] == list(options.get("stages", STAGES))
+        return [row["reason"] if row["runs"] else "" for row in rows]
+
+    three = ("1.png", "2.png", "3.png")
+    assert plan(*three) == ["not run yet", *["generate runs before it"] * 3]
+    assert not Path("desk").exists()
+    in_process("desk", *three, last="select", common=["--json"])
+    assert plan(*three) == ["", "", "not run yet", "reconstruct runs before it"]
+    in_process("desk", common=["--json"])
+    assert plan() == [""] * 4
+    assert plan(views="0-5") == ["", "by changed", *["select runs before it"] * 2]
+    assert plan(force=True) == ["--force", *["generate runs before it"] * 3]
+    select_views(Project("desk"), "0-5")
+    assert plan() == ["", "", "order of the views changed", "reconstruct runs before it"]
+    generate_views(Project("desk"), ["1.png", "2.png"], seed=3)
+    assert plan(cameras=[]) == ["", "nobody says from which sides the photos were taken", *["align runs before it"] * 3]
 
 
 def test_everything_then_nothing() -> None:

@@ -344,3 +344,41 @@ def test_a_wrong_number_with_photos_changes_nothing(posed: Project) -> None:
         select_views(posed, "21", include_photos=True)
     assert posed.path("manifest.json").read_bytes() == before
     assert not posed.path("views/18.png").exists()
+
+
+def everything(project: Project) -> dict[str, tuple[int, bytes]]:
+    return {
+        str(path): (path.stat().st_mtime_ns, path.read_bytes()) for path in project.root.rglob("*") if path.is_file()
+    }
+
+
+def test_a_dry_run_says_why_and_changes_nothing(finished: Project, photos: list[Path], engines: dict[str, int]) -> None:
+    dry = How(dry=True)
+    project = Project(finished.root.parent / "other")
+    assert generate_views(project, photos, Typed([0, 40, -50]), how=dry).planned == "not run yet"
+    assert not project.root.exists()
+    before, counts = everything(finished), dict(engines)
+    same = [generate_views(finished, how=dry), select_views(finished, auto=6, how=dry)]
+    same += [reconstruct_mesh(finished, settings=SMALL, how=dry), render_mesh(finished, settings=SMALL, how=dry)]
+    assert [(outcome.planned, bool(outcome.skipped)) for outcome in same] == [("", True)] * 4
+    assert generate_views(finished, photos[:2], Typed([0, 40]), how=dry).planned == "photo c is gone"
+    assert generate_views(finished, typed=Typed([0, 45, -50]), how=dry).planned == "camera of photo b changed"
+    assert select_views(finished, "0-5", how=dry).planned
+    assert reconstruct_mesh(finished, how=dry).planned == "texture.size changed"
+    assert render_mesh(finished, settings=SMALL, how=replace(dry, force=True)).planned == "--force"
+    finished.path("renders/top.png").unlink()
+    assert render_mesh(finished, settings=SMALL, how=dry).planned == "renders/top.png is gone"
+    del before[str(finished.root / "renders/top.png")]
+    assert everything(finished) == before
+    assert engines == counts
+
+
+def test_a_dry_run_after_trouble_says_what_it_was(painted: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    select_views(painted, auto=6)
+    monkeypatch.setenv("MESHCLI_TEST", "fit:bug")
+    with pytest.raises(ZeroDivisionError):
+        reconstruct_mesh(painted)
+    assert "a bug" in reconstruct_mesh(painted, how=How(dry=True)).planned
+    manifest = painted.load()
+    painted.save(manifest.with_record("reconstruct", replace(manifest.stages["reconstruct"], status="running")))
+    assert reconstruct_mesh(painted, how=How(dry=True)).planned == "it was interrupted"
