@@ -1,6 +1,7 @@
 """Between the commands and the stages: read words, call a stage, report. Light."""
 
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from meshcli.console import (
     ask_views,
     full_screen,
     interactive,
+    one_line,
     outcome_json,
     outcome_plan,
     show_error,
@@ -24,7 +26,9 @@ from meshcli.errors import UsageError
 from meshcli.frame import axis
 from meshcli.lens import read_sensor
 from meshcli.manifest import Manifest
+from meshcli.photo_list import list_photos
 from meshcli.posing import ready_views
+from meshcli.progress import Tell, unheard
 from meshcli.project import Project
 from meshcli.settings import Settings
 from meshcli.stages.choice import read_choice, suggest
@@ -100,9 +104,14 @@ def typed_cameras(azimuth: str, elevation: str, fov: str, focal: str, sensor: st
 
 
 def handed_in(
-    photos: Sequence[str] | None, sheets: Sequence[Path] | None, version: str, views: Path | None, typed: Typed
+    photos: Sequence[str] | None,
+    sheets: Sequence[Path] | None,
+    version: str,
+    views: Path | None,
+    typed: Typed,
+    tell: Tell = unheard,
 ) -> tuple[Sequence[str | Path], Typed]:
-    """The pictures of a command line: photos, sheets of ready views, or a folder of them."""
+    """The pictures of a command line: photos, also of a directory or a list; sheets of ready views, or single ones."""
     if sum(map(bool, (photos, sheets, views))) > 1:
         raise UsageError("PHOTO, --from-sheet and --from-views exclude each other")
     if version != "1.2" and not sheets:
@@ -110,7 +119,7 @@ def handed_in(
     if sheets:
         return sheets, replace(typed, ready="sheet 1.1" if version == "1.1" else "sheet 1.2")
     if views is None:
-        return photos or (), typed
+        return list_photos(photos or (), getattr(sys.stdin, "buffer", None), tell), typed
     if typed.rig is None:
         raise UsageError("--from-views needs the cameras of the views: --rig FILE")
     return ready_views(views, typed.rig), replace(typed, ready="view")
@@ -134,7 +143,7 @@ def ask(project: Project, include_photos: bool, how: How) -> str:
     from meshcli.picker.terminal import pick
 
     views = manifest.live_views
-    sources = {photo.name: photo.source for photo in manifest.live_photos}
+    sources = {photo.name: one_line(photo.source) for photo in manifest.live_photos}
     rows = [Row(number, view, sources[view.photo]) for number, view in views.items()]
     names = tuple(view.name for view in views.values())
     state = Picking(names, tuple(proposed), tuple(name for name in standing if name in names))

@@ -69,6 +69,7 @@ def run_child(arguments: Sequence[str], capture: bool = False) -> tuple[int, str
                 env={**os.environ, PIPE: str(read)},
                 stdout=subprocess.PIPE if capture else None,
                 text=True,
+                errors="surrogateescape",  # names of files are bytes
             )
         output, _ = process.communicate()
     except BaseException as error:

@@ -23,6 +23,7 @@ from meshcli.calling import (
 from meshcli.children import INTERRUPTED, Interrupted, listen_to_signals, watch_parent
 from meshcli.console import (
     Reporter,
+    prepare_output,
     show_alignment,
     show_error,
     show_json,
@@ -63,6 +64,7 @@ app.add_typer(models, name="models")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code; bugs keep their traceback."""
     line = with_count(list(sys.argv[1:] if arguments is None else arguments))
+    prepare_output()
     listen_to_signals()
     watch_parent()
     try:
@@ -145,7 +147,8 @@ def generate(
     No PHOTO means the recorded set. A cameras.json beside the photos is used when no angle is typed.
     """
     typed = typed_cameras(azimuth, elevation, fov, focal, sensor, rig, up)
-    pictures, typed = handed_in(photos, from_sheet, rig_version, from_views, typed)
+    tell = Reporter(quiet or as_json).tell
+    pictures, typed = handed_in(photos, from_sheet, rig_version, from_views, typed, tell)
     network = {
         "steps": steps,
         "guidance": guidance,
@@ -348,9 +351,9 @@ def run(
     verbose: flags.Verbose = 0,
 ) -> None:
     """Do all four, each as its own process; what is done and unchanged is skipped."""
-    handed_in(
-        photos, from_sheet, rig_version, from_views, typed_cameras(azimuth, elevation, fov, focal, sensor, rig, up)
-    )
+    tell = Reporter(quiet or as_json).tell
+    typed = typed_cameras(azimuth, elevation, fov, focal, sensor, rig, up)
+    pictures, _ = handed_in(photos, from_sheet, rig_version, from_views, typed, tell)
     settings_of(config, assign, {})  # complain once, before any child starts
     settings = [*words(config=config), *(word for value in assign or () for word in ("--set", value))]
     angles = words(azimuth=azimuth, elevation=elevation, fov=fov, rig=rig, up=up, focal=focal, sensor=sensor)
@@ -360,7 +363,7 @@ def run(
     arguments = RunArguments(
         generate=[*words(engine=generator, seed=seed, max_pixels=max_pixels), *network, *switches, *settings],
         cameras=[*angles, *ready, *words(add=add)],
-        photos=photos or (),
+        photos=[str(each) for each in pictures] if photos else (),
         views=views,
         include_photos=include_photos,
         reconstruct=[*words(engine=reconstructor, seed=seed, faces=faces, texture_size=texture_size),
@@ -372,7 +375,6 @@ def run(
         last=last,
         dry=dry_run,
     )  # fmt: skip
-    tell = Reporter(quiet or as_json).tell
     documents = run_stages(Project(directory), arguments, capture=as_json, tell=tell)
     if as_json:
         show_json({"meshcli": 1, "project": str(directory), "stages": documents})

@@ -1,8 +1,10 @@
 """Everything that is shown: progress, messages, tables, errors. Data to stdout, the rest to stderr."""
 
+import io
 import json
 import sys
 import time
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from meshcli.view import Pixels
 
 PREVIEW = 40  # columns of an unfinished sheet of views
+UNSEEN = ("Cc", "Cs", "Zl", "Zp")  # Unicode's categories: controls, lone surrogates, separators of lines
 EVERY = 5.0  # seconds between progress lines where there is no terminal
 
 STATE_STYLES = {"done": "green", "running": "cyan", "missing": "dim"}  # anything else is yellow
@@ -63,6 +66,7 @@ class Reporter:
 
     def progress(self, done: int, total: int, what: str) -> None:
         """How far it is."""
+        what = one_line(what)
         if total != self._first[0] or done < self._first[1]:
             self._first = total, done, time.monotonic()
         if not self._bar.disable:
@@ -75,8 +79,8 @@ class Reporter:
             self.tell(f"{what} {done}/{total}{self._left(done)}")
 
     def tell(self, sentence: str) -> None:
-        """One sentence for the user, exactly as it is: a path may hold what looks like markup."""
-        self.console.print(sentence, markup=False, soft_wrap=True)
+        """One sentence for the user on one line: a path may hold what looks like markup."""
+        self.console.print(one_line(sentence), markup=False, soft_wrap=True)
 
     def show(self, name: str, pixels: "Pixels") -> None:
         """An unfinished picture (H, W, 3), on a terminal with colours."""
@@ -113,9 +117,22 @@ class Reporter:
             print(project.root / artefact)  # data, never styled or wrapped
 
 
+def prepare_output() -> None:
+    """Let names of files that are no UTF-8 leave as the bytes they are."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")
+
+
+def one_line(text: str) -> str:
+    """The same text with what would begin a new line, or move a terminal's cursor, written out: a name may hold it."""
+    return "".join(
+        each.encode("unicode_escape").decode() if unicodedata.category(each) in UNSEEN else each for each in text
+    )
+
+
 def show_json(document: dict[str, Any]) -> None:
-    """Exactly one document."""
-    print(json.dumps(document, indent=1, ensure_ascii=False))
+    """Exactly one document; bytes of a file's name that are no UTF-8 are escaped, as JSON can."""
+    print(json.dumps(document, indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace").decode())
 
 
 def outcome_json(project: Project, outcome: Outcome, following: str) -> dict[str, Any]:
@@ -172,7 +189,7 @@ def show_error(message: str) -> None:
     """One line: nothing wrapped, nothing taken for markup, so that a command in it can be copied."""
     console = Console(stderr=True, highlight=False)
     console.print("error:", style="bold red", end=" ")
-    console.print(message.replace("\n", " "), markup=False, soft_wrap=True)
+    console.print(one_line(message), markup=False, soft_wrap=True)
 
 
 def show_status(status: ProjectStatus) -> None:
@@ -281,5 +298,5 @@ def _facts(facts: dict[str, Any]) -> Iterator[str]:
 
 
 def _plain(text: str) -> str:
-    """Text that Rich shall not read as markup."""
-    return text.replace("[", r"\[")
+    """Text on one line that Rich shall not read as markup."""
+    return one_line(text).replace("[", r"\[")

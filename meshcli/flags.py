@@ -11,9 +11,13 @@ from meshcli.settings import Attention, Parts, Precision, Source, Vram, WhichUNe
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The project directory.", show_default=False)]
 Photos = Annotated[
     list[str] | None,
-    typer.Argument(metavar="PHOTO...", help="Pictures of one object: photo.jpg, or photo.jpg@45 for its azimuth.",
-                   show_default=False),
-]  # fmt: skip
+    typer.Argument(
+        metavar="PHOTO...",
+        help="Pictures of one object: photo.jpg, photo.jpg@45 for its azimuth, a directory of them, or - for a list of "
+        "names on standard input.",
+        show_default=False,
+    ),
+]
 Azimuth = Annotated[
     str, typer.Option(metavar="A,B,...", help="From which side, in degrees, one per photo.", show_default=False)
 ]

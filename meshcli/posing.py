@@ -16,12 +16,15 @@ from typing import Any, Literal, Self, get_args
 from meshcli.camera import DISTANCE, FOV, Camera, Known, Rows, orbit, zero123plus_rig
 from meshcli.errors import InputError, UsageError
 from meshcli.lens import picture_size
+from meshcli.opening import check_file
+from meshcli.photo_list import counted, there
 from meshcli.progress import Tell
 from meshcli.rig import is_ours, read_rig
 from meshcli.tables import Table
 
 RIG_FILE = "cameras.json"
 SHAPE = 0.02  # by more than this a picture's width over height may not differ from what was calibrated
+MANY = 24  # photos that are not listed by name any more
 NUMBER = re.compile(r"[-+]?\d+(\.\d*)?")
 
 
@@ -145,16 +148,18 @@ class PhotoSpec:
 
 
 def read_spec(argument: str | Path) -> PhotoSpec:
-    """`photo.jpg` or `photo.jpg@45`; InputError when there is no such file."""
-    path = Path(argument)
-    if path.exists():
-        return PhotoSpec(path)
+    """`photo.jpg` or `photo.jpg@45`; InputError when there is no such file, or what is there is none."""
+    path, azimuth = there(argument), None
     head, at, tail = str(argument).rpartition("@")
-    if at and NUMBER.fullmatch(tail) and Path(head).exists():
-        return PhotoSpec(Path(head), float(tail))
+    angle = bool(at and NUMBER.fullmatch(tail))
+    if path is None and angle:
+        path, azimuth = there(head), float(tail)
+    if path is not None:
+        check_file(path)
+        return PhotoSpec(path, azimuth)
     if NUMBER.fullmatch(str(argument).split(",")[0]):
         raise InputError(f"there is no photo {argument}; if it is an angle, write --azimuth 0,120,240 (one per photo)")
-    raise InputError(f"there is no photo {head if at and NUMBER.fullmatch(tail) else argument}")
+    raise InputError(f"there is no photo {(head if angle else argument) or 'without a name'}")
 
 
 def state(
@@ -166,7 +171,10 @@ def state(
     """What was typed about each photo; UsageError when the counts do not fit."""
     count = len(specs)
     if azimuths and len(azimuths) != count:
-        raise UsageError(f"--azimuth has {len(azimuths)} values for {count} photos; one per photo, please")
+        order = f", in this order: {', '.join(spec.path.name for spec in specs)}" if count <= MANY else ""
+        raise UsageError(
+            f"--azimuth has {counted(len(azimuths), 'value')} for {counted(count, 'photo')}; one per photo{order}"
+        )
     if azimuths and any(spec.azimuth is not None for spec in specs):
         raise UsageError("azimuths are given twice, by --azimuth and by photo@angle; use one of them")
     if not all(math.isfinite(value) for value in (*azimuths, *elevations, *fovs)):
@@ -250,7 +258,7 @@ def _one_each(flag: str, values: Sequence[float], count: int, lowest: float, hig
     if any(not lowest <= value <= highest for value in values):
         raise UsageError(f"{flag} must lie between {lowest:g} and {highest:g} degrees")
     if len(values) not in (0, 1, count):
-        raise UsageError(f"{flag} has {len(values)} values for {count} photos; one for all or one per photo")
+        raise UsageError(f"{flag} has {len(values)} values for {counted(count, 'photo')}; one for all or one per photo")
     return [float(value) for value in values] * (count if len(values) == 1 else 1) or [None] * count
 
 

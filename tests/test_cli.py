@@ -99,7 +99,7 @@ def test_the_four_verbs(painted) -> None:  # type: ignore[no-untyped-def]
         (["align", "new"], 2, "no project yet"),
         (["generate", "new", "1.png", "2.png", "--azimuth", "0,x"], 2, "--azimuth 0,120,240"),
         (["generate", "new", "1.png", "--azimuth", "nan"], 2, "finite"),
-        (["generate", "new", "1.png", "--azimuth", "0,4"], 2, "2 values for 1 photos"),
+        (["generate", "new", "1.png", "--azimuth", "0,4"], 2, "2 values for 1 photo; one per photo, in this order"),
         (["generate", "new", "4.png"], 3, "no photo 4.png"),
         (["generate", "new", "1.png", "0,40"], 3, "--azimuth 0,120,240"),
         (["generate", "new", "cameras.txt"], 3, "cameras.txt"),
@@ -141,6 +141,32 @@ def test_what_looks_like_markup_is_printed_as_it_is(meshcli) -> None:  # type: i
     assert name in meshcli("generate", "new", name).err
     long = "very" * 60 + ".png"
     assert f"there is no photo {long}\n" in meshcli("generate", "new", long).err
+
+
+ODD = ["new\nline.png", "\x1b[31mred.png", "[bold]x.png", "-dash.png", os.fsdecode(b"lat\xfcn.png")]
+
+
+def test_odd_names_are_one_line_each(meshcli) -> None:  # type: ignore[no-untyped-def]
+    for name in ODD:
+        Path("1.png").rename(name)
+        assert meshcli("generate", "desk", "--force", "--", name).code == 0
+        source = Project("desk").load().live_photos[0].source
+        assert source == name
+        assert json.loads(meshcli("status", "desk", "--json").out)["next"]
+        Path(name).rename("1.png")
+    for name in ODD:
+        Path(name).write_bytes(b"")
+        result = meshcli("generate", "bad", "--", name)
+        assert (result.code, result.err.count("\n")) == (3, 1), result.err
+        assert "\x1b" not in result.err
+        shown = name.encode("unicode_escape").decode() if not name.isprintable() else name
+        assert result.err == f"error: {shown} is empty\n"
+
+
+def test_json_with_a_name_that_is_no_utf_8(meshcli) -> None:  # type: ignore[no-untyped-def]
+    directory = os.fsdecode(b"d\xfcsk")
+    result = meshcli("generate", directory, "1.png", "--json")
+    assert json.loads(result.out)["project"] == directory
 
 
 @pytest.mark.parametrize("word", ["--auto", "--auto=6", "--auto 6", "-q --auto", "--auto -q"])

@@ -298,7 +298,6 @@ def test_gigantic_pictures_are_refused_before_they_are_read(tmp_path: Path) -> N
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert picture_size(tmp_path / "a.png") == (20_000, 20_000)
-        check_picture(tmp_path / "a.png", 400_000_000)
 
 
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)

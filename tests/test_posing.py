@@ -16,7 +16,7 @@ CROP = (0.4, -0.1, 0.5, 1.0)  # of a 200 x 100 picture: a square frame to the ri
 def test_an_angle_behind_the_last_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("photo.jpg", "logo@2x.png", "odd@45"):
-        Path(name).touch()
+        Path(name).write_bytes(b"x")
     assert read_spec("photo.jpg@45") == PhotoSpec(Path("photo.jpg"), 45.0)
     assert read_spec("photo.jpg@-12.5") == PhotoSpec(Path("photo.jpg"), -12.5)
     assert read_spec("logo@2x.png@90") == PhotoSpec(Path("logo@2x.png"), 90.0)

@@ -108,16 +108,16 @@ def _register(work: Work, named: dict[str, tuple[str, Claim]]) -> None:
         if photo is None or photo.sha256 != sha256:
             suffix = Path(claim.source).suffix.lower()
             original = f"photos/{name}.original{suffix if suffix[1:].isalnum() and suffix.isascii() else ''}"
-            source = claim.source if claim.recorded else claim.path.name
             camera = claim.stated.framed(WHOLE, 1, 1)  # until it is framed
-            photo = Photo(name, f"photos/{name}.png", original, source, sha256, camera, size=(1, 1), crop=WHOLE)
+            photo = Photo(name, f"photos/{name}.png", original, "", sha256, camera, size=(1, 1), crop=WHOLE)
         if work.project.digest(photo.original) != sha256:
             data = claim.path.read_bytes()
             if bytes_digest(data) != sha256:
                 raise InputError(f"{claim.path} is being changed at this moment; type the command again")
             work.project.write({photo.original: data})
         work.outputs.append(work.project.output(photo.original))
-        photos[name] = replace(photo, stated=claim.stated.to_json())
+        source = claim.source if claim.recorded else claim.path.name
+        photos[name] = replace(photo, source=source, stated=claim.stated.to_json())
     forgotten = {photo.original for photo in work.manifest.photos} - {photo.original for photo in photos.values()}
     work.save(replace(work.manifest, photos=tuple(photos.values())))
     for file in forgotten:  # of photos that could not be used
