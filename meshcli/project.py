@@ -106,6 +106,8 @@ class Project:
             raise ProjectError(f"{self.root} is being written by another meshcli; wait for it with --wait") from error
         except NotImplementedError:
             tell(f"{self.root} lies on a disk without locks: make sure that nobody else writes there")
+        except IsADirectoryError as error:
+            raise ProjectError(f"{self.root / LOCK} is a folder; remove it, the lock goes there") from error
         except OSError as error:
             if error.errno not in WITHOUT_LOCKS:
                 raise

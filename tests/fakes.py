@@ -99,7 +99,7 @@ def fit(views: Sequence[View], settings: Any, seed: int, progress: Any) -> Mesh:
         (0, 1, 3), (0, 3, 2), (4, 6, 7), (4, 7, 5), (0, 4, 5), (0, 5, 1),
         (2, 3, 7), (2, 7, 6), (0, 2, 6), (0, 6, 4), (1, 5, 7), (1, 7, 3),
     ]  # fmt: skip
-    colours = np.tile(views[0].pixels[160, 160, :3], (8, 1))
+    colours = np.tile(views[0].pixels[views[0].height // 2, views[0].width // 2, :3], (8, 1))
     return Mesh(corners, np.array(faces, np.int32), colours)
 
 

@@ -9,8 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from meshcli.engines import VERSIONS, Generator, pick_generator
-from meshcli.errors import InputError
-from meshcli.fingerprint import bytes_digest, digest
+from meshcli.fingerprint import digest
 from meshcli.lens import picture_size
 from meshcli.manifest import Manifest, Photo
 from meshcli.progress import unheard
@@ -18,7 +17,7 @@ from meshcli.project import Project
 from meshcli.settings import PhotoSettings, Settings
 from meshcli.stages.inputs import Parts, fingerprint, photo_parts
 from meshcli.stages.painting import check_engine, engine_options, fallback, lacking, paint_views
-from meshcli.stages.photo_set import Claim, Typed, claim_set, name_set, sideless, with_alignment
+from meshcli.stages.photo_set import Claim, Typed, claim_set, name_set, read_claim, sideless, with_alignment
 from meshcli.stages.pool import is_photo, refreshed
 from meshcli.stages.ready import engine_before, enter_frame, hand_on, prepare_ready, retired, suited
 from meshcli.stages.work import How, Outcome, Task, Work, affordable, entering, unchanged, working
@@ -69,12 +68,13 @@ def generate_views(
         check_engine(chosen, settings, how)
         how.tell(f"engine {chosen} ({'the views are ready' if claims[0].stated.ready else why})")
         with working(project, manifest, task, how) as work:
-            _generate(work, named, settings, seed, record.engine if record else "")
-            work.task = replace(task, inputs=inputs())  # the cut-outs are there now
+            _cut_out(work, named, settings)
+            work.task = replace(task, inputs=inputs())  # the cut-outs are there; who edits one from now on is heard
+            _paint(work, settings, seed, record.engine if record else "")
         return work.outcome()
 
 
-def _generate(work: Work, named: dict[str, tuple[str, Claim]], settings: Settings, seed: int, before: str) -> None:
+def _cut_out(work: Work, named: dict[str, tuple[str, Claim]], settings: Settings) -> None:
     with work.step("photos"):
         _register(work, named)
         for index, (name, (_, claim)) in enumerate(named.items()):
@@ -83,6 +83,10 @@ def _generate(work: Work, named: dict[str, tuple[str, Claim]], settings: Setting
             photos[name] = _prepare(work, photos[name], claim, settings.photo)
             work.save(replace(work.manifest, photos=tuple(photos.values())))  # finished photos are kept
         enter_frame(work, named)
+
+
+def _paint(work: Work, settings: Settings, seed: int, before: str) -> None:
+    """The views; `before` is the engine of the last time."""
     if work.task.engine == "photos":
         hand_on(work, settings.photo)
     else:
@@ -111,10 +115,7 @@ def _register(work: Work, named: dict[str, tuple[str, Claim]]) -> None:
             camera = claim.stated.framed(WHOLE, 1, 1)  # until it is framed
             photo = Photo(name, f"photos/{name}.png", original, "", sha256, camera, size=(1, 1), crop=WHOLE)
         if work.project.digest(photo.original) != sha256:
-            data = claim.path.read_bytes()
-            if bytes_digest(data) != sha256:
-                raise InputError(f"{claim.path} is being changed at this moment; type the command again")
-            work.project.write({photo.original: data})
+            work.project.write({photo.original: read_claim(claim, sha256)})
         work.outputs.append(work.project.output(photo.original))
         source = claim.source if claim.recorded else claim.path.name
         photos[name] = replace(photo, source=source, stated=claim.stated.to_json())
@@ -138,11 +139,13 @@ def _prepare(work: Work, photo: Photo, claim: Claim, settings: PhotoSettings) ->
     from meshcli.image import encode_png, frame_foreground, load_picture
 
     pixels = load_picture(claim.path, settings.max_pixels, settings.side, work.note)
+    size = picture_size(claim.path)
+    read_claim(claim, photo.sha256)  # it is what was copied
     cut = cut_out(pixels, settings, rembg=settings.rembg, offline=work.how.offline)
     framed, crop = frame_foreground(cut.pixels, settings.foreground_ratio)
     framed[framed[..., 3] == 0, :3] = 255  # engines that look at RGB alone expect white
     work.write({photo.file: encode_png(framed)})
-    frame, size = (crop.left, crop.top, crop.width, crop.height), picture_size(claim.path)
+    frame = (crop.left, crop.top, crop.width, crop.height)
     return replace(
         photo, camera=claim.stated.framed(frame, *size), size=size, crop=frame, prepared=prepared, method=cut.method
     )

@@ -10,7 +10,7 @@ from itertools import count
 from pathlib import Path
 
 from meshcli.errors import InputError, ProjectError, UsageError
-from meshcli.fingerprint import file_digest
+from meshcli.fingerprint import bytes_digest, file_digest
 from meshcli.lens import exif_field_of_view, field_of_view, picture_size
 from meshcli.manifest import Manifest, Photo
 from meshcli.posing import PhotoSpec, Ready, Stated, from_rig, from_rig_file, read_spec, state
@@ -89,6 +89,14 @@ def name_set(manifest: Manifest, claims: Sequence[Claim]) -> dict[str, tuple[str
         sources[sha256] = claim.source
         named[name or next(fresh)] = (sha256, claim)
     return dict(sorted(named.items(), key=lambda item: _order(item[0])))
+
+
+def read_claim(claim: Claim, sha256: str) -> bytes:
+    """A picture as it was when it was named; InputError when somebody has changed it since."""
+    data = claim.path.read_bytes() if claim.path.is_file() else b""
+    if bytes_digest(data) != sha256:
+        raise InputError(f"{claim.path} is being changed at this moment; type the command again")
+    return data
 
 
 def with_alignment(manifest: Manifest, named: Mapping[str, tuple[str, Claim]]) -> dict[str, tuple[str, Claim]]:

@@ -9,7 +9,7 @@ from meshcli.fingerprint import digest
 from meshcli.frame import Frame
 from meshcli.manifest import Manifest, Photo, ViewEntry
 from meshcli.settings import PhotoSettings
-from meshcli.stages.photo_set import Claim, stated_of
+from meshcli.stages.photo_set import Claim, read_claim, stated_of
 from meshcli.stages.pool import entered, is_photo, with_views
 from meshcli.stages.work import Work
 from meshcli.tables import Table
@@ -52,6 +52,7 @@ def prepare_ready(work: Work, photo: Photo, claim: Claim, settings: PhotoSetting
     from meshcli.image import encode_png, load_picture
 
     pixels = load_picture(claim.path, settings.max_pixels, tell=work.note)
+    read_claim(claim, photo.sha256)  # it is what was copied
     size, frame = (pixels.shape[1], pixels.shape[0]), WHOLE
     try:
         if ready == "view":

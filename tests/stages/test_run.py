@@ -247,6 +247,22 @@ def test_a_second_writer_leaves_with_5_or_waits(asleep: tuple["subprocess.Popen[
     assert waiting.wait(20) == 0
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("more", [[], ["--wait"]])
+def test_two_runs_at_once(more: list[str]) -> None:
+    assert meshcli(*RUN).returncode == 0
+    alone = {path.name: path.read_bytes() for path in Path("desk/mesh").iterdir()}
+    Path("desk").rename("before")
+    both = [subprocess.Popen([*FAKES, *RUN, *more], stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [process.communicate(timeout=120)[1] for process in both]
+    codes = [process.returncode for process in both]
+    assert codes == [0, 0] if more else 0 in codes
+    assert set(codes) <= {0, 5}
+    assert [text.count("error:") for text in said] == [int(code == 5) for code in codes]
+    assert set(states().values()) == {"done"}
+    assert {path.name: path.read_bytes() for path in Path("desk/mesh").iterdir()} == alone
+
+
 def test_a_child_that_the_system_kills_counts_as_memory(engines: dict[str, int], photos: list[Path]) -> None:
     settings = override(Settings(), {"fit.resolutions": [60]}, "test")
     generate_views(Project("desk"), photos[:1], settings=settings, seed=3)
