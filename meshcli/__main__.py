@@ -7,8 +7,8 @@ from meshcli.children import INTERRUPTED, Interrupted, listen_to_signals
 
 def main() -> int:
     """Run the command line; its exit code."""
-    listen_to_signals()
     try:
+        listen_to_signals()  # one that waited for this is heard at once
         from meshcli import cli
 
         return cli.main()

@@ -30,6 +30,13 @@ try:
 except children.Interrupted as error:
     sys.exit(error.exit_code)
 """
+WAITED = """
+import os, signal, sys
+from meshcli.__main__ import main
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+os.kill(os.getpid(), signal.SIGTERM)
+sys.exit(main())
+"""
 IMPORTED = """
 import os, signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -78,6 +85,12 @@ def test_a_child_that_is_still_starting_hears_of_it_when_it_listens(number: sign
     os.killpg(process.pid, number)
     assert process.communicate(timeout=30) == ("heard\n", "")
     assert process.returncode == code
+
+
+def test_an_interruption_that_waited_for_somebody_to_listen_is_one_line() -> None:
+    done = subprocess.run([sys.executable, "-c", WAITED], capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout) == (143, "")
+    assert done.stderr == "error: interrupted; the same command goes on from what is finished\n"
 
 
 def test_an_interruption_of_the_first_imports_is_one_line() -> None:
