@@ -161,11 +161,13 @@ def _bytes(mesh: Mesh) -> bytes:
 
 
 def _trouble(engine: str, settings: Any) -> None:
-    """MESHCLI_TEST names an engine and what happens to it: "fit:memory", "sculpt:kill", "fit:sleep", "fit:disk"."""
+    """MESHCLI_TEST names an engine and what happens to it: "fit:memory", "fit:exhausted", "fit:sleep", "fit:disk"."""
     name, _, what = os.environ.get("MESHCLI_TEST", "").partition(":")
     if name != engine:
         return
     if what == "memory" and max(settings.resolutions) > 50:
+        raise MemoryError
+    if what == "exhausted":
         raise MemoryError
     if what == "killed" and max(settings.resolutions) > 50:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -274,3 +276,55 @@ def test_a_child_that_the_system_kills_counts_as_memory(engines: dict[str, int],
     assert states()["reconstruct"] == "failed"
     assert meshcli(*words, trouble="fit:killed").returncode == 0
     assert Project("desk").load().stages["reconstruct"].options["fit"]["resolutions"] == [40]
+
+
+@pytest.fixture
+def loop(tmp_path: Path) -> Callable[[str], tuple[list[int], str]]:
+    """The loop of the README with the fakes: the exit codes of all runs, and what was said."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    (script,) = re.findall(r"```sh\n(.*?until meshcli run.*?)```", readme, re.DOTALL)
+    script = script.replace("1.jpg 2.jpg 3.jpg", f"1.png --seed=3 {' '.join(QUICK)} --set=fit.resolutions=[60,90]")
+    assert "-lt 20" in script
+    script = script.replace("-lt 20", "-lt 6")  # to be done sooner
+    command, codes = tmp_path / "bin" / "meshcli", tmp_path / "codes"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\n{shlex.join(FAKES)} "$@"\ncode=$?\necho $code >> {codes}\nexit $code\n')
+    command.chmod(0o755)
+
+    def go(trouble: str) -> tuple[list[int], str]:
+        environment = {**os.environ, "MESHCLI_TEST": trouble, "PATH": f"{command.parent}:{os.environ['PATH']}"}
+        done = subprocess.run(
+            ["sh", "-c", script],  # noqa: S607
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+        return [int(code) for code in codes.read_text().split()], done.stderr
+
+    return go
+
+
+@pytest.mark.slow
+def test_the_loop_of_the_readme_ends_with_smaller_settings(loop: Callable[[str], tuple[list[int], str]]) -> None:
+    codes, said = loop("fit:memory")
+    assert codes == [75, 75, 0]
+    assert said.count("the same command will now take") == 2
+    assert set(states().values()) == {"done"}
+    assert max(Project("desk").load().stages["reconstruct"].options["fit"]["resolutions"]) <= 50
+
+
+@pytest.mark.slow
+def test_the_loop_of_the_readme_ends_when_nothing_smaller_is_left(
+    loop: Callable[[str], tuple[list[int], str]],
+) -> None:
+    codes, said = loop("fit:exhausted")
+    assert codes == [75] * 6
+    assert "there is no smaller setting left to try" in said.splitlines()[-1]
+    assert states()["reconstruct"] == "failed"
+
+
+@pytest.mark.slow
+def test_the_loop_of_the_readme_stops_for_any_other_reason(loop: Callable[[str], tuple[list[int], str]]) -> None:
+    assert loop("fit:bug")[0] == [1]
