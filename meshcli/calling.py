@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from meshcli.children import apart
 from meshcli.config import read_settings
 from meshcli.console import (
     Reporter,
@@ -25,25 +26,32 @@ from meshcli.device import check_device
 from meshcli.errors import UsageError
 from meshcli.frame import axis
 from meshcli.lens import read_sensor
-from meshcli.manifest import Manifest
+from meshcli.manifest import Manifest, Stage
 from meshcli.photo_list import list_photos
 from meshcli.posing import ready_views
 from meshcli.progress import Tell, unheard
 from meshcli.project import Project
 from meshcli.settings import Settings
 from meshcli.stages.choice import read_choice, suggest
+from meshcli.stages.cut_short import cut_short
 from meshcli.stages.photo_set import Typed
 from meshcli.stages.run import StageFailedError
 from meshcli.stages.select import USUAL, prepare_pool
 from meshcli.stages.status import read_status
-from meshcli.stages.work import How, Outcome, explained
+from meshcli.stages.work import How, Outcome, explained, now
 
 
 def perform(
-    directory: Path, stage: Callable[[Project, How], Outcome], how: How, as_json: bool, quiet: bool, verbose: int
-) -> None:
+    directory: Path, name: Stage, stage: Callable[[Project, How], Outcome], how: How, as_json: bool, quiet: bool,
+    verbose: int,
+) -> None:  # fmt: skip
     """Call a stage and report; what the machine refuses becomes a one-line error."""
-    project = Project(directory)
+    project, since = Project(directory), now()
+    code = None if name == "select" else apart()  # which has asked a person, and loaded what starts threads
+    if code is not None:  # a copy of this process has done it all
+        if error := cut_short(project, name, code, since):
+            raise error
+        sys.exit(code)
     with Reporter(quiet or as_json, verbose) as reporter:
         try:
             outcome = stage(project, replace(how, progress=reporter.progress, tell=reporter.tell, show=reporter.show))

@@ -4,6 +4,7 @@ A SIGKILL of the parent cannot be forwarded; so the child holds the reading end 
 Light: standard library only.
 """
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from functools import partial
 from types import FrameType
 from typing import Any, NoReturn
@@ -23,6 +25,8 @@ GRACE = 10.0  # seconds that a process gets to clean up before it is killed
 AGAIN = 0.02  # seconds after which an interruption that was swallowed is tried again
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 INTERRUPTED = "interrupted; the same command goes on from what is finished"
+ALONE = ContextVar("ALONE", default=False)  # this process is nobody's child that looks after how it ends
+END_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux's prctl(2)
 
 
 class Interrupted(BaseException):
@@ -44,13 +48,43 @@ def listen_to_signals() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # a parent of ours held them back until now
 
 
-def watch_parent() -> None:
-    """When a parent left a pipe: end this process as soon as it closes."""
+def watch_parent() -> bool:
+    """When a parent left a pipe: end this process as soon as it closes. Whether one did."""
     text = os.environ.pop(PIPE, "")
-    if text.isdecimal():
-        with suppress(OSError):
-            os.set_inheritable(int(text), False)
-            threading.Thread(target=_leave_with_parent, args=(int(text),), daemon=True).start()
+    if not text.isdecimal():
+        return False
+    with suppress(OSError):
+        os.set_inheritable(int(text), False)
+        threading.Thread(target=_leave_with_parent, args=(int(text),), daemon=True).start()
+    return True
+
+
+def apart() -> int | None:
+    """Go on in a copy of this process: None there; here its exit code, when it has ended; negative for a signal.
+
+    So somebody is left to say what happened when the system or a library ends the copy. Signals are handed on to it,
+    and it ends with this process. None without a copy where that is not to be had: beside threads, or not on Linux.
+    """
+    if not ALONE.get() or sys.platform != "linux" or threading.active_count() > 1:
+        return None
+    sys.stdout.flush()
+    sys.stderr.flush()
+    this, ending = os.getpid(), list[int]()
+    with _held_back():
+        try:
+            copy = os.fork()
+        except OSError:
+            return None
+        if not copy:
+            with suppress(OSError, AttributeError):
+                ctypes.CDLL(None).prctl(END_WITH_PARENT, signal.SIGKILL)
+            if os.getppid() != this:
+                os._exit(128 + signal.SIGKILL)  # it ended before it was listened for
+            return None
+        _hand_on(copy, ending)
+    code = os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1])
+    signal.setitimer(signal.ITIMER_REAL, 0.0)
+    return 128 + ending[0] if code < 0 and ending else code
 
 
 def run_child(arguments: Sequence[str], capture: bool = False) -> tuple[int, str]:
@@ -100,6 +134,23 @@ def _end(process: "subprocess.Popen[str]", heard: bool) -> None:
             return
         end()
     process.wait()
+
+
+def _hand_on(copy: int, ending: list[int]) -> None:
+    """Let a copy of this process have the signals that arrive here, and the end when it does not heed them."""
+
+    def hand_on(number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGALRM:
+            number = signal.SIGKILL
+        else:
+            ending.append(number)
+            signal.setitimer(signal.ITIMER_REAL, GRACE)
+        with suppress(ProcessLookupError):
+            os.kill(copy, number)
+
+    for number in (*SIGNALS, signal.SIGALRM):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, hand_on)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:

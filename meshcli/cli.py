@@ -20,7 +20,7 @@ from meshcli.calling import (
     with_count,
     words,
 )
-from meshcli.children import INTERRUPTED, Interrupted, listen_to_signals, watch_parent
+from meshcli.children import ALONE, INTERRUPTED, Interrupted, listen_to_signals, watch_parent
 from meshcli.console import (
     Reporter,
     prepare_output,
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     line = with_count(list(sys.argv[1:] if arguments is None else arguments))
     prepare_output()
     listen_to_signals()
-    watch_parent()
+    ALONE.set(not watch_parent() and arguments is None)
     try:
         return int(app(line, standalone_mode=False, prog_name="meshcli") or 0)
     except MeshcliError as error:
@@ -165,6 +165,7 @@ def generate(
     settings = settings_of(config, assign, wanted)
     perform(
         directory,
+        "generate",
         lambda project, as_told: generate_views(
             project, pictures, typed, add=add, settings=settings, engine=engine, seed=seed, how=as_told
         ),
@@ -233,6 +234,7 @@ def select(
     by: Chooser = "flag" if views else "person"
     perform(
         directory,
+        "select",
         lambda project, as_told: select_views(
             project, answer, auto=auto or 0, include_photos=include_photos, by=by, how=as_told
         ),
@@ -270,6 +272,7 @@ def reconstruct(
     settings = settings_of(config, assign, wanted)
     perform(
         directory,
+        "reconstruct",
         lambda project, as_told: reconstruct_mesh(project, settings=settings, engine=engine, seed=seed, how=as_told),
         how(force, wait, offline, device, weights, dry_run), as_json, quiet, verbose,
     )  # fmt: skip
@@ -300,6 +303,7 @@ def render(
     settings = settings_of(config, assign, {f"render.{key}": value for key, value in wanted.items()})
     perform(
         directory,
+        "render",
         lambda project, as_told: render_mesh(project, settings=settings, how=as_told),
         how(force, wait, device=device, dry=dry_run), as_json, quiet, verbose,
     )  # fmt: skip

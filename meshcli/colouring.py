@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion, distance_transform_edt, gaussian_filter
 from scipy.sparse import coo_array, diags_array
 from scipy.sparse.csgraph import connected_components
-from scipy.sparse.linalg import spsolve
 from scipy.spatial import cKDTree
 
 from meshcli.compiled import kernel
+from meshcli.linear import solve
 from meshcli.mesh import Mesh, smooth_normals
 from meshcli.projection import camera_to_world, pixel_centres, rays, world_to_camera
 from meshcli.view import View
@@ -132,7 +132,7 @@ def fill(vertices: Array, faces: Array, found: Colours) -> NDArray[np.float32]:
         degree = np.asarray(rows.sum(axis=1)) + hint
         matrix = diags_array(degree) - rows[:, open_]
         known = np.where(sure[:, None], values, 0.0)
-        values[open_] = spsolve(matrix.tocsc(), rows @ known + hint[:, None] * values[open_])
+        values[open_] = solve(matrix.tocsc(), rows @ known + hint[:, None] * values[open_])
     return values.astype(np.float32)
 
 

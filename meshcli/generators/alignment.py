@@ -15,6 +15,7 @@ from scipy.optimize import least_squares
 
 from meshcli.camera import Camera, Rows
 from meshcli.image import resize
+from meshcli.linear import ensure_buffer
 from meshcli.projection import camera_to_world, project, rays
 from meshcli.reconstructors.distance_field import Field, Grid, silhouette_distance
 from meshcli.view import View
@@ -68,6 +69,7 @@ def align(photos: Sequence[View]) -> Alignment:
         missing = _missing(cameras(values), outlines) / UNIT
         return np.concatenate([missing / np.sqrt(RIM), ((values.reshape(-1, 5) - start) / TRUST * 0.1).ravel()])
 
+    ensure_buffer()
     found = least_squares(cost, start.ravel(), diff_step=np.array(1e-3), max_nfev=25, x_scale=np.tile(TRUST, len(free)))
     moved = [replace(camera, known="aligned") for camera in cameras(found.x)]
     after = misfit(photos, moved, outlines)

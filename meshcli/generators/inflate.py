@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.sparse import coo_array, csc_array
-from scipy.sparse.linalg import splu
 from scipy.spatial import ConvexHull
 
+from meshcli.linear import factorise
 from meshcli.projection import camera_to_world, project
 from meshcli.reconstructors.distance_field import Field, Grid
 from meshcli.settings import SculptSettings
@@ -128,7 +128,7 @@ def solve_laplace(free: Mask, known: Mask, values: Floats, source: float, down: 
     diagonal = np.arange(count)
     matrix = matrix + coo_array((total + 1e-9, (diagonal, diagonal)), shape=(count, count)).tocsc()
     solution = values.copy()
-    solution[free] = splu(matrix).solve(right_side)
+    solution[free] = factorise(matrix).solve(right_side)
     return solution
 
 

@@ -20,7 +20,7 @@ from meshcli.stages.painting import check_engine, engine_options, fallback, lack
 from meshcli.stages.photo_set import Claim, Typed, claim_set, name_set, read_claim, sideless, with_alignment
 from meshcli.stages.pool import is_photo, refreshed
 from meshcli.stages.ready import engine_before, enter_frame, hand_on, prepare_ready, retired, suited
-from meshcli.stages.work import How, Outcome, Task, Work, affordable, entering, unchanged, working
+from meshcli.stages.work import How, Outcome, Task, Work, affordable, ensure_room, entering, unchanged, working
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)  # a frame that is the picture
 
@@ -65,6 +65,7 @@ def generate_views(
         task = Task("generate", chosen, options, inputs(), asked, smaller, fallback(chosen, settings))
         if outcome := unchanged(project, manifest, task, how):
             return outcome
+        ensure_room(project, manifest, task, how)
         check_engine(chosen, settings, how)
         how.tell(f"engine {chosen} ({'the views are ready' if claims[0].stated.ready else why})")
         with working(project, manifest, task, how) as work:

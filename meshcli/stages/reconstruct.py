@@ -11,7 +11,7 @@ from meshcli.settings import Settings
 from meshcli.stages import networks
 from meshcli.stages.inputs import PLANES, chosen_views, fingerprint, view_parts
 from meshcli.stages.networks import Network, pick_engine, prepare
-from meshcli.stages.work import How, Outcome, Task, Work, affordable, entering, unchanged, working
+from meshcli.stages.work import How, Outcome, Task, Work, affordable, ensure_room, entering, unchanged, working
 from meshcli.weights import require
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def reconstruct_mesh(
         task = Task("reconstruct", chosen, options, fingerprint(chosen, options, views), asked, smaller, less)
         if outcome := unchanged(project, manifest, task, how):
             return outcome
+        ensure_room(project, manifest, task, how)
         how.tell(f"engine {chosen} ({why})")
         with working(project, manifest, task, how) as work:
             if network:

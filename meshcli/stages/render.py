@@ -14,7 +14,7 @@ from meshcli.settings import RenderSettings, Settings
 from meshcli.stages.inputs import MESH, PLANES, chosen_views, fingerprint, mesh_parts
 from meshcli.stages.networks import field_sizes
 from meshcli.stages.status import read_status
-from meshcli.stages.work import How, Outcome, Task, Work, affordable, entering, unchanged, working
+from meshcli.stages.work import How, Outcome, Task, Work, affordable, ensure_room, entering, unchanged, working
 
 if TYPE_CHECKING:
     from meshcli.mesh import Mesh
@@ -44,6 +44,7 @@ def render_mesh(project: Project, *, settings: Settings = Settings(), how: How =
         task = Task("render", ENGINE, options, inputs, asked, smaller, fallback(settings))
         if outcome := unchanged(project, manifest, task, how):
             return outcome
+        ensure_room(project, manifest, task, how)
         with working(project, manifest, task, how) as work:
             _render(work, settings.render)
         return work.outcome()

@@ -7,18 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from meshcli.children import run_child
-from meshcli.errors import MeshcliError, ResourceError, UsageError
+from meshcli.errors import MeshcliError, UsageError
 from meshcli.manifest import STAGES, Manifest, Stage
 from meshcli.progress import Tell, unheard
 from meshcli.project import Project
+from meshcli.stages.cut_short import cut_short
 from meshcli.stages.photo_set import sideless
 from meshcli.stages.pool import with_photos
 from meshcli.stages.select import USUAL
 from meshcli.stages.status import read_status, stage_status
-from meshcli.stages.work import out_of_memory
-
-# The kernel's OOM killer, and how libraries in C end that do not look at what the allocator answers.
-KILLED = (signal.SIGKILL, signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS)
+from meshcli.stages.work import now
 
 
 class StageFailedError(MeshcliError):
@@ -131,11 +129,12 @@ class _Run:
         # A directory or photo may begin with a dash: options first, then -- and what is no option.
         common = [*self.arguments.common, *(["--json", "--dry-run"] if self.arguments.dry else [])]
         line = [command or stage, *common, *options, "--", str(self.project.root), *photos]
+        since = now()
         code, output = run_child(line, self.capture)
         if self.capture and output:
             self.documents.append(json.loads(output))
         if code:
-            raise _failure(self.project, stage, code)
+            raise _failure(self.project, stage, code, since)
 
 
 def _check(project: Project, arguments: RunArguments) -> None:
@@ -190,22 +189,7 @@ def selecting(project: Project, views: str, include_photos: bool = False) -> lis
     return ["--views", ",".join(manifest.selection.names)]  # the choice stands, its files do not
 
 
-def _failure(project: Project, stage: Stage, code: int) -> MeshcliError:
-    if -code in KILLED:
-        return _killed(project, stage, -code)
+def _failure(project: Project, stage: Stage, code: int, since: str) -> MeshcliError:
+    if error := cut_short(project, stage, code, since):
+        return error
     return StageFailedError(stage, 128 - code if code in (-signal.SIGINT, -signal.SIGTERM) else max(code, 1))
-
-
-def _killed(project: Project, stage: Stage, number: int) -> MeshcliError:
-    """The child was ended as it happens when memory runs out: its record takes the smaller setting."""
-    ended = f"{stage} was ended by signal {number} ({signal.Signals(number).name}), as happens when memory runs out"
-    with project.writing(wait=True):
-        manifest = project.load() if project.exists else None
-        record = manifest.stages.get(stage) if manifest else None
-        if manifest is None or record is None or record.status != "running":
-            return ResourceError(f"{ended}, before it began")
-        project.save(manifest.with_record(stage, out_of_memory(record)))
-    if not record.fallback:
-        return ResourceError(f"{ended}; there is no smaller setting left to try")
-    smaller = ", ".join(f"{key}={value}" for key, value in record.fallback.items())
-    return ResourceError(f"{ended}; the same command will now take {smaller}")

@@ -9,6 +9,7 @@ import errno
 import resource
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,7 @@ from meshcli.manifest import Manifest, Output, Record, Stage
 from meshcli.progress import Progress, Tell, silent, unheard
 from meshcli.project import Project
 from meshcli.settings import Settings
+from meshcli.stages.room import check_room, spare_room
 
 if TYPE_CHECKING:
     from meshcli.view import Pixels
@@ -48,6 +50,11 @@ OUT_OF_MEMORY = (
     "alloc failed",
     "bad_alloc",
     "out of memory",
+    "can't start new thread",
+    "failed to map segment",  # of a library that is loaded
+    "cannot allocate memory",
+    "error return without exception set",  # numba's own code does not say why
+    "without setting an exception",
 )
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -187,6 +194,15 @@ def missing_files(project: Project, record: Record) -> list[str]:
     return [output.file for output in record.outputs if not project.path(output.file).is_file()]
 
 
+def ensure_room(project: Project, manifest: Manifest, task: Task, how: How) -> None:
+    """Before the libraries of an engine are loaded: a failed record and ResourceError when they do not fit."""
+    try:
+        check_room(task.engine)
+    except MemoryError:
+        with working(project, manifest, task, how):
+            raise
+
+
 @contextmanager
 def working(project: Project, manifest: Manifest, task: Task, how: How) -> Iterator[Work]:
     """Run a stage; the caller holds the lock. What it made before stays listed until it is done again."""
@@ -196,7 +212,7 @@ def working(project: Project, manifest: Manifest, task: Task, how: How) -> Itera
         task.engine,
         task.options,
         outputs=before.outputs if before else (),
-        started=_now(),
+        started=now(),
         asked=task.asked,
         smaller=task.smaller,
         fallback=task.fallback,
@@ -204,20 +220,29 @@ def working(project: Project, manifest: Manifest, task: Task, how: How) -> Itera
     work = Work(project, manifest, task, how, complete=before is not None and before.status == "done")
     start = time.perf_counter()
     try:
-        work.save(manifest.with_record(task.stage, record))
-        yield work
-        work.seconds["total"] = round(time.perf_counter() - start, 3)
-        facts = {**_facts(task, work), **work.facts}
-        outputs = tuple(sorted(work.outputs, key=lambda output: output.file))
-        done = replace(
-            record, status="done", inputs=work.task.inputs, outputs=outputs, facts=facts, finished=_now(), fallback={}
-        )
-        work.save(work.manifest.with_record(task.stage, done))
+        with spare_room():
+            work.save(manifest.with_record(task.stage, record))
+            yield work
+            work.seconds["total"] = round(time.perf_counter() - start, 3)
+            facts = {**_facts(task, work), **work.facts}
+            outputs = tuple(sorted(work.outputs, key=lambda output: output.file))
+            done = replace(
+                record,
+                status="done",
+                inputs=work.task.inputs,
+                outputs=outputs,
+                facts=facts,
+                finished=now(),
+                fallback={},
+            )
+            work.save(work.manifest.with_record(task.stage, done))
     except Exception as error:
+        if _memory(error):
+            _let_go(error)
         known = explained(error, project.root)
         smaller = task.smaller | task.fallback if isinstance(known, ResourceError) and _memory(error) else task.smaller
         failed = replace(
-            record, status="failed", error=str(known or repr(error)), facts=_facts(task, work), finished=_now(),
+            record, status="failed", error=str(known or repr(error)), facts=_facts(task, work), finished=now(),
             smaller=smaller, fallback={},
         )  # fmt: skip
         with suppress(OSError):  # a full disk may refuse this too; the running record then reads as interrupted
@@ -243,18 +268,29 @@ def explained(error: BaseException, where: Path | str) -> MeshcliError | None:
 def out_of_memory(record: Record) -> Record:
     """The record of a stage whose process was ended by the system because memory ran out."""
     return replace(
-        record, status="failed", error="memory ran out", finished=_now(),
+        record, status="failed", error="memory ran out", finished=now(),
         smaller=record.smaller | record.fallback, fallback={},
     )  # fmt: skip
 
 
-def _memory(error: BaseException) -> bool:
+def _memory(error: BaseException | None) -> bool:
+    """Whether memory ran out, or what happened followed from that."""
+    if error is None:
+        return False
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
-    return isinstance(error, MemoryError) or (
-        # torch has a class for GPUs only, and says it in words on a processor; to import it here would take seconds
-        isinstance(error, RuntimeError) and any(words in f"{type(error).__name__} {error}" for words in OUT_OF_MEMORY)
-    )
+    # torch has a class for GPUs only, and says it in words on a processor; to import it here would take seconds
+    worded = isinstance(error, RuntimeError | SystemError | ImportError)
+    said = worded and any(words in f"{type(error).__name__} {error}" for words in OUT_OF_MEMORY)
+    return isinstance(error, MemoryError) or said or _memory(error.__cause__ or error.__context__)
+
+
+def _let_go(error: BaseException) -> None:
+    """Free what the calls that failed still hold: a record has to be written yet."""
+    before: BaseException | None = error
+    while before:
+        traceback.clear_frames(before.__traceback__)
+        before = before.__cause__ or before.__context__
 
 
 def _with_advice(known: MeshcliError, task: Task, error: BaseException) -> MeshcliError:
@@ -292,5 +328,6 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _now() -> str:
+def now() -> str:
+    """As records state it."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,124 @@
+"""Stages on a machine with too little memory: what each of them is tried with, and what comes of a limit.
+
+`python tests/limited.py MEGABYTES ARGUMENTS` is `meshcli ARGUMENTS` under that limit of the data segment (Linux counts
+every private writable page that is mapped); the reconstruction networks are those of tiny_lrm.py.
+"""
+
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+MEGABYTE = 1 << 20
+ENDLESS = 240  # seconds
+DESK = Path(__file__).parents[1] / "examples" / "desk" / "1.png"
+QUICK = ["--config", "quick", "--seed", "3"]
+SMALL = ["--grid", "96", "--no-texture", "--faces", "1000"]
+TINY = ["--set", "zero123plus.view_size=64", "--set", "zero123plus.steps=2", "--unet", "original", "--dtype", "fp32"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One stage with one engine."""
+
+    name: str
+    stage: str
+    engine: tuple[str, ...]
+    words: tuple[str, ...]
+
+
+CASES = [
+    Case("sculpt", "generate", ("--engine", "sculpt"), (str(DESK), *QUICK, "--set", "fit.resolutions=[24,44]")),
+    Case("zero123plus", "generate", ("--engine", "zero123plus"), (str(DESK), "--device", "cpu", *TINY)),
+    Case("fit", "reconstruct", ("--engine", "fit"), (*QUICK, "--set", "fit.resolutions=[24,44]")),
+    Case("lrm", "reconstruct", ("--engine", "instant-mesh-large"), ("--device", "cpu", *QUICK, *SMALL)),
+    Case("render", "render", (), (*QUICK[:2], "--size", "160")),
+]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What came of a call."""
+
+    code: int  # negative: a signal; None would be worse
+    said: str
+    status: str  # of the record, empty without one
+    smaller: dict[str, object]
+
+    @property
+    def error(self) -> str:
+        return next((line for line in self.said.splitlines() if line.startswith("error:")), "")
+
+
+def prepare(folder: Path) -> Path:
+    """A finished project, and weights of the networks; returns the folder of both."""
+    import tiny_lrm
+    import tiny_zero123plus
+
+    tiny_lrm.write_weights(folder / "ckpts")
+    tiny_zero123plus.write(folder / "ckpts" / "zero123plus-v1.2")
+    for words in (
+        ["generate", *CASES[0].engine, *CASES[0].words],
+        ["select", "--auto"],
+        ["reconstruct", *CASES[2].words],
+    ):
+        line = [sys.executable, "-m", "meshcli", words[0], str(folder / "whole"), *words[1:]]
+        subprocess.run(line, check=True, capture_output=True)
+    return folder
+
+
+def start(folder: Path, case: Case, name: str) -> Path:
+    """A project in which the case's stage is the next one."""
+    project = folder / name
+    shutil.rmtree(project, ignore_errors=True)
+    if case.stage != "generate":
+        shutil.copytree(folder / "whole", project)
+        manifest = json.loads((project / "manifest.json").read_text())
+        manifest["stages"].pop(case.stage, None)
+        (project / "manifest.json").write_text(json.dumps(manifest))
+    return project
+
+
+def attempt(folder: Path, project: Path, case: Case, megabytes: int) -> Attempt:
+    """Call the stage once under a limit."""
+    line = [sys.executable, __file__, str(megabytes), case.stage, str(project), *case.engine, *case.words]
+    environment = {**os.environ, "MESHCLI_CKPTS": str(folder / "ckpts"), "OMP_NUM_THREADS": "1"}
+    try:
+        run = subprocess.run(
+            line,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=ENDLESS,
+            stdin=subprocess.DEVNULL,
+        )
+        code, said = run.returncode, run.stderr
+    except subprocess.TimeoutExpired:
+        code, said = 999, "error: it did not end"
+    try:
+        record = json.loads((project / "manifest.json").read_text())["stages"].get(case.stage, {})
+    except FileNotFoundError:
+        record = {}
+    return Attempt(code, said, record.get("status", ""), record.get("smaller", {}))
+
+
+if __name__ == "__main__":
+    limit = int(sys.argv[1]) * MEGABYTE
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    del sys.argv[1]
+    if "instant-mesh-large" in sys.argv:
+        from meshcli.lrm.sizes import Sizes, VitSizes
+        from meshcli.reconstructors.network_file import NetworkFile
+        from meshcli.stages import networks
+
+        vit = VitSizes(hidden=32, layers=1, heads=2, inner=64, patch=64, image=320)
+        sizes = Sizes("mesh", 32, 1, 2, 6, 12, 4, 16, grid_res=20, grid_scale=2.1, encoder_feat_dim=32, vit=vit)
+        networks.read_network = lambda name: NetworkFile(sizes, 96, 0.0, "")
+    from meshcli.cli import main
+
+    sys.exit(main())
