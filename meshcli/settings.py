@@ -72,6 +72,7 @@ class Zero123PlusSettings:
     dtype: Precision = "auto"  # auto is the fast one: fp16 on GPUs, bf16 where the processor has it
     vram: Vram = "normal"
     attention: Attention = "auto"
+    compile: bool = False  # by torch.compile: minutes before the first step, equal to the precision of the numbers
     batch: int = 1  # photos at a time; more than one is equal to the precision of the numbers only
     checkpoint_every: int = 0  # steps; 0 is about once a minute
     preview: int = 0  # steps between looks at the unfinished sheet; 0 is never

@@ -17,6 +17,7 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch import Generator, Tensor
 from torch.nn import functional
 
+from meshcli.generators.compiling import compiled
 from meshcli.generators.conditioning import begin
 from meshcli.generators.denoising import Painting, denoise
 from meshcli.generators.reference_attention import Attend, ReferenceUNet, xformers_attention
@@ -163,7 +164,7 @@ def _denoise(
     saved = time.monotonic()
     if paintings[0].step == settings.steps:
         return paintings
-    with networks.unet() as unet, hooks.measure("denoise"):
+    with networks.unet() as unet, hooks.measure("denoise"), compiled(unet) if settings.compile else nullcontext():
         both = ReferenceUNet(unet, attention_of(settings))
         hooks.progress(paintings[0].step, settings.steps, f"photo {names}: painting")
         for after in denoise(paintings, both, networks.scheduler(), settings.steps, settings.guidance):

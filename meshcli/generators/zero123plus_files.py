@@ -44,12 +44,12 @@ class Files:
 
 def missing(unet: WhichUNet, named: Path | None = None) -> str:
     """The first of the weights that is not on this machine, by its name for `meshcli models pull`; or nothing."""
-    return next((name for name in _wanted(unet) if find(name, named) is None), "")
+    return next((name for name in needed(unet) if find(name, named) is None), "")
 
 
 def locate(unet: WhichUNet, named: Path | None = None) -> Files:
     """The weights; MissingError with the command that gets them when they are not on this machine."""
-    found = [require(name, named).path for name in _wanted(unet)]
+    found = [require(name, named).path for name in needed(unet)]
     folder = found[0]
     return Files(
         folder,
@@ -60,5 +60,6 @@ def locate(unet: WhichUNet, named: Path | None = None) -> Files:
     )
 
 
-def _wanted(unet: WhichUNet) -> tuple[str, ...]:
+def needed(unet: WhichUNet) -> tuple[str, ...]:
+    """Names of the weights, as `meshcli models` calls them."""
     return (REPOSITORY, WHITE) if unet == "white" else (REPOSITORY,)

@@ -8,11 +8,13 @@ from typing import Any
 
 from meshcli.checkpoints import read_shapes
 from meshcli.conversion import usable
+from meshcli.device import INSTALL
 from meshcli.download import listing, published, pull
 from meshcli.errors import MissingError
 from meshcli.fingerprint import file_digest
 from meshcli.models import COMPONENTS, MODELS, model
 from meshcli.progress import Progress, Tell, silent, unheard
+from meshcli.stages.work import How
 from meshcli.tensors import Shape, check_shapes, read_contents
 from meshcli.weights import Found, component, find, require, weights_digest
 
@@ -63,11 +65,27 @@ def pull_models(
         elif offline:
             raise MissingError(f"{each.name} is not on this machine, and --offline fetches nothing")
         else:
-            tell(f"{each.name}: {each.what}; licence: {each.licence}")
+            size = f", {each.size / 1e9:.1f} GB" if each.size > 1e8 else ""
+            tell(f"fetching {each.name} ({each.what}{size}); licence: {each.licence}")
             pull(each, to, progress)
             found = require(each.name, None if each.md5 else to)
         pulled.append(found)
     return pulled
+
+
+def fetch_missing(names: Sequence[str], how: How) -> None:
+    """Fetch what an engine that was asked for by name needs and does not have; the licence is said.
+
+    Nothing is fetched where `how` names a place for weights, or forbids the network: the MissingError then says what to
+    do, as it does when the libraries for the weights are not installed.
+    """
+    absent = [name for name in names if find(name, how.weights) is None]
+    if absent and (how.weights or how.offline):
+        require(absent[0], how.weights)
+    if absent and not find_spec("torch"):
+        raise MissingError(f"{absent[0]} needs torch: {INSTALL}")
+    if absent:
+        pull_models(absent, progress=how.progress, tell=how.tell)
 
 
 def verify_models(

@@ -21,6 +21,7 @@ from meshcli.project import Project
 from meshcli.reconstructors.network_file import NetworkFile, read_network
 from meshcli.settings import Settings
 from meshcli.stages.inputs import PLANES
+from meshcli.stages.models import fetch_missing
 from meshcli.stages.work import How
 from meshcli.tensors import read_contents
 from meshcli.weights import Found, find, require, weights_digest
@@ -76,7 +77,8 @@ def prepare(
 ) -> tuple[Network, Settings]:
     """A network for these views, and the settings with what its file says filled in.
 
-    Raises UsageError for a file of another kind of network, MissingError when there are neither weights nor planes.
+    Weights that are not on this machine are fetched when they are needed. Raises UsageError for a file of another kind
+    of network, MissingError when there are neither weights nor planes and nothing can be fetched.
     """
     file = read_network(settings.lrm.file or engine)
     if file.sizes.kind not in engine:
@@ -85,14 +87,18 @@ def prepare(
     settings = replace(settings, lrm=replace(settings.lrm, grid=grid, threshold=threshold))
     check(settings)
     before = _metadata(project)
-    found = _weights(engine, settings, file, how)
-    weights = weights_digest(found.path) if found else before.get("weights", "")
     dtype = "fp32" if settings.lrm.dtype == "auto" else settings.lrm.dtype
-    key = digest({"network": asdict(file.sizes), "weights": weights, "dtype": dtype, "views": dict(views)})
-    reusable = before.get("key") == key
-    if not found and not reusable:
-        require(engine, how.weights)
-    return Network(engine, file, found, weights, key, reusable), settings
+
+    def network(found: Found | None) -> Network:
+        weights = weights_digest(found.path) if found else before.get("weights", "")
+        key = digest({"network": asdict(file.sizes), "weights": weights, "dtype": dtype, "views": dict(views)})
+        return Network(engine, file, found, weights, key, before.get("key") == key)
+
+    prepared = network(_weights(engine, settings, file, how))
+    if prepared.found is None and not prepared.reusable:
+        fetch_missing([engine], how)
+        prepared = network(require(engine, how.weights))
+    return prepared, settings
 
 
 def field_sizes(project: Project, record: Record | None) -> Sizes:

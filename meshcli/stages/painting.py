@@ -27,13 +27,14 @@ if TYPE_CHECKING:
     from meshcli.view import View
 
 RESULT = ("steps", "guidance", "unet", "view_size")  # the settings of zero123plus that change what it paints
+UNUSUAL = {"dtype": "auto", "compile": False}  # those that do so only when they are not left as they are
 TILES = 6  # views of a photo
 
 
 def engine_options(
     engine: str, settings: Settings, seed: int, how: How, record: Record | None = None
 ) -> dict[str, Any]:
-    """What the views depend on besides the photos: settings, seed, weights. MissingError when there are no weights.
+    """What the views depend on besides the photos: settings, seed, weights, which are fetched if they are not here.
 
     Work that is on record needs none to be known as unchanged: it may have come from another machine.
     """
@@ -41,7 +42,7 @@ def engine_options(
     table = sections(settings, "photo", *own[engine])
     del table["photo"]["max_pixels"]  # a limit, not a property of the result
     if engine == "zero123plus":
-        named = {"dtype"} if settings.zero123plus.dtype != "auto" else set()
+        named = {key for key, usual in UNUSUAL.items() if getattr(settings.zero123plus, key) != usual}
         table["zero123plus"] = {key: table["zero123plus"][key] for key in (*RESULT, *named)}
         table["weights"] = _weights(settings, how, record)
     return {**table, "seed": seed}
@@ -51,11 +52,8 @@ def check_engine(engine: str, settings: Settings, how: How) -> None:
     """Complain before anything is touched: MissingError for libraries or weights, UsageError for a device."""
     if engine == "zero123plus":
         from meshcli.device import resolve_device
-        from meshcli.generators.zero123plus_files import locate
 
-        if libraries := _absent_libraries():
-            raise MissingError(f"zero123plus needs {', '.join(libraries)}: {INSTALL}")
-        locate(settings.zero123plus.unet, how.weights)
+        _fetch(settings, how)
         resolve_device(how.device)
 
 
@@ -95,9 +93,20 @@ def _weights(settings: Settings, how: How, record: Record | None) -> dict[str, s
         return locate(settings.zero123plus.unet, how.weights).digests()
     except MissingError:
         known = record.options.get("weights") if record and record.engine == "zero123plus" else None
-        if how.weights or not isinstance(known, dict):
-            raise
-        return known
+        if isinstance(known, dict) and not how.weights:
+            return known
+    _fetch(settings, how)
+    return locate(settings.zero123plus.unet, how.weights).digests()
+
+
+def _fetch(settings: Settings, how: How) -> None:
+    """Get the weights where they are not here; MissingError when that, or a library, is impossible or forbidden."""
+    from meshcli.generators.zero123plus_files import needed
+    from meshcli.stages.models import fetch_missing
+
+    if libraries := _absent_libraries():
+        raise MissingError(f"zero123plus needs {', '.join(libraries)}: {INSTALL}")
+    fetch_missing(needed(settings.zero123plus.unet), how)
 
 
 def _smaller_sculpture(settings: Settings) -> dict[str, Any]:

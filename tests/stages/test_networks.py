@@ -59,7 +59,7 @@ def weights(tmp_path: Path) -> Path:
 def build(project: Project, engine: Any = ENGINE, **changes: Any) -> tuple[Outcome, list[str]]:
     """Reconstruct with some settings, and what was said."""
     said: list[str] = []
-    how = How(tell=said.append, device="cpu", force=changes.pop("force", False))
+    how = How(tell=said.append, device="cpu", offline=True, force=changes.pop("force", False))
     return reconstruct_mesh(project, settings=override(SMALL, changes, ""), engine=engine, how=how), said
 
 

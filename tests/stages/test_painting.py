@@ -199,7 +199,7 @@ def test_finished_views_need_no_weights(
     assert lacking(SETTINGS, How()).endswith("gets them")
     assert generate_views(project, settings=SETTINGS).skipped
     with pytest.raises(MissingError, match="models pull zero123plus"):
-        generate_views(project, settings=SETTINGS, how=How(force=True), engine="zero123plus")
+        generate_views(project, settings=SETTINGS, how=How(force=True, offline=True), engine="zero123plus")
     assert stage_status(project, project.load(), "generate").state == "done"  # nothing was touched
 
 
