@@ -164,11 +164,12 @@ def _diffuse(work: Work, settings: Settings, seed: int) -> None:
     networks = open_networks(own, work.how.device, work.how.weights, work.how.progress, work.how.tell)
     photos = work.manifest.live_photos
     store, jobs, rigs = _Unfinished(work.project), {}, {}
+    keys = {photo.name: _key(work, photo) for photo in photos}  # before they are read: who edits one now is heard
     with work.step("cameras"):
         pictures = load_views(work.project, photos)
         placed = _placed(work, pictures, settings)
     for photo, picture, seen in zip(photos, pictures, placed, strict=True):
-        key, rig = _key(work, photo), zero123plus_rig(seen.azimuth, _enlarged(seen), seen.known)
+        key, rig = keys[photo.name], zero123plus_rig(seen.azimuth, _enlarged(seen), seen.known)
         after = replace(photo, camera=seen, painted=key)
         if work.how.force:
             store.forget(photo.name)

@@ -20,6 +20,7 @@ from meshcli.engines import pick_generator
 from meshcli.errors import MissingError, ResourceError, UsageError
 from meshcli.project import Project
 from meshcli.settings import Settings
+from meshcli.stages import painting
 from meshcli.stages.generate import generate_views
 from meshcli.stages.painting import fallback, lacking
 from meshcli.stages.photo_set import Typed
@@ -270,3 +271,22 @@ def test_killed_at_any_point_it_goes_on_bit_identically(
     for number in range(12):
         assert project.digest(f"views/{number:02d}.png") == whole.digest(f"views/{number:02d}.png")
     assert not list(project.root.rglob("*.unfinished"))
+
+
+def test_a_cut_out_that_is_edited_while_cameras_are_found_is_painted_anew(
+    project: Project, photos: list[Path], paint: Paint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    placed = painting._placed
+
+    def slowly(*arguments: Any) -> Any:
+        edited = np.array(Image.open(project.path("photos/b.png")))
+        edited[..., :3] = 90
+        Image.fromarray(edited).save(project.path("photos/b.png"))
+        return placed(*arguments)
+
+    monkeypatch.setattr(painting, "_placed", slowly)
+    assert paint(*photos[:2], typed=ANGLES) == ["a", "b"]
+    monkeypatch.setattr(painting, "_placed", placed)
+    assert stage_status(project, project.load(), "generate").reason == "cut-out of photo b changed"
+    assert paint() == ["b"]
+    assert stage_status(project, project.load(), "generate").state == "done"
