@@ -33,12 +33,12 @@ from meshcli.progress import Tell, unheard
 from meshcli.project import Project
 from meshcli.settings import Settings
 from meshcli.stages.choice import read_choice, suggest
-from meshcli.stages.cut_short import cut_short
+from meshcli.stages.cut_short import cut_short, standing
 from meshcli.stages.photo_set import Typed
 from meshcli.stages.run import StageFailedError
 from meshcli.stages.select import USUAL, prepare_pool
 from meshcli.stages.status import read_status
-from meshcli.stages.work import How, Outcome, explained, now
+from meshcli.stages.work import How, Outcome, explained
 
 
 def perform(
@@ -46,10 +46,11 @@ def perform(
     verbose: int,
 ) -> None:  # fmt: skip
     """Call a stage and report; what the machine refuses becomes a one-line error."""
-    project, since = Project(directory), now()
+    project = Project(directory)
+    before = standing(project, name)
     code = None if name == "select" else apart()  # which has asked a person, and loaded what starts threads
     if code is not None:  # a copy of this process has done it all
-        if error := cut_short(project, name, code, since):
+        if error := cut_short(project, name, code, before):
             raise error
         sys.exit(code)
     with Reporter(quiet or as_json, verbose) as reporter:

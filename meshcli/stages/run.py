@@ -8,15 +8,14 @@ from typing import Any
 
 from meshcli.children import run_child
 from meshcli.errors import MeshcliError, UsageError
-from meshcli.manifest import STAGES, Manifest, Stage
+from meshcli.manifest import STAGES, Manifest, Record, Stage
 from meshcli.progress import Tell, unheard
 from meshcli.project import Project
-from meshcli.stages.cut_short import cut_short
+from meshcli.stages.cut_short import cut_short, standing
 from meshcli.stages.photo_set import sideless
 from meshcli.stages.pool import with_photos
 from meshcli.stages.select import USUAL
 from meshcli.stages.status import read_status, stage_status
-from meshcli.stages.work import now
 
 
 class StageFailedError(MeshcliError):
@@ -129,12 +128,12 @@ class _Run:
         # A directory or photo may begin with a dash: options first, then -- and what is no option.
         common = [*self.arguments.common, *(["--json", "--dry-run"] if self.arguments.dry else [])]
         line = [command or stage, *common, *options, "--", str(self.project.root), *photos]
-        since = now()
+        before = standing(self.project, stage)
         code, output = run_child(line, self.capture)
         if self.capture and output:
             self.documents.append(json.loads(output))
         if code:
-            raise _failure(self.project, stage, code, since)
+            raise _failure(self.project, stage, code, before)
 
 
 def _check(project: Project, arguments: RunArguments) -> None:
@@ -189,7 +188,7 @@ def selecting(project: Project, views: str, include_photos: bool = False) -> lis
     return ["--views", ",".join(manifest.selection.names)]  # the choice stands, its files do not
 
 
-def _failure(project: Project, stage: Stage, code: int, since: str) -> MeshcliError:
-    if error := cut_short(project, stage, code, since):
+def _failure(project: Project, stage: Stage, code: int, before: Record | None) -> MeshcliError:
+    if error := cut_short(project, stage, code, before):
         return error
     return StageFailedError(stage, 128 - code if code in (-signal.SIGINT, -signal.SIGTERM) else max(code, 1))

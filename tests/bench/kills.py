@@ -35,7 +35,7 @@ SETTINGS = (
 )  # fmt: skip
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 FAREWELL = 15.0  # seconds that children get to notice that their parent is gone
-WITHIN = 300.0  # seconds that a run may take
+WITHIN = 600.0  # seconds that a run may take
 BORN = 1.0  # seconds in which Python itself may still be starting, and answers Ctrl-C with a traceback of its own
 POLL = 0.02  # seconds
 

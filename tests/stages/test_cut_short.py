@@ -8,9 +8,10 @@ import pytest
 from meshcli.errors import ResourceError
 from meshcli.manifest import Manifest, Record
 from meshcli.project import Project
-from meshcli.stages.cut_short import cut_short
+from meshcli.stages.cut_short import cut_short, standing
 
-BEFORE, AFTER = "2026-01-01T00:00:00+00:00", "2026-01-01T00:00:09+00:00"
+BEFORE = Record("done", "fit", started="2026-01-01T00:00:00+00:00")
+AFTER = "1980-01-01T00:00:00+00:00"  # the clock was set back
 SMALLER = {"texture.size": 512}
 
 
@@ -54,8 +55,16 @@ def test_nothing_smaller(tmp_path: Path) -> None:
 
 
 def test_a_record_of_another_run_is_left_alone(running: Project, tmp_path: Path) -> None:
-    later = "2026-01-01T00:01:00+00:00"
-    assert "before it began" in str(cut_short(running, "reconstruct", -signal.SIGKILL, later))
-    assert cut_short(running, "reconstruct", 1, later) is None
+    there = running.load().stages["reconstruct"]
+    assert "before it began" in str(cut_short(running, "reconstruct", -signal.SIGKILL, there))
+    assert cut_short(running, "reconstruct", 1, there) is None
     assert running.load().stages["reconstruct"].status == "running"
-    assert "before it began" in str(cut_short(Project(tmp_path / "none"), "render", -signal.SIGKILL, later))
+    assert "before it began" in str(cut_short(Project(tmp_path / "none"), "render", -signal.SIGKILL, None))
+
+
+def test_what_stands_before(running: Project, tmp_path: Path) -> None:
+    assert standing(running, "reconstruct") == running.load().stages["reconstruct"]
+    assert standing(running, "render") is None
+    assert standing(Project(tmp_path / "none"), "render") is None
+    running.path("manifest.json").write_text("{")
+    assert standing(running, "reconstruct") is None
