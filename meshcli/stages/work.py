@@ -175,6 +175,8 @@ def unchanged(project: Project, manifest: Manifest, task: Task, how: How) -> Out
     if record and not reason:
         return Outcome(task.stage, record, f"unchanged since {record.finished}")
     if how.dry:
+        if record and record.status == "running" and project.busy():
+            reason = "somebody is at it now"
         return Outcome(task.stage, Record("running", task.engine, task.options), planned=reason)
     return None
 

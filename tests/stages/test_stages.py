@@ -382,3 +382,5 @@ def test_a_dry_run_after_trouble_says_what_it_was(painted: Project, monkeypatch:
     manifest = painted.load()
     painted.save(manifest.with_record("reconstruct", replace(manifest.stages["reconstruct"], status="running")))
     assert reconstruct_mesh(painted, how=How(dry=True)).planned == "it was interrupted"
+    with painted.writing():
+        assert reconstruct_mesh(painted, how=How(dry=True)).planned == "somebody is at it now"
