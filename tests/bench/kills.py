@@ -37,7 +37,7 @@ SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 FAREWELL = 15.0  # seconds that children get to notice that their parent is gone
 WITHIN = 600.0  # seconds that a run may take
 BORN = 1.0  # seconds in which Python itself may still be starting, and answers Ctrl-C with a traceback of its own
-POLL = 0.02  # seconds
+POLL = 0.05  # seconds
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def strike(home: Path, command: Sequence[str], blow: Blow, reference: dict[str, 
     time.sleep(blow.after)
     if process.poll() is None:
         (os.killpg if blow.group else os.kill)(process.pid, blow.number)
-    result.farewell = _wait_for_all(process)
+    result.farewell = _wait_for_all(process, home)
     said = process.communicate()[1]
     result.code = process.returncode
     if result.code not in (0, -blow.number, 128 + blow.number):
@@ -157,7 +157,7 @@ def strike(home: Path, command: Sequence[str], blow: Blow, reference: dict[str, 
     except MeshcliError as error:
         result.faults.append(f"damaged: {error}")
     again = _start(home, command)
-    gone = _wait_for_all(again, WITHIN)
+    gone = _wait_for_all(again, home, WITHIN)
     said = again.communicate()[1]
     if again.returncode or gone >= WITHIN:
         result.faults.append(f"the same command ended with {again.returncode}: {said}")
@@ -206,26 +206,25 @@ def _start(home: Path, command: Sequence[str]) -> "subprocess.Popen[str]":
     )  # fmt: skip
 
 
-def _wait_for_all(process: "subprocess.Popen[str]", within: float = FAREWELL) -> float:
-    """Seconds until nobody of a process's session is left."""
+def _wait_for_all(process: "subprocess.Popen[str]", home: Path, within: float = FAREWELL) -> float:
+    """Seconds until neither a process nor anybody whom it started is left."""
     start = time.monotonic()
     while time.monotonic() - start < within:
-        if process.poll() is not None and not _session(process.pid):
+        if process.poll() is not None and not _family(home):
             break
         time.sleep(POLL)
     return time.monotonic() - start
 
 
-def _session(leader: int) -> list[int]:
-    """The living processes of a session."""
-    members = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
+def _family(home: Path) -> list[int]:
+    """The living processes that have inherited the place for temporary files, ffmpeg in a session of its own too."""
+    members, mark = [], f"TMPDIR={home / 'tmp'}".encode()
+    for path in Path("/proc").glob("[0-9]*/environ"):
         try:
-            fields = path.read_text().rpartition(")")[2].split()  # state, parent, group, session
-        except OSError:  # gone in the meantime
+            if mark in path.read_bytes().split(b"\0"):  # empty once it has ended
+                members.append(int(path.parent.name))
+        except OSError:  # gone in the meantime, or somebody else's
             continue
-        if fields[0] not in "ZX" and int(fields[3]) == leader:
-            members.append(int(path.parent.name))
     return members
 
 

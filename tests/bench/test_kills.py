@@ -1,11 +1,15 @@
 """A few of the bench's interruptions: whatever ends `run`, the same command goes on to the same files."""
 
+import os
+import signal
+import sys
 from pathlib import Path
 
 import kills
 import pytest
 
 SEED = 20261122
+proc = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are counted in /proc")
 
 
 def test_moments_are_drawn_over_the_whole_run_and_again_from_the_seed() -> None:
@@ -26,9 +30,22 @@ def test_files_that_differ_are_named(tmp_path: Path) -> None:
     assert kills.differences(files, {"mesh/mesh.obj": "", "a": ""}) == ["a", "mesh/.tmp-1-mesh.obj", "mesh/mesh.obj"]
 
 
+@proc
+def test_processes_that_live_on_are_seen_whatever_their_session(tmp_path: Path) -> None:
+    (tmp_path / "tmp").mkdir()
+    script = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', sys.argv[1]], start_new_session=True)"
+    process = kills._start(tmp_path, [sys.executable, "-c", script, "import time; time.sleep(60)"])
+    process.wait()
+    (orphan,) = kills._family(tmp_path)
+    assert kills._wait_for_all(process, tmp_path, 0.2) >= 0.2
+    os.kill(orphan, signal.SIGKILL)
+    assert kills._wait_for_all(process, tmp_path) < kills.FAREWELL
+    process.communicate()
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are counted in /proc")
+@proc
 def test_ten_kills_and_ten_identical_results(tmp_path: Path) -> None:
     command = kills.command_of(())
     seconds, reference = kills.undisturbed(tmp_path, command)
