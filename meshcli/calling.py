@@ -202,7 +202,9 @@ def complain(error: Exception, line: Sequence[str], code: int, hint: str = "") -
     if "-vv" in line:
         import traceback
 
-        traceback.print_exception(error)
+        for text in traceback.format_exception(error):
+            for each in text.splitlines():
+                print(one_line(each), file=sys.stderr)
     if not isinstance(error, StageFailedError):  # a child has said it already
         show_error(f"{error}{hint}")
     if "--json" in line:

@@ -6,6 +6,7 @@ Intrinsics are fractions: fx, cx of the picture's width, fy, cy of its height.
 """
 
 import math
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self, get_args
@@ -21,6 +22,7 @@ Known = Literal[
     "assumed",  # nobody said anything: the defaults
 ]
 
+LARGEST = 1e9  # number in a camera, and 1 / the smallest focal length: squares and quotients stay finite
 DISTANCE = 4.0  # of Zero123++'s cameras, in units of our world
 FOV = 30.0  # vertical field of view of Zero123++'s cameras
 
@@ -103,16 +105,16 @@ class Camera:
     def from_json(cls, table: Mapping[str, Any]) -> Self:
         """Read the schema that `to_json` writes; InputError says which part is wrong."""
         try:
-            rows = tuple(tuple(float(value) for value in row) for row in table["camera_to_world"])
-            fx, fy = float(table["fx"]), float(table["fy"])
-            cx, cy = float(table.get("cx", 0.5)), float(table.get("cy", 0.5))
+            rows = tuple(tuple(_number(value) for value in row) for row in table["camera_to_world"])
+            fx, fy = _number(table["fx"]), _number(table["fy"])
+            cx, cy = _number(table.get("cx", 0.5)), _number(table.get("cy", 0.5))
         except KeyError as error:
             raise InputError(f"a camera lacks {error.args[0]!r}") from error
-        except (TypeError, ValueError, AttributeError) as error:
+        except (TypeError, ValueError, AttributeError, OverflowError) as error:
             raise InputError(f"a camera holds something that is no number: {error}") from error
         known = table.get("known", "rig")
         if known not in get_args(Known):
-            raise InputError(f"a camera's 'known' is {known!r}, not one of {', '.join(get_args(Known))}")
+            raise InputError(f"a camera's 'known' is {reprlib.repr(known)}, not one of {', '.join(get_args(Known))}")
         _check(rows, (fx, fy, cx, cy))
         return cls(rows, fx, fy, cx, cy, known)
 
@@ -162,6 +164,12 @@ def _cos_sin(degrees: float) -> tuple[float, float]:
     return quarter.get(turn) or (math.cos(math.radians(turn)), math.sin(math.radians(turn)))
 
 
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(reprlib.repr(value))
+    return float(value)
+
+
 def _check(rows: Sequence[Sequence[float]], intrinsics: Sequence[float]) -> None:
     if len(rows) != 4 or any(len(row) != 4 for row in rows):
         raise InputError("a camera's camera_to_world is not 4 rows of 4")
@@ -169,6 +177,8 @@ def _check(rows: Sequence[Sequence[float]], intrinsics: Sequence[float]) -> None
         raise InputError("a camera holds a number that is not finite")
     if min(intrinsics[:2]) <= 0.0:
         raise InputError("a camera's fx and fy must be above 0")
+    if min(intrinsics[:2]) < 1.0 / LARGEST or max(abs(value) for row in (*rows, intrinsics) for value in row) > LARGEST:
+        raise InputError("a camera holds a number that is too large or too small to compute with")
     axes = [[rows[i][j] for i in range(3)] for j in range(3)]  # columns
     for i in range(3):
         for j in range(3):

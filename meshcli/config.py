@@ -4,7 +4,9 @@ A key that does not exist is an error with a suggestion, a value of the wrong ty
 """
 
 import difflib
+import io
 import math
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass, replace
 from pathlib import Path
@@ -14,6 +16,8 @@ from meshcli.errors import UsageError
 from meshcli.settings import Settings
 
 T = TypeVar("T")
+LARGEST = 256 * 1024  # bytes of a file: ours have less than two thousand
+HIGHEST = 10**12  # whole number
 
 # What InstantMesh's files may say under infer_config, and which setting of ours that is. The paths of weights are read
 # by the engines that need them.
@@ -79,11 +83,18 @@ def read_yaml(path: Path) -> Any:
     """A YAML file as plain values; UsageError says what is wrong with it."""
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
-    from yaml import YAMLError
+    from yaml import AliasToken, YAMLError, scan
 
     try:
-        return OmegaConf.to_container(OmegaConf.load(path), resolve=True)
-    except (YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
+        if path.exists() and not path.is_file():
+            raise UsageError(f"--config {path} is not a file")
+        if path.stat().st_size > LARGEST:
+            raise UsageError(f"--config {path} is larger than {LARGEST // 1024} kB")
+        text = path.read_text(encoding="utf-8")
+        if any(isinstance(token, AliasToken) for token in scan(text)):  # a few lines of them would fill any memory
+            raise UsageError(f"--config {path}: write values out instead of *alias")
+        return OmegaConf.to_container(OmegaConf.load(io.StringIO(text)), resolve=True)
+    except (YAMLError, OmegaConfBaseException, ValueError, RecursionError) as error:
         raise UsageError(f"--config {path}: {' '.join(str(error).split())}") from error
     except OSError as error:
         raise UsageError(f"--config {path}: {error.strerror or error}") from error
@@ -93,12 +104,12 @@ def _own_format(table: Any, path: Path) -> Any:
     """A configuration file of InstantMesh in our words; any other as it is."""
     if not isinstance(table, Mapping) or "model_config" not in table:
         return table
-    if unknown := sorted(table.keys() - {"model_config", "infer_config"}):
+    if unknown := sorted(table.keys() - {"model_config", "infer_config"}, key=str):
         raise UsageError(f"--config {path}: a file with model_config has no section {unknown[0]}")
     infer = table.get("infer_config") or {}
     if not isinstance(infer, Mapping):
         raise UsageError(f"--config {path}: infer_config must hold keys and values")
-    if wrong := sorted(infer.keys() - INFER.keys()):
+    if wrong := sorted(infer.keys() - INFER.keys(), key=str):
         raise UsageError(f"--config {path}: infer_config has no setting {wrong[0]}; known: {', '.join(INFER)}")
     ours: dict[str, dict[str, Any]] = {"lrm": {"file": str(path)}}
     for name, value in infer.items():
@@ -117,7 +128,7 @@ def _read_assignment(assignment: str) -> Any:
         raise UsageError(f"--set {assignment}: write --set section.key=value")
     try:
         return OmegaConf.to_container(OmegaConf.from_dotlist([assignment]), resolve=True)
-    except (YAMLError, OmegaConfBaseException) as error:
+    except (YAMLError, OmegaConfBaseException, ValueError, RecursionError) as error:
         raise UsageError(f"--set {assignment}: {' '.join(str(error).split())}") from error
 
 
@@ -143,15 +154,25 @@ def _typed(value: Any, kind: Any, path: str, source: str) -> Any:
     if get_origin(kind) is tuple:
         items = value if isinstance(value, list | tuple) else [value]
         return tuple(_typed(item, get_args(kind)[0], path, source) for item in items)
+    if isinstance(value, int) and abs(value) > HIGHEST:
+        raise UsageError(f"{source}: {path} is too large a number")
     if get_origin(kind) is Literal:
         if value in get_args(kind):
             return value
-        raise UsageError(f"{source}: {path} must be one of {', '.join(map(str, get_args(kind)))}, not {value!r}")
+        raise UsageError(f"{source}: {path} must be one of {', '.join(map(str, get_args(kind)))}, not {_shown(value)}")
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         return float(value)
     if isinstance(value, kind) and (kind is bool or not isinstance(value, bool)) and kind is not float:
         return value
-    raise UsageError(f"{source}: {path} must be of type {kind.__name__}, not {value!r}")
+    raise UsageError(f"{source}: {path} must be of type {kind.__name__}, not {_shown(value)}")
+
+
+def _shown(value: Any) -> str:
+    """A few words of it: it may be long, or a number that Python refuses to spell out."""
+    try:
+        return reprlib.repr(value)
+    except ValueError:
+        return "that"
 
 
 def _suggestion(wrong: str, path: str, keys: Sequence[str]) -> str:

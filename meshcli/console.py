@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from meshcli.view import Pixels
 
 PREVIEW = 40  # columns of an unfinished sheet of views
+TURNING = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")  # what follows is shown in another order
 UNSEEN = ("Cc", "Cs", "Zl", "Zp")  # Unicode's categories: controls, lone surrogates, separators of lines
 EVERY = 5.0  # seconds between progress lines where there is no terminal
 
@@ -46,7 +47,7 @@ class Reporter:
         self.verbose = verbose
         self.console = Console(stderr=True, quiet=quiet, highlight=False)
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
@@ -125,14 +126,17 @@ def prepare_output() -> None:
 
 def one_line(text: str) -> str:
     """The same text with what would begin a new line, or move a terminal's cursor, written out: a name may hold it."""
-    return "".join(
-        each.encode("unicode_escape").decode() if unicodedata.category(each) in UNSEEN else each for each in text
-    )
+    return "".join(each.encode("unicode_escape").decode() if _unseen(each) else each for each in text)
+
+
+def _unseen(character: str) -> bool:
+    return unicodedata.category(character) in UNSEEN or unicodedata.bidirectional(character) in TURNING
 
 
 def show_json(document: dict[str, Any]) -> None:
-    """Exactly one document; bytes of a file's name that are no UTF-8 are escaped, as JSON can."""
-    print(json.dumps(document, indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace").decode())
+    """Exactly one document; what a terminal would act on, and bytes that are no UTF-8, are escaped as JSON can."""
+    lines = json.dumps(document, indent=1, ensure_ascii=False).split("\n")
+    print("\n".join("".join(json.dumps(each)[1:-1] if _unseen(each) else each for each in line) for line in lines))
 
 
 def outcome_json(project: Project, outcome: Outcome, following: str) -> dict[str, Any]:
@@ -201,7 +205,7 @@ def show_status(status: ProjectStatus) -> None:
         table.add_row(
             row.stage,
             f"[{STATE_STYLES.get(row.state, 'yellow')}]{row.state}[/]",
-            row.record.engine if row.record else "",
+            _plain(row.record.engine if row.record else ""),
             f"{took:.1f}" if took is not None else "",
             _plain("" if row.state == "done" else row.reason),
         )
@@ -239,7 +243,7 @@ def show_views(manifest: Manifest, to_stderr: bool = False) -> None:
 
 def score(value: Any) -> str:
     """A score in four characters; empty when there is none."""
-    return f"{value:.2f}" if isinstance(value, int | float) else ""
+    return f"{value:.2f}" if isinstance(value, int | float) and abs(value) < 1e4 else ""
 
 
 def views_json(manifest: Manifest) -> dict[str, Any]:
@@ -294,7 +298,8 @@ def _facts(facts: dict[str, Any]) -> Iterator[str]:
         if isinstance(value, dict):
             yield f"{key}: {', '.join(f'{name} {item}' for name, item in value.items())}"
         else:
-            yield f"{key}: {f'{value / 1e6:.0f} MB' if key in ('peak_rss', 'peak_vram') else value}"
+            memory = key in ("peak_rss", "peak_vram") and isinstance(value, int | float)
+            yield f"{key}: {f'{value / 1e6:.0f} MB' if memory else value}"
 
 
 def _plain(text: str) -> str:

@@ -1,7 +1,7 @@
 """Which engines there are, and which one `auto` takes. Light: names and numbers only."""
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, get_args
 
 Generator = Literal["auto", "sculpt", "zero123plus", "photos"]
 Reconstructor = Literal[
@@ -27,7 +27,7 @@ def pick_generator(name: Generator, before: str = "", missing: str = "") -> tupl
         return name, "named"
     if before == "sculpt" and not missing:
         return before, "auto: as before; --engine zero123plus paints with the network"
-    if before in VERSIONS:
+    if before in get_args(Generator):
         return before, "auto: as before"
     if missing:
         return "sculpt", f"auto: it needs no weights; zero123plus lacks {missing}"

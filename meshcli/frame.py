@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from meshcli.camera import Camera, Rows
-from meshcli.errors import UsageError
+from meshcli.errors import InputError, UsageError
 from meshcli.tables import Table
 
 Vector = tuple[float, float, float]
+SMALLEST = 1e-9  # scale
 
 AXES: dict[str, Vector] = {  # of a foreign world, as they are typed
     "x": (1, 0, 0), "y": (0, 1, 0), "z": (0, 0, 1), "-x": (-1, 0, 0), "-y": (0, -1, 0), "-z": (0, 0, -1),
@@ -61,7 +62,12 @@ class Frame:
         rows = [Table({"row": row}, f"{table.where}: to_ours", table.error).numbers("row", 4)
                 for row in table.get("to_ours", list)[:3]]  # fmt: skip
         scale = math.hypot(*rows[0][:3]) if len(rows) == 3 else 0.0
-        if scale <= 0.0:
+        if not SMALLEST <= scale <= 1.0 / SMALLEST:
             raise table.wrong("to_ours", table.values.get("to_ours"))
         axes = [(row[0] / scale, row[1] / scale, row[2] / scale) for row in rows]
+        try:  # a frame is a camera's pose that is scaled
+            pose = [*([*each, row[3]] for each, row in zip(axes, rows, strict=True)), [0, 0, 0, 1]]
+            Camera.from_json({"camera_to_world": pose, "fx": 1, "fy": 1})
+        except InputError as error:
+            raise table.wrong("to_ours", table.values.get("to_ours")) from error
         return cls(scale, (axes[0], axes[1], axes[2]), (rows[0][3], rows[1][3], rows[2][3]))

@@ -4,12 +4,13 @@ Light: no numpy.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self, get_args
 
 from meshcli.camera import Camera
 from meshcli.errors import ProjectError
+from meshcli.posing import Stated
 from meshcli.tables import Table
 
 SCHEMA = 1
@@ -17,8 +18,17 @@ SCHEMA = 1
 Stage = Literal["generate", "select", "reconstruct", "render"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 Status = Literal["running", "done", "failed"]
-NAME = re.compile("[a-z]{1,6}")  # of a photo; it becomes part of a file's name
+NAME = re.compile("[a-z]{1,4}")  # of a photo; it becomes part of a file's name
+VIEW = re.compile("[a-z]{1,4}[0-9]{0,2}")  # name of a view: the photo's, and which of its views
+FOLDERS = ("photos", "views", "mesh", "renders")
+CHOSEN = "selection.png"  # the only file beside them, as InstantMesh writes it
+WIDEST = 10**6  # pixels of a picture; and its frame is no larger or smaller than so many times the picture
+MOST_PHOTOS, MOST_VIEWS, MOST_OUTPUTS = 500, 3500, 10_000  # more than anybody has, and quick to go through
 Chooser = Literal["person", "flag", "auto"]
+
+
+class NewerManifestError(ProjectError):
+    """Nothing is damaged: a later version wrote it."""
 
 
 @dataclass(frozen=True)
@@ -28,15 +38,17 @@ class Output:
     file: str  # relative to the project, with /
     size: int  # bytes
     sha256: str
+    extra: dict[str, Any] = field(default_factory=dict)  # fields of a later version, here and below
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in a record."""
-        return {"file": self.file, "bytes": self.size, "sha256": self.sha256}
+        return {**self.extra, "file": self.file, "bytes": self.size, "sha256": self.sha256}
 
     @classmethod
     def read(cls, table: Table) -> Self:
         """From a record."""
-        return cls(safe_path(table, "file"), int(table.number("bytes")), table.text("sha256"))
+        output = cls(safe_path(table, "file"), int(table.number("bytes")), table.text("sha256"))
+        return replace(output, extra=table.rest(*output.to_json()))
 
 
 @dataclass(frozen=True)
@@ -85,8 +97,8 @@ class Record:
             status,
             table.text("engine", ""),
             table.get("options", dict, {}),
-            table.get("inputs", dict, {}),
-            tuple(Output.read(row) for row in table.tables("outputs")),
+            _texts(table.table("inputs")),
+            tuple(Output.read(row) for row in _few(table, "outputs", MOST_OUTPUTS)),
             table.get("facts", dict, {}),
             table.text("started", ""),
             table.text("finished", ""),
@@ -126,7 +138,7 @@ class Photo:
             "original": self.original,
             "source": self.source,
             "sha256": self.sha256,
-            "camera": self.camera.to_json(),
+            "camera": {**self.extra.get("camera", {}), **self.camera.to_json()},
             "stated": self.stated,
             "size": list(self.size),
             "crop": list(self.crop),
@@ -139,25 +151,22 @@ class Photo:
     @classmethod
     def read(cls, table: Table) -> Self:
         """From the manifest."""
-        name = table.text("name")
-        if not NAME.fullmatch(name):
-            raise table.wrong("name", name)
         photo = cls(
-            name,
+            _name(table, "name", NAME),
             safe_path(table, "file"),
             safe_path(table, "original"),
             table.text("source", ""),
             table.text("sha256"),
             table.camera("camera"),
-            table.get("stated", dict, {}),
-            tuple(int(value) for value in table.numbers("size", 2)),
-            table.numbers("crop", 4),
+            _stated(table),
+            _size(table),
+            _crop(table),
             table.text("prepared", ""),
             table.text("method", ""),
             table.text("painted", ""),
             table.get("removed", bool, False),
         )
-        return replace(photo, extra=table.rest(*photo.to_json()))
+        return replace(photo, extra=_rest(table, photo.to_json()))
 
 
 @dataclass(frozen=True)
@@ -180,7 +189,7 @@ class ViewEntry:
             "name": self.name,
             "file": self.file,
             "photo": self.photo,
-            "camera": self.camera.to_json(),
+            "camera": {**self.extra.get("camera", {}), **self.camera.to_json()},
             "engine": self.engine,
             "scores": self.scores,
             "removed": self.removed,
@@ -190,15 +199,15 @@ class ViewEntry:
     def read(cls, table: Table) -> Self:
         """From the manifest."""
         view = cls(
-            table.text("name"),
+            _name(table, "name", VIEW),
             safe_path(table, "file"),
-            table.text("photo"),
+            _name(table, "photo", NAME),
             table.camera("camera"),
             table.text("engine", ""),
             table.get("scores", dict, {}),
             table.get("removed", bool, False),
         )
-        return replace(view, extra=table.rest(*view.to_json()))
+        return replace(view, extra=_rest(table, view.to_json()))
 
 
 @dataclass(frozen=True)
@@ -207,10 +216,11 @@ class Selection:
 
     names: tuple[str, ...]
     by: Chooser
+    extra: dict[str, Any] = field(default_factory=dict, compare=False)
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in the manifest."""
-        return {"names": list(self.names), "by": self.by}
+        return {**self.extra, "names": list(self.names), "by": self.by}
 
     @classmethod
     def read(cls, table: Table) -> Self:
@@ -218,7 +228,10 @@ class Selection:
         by = table.text("by")
         if by not in get_args(Chooser):
             raise table.wrong("by", by)
-        return cls(table.texts("names"), by)
+        names = table.texts("names")
+        if not names or len(set(names)) < len(names) or not all(map(VIEW.fullmatch, names)):
+            raise table.wrong("names", list(names))
+        return cls(names, by, table.rest("names", "by"))
 
 
 @dataclass(frozen=True)
@@ -266,31 +279,81 @@ class Manifest:
         """From the file; ProjectError says what is wrong with it."""
         schema = table.get("meshcli", int)
         if schema > SCHEMA:
-            raise ProjectError(
-                f"{table.where} was written by a newer meshcli (schema {schema}, this one knows {SCHEMA})"
+            raise NewerManifestError(
+                f"{table.where} was written by a newer meshcli (schema {schema:.4g}, this one knows {SCHEMA})"
             )
+        if schema < 1:
+            raise table.wrong("meshcli", schema)
         stages = table.table("stages")
         if unknown := stages.values.keys() - set(STAGES):
             raise stages.wrong(sorted(unknown)[0], "no such stage")
         manifest = cls(
-            tuple(Photo.read(row) for row in table.tables("photos")),
-            tuple(ViewEntry.read(row) for row in table.tables("views")),
+            tuple(Photo.read(row) for row in _few(table, "photos", MOST_PHOTOS)),
+            tuple(ViewEntry.read(row) for row in _few(table, "views", MOST_VIEWS)),
             Selection.read(table.table("selection")) if table.values.get("selection") is not None else None,
             {stage: Record.read(stages.table(stage)) for stage in STAGES if stage in stages.values},
             table.text("scored", ""),
             table.get("frame", dict, {}),
         )
         for key, rows in (("photos", manifest.photos), ("views", manifest.views)):
-            names = [row.name for row in rows]
-            if len(set(names)) != len(names):
-                raise ProjectError(f"{table.where}: {key} holds a name twice")
+            for what, values in (("name", [row.name for row in rows]), ("file", [row.file for row in rows])):
+                if len(set(values)) != len(values):
+                    raise ProjectError(f"{table.where}: {key} holds a {what} twice")
         return replace(manifest, extra=table.rest(*manifest.to_json()))
 
 
 def safe_path(table: Table, key: str) -> str:
-    """A path of the manifest, which may come from somebody else: relative, with /, and not leading outside."""
+    """A path of the manifest, which may come from somebody else: relative, with /, to where artefacts lie.
+
+    A hidden name could be that of a lock or of another program's folder; a name that cannot be printed is none of ours.
+    """
     text: str = table.text(key)
-    parts = text.split("/")
-    if not text or "\\" in text or "\0" in text or ":" in parts[0] or any(part in ("", ".", "..") for part in parts):
+    folder, *names = text.split("/")
+    plain = text.isprintable() and len(text) < 200 and not set(text) & {"\\", ":"}
+    inside = folder in FOLDERS and names and all(name and not name.startswith(".") for name in names)
+    if not plain or not (inside or text == CHOSEN):
         raise ProjectError(f"{table.where}: {key} is not a path inside the project ({text[:80]!r})")
     return text
+
+
+def _name(table: Table, key: str, pattern: re.Pattern[str]) -> str:
+    name: str = table.text(key)
+    if not pattern.fullmatch(name):
+        raise table.wrong(key, name)
+    return name
+
+
+def _few(table: Table, key: str, most: int) -> Iterator[Table]:
+    if len(table.get(key, list, [])) > most:
+        raise ProjectError(f"{table.where}: {key} are more than {most}")
+    return table.tables(key)
+
+
+def _texts(table: Table) -> dict[str, str]:
+    return {key: table.text(key) for key in table.values}
+
+
+def _stated(table: Table) -> dict[str, Any]:
+    """What is known of a photo's camera, as it stands; that it can be used is found out here."""
+    Stated.read(table.table("stated"))
+    return dict(table.table("stated").values)
+
+
+def _size(table: Table) -> tuple[int, ...]:
+    size = tuple(int(value) for value in table.numbers("size", 2))
+    if not all(1 <= side <= WIDEST for side in size):
+        raise table.wrong("size", list(size))
+    return size
+
+
+def _crop(table: Table) -> tuple[float, ...]:
+    crop = table.numbers("crop", 4)
+    if min(crop[2:]) < 1.0 / WIDEST or max(map(abs, crop)) > WIDEST:
+        raise table.wrong("crop", list(crop))
+    return crop
+
+
+def _rest(table: Table, known: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields that this version does not know, those of the camera too."""
+    camera = {key: value for key, value in table.values["camera"].items() if key not in known["camera"]}
+    return table.rest(*known) | ({"camera": camera} if camera else {})

@@ -15,6 +15,7 @@ from typing import Any, Literal, Self, get_args
 
 from meshcli.camera import DISTANCE, FOV, Camera, Known, Rows, orbit, zero123plus_rig
 from meshcli.errors import InputError, UsageError
+from meshcli.frame import AXES
 from meshcli.lens import picture_size
 from meshcli.opening import check_file
 from meshcli.photo_list import counted, there
@@ -53,7 +54,7 @@ class Aligned:
     def read(cls, table: Table) -> Self:
         """From the manifest; the error names what is no number."""
         azimuth, enlarged, confidence = (table.number(key) for key in ("azimuth", "enlarged", "confidence"))
-        if enlarged <= 0.0:
+        if not 1e-3 <= enlarged <= 1e3:
             raise table.wrong("enlarged", enlarged)
         return cls(azimuth, enlarged, confidence, table.numbers("others", None))
 
@@ -110,8 +111,14 @@ class Stated:
             raise table.wrong("ready", ready)
         if "camera" in table.values:
             foreign, up = table.get("foreign", bool, False), table.text("up", "")
+            if up and up not in AXES:
+                raise table.wrong("up", up)
             return cls(camera=table.camera("camera"), foreign=foreign, up=up, ready=ready)
         azimuth, elevation, fov = (table.number(key, None) for key in ("azimuth", "elevation", "fov"))
+        if fov is not None and not 0.001 <= fov <= 179.999:
+            raise table.wrong("fov", fov)
+        if elevation is not None and not -90.0 <= elevation <= 90.0:
+            raise table.wrong("elevation", elevation)
         aligned = Aligned.read(table.table("aligned")) if "aligned" in table.values else None
         return cls(azimuth, elevation, fov, ready=ready, aligned=aligned)
 

@@ -4,21 +4,23 @@ import errno
 import json
 import os
 import shlex
+import shutil
+import stat
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from meshcli.atomic import remove_leftovers, write_files
 from meshcli.errors import ProjectError, UsageError
 from meshcli.fingerprint import bytes_digest, file_digest
-from meshcli.manifest import Manifest, Output
+from meshcli.manifest import FOLDERS, Manifest, NewerManifestError, Output
 from meshcli.progress import Tell, unheard
 from meshcli.tables import read_table
 
 MANIFEST = "manifest.json"
 LOCK = ".lock"
-FOLDERS = ("photos", "views", "mesh", "renders")
 WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # what some network disks answer
 PATIENCE = 0.5  # seconds; `status` holds the lock for an instant when it looks whether somebody works
 
@@ -99,7 +101,7 @@ class Project:
 
         if not new and not self.exists:
             raise self._nothing()
-        lock = FileLock(self.path(LOCK), timeout=-1 if wait else PATIENCE)
+        lock = FileLock(self._lock(), timeout=-1 if wait else PATIENCE)
         try:
             lock.acquire()
         except Timeout as error:
@@ -113,6 +115,8 @@ class Project:
                 raise
             tell(f"{self.root} lies on a disk without locks: make sure that nobody else writes there")
         try:
+            if self.exists:
+                self._check_manifest()
             for folder in (".", *FOLDERS):
                 remove_leftovers(self.path(folder))
             yield
@@ -123,7 +127,7 @@ class Project:
         """Whether somebody is writing at this moment; asked without keeping the lock."""
         from filelock import FileLock, Timeout
 
-        path = self.path(LOCK)
+        path = self._lock()
         if not path.exists() or not os.access(path, os.W_OK):
             return False
         lock = FileLock(path, timeout=0)
@@ -135,6 +139,38 @@ class Project:
             return False
         lock.release()
         return False
+
+    def _lock(self) -> Path:
+        """The file that is locked: opening it must not open, make or empty anything else."""
+        path = self.path(LOCK)
+        with suppress(FileNotFoundError):
+            if not stat.S_ISREG(path.lstat().st_mode):
+                raise ProjectError(f"{path} is not a file; remove it")
+        return path
+
+    def _check_manifest(self) -> None:
+        """Complain about a damaged manifest before anything is touched, and copy it for whoever mends it."""
+        try:
+            self.load()
+        except NewerManifestError:
+            raise
+        except ProjectError as error:
+            raise ProjectError(f"{error}; mend it or remove it{self._keep_broken()}") from error
+
+    def _keep_broken(self) -> str:
+        """Copy the manifest beside itself, once for each content; says where it is."""
+        try:
+            path = self.path(MANIFEST)
+            digest = file_digest(path) if path.is_file() else ""
+            for copy in (path.with_name(f"{MANIFEST}.broken-{number}") for number in count(1)) if digest else ():
+                if not os.path.lexists(copy):
+                    with path.open("rb") as source, copy.open("xb") as target:
+                        shutil.copyfileobj(source, target)
+                if copy.is_file() and not copy.is_symlink() and file_digest(copy) == digest:
+                    return f" (a copy is {copy.name})"
+        except (OSError, ProjectError):
+            pass
+        return ""
 
     def _nothing(self) -> UsageError:
         return UsageError(f"{self.root} is no project yet; start with `{self.command('generate')}`")

@@ -21,6 +21,7 @@ COLMAP_MODELS = {  # number of focal lengths; those that are not here are no pin
     "SIMPLE_PINHOLE": 1, "PINHOLE": 2, "SIMPLE_RADIAL": 1, "RADIAL": 1, "OPENCV": 2, "FULL_OPENCV": 2,
 }  # fmt: skip
 DISTORTION = ("k1", "k2", "k3", "k4", "p1", "p2")
+WIDEST = 1e6  # pixels along a picture's side
 BENT = 1e-9  # smaller coefficients are no distortion
 
 
@@ -90,6 +91,8 @@ def _read_nerfstudio(path: Path, table: Table) -> Rig:
         if "FISHEYE" in both.text("camera_model", "").upper():
             raise InputError(f"{row.where}: fisheye lenses cannot be used; undistort the pictures first")
         file = Path(both.text("file_path"))
+        if not file.name or "\0" in file.name:
+            raise both.wrong("file_path", str(file))
         width, height = _size(both, path.parent / file)
         fx, fy = _focal(both, width, height)
         camera = {
@@ -110,6 +113,8 @@ def _size(row: Table, file: Path) -> tuple[float, float]:
     """Of a picture in pixels: as stated, else as its file says."""
     width, height = row.number("w", 0.0), row.number("h", 0.0)
     if min(width, height) > 0.0:
+        if not (1.0 <= width <= WIDEST and 1.0 <= height <= WIDEST):
+            raise InputError(f"{row.where}: w and h are no size of a picture")
         return width, height
     from meshcli.lens import picture_size
 
@@ -127,6 +132,8 @@ def _focal(row: Table, width: float, height: float) -> tuple[float, float]:
         if row.values.get(key) is not None:
             found[key] = row.number(key)
         elif row.values.get(angle) is not None:
+            if not 1e-3 < row.number(angle) < math.pi:
+                raise row.wrong(angle, row.values[angle])
             found[key] = 0.5 * side / math.tan(0.5 * row.number(angle))
     if not found:
         raise InputError(f"{row.where}: fl_x is missing")
@@ -151,7 +158,8 @@ def _read_colmap(folder: Path) -> Rig:
         numbers = [_number(where, words, index) for index in range(1, 8)]
         file = Path(" ".join(words[9:]))
         name = _unique(file.name, cameras, folder)
-        cameras[name] = Camera(_from_colmap(numbers[:4], numbers[4:], where), fx, fy, cx, cy)
+        camera = Camera(_from_colmap(numbers[:4], numbers[4:], where), fx, fy, cx, cy)
+        cameras[name] = Table({"camera": camera.to_json()}, where, InputError).camera("camera")
         sizes[name], files[name] = size, file
     return _checked(Rig(folder, cameras, True, sizes, files, any("PINHOLE" not in model for model in models)))
 
@@ -185,16 +193,16 @@ def _colmap_lens(where: str, words: Sequence[str]) -> tuple[float, float, float,
     width, height = _number(where, words, 2), _number(where, words, 3)
     first, last = _number(where, words, 4), _number(where, words, 3 + focals)
     cx, cy = _number(where, words, 4 + focals), _number(where, words, 5 + focals)
-    if min(width, height, first, last) <= 0.0:
-        raise InputError(f"{where} holds a size or a focal length that is not above 0")
+    if min(width, height) < 1.0 or max(width, height) > WIDEST or min(first, last) <= 0.0:
+        raise InputError(f"{where} holds a size or a focal length that no picture has")
     return first / width, last / height, cx / width, cy / height
 
 
 def _from_colmap(quaternion: Sequence[float], shift: Sequence[float], where: str) -> Rows:
     """World_to_camera with y down and z forward to camera_to_world with OpenGL axes."""
     length = math.hypot(*quaternion)
-    if length < 1e-6:
-        raise InputError(f"{where} has a rotation of length 0")
+    if not 1e-6 < length < 1e6:
+        raise InputError(f"{where} has a rotation of length {length:.3g}")
     w, x, y, z = (value / length for value in quaternion)
     rotation = (
         (1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),

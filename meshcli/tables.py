@@ -5,6 +5,9 @@ Light: no imports beyond the standard library.
 
 import json
 import math
+import reprlib
+import stat
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +16,9 @@ from typing import Any
 from meshcli.camera import Camera
 from meshcli.errors import InputError, MeshcliError
 
-LARGEST = 64 * 2**20  # bytes; a manifest of a thousand views is below one megabyte
+LARGEST = 16 * 2**20  # bytes; a manifest of a thousand views is below one megabyte
+DEEPEST = 100  # tables in tables; what is written again must not exceed what Python can write
+DIGITS = 300  # of a whole number: as many as a float can hold
 
 
 @dataclass(frozen=True)
@@ -90,17 +95,24 @@ class Table:
 
     def wrong(self, key: str, value: Any) -> MeshcliError:
         """The error that says this value cannot be used."""
-        found = "missing" if value is None else f"unusable ({str(value)[:40]!r})"
-        return self.error(f"{self.where}: {key} is {found}")
+        found = "missing" if value is None else f"unusable ({reprlib.repr(value)})"
+        return self.error(f"{self.where}: {key[:80]} is {found}")
 
 
 def read_table(path: Path, error: type[MeshcliError]) -> Table:
     """Read a JSON file that holds one object; `error` is raised with the file's name for anything else."""
     try:
-        if path.stat().st_size > LARGEST:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for
+            raise error(f"{path} is not a file")
+        if status.st_size > LARGEST:
             raise error(f"{path} is larger than {LARGEST // 2**20} MB")
         text = path.read_text(encoding="utf-8")
-        values = json.loads(text, parse_constant=_refuse)
+        values = json.loads(
+            text, parse_constant=_refuse, parse_int=_whole, parse_float=_finite, object_pairs_hook=_distinct
+        )
+        if _deep(values):
+            raise RecursionError
     except (ValueError, RecursionError) as problem:
         reason = "nested too deeply" if isinstance(problem, RecursionError) else str(problem)
         raise error(f"{path} is not readable JSON: {reason}") from problem
@@ -113,3 +125,40 @@ def read_table(path: Path, error: type[MeshcliError]) -> Table:
 
 def _refuse(name: str) -> float:
     raise ValueError(f"{name} is no number")
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > DIGITS:
+        raise ValueError(f"a number of {len(digits)} digits is too large")
+    return int(digits)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:20]} is too large")
+    return value
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; one key twice would mean that readers disagree about what the file says."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        (twice, _), *_ = Counter(key for key, _ in pairs).most_common(1)
+        raise ValueError(f"{twice[:80]!r} stands in one object twice")
+    return values
+
+
+def _deep(values: Any) -> bool:
+    """Whether tables are nested deeper than `DEEPEST`."""
+    level = [values] if isinstance(values, dict | list) else []
+    for _ in range(DEEPEST):
+        level = [
+            child
+            for each in level
+            for child in (each.values() if isinstance(each, dict) else each)
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return False
+    return True

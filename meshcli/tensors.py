@@ -52,6 +52,8 @@ class Contents:
 def read_contents(path: Path) -> Contents:
     """The header of a safetensors file, checked against the file's size; a MissingError when it is damaged."""
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise ValueError("it is no file")
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             size = path.stat().st_size

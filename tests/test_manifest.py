@@ -124,8 +124,8 @@ def test_a_damaged_file_is_one_error_and_stays_as_it_is(tmp_path: Path, text: st
 
 
 def test_numbers_of_views_count_those_of_removed_photos() -> None:
-    second = {**WHOLE["photos"][0], "name": "b"}
-    view = {**WHOLE["views"][0], "name": "b0", "photo": "b"}
+    second = {**WHOLE["photos"][0], "name": "b", "file": "photos/b.png"}
+    view = {**WHOLE["views"][0], "name": "b0", "photo": "b", "file": "views/01.png"}
     manifest = read({**changed("photos/0/removed", True), "views": [*WHOLE["views"], view]})
     assert manifest.live_views == {}
     manifest = read(

@@ -1,5 +1,6 @@
 """Meshes from GLB and OBJ files, ours or edited elsewhere, through trimesh."""
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from meshcli.mesh import Mesh, Texture
 
 Array = NDArray[Any]
 
+FARTHEST = 1e6  # from the origin, in the file's units
 PLAIN = 200  # grey of what has no colour
 
 
@@ -32,10 +34,17 @@ def read_mesh(path: Path, scale: float = 1.0) -> Mesh:
     """
     try:
         parts = _load(path)
+        if not parts:
+            raise InputError(f"{path} holds no triangles")
+        return _one_mesh(parts, path.suffix.lower() in (".glb", ".gltf"), scale)
+    except (InputError, MemoryError):
+        raise
     except Exception as error:  # a damaged file makes trimesh raise almost anything
         raise InputError(f"{path} cannot be read as a mesh: {error}") from error
-    if not parts:
-        raise InputError(f"{path} holds no triangles")
+
+
+def _one_mesh(parts: list[_Part], linear: bool, scale: float) -> Mesh:
+    """All parts together; `linear` is how colours are written."""
     starts = np.cumsum([0] + [len(part.points) for part in parts])
     corners = np.concatenate([part.faces + start for part, start in zip(parts, starts[:-1], strict=True)])
     points = from_gltf(np.concatenate([part.points for part in parts]), scale)
@@ -43,7 +52,7 @@ def read_mesh(path: Path, scale: float = 1.0) -> Mesh:
     if any(picture is not None for picture in pictures):
         kept, rows = _joined(points)
         return Mesh(points[kept], rows[corners], texture=_texture(parts, pictures, corners))
-    colours = [_colours(part, linear=path.suffix.lower() in (".glb", ".gltf")) for part in parts]
+    colours = [_colours(part, linear) for part in parts]
     if all(colour is None for colour in colours):
         kept, rows = _joined(points)
         return Mesh(points[kept], rows[corners])
@@ -59,7 +68,10 @@ def read_mesh(path: Path, scale: float = 1.0) -> Mesh:
 
 def _load(path: Path) -> list[_Part]:
     # Not Scene.dump(): its copies have lost the colours beside a material.
-    scene = trimesh.load_scene(path, process=False)
+    if path.suffix.lower() == ".glb":  # without a way to other files: one that comes from elsewhere could name any
+        scene = trimesh.load_scene(io.BytesIO(path.read_bytes()), file_type="glb", process=False)
+    else:
+        scene = trimesh.load_scene(path, process=False)
     parts = []
     for node in scene.graph.nodes_geometry:
         transform, key = scene.graph[node]
@@ -67,6 +79,8 @@ def _load(path: Path) -> list[_Part]:
         if isinstance(part, trimesh.Trimesh) and len(part.faces):
             points = np.asarray(part.vertices) @ transform[:3, :3].T + transform[:3, 3]
             faces = np.asarray(part.faces)
+            if not np.abs(points).max() < FARTHEST or faces.min() < 0 or faces.max() >= len(points):
+                raise ValueError("a corner lies nowhere")
             mirrored = np.linalg.det(transform[:3, :3]) < 0.0
             parts.append(_Part(points, faces[:, ::-1] if mirrored else faces, part.visual))
     return parts
@@ -98,10 +112,18 @@ def _texture(parts: list[_Part], pictures: list[Array | None], corners: Array) -
     for part, image, picture in zip(parts, images, pictures, strict=True):
         rows, columns = image.shape[:2]
         sheet[top : top + rows, :columns] = image
-        uv = np.full((len(part.points), 2), 0.5) if picture is None else np.asarray(part.visual.uv)
+        uv = np.full((len(part.points), 2), 0.5) if picture is None else _uv(part)
         top += rows
         coordinates.append(uv * (columns / width, rows / height) + (0.0, 1.0 - top / height))
     return Texture(sheet, np.concatenate(coordinates).astype(np.float32), corners.astype(np.int32))
+
+
+def _uv(part: _Part) -> Array:
+    """A part's texture coordinates (V, 2)."""
+    uv = np.asarray(part.visual.uv, np.float64)
+    if uv.shape != (len(part.points), 2) or not np.isfinite(uv).all():
+        raise ValueError("its texture coordinates do not fit its corners")
+    return uv
 
 
 def _colours(part: _Part, linear: bool) -> Array | None:

@@ -49,13 +49,13 @@ class Sizes:
         known = {field.name: field for field in fields(cls) if field.name not in ("kind", "vit", "encoder_feat_dim")}
         known |= {field.name: field for field in fields(cls) if field.name == "encoder_feat_dim"}
         accepted = known.keys() | {"encoder_freeze", "encoder_model_name"}
-        if unknown := sorted(table.keys() - accepted):
+        if unknown := sorted(table.keys() - accepted, key=str):
             raise UsageError(f"{source}: model_config.params has no setting {unknown[0]}; known: {', '.join(known)}")
         values: dict[str, Any] = {}
         for name in known.keys() & table.keys():
             value = table[name]
             whole = known[name].type is int
-            if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or value <= 0:
+            if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or not 0 < value < 10**6:
                 kind_of_number = "a whole number" if whole else "a number"
                 raise UsageError(
                     f"{source}: model_config.params.{name} must be {kind_of_number} above 0, not {value!r}"

@@ -32,15 +32,20 @@ def read_network(name: str) -> NetworkFile:
     model = table.get("model_config") if isinstance(table, dict) else None
     if not isinstance(model, dict) or not isinstance(model.get("params"), dict):
         raise UsageError(f"{path} describes no network: model_config.params is not there")
-    if unknown := sorted(model.keys() - {"target", "params"}):
+    if unknown := sorted(model.keys() - {"target", "params"}, key=str):
         raise UsageError(f"{path}: model_config has no setting {unknown[0]}; known: target, params")
     infer: dict[str, Any] = table.get("infer_config") or {}
+    if not isinstance(infer, dict):
+        raise UsageError(f"{path}: infer_config must hold keys and values")
     kind = _kind(model.get("target"), path)
     sizes = Sizes.from_table(kind, model["params"], str(path))
     if kind == "mesh":
         return NetworkFile(sizes, sizes.grid_res, 0.0, str(infer.get("model_path") or ""))
     grid, threshold = infer.get("mesh_resolution", GRID), infer.get("mesh_threshold", THRESHOLD)
-    return NetworkFile(sizes, grid, float(threshold), str(infer.get("model_path") or ""))
+    for key, value in (("mesh_resolution", grid), ("mesh_threshold", threshold)):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 10**6:
+            raise UsageError(f"{path}: infer_config.{key} must be a number above 0, not {value!r:.40}")
+    return NetworkFile(sizes, int(grid), float(threshold), str(infer.get("model_path") or ""))
 
 
 def _kind(target: Any, path: Path) -> Kind:

@@ -48,7 +48,7 @@ def suggest(manifest: Manifest, count: int = 6) -> list[str]:
         return [view.name for view in entries]
     energy = [[_repulsion(_direction(a.camera), _direction(b.camera)) for b in entries] for a in entries]
     for index, view in enumerate(entries):
-        energy[index][index] = SCORE_WEIGHT * (1.0 - float(view.scores.get("total", 1.0)))
+        energy[index][index] = SCORE_WEIGHT * (1.0 - _score(view))
         energy[index][index] -= PHOTO_BONUS if view.name == view.photo else 0.0
     photos = [view.photo for view in entries]
     first = range(0, len(entries), max(1, len(entries) // STARTS))
@@ -105,6 +105,12 @@ def _allowed(views: Mapping[int, ViewEntry]) -> str:
     numbers = ", ".join("-".join(map(str, pair)) for pair in ends)
     names = ", ".join("-".join(views[number].name for number in pair) for pair in ends)
     return f"views are {numbers} ({names})"
+
+
+def _score(view: ViewEntry) -> float:
+    """From 0 to 1; what is no score, in a file that somebody else wrote, counts as the worst."""
+    total = view.scores.get("total", 1.0)
+    return min(1.0, max(0.0, float(total))) if isinstance(total, int | float) else 0.0
 
 
 def _grown(start: int, count: int, energy: list[list[float]], photos: Sequence[str]) -> list[int]:

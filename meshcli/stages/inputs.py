@@ -88,8 +88,14 @@ def inputs_now(project: Project, manifest: Manifest, stage: Stage) -> Parts:
             {photo.name: (project.digest(photo.original), photo.stated) for photo in manifest.live_photos},
         ),
         "reconstruct": lambda: view_parts(project, chosen_views(project, manifest)),
-        "render": lambda: mesh_parts(project, manifest, record.options.get("render", {}).get("source", "mesh")),
+        "render": lambda: mesh_parts(project, manifest, _source(record.options)),
     }
     if stage == "select":
         return selection_inputs(project, manifest, manifest.selection) if manifest.selection else {}
     return fingerprint(record.engine, record.options, parts[stage]())
+
+
+def _source(options: Mapping[str, Any]) -> str:
+    """What a recorded turntable shows."""
+    table = options.get("render")
+    return str(table.get("source", "mesh")) if isinstance(table, dict) else "mesh"

@@ -103,14 +103,21 @@ def prepare(
 
 def field_sizes(project: Project, record: Record | None) -> Sizes:
     """The network whose radiance field lies beside the mesh; UsageError when there is none."""
-    table = record.options.get("network", {}) if record else {}
-    if not record or table.get("kind") != "nerf" or not project.path(PLANES).is_file():
+    table = record.options.get("network") if record else None
+    if not isinstance(table, dict) or table.get("kind") != "nerf" or not project.path(PLANES).is_file():
         raise UsageError(
             "--from field needs a radiance field, which instant-nerf-large and instant-nerf-base leave: "
             f"`{project.command('reconstruct')} --engine instant-nerf-large`"
         )
     try:
-        return Sizes(**{**table, "vit": VitSizes(**table["vit"])})
+        sizes = Sizes(**{**table, "vit": VitSizes(**table["vit"])})
+        numbers = [
+            *vars(sizes.vit).values(),
+            *(value for key, value in vars(sizes).items() if key not in ("kind", "vit")),
+        ]
+        if not all(isinstance(number, int | float) and 0 < number < 10**5 for number in numbers):
+            raise TypeError("a size is no number above 0")
+        return sizes
     except (TypeError, KeyError) as error:
         raise ProjectError(
             f"{project.root}: the record of reconstruct does not describe its network: {error}"
@@ -145,7 +152,7 @@ def _metadata(project: Project) -> Mapping[str, str]:
     """What the planes of an earlier run say about themselves; empty when there are none."""
     try:
         about = json.loads(read_contents(project.path(PLANES)).metadata[ABOUT])
-    except (OSError, MeshcliError, KeyError, ValueError):
+    except (OSError, MeshcliError, KeyError, ValueError, RecursionError):
         return {}
     return about if isinstance(about, dict) and all(isinstance(value, str) for value in about.values()) else {}
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from meshcli.errors import InputError, ProjectError, UsageError
 from meshcli.fingerprint import bytes_digest, file_digest
 from meshcli.lens import exif_field_of_view, field_of_view, picture_size
-from meshcli.manifest import Manifest, Photo
+from meshcli.manifest import MOST_PHOTOS, NAME, Manifest, Photo
 from meshcli.posing import PhotoSpec, Ready, Stated, from_rig, from_rig_file, read_spec, state
 from meshcli.progress import Tell
 from meshcli.project import Project
@@ -79,8 +79,8 @@ def name_set(manifest: Manifest, claims: Sequence[Claim]) -> dict[str, tuple[str
     ]
     # A photo that never got as far as its cut-out has given its letter to nothing.
     taken = {photo.name for photo in manifest.photos if photo.prepared} | {name for name in names if name}
-    last = max(map(_order, taken), default=(0, ""))
-    fresh = (name for name in map(letter, count()) if _order(name) > last)
+    last = max(taken, key=_order, default="")
+    fresh = map(letter, count(_place(last)))
     named: dict[str, tuple[str, Claim]] = {}
     sources: dict[str, str] = {}
     for claim, sha256, name in zip(claims, digests, names, strict=True):
@@ -88,6 +88,8 @@ def name_set(manifest: Manifest, claims: Sequence[Claim]) -> dict[str, tuple[str
             raise UsageError(f"{claim.source} and {sources[sha256]} are the same picture; hand it in once")
         sources[sha256] = claim.source
         named[name or next(fresh)] = (sha256, claim)
+    if len(taken | named.keys()) > MOST_PHOTOS or not all(map(NAME.fullmatch, named)):
+        raise UsageError(f"a project holds up to {MOST_PHOTOS} photos; hand the others in to a second one")
     return dict(sorted(named.items(), key=lambda item: _order(item[0])))
 
 
@@ -121,6 +123,14 @@ def letter(index: int) -> str:
     """a, b ... z, aa, ab ... like the columns of a spreadsheet."""
     head, tail = divmod(index, 26)
     return (letter(head - 1) if head else "") + "abcdefghijklmnopqrstuvwxyz"[tail]
+
+
+def _place(name: str) -> int:
+    """Of the name after this one among all letters; of the first one after none."""
+    place = 0
+    for character in name:
+        place = place * 26 + ord(character) - ord("a") + 1
+    return place
 
 
 def stated_of(photo: Photo) -> Stated:
@@ -197,6 +207,8 @@ def _restated(recorded: Sequence[Claim], typed: Typed, tell: Tell) -> list[Claim
 
 
 def _hash(claim: Claim) -> str:
+    if claim.path.is_fifo():  # it would be waited for, and can be read only once
+        raise InputError(f"{claim.path} is not a file")
     try:
         return file_digest(claim.path)
     except OSError as error:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from meshcli.errors import ProjectError
+from meshcli.errors import InputError, ProjectError
 from meshcli.image import load_picture
 from meshcli.manifest import Photo, ViewEntry
 from meshcli.project import Project
@@ -10,8 +10,11 @@ from meshcli.view import View
 
 
 def load_views(project: Project, entries: Sequence[Photo | ViewEntry]) -> list[View]:
-    """Framed photos or views with their cameras; ProjectError for one that is gone."""
+    """Framed photos or views with their cameras; ProjectError for one that is gone or damaged."""
     for entry in entries:
         if not project.path(entry.file).is_file():
             raise ProjectError(f"{project.path(entry.file)} is gone; run `{project.command('generate')}`")
-    return [View(entry.name, load_picture(project.path(entry.file)), entry.camera) for entry in entries]
+    try:
+        return [View(entry.name, load_picture(project.path(entry.file)), entry.camera) for entry in entries]
+    except InputError as error:
+        raise ProjectError(f"{error}; remove it and run `{project.command('generate')}`") from error

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from meshcli.engines import Generator
-from meshcli.errors import InputError, UsageError
+from meshcli.errors import InputError, ProjectError, UsageError
 from meshcli.fingerprint import digest
 from meshcli.frame import Frame
 from meshcli.manifest import Manifest, Photo, ViewEntry
@@ -78,7 +78,7 @@ def enter_frame(work: Work, named: Mapping[str, tuple[str, Claim]]) -> None:
     photos = work.manifest.live_photos
     known = recorded.get("cameras")
     if known and isinstance(known, dict) and known.items() <= cameras.items():
-        frame = Frame.read(Table(recorded, "manifest.json: frame", InputError))
+        frame = Frame.read(Table(recorded, "manifest.json: frame", ProjectError))
     else:
         frame = _found_frame(work, photos, next(iter(claims.values())).up)
         recorded = {**frame.to_json(), "cameras": cameras}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshcli.atomic import replacing
 from meshcli.config import options as sections
-from meshcli.errors import UsageError
+from meshcli.errors import InputError, ProjectError, UsageError
 from meshcli.project import Project
 from meshcli.settings import RenderSettings, Settings
 from meshcli.stages.inputs import MESH, PLANES, chosen_views, fingerprint, mesh_parts
@@ -68,7 +68,11 @@ def _render(work: Work, settings: RenderSettings) -> None:
     from meshcli.showcase import Showcase
     from meshcli.stages.pictures import load_views
 
-    mesh = read_glb(work.project.path(MESH))
+    try:
+        mesh = read_glb(work.project.path(MESH))
+    except InputError as error:
+        again = work.project.command("reconstruct")
+        raise ProjectError(f"{error}; `{again} --force` makes it anew") from error
     if work.how.device.startswith("cuda"):
         show = Showcase(mesh, settings, work.how.progress, _rasteriser(work, mesh))
     else:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from meshcli.errors import UsageError
-from meshcli.manifest import Chooser, Manifest, Selection, ViewEntry
+from meshcli.manifest import CHOSEN, Chooser, Manifest, Selection, ViewEntry
 from meshcli.posing import missing_angles
 from meshcli.project import Project
 from meshcli.stages.choice import read_choice, suggest
@@ -13,7 +13,6 @@ from meshcli.stages.photo_set import sideless
 from meshcli.stages.pool import SHEET, refresh, with_photos
 from meshcli.stages.work import How, Outcome, Task, entering, unchanged, working
 
-CHOSEN = "selection.png"  # as InstantMesh writes it: six views, 3 rows of 2, 640 x 960
 USUAL = 6
 
 

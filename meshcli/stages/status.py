@@ -109,4 +109,4 @@ def seconds(record: Record | None) -> float | None:
     """How long the stage took, when it is known."""
     table = record.facts.get("seconds") if record else None
     total = table.get("total") if isinstance(table, dict) else None
-    return float(total) if isinstance(total, int | float) else None
+    return float(total) if isinstance(total, int | float) and not isinstance(total, bool) else None

@@ -6,6 +6,7 @@ record behind: with nobody holding the lock it reads as interrupted.
 """
 
 import errno
+import reprlib
 import resource
 import sys
 import time
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshcli import __version__
 from meshcli.config import override
-from meshcli.errors import MeshcliError, ProjectError, ResourceError
+from meshcli.errors import MeshcliError, ProjectError, ResourceError, UsageError
 from meshcli.fingerprint import difference, digest
 from meshcli.manifest import Manifest, Output, Record, Stage
 from meshcli.progress import Progress, Tell, silent, unheard
@@ -56,8 +57,14 @@ OUT_OF_MEMORY = (
     "error return without exception set",  # numba's own code does not say why
     "without setting an exception",
 )
+SMALLER_WORDS = ("zero123plus.vram", "zero123plus.dtype")  # settings that are no numbers
+FLOOR = 64  # what numbers never need to be made smaller than
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
+# Somebody put a folder where a file belongs, a file where a folder, a link, or forbade it.
+NOT_ALLOWED = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY),
+    *(errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO, errno.EINVAL),
+)
 
 
 @dataclass(frozen=True)
@@ -157,7 +164,24 @@ def affordable(
     if record.status != "done":
         taken = ", ".join(f"{key}={value}" for key, value in record.smaller.items())
         how.tell(f"memory ran out the last time, taking smaller settings: {taken}")
-    return override(settings, record.smaller, "manifest.json: smaller"), asked, record.smaller
+    return _taken(settings, record.smaller), asked, record.smaller
+
+
+def _taken(settings: Settings, smaller: Mapping[str, Any]) -> Settings:
+    """With the smaller ones; ProjectError where a manifest from elsewhere would change or enlarge something else."""
+    try:
+        taken = override(settings, smaller, "smaller")
+    except UsageError as error:
+        raise ProjectError(f"manifest.json: {error}") from error
+    for key in smaller:
+        section, _, name = key.partition(".")
+        before, now = (vars(getattr(each, section)).get(name) for each in (settings, taken))
+        numbers = [max(value) if isinstance(value, tuple) and value else value for value in (before, now)]
+        if key not in SMALLER_WORDS and not (
+            all(isinstance(value, int) for value in numbers) and 0 < numbers[1] <= max(numbers[0], FLOOR)
+        ):
+            raise ProjectError(f"manifest.json: smaller: {key}={reprlib.repr(smaller[key])} is not smaller")
+    return taken
 
 
 def entering(project: Project, how: How, new: bool = False) -> AbstractContextManager[None]:
