@@ -14,12 +14,13 @@ import shutil
 import signal
 import sys
 import traceback
-from unicodedata import bidirectional, category
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
+from unicodedata import bidirectional, category
 from unittest import mock
 
 import fakes
@@ -131,6 +132,11 @@ class Case:
         return json.dumps([self.project, base64.b85encode(self.manifest).decode(), self.links])
 
 
+KINDS = st.sampled_from(["values", "free values", "free values", "bytes", "files", "free values and files"])
+FREE = {
+    *("options", "facts", "scores", "stated", "smaller", "fallback", "inputs", "selection", "frame", "scored", "asked"),
+    *("engine", "error", "source", "started", "finished", "method", "prepared", "painted", "sha256"),
+}
 LINKS = ["outside", "outside file", "inside", "loop", "folder", "pipe", "text", "gone", "empty"]
 
 
@@ -139,9 +145,9 @@ def cases(draw: st.DrawFn, manifests: list[bytes]) -> Case:
     """A project with a few values changed, or its bytes, or its files."""
     number = draw(st.integers(0, len(manifests) - 1))
     data = manifests[number]
-    kind = draw(st.sampled_from(["values", "values", "values", "bytes", "files", "values and files"]))
-    if kind.startswith("values"):
-        data = _changed_values(draw, json.loads(data))
+    kind = draw(KINDS)
+    if "values" in kind:
+        data = _changed_values(draw, json.loads(data), "free" in kind)
     if kind == "bytes":
         data = _changed_bytes(draw, data)
     links: list[tuple[str, str]] = []
@@ -161,34 +167,50 @@ def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]
         yield from _places(child, (*path, key))
 
 
-def _changed_values(draw: st.DrawFn, whole: Any) -> bytes:
+def _changed_values(draw: st.DrawFn, whole: Any, free: bool) -> bytes:
+    """One to three values changed; the `free` ones are those of which the manifest says little."""
     for _ in range(draw(st.integers(1, 3))):
-        places = list(_places(whole))
+        places = [place for place in _places(whole) if not free or FREE.intersection(map(str, place))]
         if not places:
             break
         # The outer ones are few: draw by depth first, so that they get their turn.
         depth = draw(st.integers(1, max(map(len, places))))
-        *way, key = draw(st.sampled_from([place for place in places if len(place) == depth]))
+        level = [place for place in places if len(place) == depth]
+        *way, key = level[draw(st.integers(0, len(level) - 1))]
         table = whole
         for step in way:
             table = table[step]
         _change(draw, table, key)
-    text = json.dumps(whole, indent=draw(st.sampled_from([None, 1])), ensure_ascii=draw(st.booleans()))
+    text = written(whole, indent=draw(st.sampled_from([None, 1])), ensure_ascii=draw(st.booleans()))
     if draw(st.integers(0, 9)) == 0:  # the same key twice
         text = text.replace('"name":', '"name": "a", "name":', 1)
     return text.encode("utf-8", "surrogatepass")
 
 
+def written(whole: Any, **how: Any) -> str:
+    """As JSON, with numbers of any length: Python refuses to spell out those of more than 4300 digits."""
+    limit = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(0)
+    try:
+        return json.dumps(whole, **how)
+    finally:
+        sys.set_int_max_str_digits(limit)
+
+
+ACTIONS = st.sampled_from(["text", "number", "table", "near", "gone", "twice", "new", "deep", "swap"])
+
+
 def _change(draw: st.DrawFn, table: Any, key: Any) -> None:
-    action = draw(st.sampled_from(["text", "number", "table", "near", "gone", "twice", "new", "deep", "swap"]))
+    action = draw(ACTIONS)
     if action == "text":
         table[key] = draw(st.sampled_from(SENTENCES) | st.text(max_size=12))
     elif action == "number":
         table[key] = draw(st.sampled_from(NUMBERS) | st.floats() | st.integers())
     elif action == "table":
         table[key] = copy.deepcopy(draw(st.sampled_from(TABLES)))
-    elif action == "near" and isinstance(table[key], int | float):
-        table[key] = draw(st.sampled_from([float(table[key]), str(table[key]), -table[key], table[key] * 1e6]))
+    elif action == "near" and isinstance(table[key], int | float) and abs(table[key]) < 10**300:
+        near = [float, str, lambda value: -value, lambda value: value * 1e6]
+        table[key] = near[draw(st.integers(0, 3))](table[key])
     elif action == "gone":
         del table[key]
     elif action == "twice" and isinstance(table, list):
@@ -197,9 +219,10 @@ def _change(draw: st.DrawFn, table: Any, key: Any) -> None:
         table[draw(st.sampled_from(SENTENCES))] = copy.deepcopy(draw(st.sampled_from(TABLES)))
     elif action == "deep":
         for _ in range(draw(st.sampled_from([3, 50, 150, 300]))):
-            table[key] = draw(st.sampled_from([[table[key]], {"x": table[key]}]))
+            table[key] = [table[key]] if draw(st.booleans()) else {"x": table[key]}
     elif action == "swap":
-        other = draw(st.sampled_from(list(table) if isinstance(table, dict) else range(len(table))))
+        others = list(table) if isinstance(table, dict) else range(len(table))
+        other = others[draw(st.integers(0, len(others) - 1))]
         table[key], table[other] = table[other], table[key]
 
 
@@ -218,7 +241,7 @@ def _changed_bytes(draw: st.DrawFn, data: bytes) -> bytes:
         "deep": b'{"meshcli": 1, "x": ' + b"[" * depth + b"]" * depth + b"}",
         "other": whole,
     }
-    return changed[draw(st.sampled_from(list(changed)))]
+    return list(changed.values())[draw(st.integers(0, len(changed) - 1))]
 
 
 class Bench:
@@ -233,6 +256,7 @@ class Bench:
         for name in ("00.png", "a.png", ".tmp-old", "manifest.json"):
             (self.outside / name).write_text(f"untouched {name}")
         self.before = tree(self.outside)
+        self.codes: Counter[int] = Counter()  # exit codes of all commands
 
     def run(self, case: Case) -> list[str]:
         """What went wrong; nothing, usually."""
@@ -246,7 +270,9 @@ class Bench:
         wrong = []
         with contextlib.chdir(self.folder):
             for command in COMMANDS:
-                wrong += [f"{' '.join(command)}: {problem}" for problem in run_watched(command)]
+                problems, code = run_watched(command)
+                self.codes[code] += 1
+                wrong += [f"{' '.join(command)}: {problem}" for problem in problems]
                 if tree(self.outside) != self.before:
                     wrong.append(f"{' '.join(command)}: something outside was changed")
                     break
@@ -291,14 +317,14 @@ def run(command: list[str]) -> tuple[int, str, str]:
     return code, *(each.buffer.getvalue().decode() for each in (out, err))  # type: ignore[attr-defined]
 
 
-def run_watched(command: list[str]) -> list[str]:
-    """What went wrong with a command: a traceback, a hang, an unknown exit code, raw control characters."""
+def run_watched(command: list[str]) -> tuple[list[str], int]:
+    """What went wrong with a command: a traceback, a hang, an unknown exit code, raw control characters; its code."""
     signal.signal(signal.SIGALRM, _hang)
     signal.alarm(LIMIT)
     try:
         code, out, err = run(command)
     except BaseException:
-        return [traceback.format_exc()]
+        return [traceback.format_exc()], 1
     finally:
         signal.alarm(0)
     wrong = [] if code in EXPECTED else [f"exit code {code}"]
@@ -312,7 +338,7 @@ def run_watched(command: list[str]) -> list[str]:
             json.loads(out)
         except ValueError:
             wrong.append(f"no JSON: {out[:500]}")
-    return wrong
+    return wrong, code
 
 
 class HangError(BaseException):

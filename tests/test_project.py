@@ -161,3 +161,47 @@ def test_a_disk_without_locks_is_said_and_used(
         project.save(Manifest())
     assert "without locks" in said[0]
     assert project.exists
+
+
+@pytest.mark.parametrize("kind", ["link", "folder", "pipe"])
+def test_a_lock_that_is_no_file_is_neither_opened_nor_emptied(kind: str, project: Project, tmp_path: Path) -> None:
+    project.create()
+    project.save(Manifest())
+    project.write({"photos/a.png": b"precious"})
+    lock = project.root / ".lock"
+    if kind == "link":
+        lock.symlink_to(project.root / "photos" / "a.png")
+    else:
+        lock.mkdir() if kind == "folder" else os.mkfifo(lock)
+    with pytest.raises(ProjectError, match="is not a file; remove it"), project.writing():
+        pass
+    with pytest.raises(ProjectError, match="is not a file; remove it"):
+        project.busy()
+    assert (project.root / "photos" / "a.png").read_bytes() == b"precious"
+
+
+def test_a_broken_manifest_is_copied_once_for_each_content(project: Project) -> None:
+    project.create()
+    for broken in ("{", "{", "[", "["):
+        (project.root / "manifest.json").write_text(broken)
+        with (
+            pytest.raises(ProjectError, match=r"mend it or remove it \(a copy is manifest.json.broken-"),
+            project.writing(),
+        ):
+            pass
+        assert (project.root / "manifest.json").read_text() == broken
+    copies = {path.name: path.read_text() for path in project.root.glob("*.broken-*")}
+    assert copies == {"manifest.json.broken-1": "{", "manifest.json.broken-2": "["}
+
+
+def test_a_broken_manifest_is_reported_where_nothing_can_be_copied(project: Project, tmp_path: Path) -> None:
+    project.create()
+    (tmp_path / "elsewhere").write_text("{")
+    (project.root / "manifest.json").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ProjectError, match="leads out of the project"), project.writing():
+        pass
+    (project.root / "manifest.json").unlink()
+    (project.root / "manifest.json").write_text(json.dumps({"meshcli": 2}))  # nothing is broken
+    with pytest.raises(ProjectError, match="newer meshcli"), project.writing():
+        pass
+    assert sorted(path.name for path in project.root.iterdir()) == [".lock", "manifest.json"]

@@ -129,7 +129,7 @@ def test_a_damaged_file_says_where(change: dict[str, object], says: str, tmp_pat
         ("cameras.txt", "7 FOV 640 480 1 2 3 4", "this camera model"),
         ("cameras.txt", "7 PINHOLE 640 480 900", "no number at place 6"),
         ("cameras.txt", "8 PINHOLE 640 480 900 900 3 3", "no image with a camera"),
-        ("cameras.txt", "7 PINHOLE 640 480 -1 900 3 3", "not above 0"),
+        ("cameras.txt", "7 PINHOLE 640 480 -1 900 3 3", "no picture has"),
         ("images.txt", "1 0 0 0 0 1 2 3 7 a.png\n", "length 0"),
         ("images.txt", "1 nan 0 0 0 1 2 3 7 a.png\n", "not finite"),
         ("images.txt", "", "has no cameras"),

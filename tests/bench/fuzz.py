@@ -53,6 +53,7 @@ def main() -> int:
 
         attack()
     print(f"{done} cases in {time.monotonic() - start:.0f} s, {problems.total()} problems")
+    print("commands by exit code: " + ", ".join(f"{code}: {count}" for code, count in sorted(bench.codes.items())))
     for kind, count in problems.most_common():
         print(f"{count:6} {kind}")
     return 1 if problems else 0

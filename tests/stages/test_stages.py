@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from meshcli.config import override
-from meshcli.errors import InputError, ProjectError, ResourceError, UsageError
+from meshcli.errors import ProjectError, ResourceError, UsageError
 from meshcli.project import Project
 from meshcli.settings import Settings
 from meshcli.stages.generate import generate_views
@@ -264,7 +264,7 @@ def test_bad_render_settings_are_refused(finished: Project) -> None:
 
 def test_a_mesh_that_is_no_mesh(finished: Project) -> None:
     finished.path("mesh/mesh.glb").write_bytes(b"nothing")
-    with pytest.raises(InputError, match=r"mesh\.glb"):
+    with pytest.raises(ProjectError, match=r"mesh\.glb .*meshcli reconstruct .* --force` makes it anew"):
         render_mesh(finished, settings=SMALL)
 
 
