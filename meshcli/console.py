@@ -168,7 +168,7 @@ def show_plan(rows: Sequence[Mapping[str, Any]]) -> None:
     """What would run and why, a line each."""
     for row in rows:
         engine = f" with {row['engine']}" if row["engine"] and row["stage"] in ("generate", "reconstruct") else ""
-        print(printable(f"{row['stage']}: {f'would run{engine}: ' if row['runs'] else ''}{row['reason']}"))
+        print(one_line(f"{row['stage']}: {f'would run{engine}: ' if row['runs'] else ''}{row['reason']}"))
 
 
 def show_alignment(answers: Sequence[Answer], following: str) -> None:
