@@ -174,7 +174,8 @@ def _changed_values(draw: st.DrawFn, whole: Any, free: bool) -> bytes:
         if not places:
             break
         # The outer ones are few: draw by depth first, so that they get their turn.
-        depth = draw(st.integers(1, max(map(len, places))))
+        depths = sorted({len(place) for place in places})
+        depth = depths[draw(st.integers(0, len(depths) - 1))]
         level = [place for place in places if len(place) == depth]
         *way, key = level[draw(st.integers(0, len(level) - 1))]
         table = whole
