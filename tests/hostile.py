@@ -38,12 +38,14 @@ TURNS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
 EXPECTED = (0, 2, 3, 4, 5, 75)
 COMMANDS = [
     ["status", "desk"],
-    ["status", "desk", "--json"],
     ["select", "desk", "--list"],
     ["select", "desk", "--views", "0,2"],
     ["reconstruct", "desk", "-v", "--set", "texture.size=16"],
     ["render", "desk", "-vv", "--set", "render.frames=1"],
     ["generate", "desk", "-v"],
+]
+FURTHER = [  # where the manifest can be read at all
+    ["status", "desk", "--json"],
     ["align", "desk"],
     ["select", "desk", "--auto", "2", "--json"],
 ]
@@ -268,9 +270,11 @@ class Bench:
         for name, what in case.links:
             self._disturb(desk / name, what)
         beside = set(self.folder.iterdir())
-        wrong = []
+        wrong, refused = [], self.codes[5]
         with contextlib.chdir(self.folder):
-            for command in COMMANDS:
+            for command in [*COMMANDS, *FURTHER]:
+                if self.codes[5] - refused == len(COMMANDS):
+                    break
                 problems, code = run_watched(command)
                 self.codes[code] += 1
                 wrong += [f"{' '.join(command)}: {problem}" for problem in problems]
