@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from meshcli.lrm.flexicubes import WEIGHTS, Cells, Weights, crossed_cells, extract
 from meshcli.lrm.sizes import Sizes
-from meshcli.lrm.triplane import HIDDEN, POINTS, Head, Mlp, gather_lattice, sample_lattice
+from meshcli.lrm.triplane import HIDDEN, POINTS, Head, Mlp, gather_lattice, sample_lattice, unravel
 
 CORNERS = 8
 WEIGHT_MULTIPLIER = 0.1
@@ -58,7 +58,7 @@ class MeshField:
         empty = is_empty(raw)
         distances = repair_empty(raw[None])[0] if empty else raw
         cells = crossed_cells(distances)
-        at = torch.stack(torch.unravel_index(cells.vertices, distances.shape), dim=-1)
+        at = torch.stack(unravel(cells.vertices, len(axis)), dim=-1)
         positions = axis[at] + self.deformations(cells, lattice)
         weights = Weights.from_raw(self.weights(cells, lattice))
         vertices, faces = extract(cells, distances.flatten()[cells.vertices], positions, weights)

@@ -128,9 +128,14 @@ class Head:
         return self._first.weight[:, start : start + 3 * channels].reshape(HIDDEN, 3, channels).transpose(0, 1)
 
 
+def unravel(vertices: Tensor, side: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Places x, y, z of vertices (x * side + y) * side + z; torch.unravel_index loads sympy for it, half a second."""
+    return vertices // side**2, vertices // side % side, vertices % side
+
+
 def gather_lattice(tables: Tensor, vertices: Tensor) -> Tensor:
     """Sum of the tables (3, n, n, C) at vertices (N,) of the lattice, numbered (x * n + y) * n + z: (N, C)."""
     side = tables.shape[1]
     flat = tables.flatten(1, 2)
-    x, y, z = vertices // side**2, vertices // side % side, vertices % side
+    x, y, z = unravel(vertices, side)
     return flat[0][x * side + y].add_(flat[1][x * side + z]).add_(flat[2][z * side + y])
