@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -124,3 +125,28 @@ def test_silhouettes_without_a_common_body() -> None:
     views = [photograph(cameras[0], apart(0.7)), photograph(cameras[2], apart(-0.7))]
     with pytest.raises(InputError, match="no common body"):
         fit(views, SETTINGS, 0, silent)
+
+
+def lopsided(points: np.ndarray) -> np.ndarray:
+    """A plank on edge with a knob on one end: from every side it looks another way."""
+    outside = np.abs(points) - np.array([0.7, 0.15, 0.35])
+    plank = np.linalg.norm(np.maximum(outside, 0.0), axis=-1) + np.minimum(outside.max(axis=-1), 0.0)
+    knob = np.linalg.norm(points - np.array([0.5, 0.3, 0.3]), axis=-1) - 0.25
+    return np.minimum(plank, knob)
+
+
+def test_views_of_several_photos_need_their_own_cameras() -> None:
+    chosen = [(0, 0), (0, 1), (45, 2), (45, 4), (-50, 3), (-50, 5)]  # azimuth of the photo, tile
+    views = [photograph(zero123plus_rig(azimuth)[tile], lopsided) for azimuth, tile in chosen]
+    by_place = [replace(view, camera=camera) for view, camera in zip(views, zero123plus_rig(), strict=True)]
+
+    def error(seen: list[View]) -> float:
+        try:
+            mesh = fit(seen, SETTINGS, 0, silent)
+        except InputError:
+            return np.inf  # nothing that all of them see
+        return float(np.abs(lopsided(mesh.vertices.astype(np.float64))).mean())
+
+    own = error(views)
+    assert own < 0.03
+    assert error(by_place) > 4 * own
