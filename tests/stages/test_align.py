@@ -1,5 +1,6 @@
 """`align` between the other steps, with quick engines."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from meshcli.project import Project
 from meshcli.stages.align import align_photos
 from meshcli.stages.generate import generate_views
 from meshcli.stages.photo_set import Typed, sideless
+from meshcli.stages.pool import fully_posed
 from meshcli.stages.select import select_views
 from meshcli.stages.status import read_status, stage_status
 
@@ -37,6 +39,18 @@ def test_what_is_found_is_kept_and_makes_one_body(unposed: Project, engines: dic
     assert stage_status(unposed, unposed.load(), "generate").state == "done"
     with pytest.raises(UsageError, match="nothing to align"):
         align_photos(unposed)
+
+
+def test_which_aligned_photos_can_be_views(unposed: Project) -> None:
+    align_photos(unposed)
+    assert not any(fully_posed(photo) for photo in unposed.load().photos)
+    generate_views(unposed)  # into one body: silhouettes say from how high each was taken
+    photos = unposed.load().photos
+    assert all(fully_posed(photo) for photo in photos)
+    # each painted by itself: nobody knows its elevation unless it was said
+    assert not any(fully_posed(replace(photo, painted="key")) for photo in photos)
+    said = {"azimuth": 40.0, "elevation": 10.0, "fov": 30.0}
+    assert fully_posed(replace(photos[1], painted="key", stated=said))
 
 
 def test_the_same_photos_again_keep_what_was_found(unposed: Project, photos: list[Path]) -> None:
