@@ -23,7 +23,7 @@ from meshcli.console import (
     show_views,
 )
 from meshcli.device import check_device
-from meshcli.errors import UsageError
+from meshcli.errors import InputError, UsageError
 from meshcli.frame import axis
 from meshcli.lens import read_sensor
 from meshcli.manifest import Manifest, Stage
@@ -44,8 +44,8 @@ from meshcli.stages.work import How, Outcome, explained
 def perform(
     directory: Path, name: Stage, stage: Callable[[Project, How], Outcome], how: How, as_json: bool, quiet: bool,
     verbose: int,
-) -> None:  # fmt: skip
-    """Call a stage and report; what the machine refuses becomes a one-line error."""
+) -> int:  # fmt: skip
+    """Call a stage, report, and return the exit code; what the machine refuses becomes a one-line error."""
     project = Project(directory)
     before = standing(project, name)
     code = None if name == "select" else apart()  # which has asked a person, and loaded what starts threads
@@ -55,7 +55,8 @@ def perform(
         sys.exit(code)
     with Reporter(quiet or as_json, verbose) as reporter:
         try:
-            outcome = stage(project, replace(how, progress=reporter.progress, tell=reporter.tell, show=reporter.show))
+            heard = replace(how, progress=reporter.progress, tell=reporter.tell, complain=reporter.complain)
+            outcome = stage(project, replace(heard, show=reporter.show))
         except (OSError, MemoryError) as error:
             raise (explained(error, project.root) or error) from error
         if how.dry:
@@ -64,12 +65,13 @@ def perform(
                 show_json({"meshcli": 1, "project": str(project.root), **plan})
             else:
                 show_plan([plan])
-            return
+            return 0
         following = read_status(project).next
         if as_json:
             show_json(outcome_json(project, outcome, following))
         else:
             reporter.finished(project, outcome, following)
+    return InputError.exit_code if outcome.left_out else 0
 
 
 def how(

@@ -23,6 +23,7 @@ from meshcli.calling import (
 from meshcli.children import ALONE, INTERRUPTED, Interrupted, listen_to_signals, watch_parent
 from meshcli.console import (
     Reporter,
+    hand_on,
     prepare_output,
     show_alignment,
     show_error,
@@ -33,7 +34,7 @@ from meshcli.console import (
     views_json,
 )
 from meshcli.engines import Generator, Reconstructor
-from meshcli.errors import MeshcliError, UsageError
+from meshcli.errors import InputError, MeshcliError, UsageError
 from meshcli.manifest import Chooser
 from meshcli.model_commands import models
 from meshcli.project import Project
@@ -130,6 +131,7 @@ def generate(
     weights: flags.Weights = None,
     no_rembg: flags.Rembg = False,
     add: flags.Add = False,
+    keep_going: flags.KeepGoing = False,
     max_pixels: flags.MaxPixels = None,
     seed: flags.Seed = 0,
     config: flags.Config = None,
@@ -141,7 +143,7 @@ def generate(
     as_json: flags.Json = False,
     quiet: flags.Quiet = False,
     verbose: flags.Verbose = 0,
-) -> None:
+) -> int:
     """Cut the object out of the photos and paint six views of each.
 
     No PHOTO means the recorded set. A cameras.json beside the photos is used when no angle is typed.
@@ -163,13 +165,13 @@ def generate(
     wanted = {"photo.rembg": False if no_rembg else None, "photo.max_pixels": max_pixels,
              **{f"zero123plus.{key}": value for key, value in network.items()}}  # fmt: skip
     settings = settings_of(config, assign, wanted)
-    perform(
+    return perform(
         directory,
         "generate",
         lambda project, as_told: generate_views(
             project, pictures, typed, add=add, settings=settings, engine=engine, seed=seed, how=as_told
         ),
-        how(force, wait, offline, device, weights, dry_run), as_json, quiet, verbose,
+        replace(how(force, wait, offline, device, weights, dry_run), keep_going=keep_going), as_json, quiet, verbose,
     )  # fmt: skip
 
 
@@ -335,6 +337,7 @@ def run(
     weights: flags.Weights = None,
     no_rembg: flags.Rembg = False,
     add: flags.Add = False,
+    keep_going: flags.KeepGoing = False,
     max_pixels: flags.MaxPixels = None,
     views: flags.Views = "",
     include_photos: flags.IncludePhotos = False,
@@ -353,7 +356,7 @@ def run(
     as_json: flags.Json = False,
     quiet: flags.Quiet = False,
     verbose: flags.Verbose = 0,
-) -> None:
+) -> int:
     """Do all four, each as its own process; what is done and unchanged is skipped."""
     tell = Reporter(quiet or as_json).tell
     typed = typed_cameras(azimuth, elevation, fov, focal, sensor, rig, up)
@@ -366,7 +369,7 @@ def run(
     switches = words(no_rembg=no_rembg, offline=offline)
     arguments = RunArguments(
         generate=[*words(engine=generator, seed=seed, max_pixels=max_pixels), *network, *switches, *settings],
-        cameras=[*angles, *ready, *words(add=add)],
+        cameras=[*angles, *ready, *words(add=add, keep_going=keep_going)],
         photos=[str(each) for each in pictures] if photos else (),
         views=views,
         include_photos=include_photos,
@@ -379,11 +382,12 @@ def run(
         last=last,
         dry=dry_run,
     )  # fmt: skip
-    documents = run_stages(Project(directory), arguments, capture=as_json, tell=tell)
+    documents = run_stages(Project(directory), arguments, capture=as_json, tell=tell, hand_on=hand_on)
     if as_json:
         show_json({"meshcli": 1, "project": str(directory), "stages": documents})
     elif dry_run:
         show_plan(documents)
+    return InputError.exit_code if any(document.get("left_out") for document in documents) else 0
 
 
 @app.command(epilog="Example: meshcli status desk --json")

@@ -83,6 +83,10 @@ class Reporter:
         """One sentence for the user on one line: a path may hold what looks like markup."""
         self.console.print(one_line(sentence), markup=False, soft_wrap=True)
 
+    def complain(self, sentence: str) -> None:
+        """What is wrong with something that is left out; heard also by those who want to hear errors only."""
+        show_error(sentence, None if self.quiet else self.console)
+
     def show(self, name: str, pixels: "Pixels") -> None:
         """An unfinished picture (H, W, 3), on a terminal with colours."""
         if self._bar.disable or not self.console.color_system:
@@ -107,7 +111,8 @@ class Reporter:
         self._bar.stop()
         took = seconds(outcome.record)
         text = outcome.skipped or (f"done in {took:.1f} s" if took is not None else "done")
-        self.tell(f"{outcome.stage}: {text + ', skipped' if outcome.skipped else text}")
+        without = f", without {', '.join(left.photo for left in outcome.left_out)}" if outcome.left_out else ""
+        self.tell(f"{outcome.stage}: {text}{', skipped' if outcome.skipped else ''}{without}")
         if self.verbose:
             for line in _facts(outcome.record.facts):
                 self.tell(f"  {line}")
@@ -122,6 +127,11 @@ def prepare_output() -> None:
     """Let names of files that are no UTF-8 leave as the bytes they are."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")
+
+
+def hand_on(data: str) -> None:
+    """What a child printed."""
+    print(data, end="", flush=True)
 
 
 def one_line(text: str) -> str:
@@ -153,6 +163,7 @@ def outcome_json(project: Project, outcome: Outcome, following: str) -> dict[str
         "outputs": [output.to_json() for output in record.outputs],
         "facts": record.facts,
         "notes": list(outcome.notes),
+        **({"left_out": [left.to_json() for left in outcome.left_out]} if outcome.left_out else {}),
         "next": following,
     }
 
@@ -189,9 +200,9 @@ def show_alignment(answers: Sequence[Answer], following: str) -> None:
         console.print(f"next: {following}", markup=False, soft_wrap=True)
 
 
-def show_error(message: str) -> None:
+def show_error(message: str, console: Console | None = None) -> None:
     """One line: nothing wrapped, nothing taken for markup, so that a command in it can be copied."""
-    console = Console(stderr=True, highlight=False)
+    console = console or Console(stderr=True, highlight=False)
     console.print("error:", style="bold red", end=" ")
     console.print(one_line(message), markup=False, soft_wrap=True)
 

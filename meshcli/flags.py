@@ -45,6 +45,9 @@ FromViews = Annotated[
 ]
 Rembg = Annotated[bool, typer.Option("--no-rembg", help="Cut out by alpha or a plain background only.")]
 Add = Annotated[bool, typer.Option("--add", help="Append the photos instead of replacing the set.")]
+KeepGoing = Annotated[
+    bool, typer.Option("--keep-going", help="Leave out photos that cannot be used, do the rest, and exit 3 at the end.")
+]
 Offline = Annotated[bool, typer.Option("--offline", help="Touch no network.")]
 MaxPixels = Annotated[int | None, typer.Option(min=1, help="Allow larger pictures.", show_default=False)]
 Seed = Annotated[int, typer.Option(help="Of everything random.")]

@@ -4,22 +4,24 @@ What was cut out once is not cut out again. A cut-out that somebody edited by ha
 that was edited by hand is kept until the photos change.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from meshcli.engines import VERSIONS, Generator, pick_generator
+from meshcli.errors import InputError
 from meshcli.fingerprint import digest
 from meshcli.lens import picture_size
-from meshcli.manifest import Manifest, Photo
-from meshcli.progress import unheard
+from meshcli.manifest import Manifest, Photo, Record
 from meshcli.project import Project
 from meshcli.settings import PhotoSettings, Settings
 from meshcli.stages.inputs import Parts, fingerprint, photo_parts
 from meshcli.stages.painting import check_engine, engine_options, fallback, lacking, paint_views
 from meshcli.stages.photo_set import Claim, Typed, claim_set, name_set, read_claim, sideless, with_alignment
 from meshcli.stages.pool import is_photo, refreshed
-from meshcli.stages.ready import engine_before, enter_frame, hand_on, prepare_ready, retired, suited
+from meshcli.stages.ready import Prepared, engine_before, enter_frame, hand_on, prepare_ready, retired, suited
+from meshcli.stages.sieve import Sieve
 from meshcli.stages.work import How, Outcome, Task, Work, affordable, ensure_room, entering, unchanged, working
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)  # a frame that is the picture
@@ -40,50 +42,129 @@ def generate_views(
 
     Raises UsageError for arguments that do not fit, InputError for a picture that cannot be used.
     """
-    if not project.exists:
-        # a mistake leaves no directory behind
-        suited(engine, claim_set(project, Manifest(), photos, typed, add, unheard))
+    sieve = Sieve(how.keep_going, settings.photo.max_pixels, how.complain)
+    new = None if project.exists else claim_set(project, Manifest(), photos, typed, add, sieve, how.tell)
+    if new is not None:
+        suited(engine, new)  # a mistake leaves no directory behind
     if not how.dry:
         project.create()
     with entering(project, how, new=True):
         manifest = project.load() if project.exists else Manifest()
-        claims = claim_set(project, manifest, photos, typed, add, how.tell)
-        named = with_alignment(manifest, name_set(manifest, claims))
-        engine = suited(engine, claims)
+        claims = (
+            new if new and not manifest.photos else claim_set(project, manifest, photos, typed, add, sieve, how.tell)
+        )
         record = manifest.stages.get("generate")
+        named = with_alignment(manifest, name_set(manifest, claims, sieve))
+        unusable = _leave_out_again(record, named, settings.photo, sieve)
+        engine = suited(engine, claims)
         before = "" if how.force else engine_before(manifest, claims)
         chosen, why = pick_generator(engine, before, lacking(settings, how) if engine == "auto" else "")
         options = engine_options(chosen, settings, seed, how, record)
         settings, asked, smaller = affordable(record, chosen, settings, options, how)
         if smaller:
             options = engine_options(chosen, settings, seed, how, record)
-        said = {name: (sha256, claim.stated.to_json()) for name, (sha256, claim) in named.items()}
 
         def inputs() -> Parts:
+            said = {name: (sha256, claim.stated.to_json()) for name, (sha256, claim) in named.items()}
             return fingerprint(chosen, options, photo_parts(project, said))
 
         task = Task("generate", chosen, options, inputs(), asked, smaller, fallback(chosen, settings))
         if outcome := unchanged(project, manifest, task, how):
-            return outcome
+            return replace(outcome, left_out=tuple(sieve.left_out))
         ensure_room(project, manifest, task, how)
         check_engine(chosen, settings, how)
         how.tell(f"engine {chosen} ({'the views are ready' if claims[0].stated.ready else why})")
-        with working(project, manifest, task, how) as work:
-            _cut_out(work, named, settings)
-            work.task = replace(task, inputs=inputs())  # the cut-outs are there; who edits one from now on is heard
-            _paint(work, settings, seed, record.engine if record else "")
-        return work.outcome()
+        try:
+            with working(project, manifest, task, how) as work:
+                work.facts |= unusable
+                _cut_out(work, named, settings, sieve)
+                work.task = replace(task, inputs=inputs())  # the cut-outs are there; who edits one from now on is heard
+                _paint(work, settings, seed, record.engine if record else "")
+        except InputError:
+            if sieve.stopped:
+                _undo(project, manifest)
+            raise
+        return replace(work.outcome(), left_out=tuple(sieve.left_out))
 
 
-def _cut_out(work: Work, named: dict[str, tuple[str, Claim]], settings: Settings) -> None:
+def _cut_out(work: Work, named: dict[str, tuple[str, Claim]], settings: Settings, sieve: Sieve) -> None:
+    """Every object, in its frame; `named` loses the photos that are left out."""
     with work.step("photos"):
         _register(work, named)
+        done: dict[str, Prepared] = {}
+        bad = []
         for index, (name, (_, claim)) in enumerate(named.items()):
             work.how.progress(index, len(named), f"cutting out {claim.source}")
-            photos = {photo.name: photo for photo in work.manifest.photos}
-            photos[name] = _prepare(work, photos[name], claim, settings.photo)
-            work.save(replace(work.manifest, photos=tuple(photos.values())))  # finished photos are kept
+            photo = next(each for each in work.manifest.photos if each.name == name)
+            with sieve.trying(claim.source):
+                done[name] = after, files = _prepare(work, photo, claim, settings.photo)
+                if not photo.prepared:  # kept, whatever happens to the others
+                    work.write(files)
+                    work.save(_with_photos(work.manifest, {name: after}))
+                    done[name] = after, {}
+            if name not in done:
+                bad.append(name)
+        sieve.settle(len(named))
+        work.write({file: data for _, files in done.values() for file, data in files.items()})
+        work.save(_with_photos(work.manifest, {name: photo for name, (photo, _) in done.items()}))
+        if bad:
+            _leave_out(work, named, bad, settings.photo, sieve)
         enter_frame(work, named)
+
+
+def _with_photos(manifest: Manifest, changed: Mapping[str, Photo]) -> Manifest:
+    return replace(manifest, photos=tuple(changed.get(photo.name, photo) for photo in manifest.photos))
+
+
+def _leave_out(
+    work: Work, named: dict[str, tuple[str, Claim]], bad: Sequence[str], settings: PhotoSettings, sieve: Sieve
+) -> None:
+    """Take photos that cannot be used out of the set again, and note them for the next time."""
+    originals = [photo.original for photo in work.manifest.photos if photo.name in bad]
+    reasons = sieve.left_out[-len(bad) :]
+    rows = [
+        {**left.to_json(), "key": _key(named.pop(name)[0], settings)} for name, left in zip(bad, reasons, strict=True)
+    ]
+    work.facts["left_out"] = [*work.facts.get("left_out", []), *rows]
+    work.outputs = [output for output in work.outputs if output.file not in originals]
+    photos = [replace(photo, removed=photo.removed or photo.name in bad) for photo in work.manifest.photos]
+    kept = tuple(photo for photo in photos if photo.prepared or not photo.removed)
+    _keep(work.project, work.manifest, kept)
+    work.manifest = replace(work.manifest, photos=kept)
+
+
+def _leave_out_again(
+    record: Record | None, named: dict[str, tuple[str, Claim]], settings: PhotoSettings, sieve: Sieve
+) -> dict[str, Any]:
+    """What could not be cut out the last time is not tried again, so that the rest is known to be unchanged."""
+    rows = record.facts.get("left_out", []) if record and sieve.keep_going else []
+    known = {str(row.get("key")): row for row in rows if isinstance(row, dict)}
+    count = len(named)
+    again: list[Any] = []
+    for name, (sha256, claim) in list(named.items()):
+        if row := known.get(_key(sha256, settings)):
+            with sieve.trying(claim.source):
+                raise InputError(str(row.get("reason")))
+            del named[name]
+            again.append(row)
+    sieve.settle(count)
+    return {"left_out": again} if again else {}
+
+
+def _undo(project: Project, before: Manifest) -> None:
+    """The set as it was before a photo turned out to be of no use; what was cut out is kept for the next time."""
+    if before.live_photos:
+        now, names = project.load(), {photo.name for photo in before.photos}
+        more = [replace(photo, removed=True) for photo in now.photos if photo.prepared and photo.name not in names]
+        project.save(before)
+        _keep(project, replace(before, photos=now.photos), [*before.photos, *more])
+
+
+def _keep(project: Project, manifest: Manifest, photos: Sequence[Photo]) -> None:
+    """Save a manifest with these photos only, and remove the originals of the others."""
+    project.save(replace(manifest, photos=tuple(photos)))
+    for file in {photo.original for photo in manifest.photos} - {photo.original for photo in photos}:
+        project.path(file).unlink(missing_ok=True)
 
 
 def _paint(work: Work, settings: Settings, seed: int, before: str) -> None:
@@ -120,21 +201,18 @@ def _register(work: Work, named: dict[str, tuple[str, Claim]]) -> None:
         work.outputs.append(work.project.output(photo.original))
         source = claim.source if claim.recorded else claim.path.name
         photos[name] = replace(photo, source=source, stated=claim.stated.to_json())
-    forgotten = {photo.original for photo in work.manifest.photos} - {photo.original for photo in photos.values()}
-    work.save(replace(work.manifest, photos=tuple(photos.values())))
-    for file in forgotten:  # of photos that could not be used
-        work.project.path(file).unlink(missing_ok=True)
+    _keep(work.project, work.manifest, list(photos.values()))
+    work.manifest = replace(work.manifest, photos=tuple(photos.values()))
 
 
-def _prepare(work: Work, photo: Photo, claim: Claim, settings: PhotoSettings) -> Photo:
+def _prepare(work: Work, photo: Photo, claim: Claim, settings: PhotoSettings) -> Prepared:
     """The photo cut out and framed, or as it is when that was done before and nothing changed."""
     if claim.stated.ready:
         return prepare_ready(work, photo, claim, settings)
-    options = [settings.foreground_ratio, settings.rembg, settings.rembg_model, settings.side]
-    prepared = digest([photo.sha256, VERSIONS["cut_out"], *options])
+    prepared = _key(photo.sha256, settings)
     if photo.prepared == prepared and not work.how.force and work.project.path(photo.file).is_file():
         work.outputs.append(work.project.output(photo.file))
-        return replace(photo, camera=claim.stated.framed(photo.crop, *photo.size))
+        return replace(photo, camera=claim.stated.framed(photo.crop, *photo.size)), {}
 
     from meshcli.foreground import cut_out
     from meshcli.image import encode_png, frame_foreground, load_picture
@@ -145,8 +223,14 @@ def _prepare(work: Work, photo: Photo, claim: Claim, settings: PhotoSettings) ->
     cut = cut_out(pixels, settings, rembg=settings.rembg, offline=work.how.offline)
     framed, crop = frame_foreground(cut.pixels, settings.foreground_ratio)
     framed[framed[..., 3] == 0, :3] = 255  # engines that look at RGB alone expect white
-    work.write({photo.file: encode_png(framed)})
     frame = (crop.left, crop.top, crop.width, crop.height)
-    return replace(
+    after = replace(
         photo, camera=claim.stated.framed(frame, *size), size=size, crop=frame, prepared=prepared, method=cut.method
     )
+    return after, {photo.file: encode_png(framed)}
+
+
+def _key(sha256: str, settings: PhotoSettings) -> str:
+    """What a cut-out depends on."""
+    options = [settings.foreground_ratio, settings.rembg, settings.rembg_model, settings.side]
+    return digest([sha256, VERSIONS["cut_out"], *options])

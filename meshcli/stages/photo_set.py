@@ -13,9 +13,10 @@ from meshcli.errors import InputError, ProjectError, UsageError
 from meshcli.fingerprint import bytes_digest, file_digest
 from meshcli.lens import exif_field_of_view, field_of_view, picture_size
 from meshcli.manifest import MOST_PHOTOS, NAME, Manifest, Photo
-from meshcli.posing import PhotoSpec, Ready, Stated, from_rig, from_rig_file, read_spec, state
+from meshcli.posing import PhotoSpec, Ready, Stated, from_rig, from_rig_file, state
 from meshcli.progress import Tell
 from meshcli.project import Project
+from meshcli.stages.sieve import Sieve, of_places
 from meshcli.tables import Table
 
 
@@ -31,6 +32,18 @@ class Typed:
     rig: Path | None = None  # a file of calibrated cameras, instead of all the others
     up: str = ""  # the axis of the rig's world that points up
     ready: Ready = ""  # what the PHOTOs are
+
+    def check(self, photos: Sequence[str | Path]) -> None:
+        """UsageError when what was typed one per photo does not fit the photos."""
+        state([PhotoSpec(Path(photo)) for photo in photos], self.azimuths, self.elevations, self.fovs)
+        if self.focals and (len(self.focals) not in (1, len(photos)) or min(self.focals) <= 0.0):
+            raise UsageError("--focal must be above 0, one for all or one per photo")
+
+    def of(self, places: Sequence[int], count: int) -> "Typed":
+        """What is said about some of `count` photos."""
+        every = (self.azimuths, self.elevations, self.fovs, self.focals)
+        azimuths, elevations, fovs, focals = (of_places(values, places, count) for values in every)
+        return replace(self, azimuths=azimuths, elevations=elevations, fovs=fovs, focals=focals)
 
     @property
     def anything(self) -> bool:
@@ -49,16 +62,24 @@ class Claim:
 
 
 def claim_set(
-    project: Project, manifest: Manifest, photos: Sequence[str | Path], typed: Typed, add: bool, tell: Tell
+    project: Project,
+    manifest: Manifest,
+    photos: Sequence[str | Path],
+    typed: Typed,
+    add: bool,
+    sieve: Sieve,
+    tell: Tell,
 ) -> list[Claim]:
-    """The set that shall be, with what is known about every camera."""
+    """The set that shall be, with what is known about every camera; what the sieve holds back is not in it."""
     recorded = [
         Claim(project.path(photo.original), photo.source, stated_of(photo), photo) for photo in manifest.live_photos
     ]
     if not photos:
         claims = _restated(recorded, typed, tell)
     else:
-        specs = [read_spec(photo) for photo in photos]
+        typed.check(photos)
+        found = sieve.specs(photos, {photo.sha256 for photo in manifest.photos if photo.prepared})
+        specs, typed = list(found.values()), typed.of(list(found), len(photos))
         stated = _state(specs, [spec.path.name for spec in specs], typed, tell)
         new = [
             Claim(spec.path, str(spec.path), replace(known, ready=typed.ready))
@@ -70,7 +91,7 @@ def claim_set(
     return [_with_lens(claim, tell) for claim in claims]
 
 
-def name_set(manifest: Manifest, claims: Sequence[Claim]) -> dict[str, tuple[str, Claim]]:
+def name_set(manifest: Manifest, claims: Sequence[Claim], sieve: Sieve) -> dict[str, tuple[str, Claim]]:
     """Give every photo its letter, by its bytes: name -> (sha256 of the original, claim), in the order of letters."""
     known = {photo.sha256: photo.name for photo in manifest.photos}
     digests = [_hash(claim) for claim in claims]
@@ -85,7 +106,8 @@ def name_set(manifest: Manifest, claims: Sequence[Claim]) -> dict[str, tuple[str
     sources: dict[str, str] = {}
     for claim, sha256, name in zip(claims, digests, names, strict=True):
         if sha256 in sources:
-            raise UsageError(f"{claim.source} and {sources[sha256]} are the same picture; hand it in once")
+            sieve.twin(claim.source, sources[sha256])
+            continue
         sources[sha256] = claim.source
         named[name or next(fresh)] = (sha256, claim)
     if len(taken | named.keys()) > MOST_PHOTOS or not all(map(NAME.fullmatch, named)):
@@ -166,8 +188,7 @@ def _fovs(specs: Sequence[PhotoSpec], typed: Typed) -> Sequence[float]:
         raise UsageError("--fov and --focal exclude each other")
     if typed.sensor is None:
         raise UsageError("--focal needs --sensor, its width and height in mm: --focal 4.3 --sensor 8.8x6.6")
-    if len(typed.focals) not in (1, len(specs)) or min(typed.focals) <= 0.0:
-        raise UsageError("--focal must be above 0, one for all or one per photo")
+    typed.check([spec.path for spec in specs])
     focals = [*typed.focals] * (len(specs) if len(typed.focals) == 1 else 1)
     return [
         field_of_view(focal, typed.sensor, picture_size(spec.path)) for focal, spec in zip(focals, specs, strict=True)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from meshcli.engines import Generator
-from meshcli.errors import InputError, ProjectError, UsageError
+from meshcli.errors import ProjectError, UsageError
 from meshcli.fingerprint import digest
 from meshcli.frame import Frame
 from meshcli.manifest import Manifest, Photo, ViewEntry
@@ -15,6 +15,8 @@ from meshcli.stages.work import Work
 from meshcli.tables import Table
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)  # a frame that is the picture
+
+Prepared = tuple[Photo, dict[str, bytes]]  # with the files that are to be written
 
 
 def suited(engine: Generator, claims: Sequence[Claim]) -> Generator:
@@ -40,13 +42,13 @@ def engine_before(manifest: Manifest, claims: Sequence[Claim]) -> str:
     return "" if were_ready and not any(claim.stated.ready for claim in claims) else record.engine
 
 
-def prepare_ready(work: Work, photo: Photo, claim: Claim, settings: PhotoSettings) -> Photo:
+def prepare_ready(work: Work, photo: Photo, claim: Claim, settings: PhotoSettings) -> Prepared:
     """A view, or the first of a sheet, with its silhouette, in its own frame."""
     ready = claim.stated.ready
     prepared = digest([photo.sha256, ready, settings.rembg, settings.rembg_model])
     if photo.prepared == prepared and not work.how.force and work.project.path(photo.file).is_file():
         work.outputs.append(work.project.output(photo.file))
-        return replace(photo, camera=claim.stated.framed(photo.crop, *photo.size))
+        return replace(photo, camera=claim.stated.framed(photo.crop, *photo.size)), {}
 
     from meshcli.generators.photos import cut_sheet, ready_view, squared
     from meshcli.image import encode_png, load_picture
@@ -54,17 +56,14 @@ def prepare_ready(work: Work, photo: Photo, claim: Claim, settings: PhotoSetting
     pixels = load_picture(claim.path, settings.max_pixels, tell=work.note)
     read_claim(claim, photo.sha256)  # it is what was copied
     size, frame = (pixels.shape[1], pixels.shape[0]), WHOLE
-    try:
-        if ready == "view":
-            picture, crop = squared(ready_view(pixels, settings, work.how.offline))
-            frame = (crop.left, crop.top, crop.width, crop.height)
-        else:
-            picture = ready_view(cut_sheet(pixels)[0], settings, work.how.offline)
-    except InputError as error:
-        raise InputError(f"{claim.source}: {error}") from error
-    work.write({photo.file: encode_png(picture)})
+    if ready == "view":
+        picture, crop = squared(ready_view(pixels, settings, work.how.offline))
+        frame = (crop.left, crop.top, crop.width, crop.height)
+    else:
+        picture = ready_view(cut_sheet(pixels)[0], settings, work.how.offline)
     camera = claim.stated.framed(frame, *size)
-    return replace(photo, camera=camera, size=size, crop=frame, prepared=prepared, method="ready")
+    after = replace(photo, camera=camera, size=size, crop=frame, prepared=prepared, method="ready")
+    return after, {photo.file: encode_png(picture)}
 
 
 def enter_frame(work: Work, named: Mapping[str, tuple[str, Claim]]) -> None:

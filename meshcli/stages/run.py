@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from meshcli.children import run_child
-from meshcli.errors import MeshcliError, UsageError
+from meshcli.errors import InputError, MeshcliError, UsageError
 from meshcli.manifest import STAGES, Manifest, Record, Stage
 from meshcli.progress import Tell, unheard
 from meshcli.project import Project
@@ -54,16 +54,24 @@ class RunArguments:
 
 
 def run_stages(
-    project: Project, arguments: RunArguments, *, capture: bool = False, tell: Tell = unheard
+    project: Project,
+    arguments: RunArguments,
+    *,
+    capture: bool = False,
+    tell: Tell = unheard,
+    hand_on: Tell = unheard,
 ) -> list[dict[str, Any]]:
     """Run what is not done yet; the children's JSON documents when captured, what they would do when it is a dry run.
+
+    Where photos were left out (`--keep-going`), the document of `generate` says so; it is there in any case, and
+    `hand_on` gets what that child printed unless it is captured.
 
     Raises UsageError when a stage before the first is not done, or a choice of views that somebody made no longer
     fits, StageFailedError with a child's exit code, ResourceError when a child was ended because memory ran out. The
     lock is held by the children, not here.
     """
     _check(project, arguments)
-    run = _Run(project, arguments, capture or arguments.dry, tell)
+    run = _Run(project, arguments, capture or arguments.dry, tell, hand_on)
     steps = {"generate": run.generate, "select": run.select, "reconstruct": run.reconstruct, "render": run.render}
     for stage in arguments.stages:
         if changed := next((document["stage"] for document in run.documents if document.get("runs")), ""):
@@ -81,6 +89,7 @@ class _Run:
     arguments: RunArguments
     capture: bool
     tell: Tell
+    hand_on: Tell
     documents: list[dict[str, Any]] = field(default_factory=list)
 
     def generate(self) -> None:
@@ -129,9 +138,17 @@ class _Run:
         common = [*self.arguments.common, *(["--json", "--dry-run"] if self.arguments.dry else [])]
         line = [command or stage, *common, *options, "--", str(self.project.root), *photos]
         before = standing(self.project, stage)
-        code, output = run_child(line, self.capture)
-        if self.capture and output:
-            self.documents.append(json.loads(output))
+        keeping = "--keep-going" in options
+        code, output = run_child(line, self.capture or keeping)
+        document = json.loads(output) if self.capture and output else {}
+        if document:
+            self.documents.append(document)
+        elif keeping:
+            self.hand_on(output)
+        if keeping and code == InputError.exit_code and output and "error" not in document:  # it came to its end
+            if not document:
+                self.documents.append({"stage": stage, "left_out": True})
+            return
         if code:
             raise _failure(self.project, stage, code, before)
 

@@ -27,6 +27,7 @@ from meshcli.progress import Progress, Tell, silent, unheard
 from meshcli.project import Project
 from meshcli.settings import Settings
 from meshcli.stages.room import check_room, spare_room
+from meshcli.stages.sieve import LeftOut
 
 if TYPE_CHECKING:
     from meshcli.view import Pixels
@@ -79,6 +80,8 @@ class How:
     progress: Progress = silent
     tell: Tell = unheard
     show: "Callable[[str, Pixels], None] | None" = None  # looks at unfinished pictures (H, W, 3)
+    complain: Tell = unheard  # hears what is wrong with something that is left out
+    keep_going: bool = False  # leave out photos that cannot be used
     dry: bool = False  # only find out whether there is anything to do, and why
 
 
@@ -103,6 +106,7 @@ class Outcome:
     record: Record
     skipped: str = ""  # the reason when there was nothing to do
     notes: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()  # photos that cannot be used
     planned: str = ""  # the reason why it would run, when that was all that was asked
 
 

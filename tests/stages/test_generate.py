@@ -135,16 +135,111 @@ def bad(tmp_path: Path) -> Path:
     return path
 
 
-def test_finished_photos_are_kept(project: Project, photos: list[Path], engines: dict[str, int], bad: Path) -> None:
-    with pytest.raises(InputError, match=r"bad\.png"):
+@pytest.fixture
+def empty(tmp_path: Path, engines: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A picture that can be read, with nothing in it to cut out."""
+    path = tmp_path / "empty.png"
+    Image.new("RGBA", (8, 8), (255, 255, 255, 255)).save(path)
+    plain = sys.modules["meshcli.foreground"].cut_out
+
+    def cut_out(pixels, *words, **flags):  # type: ignore[no-untyped-def]
+        if pixels.shape == (8, 8, 4):
+            engines["cut_out"] += 1
+            raise InputError("nothing is left of the object")
+        return plain(pixels, *words, **flags)
+
+    monkeypatch.setattr(sys.modules["meshcli.foreground"], "cut_out", cut_out)
+    return path
+
+
+def everything(project: Project) -> dict[str, bytes]:
+    files = [path for path in project.root.rglob("*") if path.is_file() and path.name != ".lock"]
+    return {str(path): path.read_bytes() for path in files}
+
+
+def test_what_cannot_be_read_changes_nothing(
+    project: Project, photos: list[Path], engines: dict[str, int], bad: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=r"bad\.png is not a picture"):
         generate_views(project, [*photos[:2], bad], Typed([0, 40, 50]))
+    assert not project.root.exists()
+    generate_views(project, photos[:1])
+    before = everything(project)
+    said: list[str] = []
+    with pytest.raises(InputError, match="2 of 3 photos cannot be used; --keep-going"):
+        generate_views(project, [photos[1], bad, tmp_path / "no.png"], how=How(complain=said.append))
+    assert [Path(line.split(" is not ")[0].split("photo ")[-1]).name for line in said] == ["bad.png", "no.png"]
+    assert everything(project) == before
+    assert engines["cut_out"] == 1
+
+
+def test_what_cannot_be_cut_out_leaves_the_set_as_it_was(
+    project: Project, photos: list[Path], engines: dict[str, int], empty: Path
+) -> None:
+    generate_views(project, photos[:1])
+    before, manifest = everything(project), project.load()
+    wider = override(Settings(), {"photo.foreground_ratio": 0.7}, "")
+    with pytest.raises(InputError, match=r"empty\.png: nothing is left"):
+        generate_views(project, [*photos[:2], empty], Typed([0, 90, 180]), settings=wider)
+    assert names(project) == ["a"]
+    after = everything(project)
+    assert {file: after[file] for file in before if "manifest" not in file} == {
+        file: before[file] for file in before if "manifest" not in file
+    }
+    assert project.load().stages == manifest.stages
+    assert stage_status(project, project.load(), "generate").state == "done"
+    assert generate_views(project).skipped
+    count = engines["cut_out"]
+    generate_views(project, photos[:2], Typed([0, 90]), settings=wider)
+    assert names(project) == ["a", "b"]
+    assert engines["cut_out"] == count + 1  # b was cut out before, and its letter is its own
+    assert not project.path("photos/c.original.png").exists()
+
+
+def test_a_first_set_that_failed_is_the_recorded_one(
+    project: Project, photos: list[Path], engines: dict[str, int], empty: Path
+) -> None:
+    with pytest.raises(InputError, match=r"empty\.png"):
+        generate_views(project, [*photos[:2], empty], Typed([0, 40, 50]))
     manifest = project.load()
     assert manifest.stages["generate"].status == "failed"
-    assert "bad.png" in manifest.stages["generate"].error
-    assert engines["cut_out"] == 2
+    assert "empty.png" in manifest.stages["generate"].error
+    assert names(project) == ["a", "b", "c"]
+    with pytest.raises(InputError, match=r"empty\.png"):
+        generate_views(project)
     generate_views(project, photos, ANGLES)
-    assert engines["cut_out"] == 3
+    assert engines["cut_out"] == 5
     assert names(project) == ["a", "b", "c"]  # the letter of the bad one named nothing yet
+
+
+def test_the_rest_is_done_without_what_cannot_be_used(
+    project: Project, photos: list[Path], engines: dict[str, int], bad: Path, empty: Path, tmp_path: Path
+) -> None:
+    """Each left-out photo is heard of once, and the others keep the angles that were typed for them."""
+    twin = tmp_path / "twin.png"
+    twin.write_bytes(photos[0].read_bytes())
+    said: list[str] = []
+    how = How(keep_going=True, complain=said.append)
+    handed = [photos[0], bad, photos[1], empty, tmp_path / "no.png", twin, photos[2]]
+    outcome = generate_views(project, handed, Typed([0, 1, 40, 2, 3, 4, -50]), how=how)
+    assert [Path(left.photo).name for left in outcome.left_out] == ["bad.png", "no.png", "twin.png", "empty.png"]
+    assert [left.reason for left in outcome.left_out] == said
+    photos_now = project.load().live_photos
+    assert [(photo.source, round(photo.camera.azimuth)) for photo in photos_now] == [
+        ("1.png", 0), ("2.png", 40), ("3.png", 310),
+    ]  # fmt: skip
+    assert len(list(project.path("photos").glob("*.original.*"))) == 3
+    assert all(project.path(output.file).is_file() for output in project.load().stages["generate"].outputs)
+    count = engines["cut_out"]
+    again = generate_views(project, handed, Typed([0, 1, 40, 2, 3, 4, -50]), how=how)
+    assert again.skipped
+    assert len(again.left_out) == 4
+    assert engines["cut_out"] == count  # not tried again
+    with pytest.raises(UsageError, match="6 values for 7 photos"):
+        generate_views(project, handed, Typed([0, 1, 40, 2, 3, 4]), how=how)
+    with pytest.raises(InputError, match="none of 2 photos can be used"):
+        generate_views(project, [bad, bad], how=how)
+    assert generate_views(project).skipped
 
 
 def test_a_run_that_was_cut_off_goes_on_without_arguments(
@@ -163,24 +258,6 @@ def test_a_run_that_was_cut_off_goes_on_without_arguments(
     generate_views(project)
     assert [round(photo.camera.azimuth) for photo in project.load().live_photos] == [0, 40, 310]
     assert [photo.source for photo in project.load().live_photos] == ["1.png", "2.png", "3.png"]
-
-
-def test_a_set_that_failed_is_the_recorded_one(
-    project: Project, photos: list[Path], engines: dict[str, int], bad: Path
-) -> None:
-    generate_views(project, photos[:1])
-    with pytest.raises(InputError):
-        generate_views(project, [photos[1], bad], Typed([0, 90]))
-    assert names(project) == ["b", "c"]
-    with pytest.raises(InputError, match=r"c\.original\.png"):
-        generate_views(project)
-    with pytest.raises(InputError):
-        generate_views(project, [photos[1], bad, photos[2]], Typed([0, 90, 180]))
-    assert names(project) == ["b", "c", "d"]
-    generate_views(project, photos[1:], Typed([0, 90]))
-    assert names(project) == ["b", "d"]
-    assert list(project.load().live_views) == list(range(6, 18))
-    assert not project.path("photos/c.original.png").exists()
 
 
 def test_a_cut_out_edited_by_hand_is_kept_and_makes_new_views(

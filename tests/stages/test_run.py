@@ -197,6 +197,38 @@ def test_what_was_handed_in_is_not_handed_in_again(more: list[str]) -> None:
     assert done == ["generate", "align", "generate", "select", "reconstruct", "render"]
 
 
+@pytest.mark.slow
+def test_what_cannot_be_used_is_left_out_and_the_rest_is_done() -> None:
+    Path("bad.png").write_text("no picture")
+    words = ["run", "desk", "1.png", "bad.png", "2.png", "--azimuth=0,1,90", *QUICK]
+    stopped = meshcli(*words)
+    assert (stopped.returncode, Path("desk").exists()) == (3, False)
+    result = meshcli(*words, "--keep-going")
+    assert result.returncode == 3
+    assert result.stderr.count("error:") == 1
+    assert result.stdout.split()[0] == "desk/views/sheet.png"
+    assert result.stdout.split()[-1] == "desk/renders/turntable.mp4"
+    assert set(states().values()) == {"done"}
+    assert [round(photo.camera.azimuth) for photo in Project("desk").load().live_photos] == [0, 90]
+    again = meshcli(*words, "--keep-going", "--json")
+    assert again.returncode == 3
+    stages = json.loads(again.stdout)["stages"]
+    assert [stage["skipped"] for stage in stages] == [True] * 4
+    assert [left["photo"] for left in stages[0]["left_out"]] == ["bad.png"]
+    hopeless = meshcli("run", "desk", "bad.png", "--keep-going", *QUICK)
+    assert hopeless.returncode == 3
+    assert hopeless.stdout == ""
+    assert "none of 1 photo can be used" in hopeless.stderr
+
+
+def test_a_list_is_read_once_by_the_parent() -> None:
+    line = [*FAKES, "run", "desk", "-", "--azimuth=0,90", *QUICK]
+    result = subprocess.run(line, input="1.png\n./2.png\n", capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.count("2 photos on standard input") == 1
+    assert len(Project("desk").load().live_photos) == 2
+
+
 def test_names_that_look_like_flags() -> None:
     Path("1.png").rename("-v.png")
     result = meshcli("run", *QUICK, "--", "-desk", "-v.png")
