@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import Any
 from unicodedata import bidirectional, category
 from unittest import mock
@@ -359,8 +359,11 @@ def quick_engines() -> Iterator[None]:
     """Engines that take no time, no waiting for the disk, no handlers of signals."""
     for name in ("NO_COLOR", "FORCE_COLOR", "MESHCLI_TEST"):
         os.environ.pop(name, None)
+    made = fakes.modules(exports=True)
+    before = {name: sys.modules.get(name) for name in made}
+    sys.modules |= made
     with (
-        mock.patch.dict(sys.modules, fakes.modules(exports=True)),
+        contextlib.ExitStack() as stack,
         mock.patch("meshcli.stages.generate.lacking", return_value="weights"),
         mock.patch("meshcli.cli.listen_to_signals"),
         mock.patch("meshcli.cli.app", get_command(cli.app)),  # to build it takes longer than most of these commands
@@ -368,4 +371,14 @@ def quick_engines() -> Iterator[None]:
         mock.patch("meshcli.image.labelled_sheet", lambda pictures, labels, columns: pictures[0][:8, :8, :3]),
         mock.patch("os.fsync"),
     ):
+        # Not patch.dict: it would forget every module that was loaded in between, and numpy is not loaded twice.
+        stack.callback(_put_back, before)
         yield
+
+
+def _put_back(modules: dict[str, ModuleType | None]) -> None:
+    for name, module in modules.items():
+        if module is None:
+            del sys.modules[name]
+        else:
+            sys.modules[name] = module
