@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from meshcli import cli
 from meshcli.errors import InputError, MissingError
 from meshcli.foreground import cut_out, plain_background_alpha
 from meshcli.image import load_picture, split_sheet
+from meshcli.project import Project
 from meshcli.settings import PhotoSettings
 
 PHOTOS = Path(__file__).parents[2] / "shared/data/photos/inputs"
@@ -208,6 +210,26 @@ POINTS = {
     "plant.jpg": ([(0.20, 0.30), (0.70, 0.18), (0.75, 0.70), (0.48, 0.88), (0.70, 0.45)], [(0.05, 0.8), (0.9, 0.1)]),
     "teasure_chest.jpg": ([(0.30, 0.30), (0.75, 0.25), (0.60, 0.55), (0.50, 0.80)], [(0.1, 0.1), (0.9, 0.9)]),
 }
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not PHOTOS.exists(), reason="../shared/data is not here")
+def test_the_default_network_from_the_command_line(u2netp, monkeypatch, tmp_path, capsys):
+    """Where it is found, that it is whole, and that `generate` takes it by itself; without it: exit 4, what to type."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("meshcli.cli.listen_to_signals", lambda: None)
+    line = ["generate", "desk", str(PHOTOS / "bird.jpg"), "--offline", "--config", "quick", "--json"]
+    for name in ("HOME", "U2NET_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / "nothing"))
+    assert cli.main(line) == 4
+    assert "`meshcli models pull u2netp` gets it" in capsys.readouterr().err
+    monkeypatch.setenv("U2NET_HOME", str(u2netp))
+    assert cli.main(["models", "path", "u2netp"]) == 0
+    assert capsys.readouterr().out.strip() == str(u2netp / "u2netp.onnx")
+    assert cli.main(["models", "verify", "u2netp"]) == 0
+    assert "as published (md5)" in capsys.readouterr().out
+    assert cli.main(line) == 0
+    assert Project("desk").load().photos[0].method == "rembg"
 
 
 @pytest.mark.slow

@@ -319,6 +319,29 @@ def test_rembgs_models_damaged_or_gone(releases):
     assert rembg_file("u2netp") is None
 
 
+def test_rembgs_place_cannot_be_reached(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(download, "REMBG", "http://127.0.0.1:9")
+    monkeypatch.setenv("U2NET_HOME", str(tmp_path / "rembg"))
+    assert cli.main(["models", "pull", "u2netp"]) == 4
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: http://127.0.0.1:9/u2netp.onnx cannot be reached (ConnectionError); try again, or ")
+    assert error.endswith(f"put u2netp.onnx into {tmp_path}/rembg/models/u2netp")
+
+
+def test_rembgs_models_cut_off(releases, monkeypatch):
+    """The line breaks in the middle: nothing is left that could be taken for the model, and the next try succeeds."""
+    data = os.urandom(300_000)
+    (releases / "u2netp.onnx").write_bytes(data)
+    with monkeypatch.context() as patch:
+        patch.setattr(Releases, "copyfile", lambda self, source, output: output.write(source.read(100_000)))
+        with pytest.raises(MissingError, match=r"u2netp\.onnx (cannot be reached|is not the file it should be)"):
+            download.pull(small(data))
+    assert rembg_file("u2netp") is None
+    path = download.pull(small(data))
+    assert path.read_bytes() == data
+    assert [file.name for file in path.parent.iterdir()] == ["u2netp.onnx"]
+
+
 def test_what_is_said_of_rembgs_models_is_what_rembg_says():
     import rembg.sessions
 
