@@ -8,8 +8,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from meshcli.download import pull
 from meshcli.errors import InputError, MissingError
 from meshcli.image import HAZE
+from meshcli.models import MODELS
 from meshcli.plain_background import background_of, matte, outside_of, softness
 from meshcli.settings import PhotoSettings
 from meshcli.view import Pixels
@@ -90,6 +92,7 @@ def _rembg_alpha(rgb: Pixels, model: str, offline: bool) -> Pixels:
     try:
         import rembg  # slow, and it ends the program when onnxruntime is missing
 
+        _fetch(model)
         with contextlib.redirect_stderr(io.StringIO()):  # download bar
             session = rembg.new_session(model)
             if not session.is_local():
@@ -104,6 +107,15 @@ def _rembg_alpha(rgb: Pixels, model: str, offline: bool) -> Pixels:
         raise
     except Exception as error:  # onnxruntime, pooch and requests share no base class
         raise MissingError(f"rembg's model {model} cannot be used ({_first_line(error)}); {BY_HAND}") from error
+
+
+def _fetch(model: str) -> None:
+    """Get the network where it is not here yet; rembg itself would do so with a page of text when it cannot."""
+    if rembg_file(model) is None and model in MODELS and MODELS[model].md5:
+        try:
+            pull(MODELS[model])
+        except MissingError as error:
+            raise MissingError(f"the background is not plain, and {error}, or {BY_HAND}") from error
 
 
 def _check(alpha: Pixels, source: str) -> None:

@@ -148,6 +148,19 @@ def test_rembg_without_onnxruntime(monkeypatch):
         cut_out(busy(), PhotoSettings())
 
 
+def test_rembgs_place_cannot_be_reached(monkeypatch, tmp_path, capfd):
+    monkeypatch.setattr("meshcli.download.REMBG", "http://127.0.0.1:9")
+    monkeypatch.setenv("U2NET_HOME", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "rembg", fake_rembg(np.zeros((64, 64), np.uint8)))
+    with pytest.raises(MissingError) as caught:
+        cut_out(busy(), PhotoSettings())
+    assert str(caught.value).startswith(
+        "the background is not plain, and http://127.0.0.1:9/u2netp.onnx cannot be reached"
+    )
+    assert str(caught.value).endswith("or cut the object out by hand and save it as a PNG with transparency")
+    assert capfd.readouterr() == ("", "")
+
+
 def fake_rembg(mask, local=True):
     session = SimpleNamespace(is_local=lambda: local)
     return SimpleNamespace(new_session=lambda model: session, remove=lambda rgb, session, only_mask: mask)
