@@ -62,7 +62,7 @@ class Loop:
         self.faults += [
             f"{number}: {file} is left" for file in files if "/.tmp-" in file or file.endswith("unfinished")
         ]
-        kept = sizes(self.folder / "home") | sizes(REPOSITORY / "meshcli")
+        kept = {f"{folder.name}/{file}": size for folder in self.watched for file, size in sizes(folder).items()}
         if self.kept and (more := {file for file in kept if kept[file] != self.kept.get(file)}):
             self.faults.append(f"{number}: caches grew: {sorted(more)}")
         self.kept = kept
