@@ -35,7 +35,7 @@ class Loop:
     folder: Path
     package: bool = False  # whether to look at what is kept beside the package too, where others may write
     faults: list[str] = field(default_factory=list)
-    kept: dict[str, int] = field(default_factory=dict)  # file -> bytes
+    kept: dict[str, int] | None = None  # file -> bytes; None before the first call of a kind
     files: dict[bool, set[str]] = field(default_factory=dict)  # of a finished project, by whether its engines are real
 
     def call(self, number: int, real: bool) -> None:
@@ -63,7 +63,8 @@ class Loop:
             f"{number}: {file} is left" for file in files if "/.tmp-" in file or file.endswith("unfinished")
         ]
         kept = {f"{folder.name}/{file}": size for folder in self.watched for file, size in sizes(folder).items()}
-        if self.kept and (more := {file for file in kept if kept[file] != self.kept.get(file)}):
+        before = kept if self.kept is None else self.kept
+        if more := {file for file in kept if kept[file] != before.get(file)}:
             self.faults.append(f"{number}: caches grew: {sorted(more)}")
         self.kept = kept
 
@@ -110,7 +111,7 @@ def loop(folder: Path, count: int, real: int, package: bool = False) -> Loop:
         (folder / name).mkdir(parents=True)
     for number in range(count):
         if number in (0, real):
-            done.kept = {}
+            done.kept = None
         done.call(number, number < real)
     return done
 

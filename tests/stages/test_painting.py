@@ -113,6 +113,7 @@ def test_views_with_cameras_and_facts(project: Project, photos: list[Path], pain
     assert stage_status(project, manifest, "generate").state == "done"
 
 
+@pytest.mark.slow
 def test_a_photo_s_views_are_its_own(project: Project, photos: list[Path], paint: Paint) -> None:
     paint(*photos[:2], typed=ANGLES)
     before = [project.digest(f"views/{number:02d}.png") for number in range(12)]
