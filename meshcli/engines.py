@@ -27,7 +27,7 @@ def pick_generator(name: Generator, before: str = "", missing: str = "") -> tupl
         return name, "named"
     if before == "sculpt" and not missing:
         return before, "auto: as before; --engine zero123plus paints with the network"
-    if before in get_args(Generator):
+    if before in get_args(Generator)[1:]:  # not auto itself
         return before, "auto: as before"
     if missing:
         return "sculpt", f"auto: it needs no weights; zero123plus lacks {missing}"
