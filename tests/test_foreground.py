@@ -259,3 +259,12 @@ def test_real_photos_with_the_real_network(name, u2netp, monkeypatch):
             assert (alpha > 200) if solid else (alpha == 0), (x, y, alpha)
     partly = ((cut.pixels[..., 3] > 0) & (cut.pixels[..., 3] < 255)).mean()
     assert partly < 0.04
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 300), (2, 2), (300, 1)], ids=str)
+@pytest.mark.parametrize("alpha", [255, 0])
+def test_pictures_of_hardly_any_pixels_are_one_line(shape: tuple[int, int], alpha: int) -> None:
+    pixels = np.full((*shape, 4), (200, 30, 30, alpha), np.uint8)
+    with pytest.raises(InputError, match=r"of the object|nothing|transparent") as error:
+        cut_out(pixels, PhotoSettings(), rembg=False)
+    assert "\n" not in str(error.value)
