@@ -38,12 +38,6 @@ from meshcli.errors import InputError, MeshcliError, UsageError
 from meshcli.manifest import Chooser
 from meshcli.model_commands import models
 from meshcli.project import Project
-from meshcli.stages.align import align_photos
-from meshcli.stages.generate import generate_views
-from meshcli.stages.reconstruct import reconstruct_mesh
-from meshcli.stages.render import render_mesh
-from meshcli.stages.run import RunArguments, run_stages
-from meshcli.stages.select import select_views
 from meshcli.stages.status import read_status
 from meshcli.stages.work import explained
 
@@ -148,6 +142,8 @@ def generate(
 
     No PHOTO means the recorded set. A cameras.json beside the photos is used when no angle is typed.
     """
+    from meshcli.stages.generate import generate_views
+
     typed = typed_cameras(azimuth, elevation, fov, focal, sensor, rig, up)
     tell = Reporter(quiet or as_json).tell
     pictures, typed = handed_in(photos, from_sheet, rig_version, from_views, typed, tell)
@@ -185,6 +181,8 @@ def align(
     verbose: flags.Verbose = 0,
 ) -> None:
     """Find from which sides the photos were taken, and how much each was enlarged, by comparing their views."""
+    from meshcli.stages.align import align_photos
+
     project = Project(directory)
     with Reporter(quiet or as_json, verbose) as reporter:
         told = replace(how(False, wait), progress=reporter.progress, tell=reporter.tell)
@@ -216,6 +214,8 @@ def select(
     verbose: flags.Verbose = 0,
 ) -> None:
     """Choose the views that build the mesh; without a flag, ask on the terminal."""
+    from meshcli.stages.select import select_views
+
     project = Project(directory)
     if list_views:
         manifest = project.load()
@@ -268,6 +268,8 @@ def reconstruct(
     verbose: flags.Verbose = 0,
 ) -> None:
     """Build a textured mesh of the selected views: mesh/mesh.glb and mesh/mesh.obj."""
+    from meshcli.stages.reconstruct import reconstruct_mesh
+
     wanted = {"texture.faces": faces, "texture.size": texture_size, "lrm.simplify": faces, "lrm.grid": grid,
              "lrm.texture": False if no_texture else None, "lrm.parts": parts,
              "lrm.dtype": None if dtype == "auto" else dtype}  # fmt: skip
@@ -301,6 +303,8 @@ def render(
     verbose: flags.Verbose = 0,
 ) -> None:
     """Make renders/turntable.mp4, stills, and a sheet of the chosen views beside the mesh."""
+    from meshcli.stages.render import render_mesh
+
     wanted = {"frames": frames, "size": size, "elevation": elevation, "fps": fps, "source": source}
     settings = settings_of(config, assign, {f"render.{key}": value for key, value in wanted.items()})
     perform(
@@ -358,6 +362,8 @@ def run(
     verbose: flags.Verbose = 0,
 ) -> int:
     """Do all four, each as its own process; what is done and unchanged is skipped."""
+    from meshcli.stages.run import RunArguments, run_stages
+
     tell = Reporter(quiet or as_json).tell
     typed = typed_cameras(azimuth, elevation, fov, focal, sensor, rig, up)
     pictures, _ = handed_in(photos, from_sheet, rig_version, from_views, typed, tell)

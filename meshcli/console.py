@@ -15,13 +15,13 @@ from rich.table import Column, Table
 from meshcli.errors import UsageError
 from meshcli.manifest import Manifest
 from meshcli.project import Project
-from meshcli.stages.align import Answer
 from meshcli.stages.choice import coverage
 from meshcli.stages.photo_set import sideless
 from meshcli.stages.status import ProjectStatus, seconds
-from meshcli.stages.work import Outcome
 
 if TYPE_CHECKING:
+    from meshcli.stages.align import Answer
+    from meshcli.stages.work import Outcome
     from meshcli.view import Pixels
 
 PREVIEW = 40  # columns of an unfinished sheet of views
@@ -106,7 +106,7 @@ class Reporter:
         left = (time.monotonic() - start) / (done - before) * (total - done)
         return f", {left / 60:.0f} min left" if left > 90 else f", {left:.0f} s left"
 
-    def finished(self, project: Project, outcome: Outcome, following: str) -> None:
+    def finished(self, project: Project, outcome: "Outcome", following: str) -> None:
         """Say what came of a stage, and print where the result is."""
         self._bar.stop()
         took = seconds(outcome.record)
@@ -149,7 +149,7 @@ def show_json(document: dict[str, Any]) -> None:
     print("\n".join("".join(json.dumps(each)[1:-1] if _unseen(each) else each for each in line) for line in lines))
 
 
-def outcome_json(project: Project, outcome: Outcome, following: str) -> dict[str, Any]:
+def outcome_json(project: Project, outcome: "Outcome", following: str) -> dict[str, Any]:
     """What came of a stage, for scripts."""
     record = outcome.record
     return {
@@ -168,7 +168,7 @@ def outcome_json(project: Project, outcome: Outcome, following: str) -> dict[str
     }
 
 
-def outcome_plan(outcome: Outcome) -> dict[str, Any]:
+def outcome_plan(outcome: "Outcome") -> dict[str, Any]:
     """What would come of a stage."""
     runs = bool(outcome.planned)
     return {"stage": outcome.stage, "runs": runs, "reason": outcome.planned or outcome.skipped,
@@ -182,7 +182,7 @@ def show_plan(rows: Sequence[Mapping[str, Any]]) -> None:
         print(one_line(f"{row['stage']}: {f'would run{engine}: ' if row['runs'] else ''}{row['reason']}"))
 
 
-def show_alignment(answers: Sequence[Answer], following: str) -> None:
+def show_alignment(answers: "Sequence[Answer]", following: str) -> None:
     """From which side each photo was taken, how sure that is, and what else it could be."""
     console = Console(highlight=False)
     table = Table("photo", "file", "azimuth", "size", "confidence", "about as good", box=None, header_style="dim")

@@ -9,7 +9,6 @@ from meshcli.calling import stay_offline
 from meshcli.console import Reporter, show_json, show_models
 from meshcli.errors import MissingError
 from meshcli.flags import Json, Offline, Quiet, Weights
-from meshcli.stages.models import convert_model, list_models, pull_models, verify_models
 from meshcli.weights import require
 
 models = typer.Typer(no_args_is_help=True, help="Weights of the networks: list, pull, verify, path, convert.")
@@ -27,6 +26,8 @@ To = Annotated[
 @models.command("list", epilog="Example: meshcli models list")
 def list_(weights: Weights = None, as_json: Json = False) -> None:
     """Show which weights there are, which of them are here, and their licences."""
+    from meshcli.stages.models import list_models
+
     rows = list_models(weights)
     if as_json:
         show_json({"meshcli": 1, "models": rows})
@@ -37,6 +38,8 @@ def list_(weights: Weights = None, as_json: Json = False) -> None:
 @models.command(epilog="Example: meshcli models pull zero123plus zero123plus-unet instant-mesh-large")
 def pull(names: Names, to: To = None, offline: Offline = False, as_json: Json = False, quiet: Quiet = False) -> None:
     """Fetch weights and print where they are; what is here is kept, what was cut off goes on."""
+    from meshcli.stages.models import pull_models
+
     if offline:
         stay_offline()
     with Reporter(quiet or as_json) as reporter:
@@ -58,6 +61,8 @@ def verify(
     quiet: Quiet = False,
 ) -> None:
     """Read every byte and compare with what was published; exit 4 when something is damaged."""
+    from meshcli.stages.models import verify_models
+
     with Reporter(quiet or as_json) as reporter:
         checked = verify_models(names or (), weights, online, reporter.progress)
     rows = [
@@ -85,6 +90,8 @@ def convert(
     quiet: Quiet = False,
 ) -> None:
     """Make the memory-mapped form of pickled weights now instead of on first use, and print where it is."""
+    from meshcli.stages.models import convert_model
+
     with Reporter(quiet) as reporter:
         made = convert_model(target, weights, reporter.progress, reporter.tell)
     for file in made:

@@ -1,10 +1,25 @@
-"""The four verbs as functions."""
+"""The four verbs as functions; each is imported when it is first used, for `meshcli --help` needs none of them."""
 
-from meshcli.stages.generate import generate_views
-from meshcli.stages.photo_set import Typed
-from meshcli.stages.reconstruct import reconstruct_mesh
-from meshcli.stages.render import render_mesh
-from meshcli.stages.select import select_views
-from meshcli.stages.work import How, Outcome
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from meshcli.stages.generate import generate_views
+    from meshcli.stages.photo_set import Typed
+    from meshcli.stages.reconstruct import reconstruct_mesh
+    from meshcli.stages.render import render_mesh
+    from meshcli.stages.select import select_views
+    from meshcli.stages.work import How, Outcome
 
 __all__ = ["How", "Outcome", "Typed", "generate_views", "reconstruct_mesh", "render_mesh", "select_views"]
+
+PLACES = {
+    "How": "work", "Outcome": "work", "Typed": "photo_set", "generate_views": "generate",
+    "reconstruct_mesh": "reconstruct", "render_mesh": "render", "select_views": "select",
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in PLACES:
+        raise AttributeError(f"module {__name__} has no attribute {name}")
+    return getattr(import_module(f"meshcli.stages.{PLACES[name]}"), name)

@@ -60,7 +60,8 @@ def catalogue() -> list[Entry]:
 
 def unknown_raises() -> list[str]:
     """Places where something is raised of which this script cannot tell what it is."""
-    builtin = {"ValueError", "TypeError", "MemoryError", "RecursionError", "Interrupted", "RuntimeError", "OSError"}
+    builtin = {"ValueError", "TypeError", "MemoryError", "RecursionError", "Interrupted", "RuntimeError", "OSError",
+               "AttributeError"}  # fmt: skip
     makers = {"error", "wrong", "_nothing", "_failure", "_killed", "missing_angles", "_with_advice", "explained"}
     known = CODES.keys() | DERIVED.keys() | SILENT | builtin | makers
     places = []
