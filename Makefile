@@ -19,7 +19,7 @@ test: $(VENV)/models  ## every test
 	$(BIN)/python -m pytest
 
 quick: $(VENV)/models  ## the tests that take seconds
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadscope
 
 check: $(VENV)/models  ## style, formatting, types
 	$(BIN)/ruff check .

@@ -25,6 +25,8 @@ from meshcli.lrm.attention import attend
 from meshcli.settings import Zero123PlusSettings
 from meshcli.view import Pixels
 
+pytestmark = pytest.mark.slow  # networks in miniature, fits and processes: together they take minutes
+
 GOLDEN = Path(__file__).parents[3] / "shared" / "golden"
 SHAPE = (24, 16)  # latents of the sheet
 STEPS, GUIDANCE = 4, 4.0

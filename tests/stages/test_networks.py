@@ -340,6 +340,8 @@ torch.zeros(1 << 20) @ torch.zeros(1 << 20)
 used = int(next(line for line in open("/proc/self/status") if line.startswith("VmData")).split()[1]) * 1024
 resource.setrlimit(resource.RLIMIT_DATA, (used + {spare}, used + {spare}))
 from meshcli.cli import main
+
+pytestmark = pytest.mark.slow  # networks in miniature
 sys.exit(main(sys.argv[1:]))
 """
 

@@ -49,6 +49,8 @@ after, words = json.loads(sys.argv[1])
 from meshcli.cli import main
 from meshcli.project import Project
 
+pytestmark = pytest.mark.slow  # networks in miniature, fits and processes: together they take minutes
+
 write, count = Project.write, 0
 
 def counting(self, files):

@@ -29,6 +29,8 @@ from meshcli.stages.run import RunArguments, run_stages
 from meshcli.stages.select import select_views
 from meshcli.stages.status import read_status
 
+pytestmark = pytest.mark.slow  # networks in miniature, fits and processes: together they take minutes
+
 FAKES = [sys.executable, str(Path(__file__).parent.parent / "fakes.py")]
 QUICK = ["--set", "render.size=64", "--set", "render.frames=3", "--set", "texture.size=64", "--seed", "3"]
 RUN = ["run", "desk", "1.png", "2.png", "3.png", "--azimuth=-50,0,40", *QUICK]
