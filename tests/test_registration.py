@@ -16,7 +16,7 @@ from meshcli.registration import ViewSet, register
 from meshcli.settings import FitSettings
 from meshcli.view import View
 
-pytestmark = pytest.mark.slow  # networks in miniature, fits and processes: together they take minutes
+pytestmark = pytest.mark.slow  # fits of bodies
 
 ROUGH = FitSettings(resolutions=(28, 40), steps=(30, 20), rays=3000)
 

@@ -76,11 +76,11 @@ def pull_models(
 def fetch_missing(names: Sequence[str], how: How) -> None:
     """Fetch what an engine that was asked for by name needs and does not have; the licence is said.
 
-    Nothing is fetched where `how` names a place for weights, or forbids the network: the MissingError then says what to
-    do, as it does when the libraries for the weights are not installed.
+    Nothing is fetched where `how` names a place for weights, forbids the network, or only asks what would be done: the
+    MissingError then says what to do, as it does when the libraries for the weights are not installed.
     """
     absent = [name for name in names if find(name, how.weights) is None]
-    if absent and (how.weights or how.offline):
+    if absent and (how.weights or how.offline or how.dry):
         require(absent[0], how.weights)
     if absent and not find_spec("torch"):
         raise MissingError(f"{absent[0]} needs torch: {INSTALL}")

@@ -58,10 +58,11 @@ def test_the_reconstruction_network(tmp_path: Path, hub: Hub) -> None:
     Image.fromarray(noise).resize((640, 960)).save(tmp_path / "sheet.png")
     project = project_of(tmp_path / "sheet.png", tmp_path / "object")
     line = ["reconstruct", "object", "--engine", "instant-mesh-large", "--device", "cpu", "--no-texture"]
-    refused = meshcli(tmp_path, hub, *line, "--offline")
-    assert refused.returncode == 4
-    assert "meshcli models pull instant-mesh-large" in refused.stderr
-    assert not hub.asked
+    for refusal in ("--offline", "--dry-run"):
+        refused = meshcli(tmp_path, hub, *line, refusal)
+        assert refused.returncode == 4
+        assert "meshcli models pull instant-mesh-large" in refused.stderr
+        assert not hub.asked
     done = meshcli(tmp_path, hub, *line, "--json")
     assert done.returncode == 0, done.stderr
     assert project.load().stages["reconstruct"].engine == "instant-mesh-large"
@@ -77,6 +78,8 @@ def test_the_painter(tmp_path: Path, hub: Hub, photos: list[Path]) -> None:
     settings = {"steps": 2, "view_size": 64, "unet": "original", "dtype": "fp32"}
     tiny = [word for key, value in settings.items() for word in ("--set", f"zero123plus.{key}={value}")]
     line = ["generate", "object", str(photos[0]), "--engine", "zero123plus", "--device", "cpu", "--no-rembg", *tiny]
+    assert "meshcli models pull zero123plus" in meshcli(tmp_path, hub, *line, "--dry-run").stderr
+    assert not hub.asked
     done = meshcli(tmp_path, hub, *line)
     assert done.returncode == 0, done.stderr
     assert "CC BY-NC" in done.stderr

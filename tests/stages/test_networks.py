@@ -28,6 +28,8 @@ from meshcli.stages.select import select_views
 from meshcli.stages.status import stage_status
 from meshcli.stages.work import How, Outcome
 
+pytestmark = pytest.mark.slow  # networks in miniature
+
 ENGINE = "instant-mesh-large"
 SMALL = override(Settings(), {"texture.size": 64, "lrm.texture": False}, "")
 TEXTURE = {"lrm.texture": True}
@@ -291,7 +293,6 @@ def test_cuda(views: Project, weights: Path, dtype: str) -> None:
     assert facts(views)["vertices"] == pytest.approx(exact, rel=0.1)
 
 
-@pytest.mark.slow
 def test_a_film_of_the_field(views: Project, tmp_path: Path) -> None:
     from meshcli.stages.render import render_mesh
 
@@ -340,13 +341,10 @@ torch.zeros(1 << 20) @ torch.zeros(1 << 20)
 used = int(next(line for line in open("/proc/self/status") if line.startswith("VmData")).split()[1]) * 1024
 resource.setrlimit(resource.RLIMIT_DATA, (used + {spare}, used + {spare}))
 from meshcli.cli import main
-
-pytestmark = pytest.mark.slow  # networks in miniature
 sys.exit(main(sys.argv[1:]))
 """
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="needs limits as Linux has them")
 def test_a_machine_with_too_little_memory(views: Project, weights: Path, tmp_path: Path) -> None:
     """A grid of 400 takes 260 MB for the distances alone; 200 MB are there. The same command, typed again, ends."""

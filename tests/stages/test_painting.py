@@ -27,6 +27,8 @@ from meshcli.stages.photo_set import Typed
 from meshcli.stages.status import stage_status
 from meshcli.stages.work import How
 
+pytestmark = pytest.mark.slow  # networks in miniature
+
 TINY = {
     "zero123plus.steps": 3,
     "zero123plus.view_size": 64,
@@ -48,9 +50,6 @@ socket.getaddrinfo = refuse
 after, words = json.loads(sys.argv[1])
 from meshcli.cli import main
 from meshcli.project import Project
-
-pytestmark = pytest.mark.slow  # networks in miniature, fits and processes: together they take minutes
-
 write, count = Project.write, 0
 
 def counting(self, files):
@@ -115,7 +114,6 @@ def test_views_with_cameras_and_facts(project: Project, photos: list[Path], pain
     assert stage_status(project, manifest, "generate").state == "done"
 
 
-@pytest.mark.slow
 def test_a_photo_s_views_are_its_own(project: Project, photos: list[Path], paint: Paint) -> None:
     paint(*photos[:2], typed=ANGLES)
     before = [project.digest(f"views/{number:02d}.png") for number in range(12)]
@@ -126,7 +124,6 @@ def test_a_photo_s_views_are_its_own(project: Project, photos: list[Path], paint
     assert len(project.load().stages["generate"].outputs) > 18
 
 
-@pytest.mark.slow
 def test_what_makes_new_views(project: Project, photos: list[Path], paint: Paint) -> None:
     paint(photos[0])
     before = project.digest("views/00.png")
@@ -258,7 +255,6 @@ def run(after: int, words: list[str]) -> int:
     return done.returncode
 
 
-@pytest.mark.slow
 def test_killed_at_any_point_it_goes_on_bit_identically(
     project: Project, photos: list[Path], weights: Path, tmp_path: Path
 ) -> None:

@@ -29,7 +29,7 @@ from meshcli.stages.run import RunArguments, run_stages
 from meshcli.stages.select import select_views
 from meshcli.stages.status import read_status
 
-pytestmark = pytest.mark.slow  # networks in miniature, fits and processes: together they take minutes
+pytestmark = pytest.mark.slow  # processes that start processes
 
 FAKES = [sys.executable, str(Path(__file__).parent.parent / "fakes.py")]
 QUICK = ["--set", "render.size=64", "--set", "render.frames=3", "--set", "texture.size=64", "--seed", "3"]
@@ -199,7 +199,6 @@ def test_what_was_handed_in_is_not_handed_in_again(more: list[str]) -> None:
     assert done == ["generate", "align", "generate", "select", "reconstruct", "render"]
 
 
-@pytest.mark.slow
 def test_what_cannot_be_used_is_left_out_and_the_rest_is_done() -> None:
     Path("bad.png").write_text("no picture")
     words = ["run", "desk", "1.png", "bad.png", "2.png", "--azimuth=0,1,90", *QUICK]
@@ -283,7 +282,6 @@ def test_a_second_writer_leaves_with_5_or_waits(asleep: tuple["subprocess.Popen[
     assert waiting.wait(20) == 0
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("more", [[], ["--wait"]])
 def test_two_runs_at_once(more: list[str]) -> None:
     assert meshcli(*RUN).returncode == 0
@@ -340,7 +338,6 @@ def loop(tmp_path: Path) -> Callable[[str], tuple[list[int], str]]:
     return go
 
 
-@pytest.mark.slow
 def test_the_loop_of_the_readme_ends_with_smaller_settings(loop: Callable[[str], tuple[list[int], str]]) -> None:
     codes, said = loop("fit:memory")
     assert codes == [75, 75, 0]
@@ -349,7 +346,6 @@ def test_the_loop_of_the_readme_ends_with_smaller_settings(loop: Callable[[str],
     assert max(Project("desk").load().stages["reconstruct"].options["fit"]["resolutions"]) <= 50
 
 
-@pytest.mark.slow
 def test_the_loop_of_the_readme_ends_when_nothing_smaller_is_left(
     loop: Callable[[str], tuple[list[int], str]],
 ) -> None:
@@ -359,6 +355,5 @@ def test_the_loop_of_the_readme_ends_when_nothing_smaller_is_left(
     assert states()["reconstruct"] == "failed"
 
 
-@pytest.mark.slow
 def test_the_loop_of_the_readme_stops_for_any_other_reason(loop: Callable[[str], tuple[list[int], str]]) -> None:
     assert loop("fit:bug")[0] == [1]
