@@ -8,18 +8,8 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from meshcli import __version__, flags
-from meshcli.calling import (
-    ask,
-    complain,
-    handed_in,
-    how,
-    perform,
-    settings_of,
-    typed_cameras,
-    with_count,
-    words,
-)
+from meshcli import __version__, calling, flags
+from meshcli.calling import words
 from meshcli.children import ALONE, INTERRUPTED, Interrupted, listen_to_signals, watch_parent
 from meshcli.console import (
     Reporter,
@@ -58,18 +48,18 @@ app.add_typer(models, name="models")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code; bugs keep their traceback."""
-    line = with_count(list(sys.argv[1:] if arguments is None else arguments))
+    line = calling.with_count(list(sys.argv[1:] if arguments is None else arguments))
     prepare_output()
     listen_to_signals()
     ALONE.set(not watch_parent() and arguments is None)
     try:
         return int(app(line, standalone_mode=False, prog_name="meshcli") or 0)
     except MeshcliError as error:
-        return complain(error, line, error.exit_code)
+        return calling.complain(error, line, error.exit_code)
     except TyperException as error:
         message = error.format_message()  # empty when the help was printed instead
         hint = f" (see `meshcli {' '.join(line[:1])} --help`)"
-        return complain(UsageError(message), line, error.exit_code, hint) if message else error.exit_code
+        return calling.complain(UsageError(message), line, error.exit_code, hint) if message else error.exit_code
     except typer.Abort:
         return 130
     except Interrupted as error:
@@ -79,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         known = explained(error, "the output")
         if known is None:
             raise
-        return complain(known, line, known.exit_code)
+        return calling.complain(known, line, known.exit_code)
 
 
 def _version(wanted: bool) -> None:
@@ -144,9 +134,9 @@ def generate(
     """
     from meshcli.stages.generate import generate_views
 
-    typed = typed_cameras(azimuth, elevation, fov, focal, sensor, rig, up)
+    typed = calling.typed_cameras(azimuth, elevation, fov, focal, sensor, rig, up)
     tell = Reporter(quiet or as_json).tell
-    pictures, typed = handed_in(photos, from_sheet, rig_version, from_views, typed, tell)
+    pictures, typed = calling.handed_in(photos, from_sheet, rig_version, from_views, typed, tell)
     network = {
         "steps": steps,
         "guidance": guidance,
@@ -160,14 +150,15 @@ def generate(
     }
     wanted = {"photo.rembg": False if no_rembg else None, "photo.max_pixels": max_pixels,
              **{f"zero123plus.{key}": value for key, value in network.items()}}  # fmt: skip
-    settings = settings_of(config, assign, wanted)
-    return perform(
+    settings = calling.settings_of(config, assign, wanted)
+    return calling.perform(
         directory,
         "generate",
         lambda project, as_told: generate_views(
             project, pictures, typed, add=add, settings=settings, engine=engine, seed=seed, how=as_told
         ),
-        replace(how(force, wait, offline, device, weights, dry_run), keep_going=keep_going), as_json, quiet, verbose,
+        replace(calling.how(force, wait, offline, device, weights, dry_run), keep_going=keep_going),
+        as_json, quiet, verbose,
     )  # fmt: skip
 
 
@@ -185,7 +176,7 @@ def align(
 
     project = Project(directory)
     with Reporter(quiet or as_json, verbose) as reporter:
-        told = replace(how(False, wait), progress=reporter.progress, tell=reporter.tell)
+        told = replace(calling.how(False, wait), progress=reporter.progress, tell=reporter.tell)
         answers = align_photos(project, seed=seed, how=told)
     following = read_status(project).next
     if as_json:
@@ -228,13 +219,13 @@ def select(
         raise UsageError("--views and --auto exclude each other")
     if dry_run and not (views or auto):
         raise UsageError("--dry-run asks nobody; say --views or --auto")
-    told = how(force, wait, dry=dry_run)
-    answer = views or ("" if auto else ask(project, include_photos, replace(told, tell=Reporter(quiet).tell)))
+    told = calling.how(force, wait, dry=dry_run)
+    answer = views or ("" if auto else calling.ask(project, include_photos, replace(told, tell=Reporter(quiet).tell)))
     if not answer and not auto:
         Reporter(quiet or as_json).tell("the choice is left as it was")
         return
     by: Chooser = "flag" if views else "person"
-    perform(
+    calling.perform(
         directory,
         "select",
         lambda project, as_told: select_views(
@@ -273,12 +264,12 @@ def reconstruct(
     wanted = {"texture.faces": faces, "texture.size": texture_size, "lrm.simplify": faces, "lrm.grid": grid,
              "lrm.texture": False if no_texture else None, "lrm.parts": parts,
              "lrm.dtype": None if dtype == "auto" else dtype}  # fmt: skip
-    settings = settings_of(config, assign, wanted)
-    perform(
+    settings = calling.settings_of(config, assign, wanted)
+    calling.perform(
         directory,
         "reconstruct",
         lambda project, as_told: reconstruct_mesh(project, settings=settings, engine=engine, seed=seed, how=as_told),
-        how(force, wait, offline, device, weights, dry_run), as_json, quiet, verbose,
+        calling.how(force, wait, offline, device, weights, dry_run), as_json, quiet, verbose,
     )  # fmt: skip
 
 
@@ -306,12 +297,12 @@ def render(
     from meshcli.stages.render import render_mesh
 
     wanted = {"frames": frames, "size": size, "elevation": elevation, "fps": fps, "source": source}
-    settings = settings_of(config, assign, {f"render.{key}": value for key, value in wanted.items()})
-    perform(
+    settings = calling.settings_of(config, assign, {f"render.{key}": value for key, value in wanted.items()})
+    calling.perform(
         directory,
         "render",
         lambda project, as_told: render_mesh(project, settings=settings, how=as_told),
-        how(force, wait, device=device, dry=dry_run), as_json, quiet, verbose,
+        calling.how(force, wait, device=device, dry=dry_run), as_json, quiet, verbose,
     )  # fmt: skip
 
 
@@ -365,9 +356,9 @@ def run(
     from meshcli.stages.run import RunArguments, run_stages
 
     tell = Reporter(quiet or as_json).tell
-    typed = typed_cameras(azimuth, elevation, fov, focal, sensor, rig, up)
-    pictures, _ = handed_in(photos, from_sheet, rig_version, from_views, typed, tell)
-    settings_of(config, assign, {})  # complain once, before any child starts
+    typed = calling.typed_cameras(azimuth, elevation, fov, focal, sensor, rig, up)
+    pictures, _ = calling.handed_in(photos, from_sheet, rig_version, from_views, typed, tell)
+    calling.settings_of(config, assign, {})  # complain once, before any child starts
     settings = [*words(config=config), *(word for value in assign or () for word in ("--set", value))]
     angles = words(azimuth=azimuth, elevation=elevation, fov=fov, rig=rig, up=up, focal=focal, sensor=sensor)
     ready = words(from_sheet=from_sheet, from_views=from_views, rig_version=rig_version if from_sheet else "")

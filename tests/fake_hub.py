@@ -2,10 +2,13 @@
 
 import hashlib
 import json
+import os
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -29,6 +32,13 @@ class Hub:
         """From which byte on each transfer of a file was asked for."""
         ranges = [where for method, path, where in self.asked if method == "GET" and path.endswith(f"/{file}")]
         return [int(where.removeprefix("bytes=").split("-")[0] or 0) if where else 0 for where in ranges]
+
+
+def stranger(home: Path, hub: Hub | None, *paths: Path) -> dict[str, str]:
+    """The environment of a user who has nothing yet, with further places for modules; without a hub: as it is."""
+    kept = {name: value for name, value in os.environ.items() if not re.match("HF_|XDG_|MESHCLI|U2NET|REMBG", name)}
+    own = {"HOME": str(home), "PYTHONPATH": os.pathsep.join(map(str, paths)), "HF_HUB_DISABLE_XET": "1"}
+    return {**kept, **own, "NO_COLOR": "1", **({"HF_ENDPOINT": hub.address} if hub else {})}
 
 
 @contextmanager

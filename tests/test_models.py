@@ -6,7 +6,6 @@ import http.server
 import io
 import json
 import os
-import re
 import subprocess
 import sys
 import threading
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from fake_hub import Hub, serve
+from fake_hub import Hub, serve, stranger
 
 import meshcli
 from meshcli import cli, download
@@ -58,10 +57,7 @@ def home(tmp_path: Path) -> Path:
 
 def environment(home: Path, hub: Hub | None) -> dict[str, str]:
     """A user without anything; without a hub: without a network, too."""
-    kept = {name: value for name, value in os.environ.items() if not re.match("HF_|XDG_|MESHCLI|U2NET|REMBG", name)}
-    paths = [str(ROOT)] if hub else [str(home / "no network"), str(ROOT)]
-    settings = {"HOME": str(home), "PYTHONPATH": os.pathsep.join(paths), "HF_HUB_DISABLE_XET": "1", "NO_COLOR": "1"}
-    return {**kept, **settings, **({"HF_ENDPOINT": hub.address} if hub else {})}
+    return stranger(home, hub, *([] if hub else [home / "no network"]), ROOT)
 
 
 def call(home: Path, hub: Hub | None, *words: str, **more: str) -> "subprocess.CompletedProcess[str]":

@@ -13,6 +13,7 @@ from meshcli.lrm.sizes import VitSizes
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as DINO was trained
 EPSILON = 1e-12
+PICTURES = 2  # at a time on a CPU, see transformer.TEXELS
 CAMERA = 16  # numbers: three rows of camera-to-world, then fx, fy, cx, cy
 
 
@@ -100,11 +101,15 @@ class _Layer(nn.Module):
         self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(sizes.hidden, 4 * sizes.hidden))
 
     def forward(self, tokens: Tensor, camera: Tensor) -> Tensor:
-        shift, scale, shift_mlp, scale_mlp = self.adaLN_modulation(camera)[:, None].chunk(4, dim=-1)
-        tokens = tokens + self.attention(self.layernorm_before(tokens) * (1 + scale) + shift)
-        inner = self.layernorm_after(tokens) * (1 + scale_mlp) + shift_mlp
-        result: Tensor = tokens + self.output(functional.gelu(self.intermediate(inner)))
-        return result
+        """`tokens` themselves, changed: some pictures at a time, so that what lies between two steps is small."""
+        modulation = self.adaLN_modulation(camera)[:, None]
+        count = PICTURES if tokens.device.type == "cpu" else len(tokens)
+        for block, moved in zip(tokens.split(count), modulation.split(count), strict=True):
+            shift, scale, shift_mlp, scale_mlp = moved.chunk(4, dim=-1)
+            block.add_(self.attention(self.layernorm_before(block) * (1 + scale) + shift))
+            inner = self.layernorm_after(block) * (1 + scale_mlp) + shift_mlp
+            block.add_(self.output(functional.gelu(self.intermediate(inner))))
+        return tokens
 
 
 class _Layers(nn.Module):

@@ -13,7 +13,6 @@ from meshcli.lrm.triplane import POINTS
 T = TypeVar("T")
 
 MMAP_THRESHOLD = -3  # of glibc's mallopt
-LARGE_BLOCK = 1 << 20  # bytes
 SMALLER = 16  # times fewer points at a time in the second try
 SAID = ("can't allocate memory", "not enough memory", "out of memory", "alloc failed")
 
@@ -46,15 +45,6 @@ def twice(first: Callable[[], T], second: Callable[[], T] | None = None) -> T:
     free()
     with memory_errors():
         return (second or first)()
-
-
-def return_freed_memory() -> None:
-    """Let the C library give large blocks back to the system at once, for the whole process.
-
-    glibc raises the size from which it does so whenever such a block is freed, and then keeps what the layers used and
-    freed in a heap full of holes: 1.9 GB instead of 0.5 for the large network in float32.
-    """
-    map_blocks_from(LARGE_BLOCK)
 
 
 def map_blocks_from(size: int) -> None:

@@ -25,10 +25,14 @@ def stream(
 ) -> None:
     """Let a network on the meta device take each tensor out of `weights` when its layer is called, and drop it after.
 
-    The tensors' names begin with `prefix`. The network can be called once.
+    What stands in a list is a layer, with all that it holds; outside of them every module is one. The tensors' names
+    begin with `prefix`. The network can be called once.
     """
+    lists = [name for name, part in module.named_modules() if isinstance(part, nn.ModuleList)]
+    layers = {f"{name}.{number}" for name in lists for number, _ in module.get_submodule(name).named_children()}
     for name, part in module.named_modules():
-        own = [key for key, _ in part.named_parameters(recurse=False)]
+        inside = any(name.startswith(f"{layer}.") for layer in layers)
+        own = [] if inside else [key for key, _ in part.named_parameters(recurse=name in layers)]
         if own:
             _Loan(part, f"{prefix}{name}." if name else prefix, own, weights, device, dtype)
         if tick:
@@ -42,7 +46,7 @@ def assign(module: nn.Module, weights: MutableMapping[str, Tensor], prefix: str,
 
 
 class _Loan:
-    """One module's tensors: there for the time of a call."""
+    """The tensors of a layer: there for the time of a call."""
 
     def __init__(
         self, module: nn.Module, prefix: str, names: list[str], weights: MutableMapping[str, Tensor],

@@ -4,6 +4,8 @@ As in LRM (Hong et al. 2024, arXiv:2311.04400): cross-attention, self-attention,
 names are the checkpoint's, which are those of torch.nn.MultiheadAttention for the attentions.
 """
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -12,6 +14,7 @@ from meshcli.lrm.attention import attend, join_heads, split_heads
 from meshcli.lrm.sizes import Sizes
 
 PLANES = 3
+TEXELS = 1024  # at a time on a CPU: blocks of memory that the allocator hands out again, instead of fresh pages
 BLOCK_EPSILON = 1e-5  # the published blocks take an eps and drop it
 FINAL_EPSILON = 1e-6
 
@@ -27,10 +30,14 @@ class _CrossAttention(nn.Module):
         self.v_proj_weight = nn.Parameter(torch.empty(width, context))
         self.out_proj = nn.Linear(width, width, bias=False)
 
-    def forward(self, tokens: Tensor, context: Tensor) -> Tensor:
-        query = split_heads(functional.linear(tokens, self.q_proj_weight), self.heads)
+    def keys(self, context: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values (B, H, M, D) of the pictures' tokens (B, M, C)."""
         key = split_heads(functional.linear(context, self.k_proj_weight), self.heads)
         value = split_heads(functional.linear(context, self.v_proj_weight), self.heads)
+        return key.contiguous(), value.contiguous()
+
+    def forward(self, tokens: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        query = split_heads(functional.linear(tokens, self.q_proj_weight), self.heads)
         result: Tensor = self.out_proj(join_heads(attend(query, key, value)))
         return result
 
@@ -44,9 +51,22 @@ class _SelfAttention(nn.Module):
         self.in_proj_weight = nn.Parameter(torch.empty(3 * width, width))
         self.out_proj = nn.Linear(width, width, bias=False)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        parts = functional.linear(tokens, self.in_proj_weight).chunk(3, dim=-1)
-        query, key, value = (split_heads(part, self.heads) for part in parts)
+    def keys(self, blocks: Iterable[Tensor], length: int) -> tuple[Tensor, Tensor]:
+        """Keys and values (B, H, N, D) of all N texels, which come some at a time, each (B, n, C)."""
+        found: list[Tensor] = []
+        start = 0
+        for block in blocks:
+            batch, count, width = block.shape
+            if not found:
+                found = [block.new_empty(batch, self.heads, length, width // self.heads) for _ in range(2)]
+            parts = functional.linear(block, self.in_proj_weight[width:]).chunk(2, dim=-1)
+            for whole, part in zip(found, parts, strict=True):
+                whole[:, :, start : start + count] = split_heads(part, self.heads)
+            start += count
+        return found[0], found[1]
+
+    def forward(self, tokens: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        query = split_heads(functional.linear(tokens, self.in_proj_weight[: tokens.shape[-1]]), self.heads)
         result: Tensor = self.out_proj(join_heads(attend(query, key, value)))
         return result
 
@@ -64,10 +84,16 @@ class _Block(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Identity(), nn.Linear(4 * width, width))
 
     def forward(self, tokens: Tensor, context: Tensor) -> Tensor:
-        tokens = tokens + self.cross_attn(self.norm1(tokens), context)
-        tokens = tokens + self.self_attn(self.norm2(tokens))
-        result: Tensor = tokens + self.mlp(self.norm3(tokens))
-        return result
+        """`tokens` themselves, changed: some texels at a time, so that what lies between two steps is small."""
+        blocks = tokens.split(TEXELS if tokens.device.type == "cpu" else tokens.shape[1], dim=1)
+        key, value = self.cross_attn.keys(context)
+        for block in blocks:
+            block.add_(self.cross_attn(self.norm1(block), key, value))
+        key, value = self.self_attn.keys((self.norm2(block) for block in blocks), tokens.shape[1])
+        for block in blocks:
+            block.add_(self.self_attn(self.norm2(block), key, value))
+            block.add_(self.mlp(self.norm3(block)))
+        return tokens
 
 
 class TriplaneTransformer(nn.Module):
@@ -84,7 +110,7 @@ class TriplaneTransformer(nn.Module):
     def forward(self, context: Tensor) -> Tensor:
         """Tokens of all views, one after the other (B, V * N, C): planes (B, 3, D, 2 * side, 2 * side)."""
         batch = len(context)
-        tokens = self.pos_embed.expand(batch, -1, -1)
+        tokens = self.pos_embed.repeat(batch, 1, 1)
         for layer in self.layers:
             tokens = layer(tokens, context)
         tokens = self.norm(tokens)

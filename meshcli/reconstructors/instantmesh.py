@@ -15,7 +15,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from meshcli.errors import UsageError
-from meshcli.lrm.memory import return_freed_memory, sparing, twice
+from meshcli.lrm.memory import sparing, twice
 from meshcli.lrm.mesh_field import MeshDecoder, MeshField, Surface
 from meshcli.lrm.model import DECODER, load_decoder, parameter_shapes, planes_of, resize
 from meshcli.lrm.nerf_field import NerfDecoder, NerfField
@@ -68,8 +68,6 @@ def look(
     if len(views) > MOST:
         raise UsageError(f"the network takes up to {MOST} views, not {len(views)}; choose fewer with `meshcli select`")
     check_shapes(weights, read_contents(weights).shapes, parameter_shapes(sizes))
-    if dtype == torch.float32:  # in bf16 a quarter of the time would go into fresh pages, to save 0.2 GB
-        return_freed_memory()
     decoder = load_decoder(sizes, state_dict(weights), device)
     cameras = torch.from_numpy(camera_vectors(views))
     values = twice(lambda: planes_of(sizes, state_dict(weights), pictures(views), cameras, device, dtype, progress))

@@ -20,11 +20,9 @@ from meshcli.stages.inputs import Parts, fingerprint, photo_parts
 from meshcli.stages.painting import check_engine, engine_options, fallback, lacking, paint_views
 from meshcli.stages.photo_set import Claim, Typed, claim_set, name_set, read_claim, sideless, with_alignment
 from meshcli.stages.pool import is_photo, refreshed
-from meshcli.stages.ready import Prepared, engine_before, enter_frame, hand_on, prepare_ready, retired, suited
+from meshcli.stages.ready import WHOLE, Prepared, engine_before, enter_frame, hand_on, prepare_ready, retired, suited
 from meshcli.stages.sieve import Sieve
 from meshcli.stages.work import How, Outcome, Task, Work, affordable, ensure_room, entering, unchanged, working
-
-WHOLE = (0.0, 0.0, 1.0, 1.0)  # a frame that is the picture
 
 
 def generate_views(

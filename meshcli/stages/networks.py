@@ -4,7 +4,6 @@ Which file describes it, where its weights are, and whether the planes of an ear
 """
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
@@ -27,10 +26,6 @@ from meshcli.tensors import read_contents
 from meshcli.weights import Found, find, require, weights_digest
 
 ABOUT = "meshcli"  # key of their metadata
-
-# torch then asks for huge pages for its large blocks: a fifth of the page faults, 4 % of the processor time. Read with
-# its first block, which is later.
-os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from meshcli.lrm.memory import SMALLER, memory_errors, return_freed_memory, sparing
+from meshcli.lrm.memory import SMALLER, map_blocks_from, memory_errors, sparing
 from meshcli.lrm.triplane import POINTS
 
 
@@ -33,6 +33,6 @@ def test_one_more_try_with_fewer_points() -> None:
 
 
 def test_the_allocator_may_be_told_twice() -> None:
-    return_freed_memory()
-    return_freed_memory()
+    map_blocks_from(16 << 20)
+    map_blocks_from(32 << 20)
     assert torch.ones(1 << 20).sum() == 1 << 20

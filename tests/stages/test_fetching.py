@@ -2,8 +2,6 @@
 
 import io
 import json
-import os
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +11,7 @@ import numpy as np
 import pytest
 import tiny_zero123plus
 import torch
-from fake_hub import Hub, serve
+from fake_hub import Hub, serve, stranger
 from PIL import Image
 from sheets import project_of
 from tiny_lrm import tiny_weights
@@ -46,11 +44,9 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
 
 def meshcli(home: Path, hub: Hub, *words: str) -> "subprocess.CompletedProcess[str]":
     """A process of its own, of a user who has nothing: the hub's library reads its settings when it is imported."""
-    kept = {name: value for name, value in os.environ.items() if not re.match("HF_|XDG_|MESHCLI|U2NET|REMBG", name)}
-    path = os.pathsep.join([str(TESTS.parent), str(TESTS)])
-    own = {"HOME": str(home), "PYTHONPATH": path, "HF_HUB_DISABLE_XET": "1", "HF_ENDPOINT": hub.address}
     line = [sys.executable, "-c", TINY_NETWORK, *words]
-    return subprocess.run(line, env=kept | own, cwd=home, capture_output=True, text=True, timeout=120, check=False)
+    where = stranger(home, hub, TESTS.parent, TESTS)
+    return subprocess.run(line, env=where, cwd=home, capture_output=True, text=True, timeout=120, check=False)
 
 
 def test_the_reconstruction_network(tmp_path: Path, hub: Hub) -> None:

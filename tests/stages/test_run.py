@@ -6,7 +6,6 @@ import re
 import shlex
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stdout
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import FAKES, alive, asleep_in_fit, meshcli, until
 
 from meshcli.cli import main
 from meshcli.config import override
@@ -31,7 +31,6 @@ from meshcli.stages.status import read_status
 
 pytestmark = pytest.mark.slow  # processes that start processes
 
-FAKES = [sys.executable, str(Path(__file__).parent.parent / "fakes.py")]
 QUICK = ["--set", "render.size=64", "--set", "render.frames=3", "--set", "texture.size=64", "--seed", "3"]
 RUN = ["run", "desk", "1.png", "2.png", "3.png", "--azimuth=-50,0,40", *QUICK]
 
@@ -41,39 +40,11 @@ def _at_home(tmp_path: Path, photos: list[Path], monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(tmp_path)
 
 
-def meshcli(*words: str, trouble: str = "") -> "subprocess.CompletedProcess[str]":
-    environment = {**os.environ, "MESHCLI_TEST": trouble}
-    return subprocess.run([*FAKES, *words], env=environment, capture_output=True, text=True, timeout=60, check=False)
-
-
 @pytest.fixture
 def asleep(tmp_path: Path) -> Iterator[tuple["subprocess.Popen[str]", int]]:
     """A `run` whose `reconstruct` sleeps, and the sleeper's process id."""
-    note = tmp_path / "pid"
-    process = subprocess.Popen(
-        [*FAKES, *RUN], env={**os.environ, "MESHCLI_TEST": f"fit:sleep={note}"}, text=True, stderr=subprocess.PIPE,
-        start_new_session=True,
-        # A test run in the background hands an ignored Ctrl-C down; a terminal never does.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,  # noqa: PLW1509
-    )  # fmt: skip
-    until(lambda: note.exists() and note.read_text() != "")
-    yield process, int(note.read_text())
-    process.kill()
-    process.communicate()
-
-
-def until(condition, seconds: float = 30.0) -> None:  # type: ignore[no-untyped-def]
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
-def alive(process: int) -> bool:
-    try:
-        return "zombie" not in Path(f"/proc/{process}/status").read_text()
-    except OSError:
-        return False
+    with asleep_in_fit(RUN, tmp_path / "pid") as processes:
+        yield processes
 
 
 def states() -> dict[str, str]:
