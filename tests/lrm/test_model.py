@@ -70,7 +70,8 @@ def test_pictures_to_radiance_field(golden: dict[str, torch.Tensor]) -> None:
     near, rows = cKDTree(surface.vertices.numpy()).query(golden["nerf_vertices"].numpy())
     assert near.max() < 1e-4
     assert len(surface.vertices) == table["n_vertices"]
-    # In ambiguous cells, of which noise is full, the libraries cut differently; the vertices are the same.
+    # In ambiguous cells, of which noise is full, the libraries cut differently: 0.4 % here, 0.006 % in smoothed noise,
+    # none on a ring with a blade. The vertices are the same.
     assert abs(len(surface.faces) / table["n_faces"] - 1) < 0.005
     colours = (field.colours(surface.vertices[rows]).clamp(0, 1) * 255).to(torch.uint8)
     assert int((colours.int() - golden["nerf_colors_u8"].int()).abs().max()) <= 1
