@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import map_coordinates, maximum_filter
 
 from meshcli.camera import Camera
 from meshcli.colouring import colour_vertices
@@ -24,6 +25,7 @@ from meshcli.reconstructors.distance_field import (
     silhouette_distance,
     visual_hull,
 )
+from meshcli.reconstructors.fairing import fair
 from meshcli.reconstructors.fit_level import Level, Schedule, Shape, Tuning, Weights
 from meshcli.reconstructors.pixel_rays import PixelRays, gather_rays, in_lattice
 from meshcli.reconstructors.surface import extract_surface, keep_parts, taubin
@@ -40,7 +42,7 @@ COVERED = 0.995  # share of the silhouettes' pixels that the hull has to fill
 
 ROUGH = Schedule(rate=(0.7, 0.12), gradient_blur=(3.5, 0.9), sharpness=(1.2, 2.5), shrink=0.35)
 FIRST = Schedule(rate=(0.7, 0.12), gradient_blur=(3.5, 0.9), sharpness=(2.0, 5.0), shrink=0.35, fade=0.15)
-LAST = Schedule(rate=(0.04, 0.03), gradient_blur=(1.6, 0.8), sharpness=(3.5, 7.0), shrink=0.05, fade=0.15)
+LAST = Schedule((0.04, 0.03), gradient_blur=(1.6, 0.8), sharpness=(3.5, 7.0), shrink=0.05, fade=0.15, planar=True)
 FIRST_PAINTED = Schedule((0.7, 0.12), (3.5, 0.9), (1.2, 2.5), shrink=0.15, pierce=True)
 LAST_PAINTED = Schedule(rate=(0.04, 0.03), gradient_blur=(1.6, 0.8), sharpness=(1.5, 3.5), shrink=0.03)
 AGREEING = Weights(rgb=3.0, mask=7.0, missing=1.0)
@@ -59,6 +61,7 @@ def fit(views: Sequence[View], settings: FitSettings, seed: int, progress: Progr
     vertices, faces = extract_surface(shape.distance, shape.grid)
     vertices, faces = keep_parts(vertices, faces)
     vertices = taubin(vertices, faces, 10)
+    vertices = fair(vertices, faces, _reach(shape, vertices))
     return colour_vertices(Mesh(vertices.astype(np.float32), faces), views)
 
 
@@ -103,6 +106,14 @@ def fit_shape(
     if shape is None:
         raise ValueError("a fit needs at least one level")
     return shape
+
+
+def _reach(shape: Shape, vertices: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far each vertex may move, in the world: 1.5 voxels at most, next to nothing where the body is thin."""
+    depth = maximum_filter(np.clip(-shape.distance, 0, 5), 7)
+    near = map_coordinates(depth, shape.grid.to_lattice(vertices).T, order=1, mode="nearest")
+    voxels: NDArray[np.float64] = np.clip(0.4 * (near - 0.5), 0.02, 1.5)
+    return voxels * shape.grid.voxel
 
 
 def find_tolerance(cameras: Sequence[Camera], silhouettes: Sequence[Field], pixel_rays: PixelRays) -> float:

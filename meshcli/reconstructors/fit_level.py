@@ -22,6 +22,12 @@ THIN_PLATE = 0.005  # times the Laplacian of the Laplacian; 0.0139 is the limit 
 BAND = 0.15  # every second step, times (I - G)^2 with G a Gaussian of BAND_SIGMA voxels
 BAND_SIGMA = 2.5
 ALONG = 0.15  # twice a step, times the principal curvature of smaller size
+# More of them where the body is planar, or straight in one direction, when seen with less sharp eyes.
+PLANAR = 0.02  # curvature per voxel, of the level set blurred by PLANAR_BLUR voxels: flat is what has much less
+PLANAR_BLUR = 3.0
+PLANAR_THIN_PLATE = 0.006
+PLANAR_BAND = 0.3
+STRAIGHT_ALONG = 0.25
 PULL = 0.3  # towards a prior, times the rate: where no picture speaks, that is where the surface goes
 THICK = 3.0  # voxels: what is less than half as thick is smoothed less
 FAST = 0.1  # voxels a step: a surface that moves faster could pierce what is thin
@@ -41,6 +47,7 @@ class Schedule:
     band: float = BAND
     along: float = ALONG
     pull: float = PULL
+    planar: bool = False  # whether what is nearly flat or straight is smoothed more
     pierce: bool = False  # whether a surface that moves fast may go through what is thin
 
 
@@ -134,8 +141,17 @@ class Level:
         self._nodes = np.flatnonzero(binary_dilation(core & (distance > -6)) & self._inner)
         self._distance_gradient[:] = 0
         self._colour_gradient[:] = 0
+        self._flat, self._straight = self._planarity()
         depth = self._depth()
         self._calm = (np.clip((depth - 0.5) / (THICK - 0.5), 0.05, 1) ** 2).astype(np.float32)
+
+    def _planarity(self) -> tuple[Field, Field]:
+        """How flat the body is near each node that takes part, and how straight in one direction, 0 to 1."""
+        if not self._schedule.planar:
+            return np.zeros(1, np.float32), np.zeros(1, np.float32)
+        coarse = blur(np.clip(self.shape.distance, -6, 6) - 6, PLANAR_BLUR)
+        curvatures(coarse, self._nodes, self._scratch, self._other)
+        return _below(self._other.ravel()[self._nodes]), _below(self._scratch.ravel()[self._nodes])
 
     def _depth(self) -> Field:
         """How deep the body is near each node that takes part, in voxels."""
@@ -176,19 +192,28 @@ class Level:
         flat = distance.ravel()
         laplacian(distance, nodes, self._scratch)
         laplacian(self._scratch, nodes, self._other)
-        change = np.float32(self._schedule.thin_plate) * self._other.ravel()[nodes]
+        thin_plate = np.float32(self._schedule.thin_plate) + np.float32(PLANAR_THIN_PLATE) * self._flat
+        change = thin_plate * self._other.ravel()[nodes]
         if self._turn % 2 == 0:
             near = np.clip(distance, -6, 6) - 6  # zero where far outside, as the blur has it beyond the grid
             rough = near - blur(near, BAND_SIGMA)
             rough -= blur(rough, BAND_SIGMA)
-            change += np.float32(self._schedule.band) * rough.ravel()[nodes]
+            band = np.float32(self._schedule.band) + np.float32(PLANAR_BAND) * self._flat
+            change += band * rough.ravel()[nodes]
         flat[nodes] -= change * self._calm
+        along = np.float32(self._schedule.along) + np.float32(STRAIGHT_ALONG) * self._straight * self._calm
         for _ in range(2):
             curvatures(distance, nodes, self._scratch, self._other)
-            flat[nodes] += np.float32(self._schedule.along) * self._scratch.ravel()[nodes]
+            flat[nodes] += along * self._scratch.ravel()[nodes]
         bulge = np.maximum(self._other.ravel()[nodes], 0)
         shrink = self._schedule.shrink * min(1.0, (1 - fraction) / self._schedule.fade)
         flat[nodes] += np.float32(shrink) * self._calm**2 * bulge
+
+
+def _below(curvature: Field) -> Field:
+    """1 where it is nothing, 0 where it is much more than PLANAR."""
+    near: Field = np.exp(-np.square(curvature / np.float32(PLANAR)))
+    return near
 
 
 def _between(pair: tuple[float, float], fraction: float) -> float:
