@@ -11,13 +11,13 @@ from numba import prange
 from numpy.typing import NDArray
 
 from meshcli.compiled import kernel
+from meshcli.reconstructors.distance_field import BLOCKS
 from meshcli.reconstructors.surface import Faces, Vertices
 
 ROUNDS = 5  # of the filter
 AVERAGED = 2  # times over the faces that share a corner, for the guide
 ALIKE = 0.12  # difference of two unit normals that counts as a ripple; much more is an edge
 UPDATES = 20  # of the vertices
-BLOCKS = 64  # see distance_field
 
 Array = NDArray[Any]
 
