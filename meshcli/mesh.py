@@ -68,12 +68,18 @@ def corner_normals(vertices: Array, faces: Array, crease: float = 50.0) -> NDArr
     """Unit normals of each face's corners (F, 3, 3): smooth over edges bent by less than `crease` degrees."""
     flat = face_normals(vertices, faces)
     unit = flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-20)
-    order = np.argsort(faces.reshape(-1), kind="stable")
-    starts = np.zeros(len(vertices) + 1, np.int64)
-    np.cumsum(np.bincount(faces.reshape(-1), minlength=len(vertices)), out=starts[1:])
+    around, starts = faces_around(faces, len(vertices))
     limit = float(np.cos(np.radians(crease)))
-    result: NDArray[np.float32] = _gather_normals(faces, flat, unit, order // 3, starts, limit)
+    result: NDArray[np.float32] = _gather_normals(faces, flat, unit, around, starts, limit)
     return result
+
+
+def faces_around(faces: Array, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The faces at each of `count` vertices: those of vertex v are around[starts[v] : starts[v + 1]]."""
+    order = np.argsort(faces.reshape(-1), kind="stable")
+    starts = np.zeros(count + 1, np.int64)
+    np.cumsum(np.bincount(faces.reshape(-1), minlength=count), out=starts[1:])
+    return order // 3, starts
 
 
 @kernel()

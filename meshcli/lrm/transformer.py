@@ -51,19 +51,11 @@ class _SelfAttention(nn.Module):
         self.in_proj_weight = nn.Parameter(torch.empty(3 * width, width))
         self.out_proj = nn.Linear(width, width, bias=False)
 
-    def keys(self, blocks: Iterable[Tensor], length: int) -> tuple[Tensor, Tensor]:
+    def keys(self, blocks: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
         """Keys and values (B, H, N, D) of all N texels, which come some at a time, each (B, n, C)."""
-        found: list[Tensor] = []
-        start = 0
-        for block in blocks:
-            batch, count, width = block.shape
-            if not found:
-                found = [block.new_empty(batch, self.heads, length, width // self.heads) for _ in range(2)]
-            parts = functional.linear(block, self.in_proj_weight[width:]).chunk(2, dim=-1)
-            for whole, part in zip(found, parts, strict=True):
-                whole[:, :, start : start + count] = split_heads(part, self.heads)
-            start += count
-        return found[0], found[1]
+        parts = [functional.linear(block, self.in_proj_weight[block.shape[-1] :]).chunk(2, dim=-1) for block in blocks]
+        keys, values = ([split_heads(part, self.heads) for part in each] for each in zip(*parts, strict=True))
+        return torch.cat(keys, dim=2), torch.cat(values, dim=2)
 
     def forward(self, tokens: Tensor, key: Tensor, value: Tensor) -> Tensor:
         query = split_heads(functional.linear(tokens, self.in_proj_weight[: tokens.shape[-1]]), self.heads)
@@ -89,7 +81,7 @@ class _Block(nn.Module):
         key, value = self.cross_attn.keys(context)
         for block in blocks:
             block.add_(self.cross_attn(self.norm1(block), key, value))
-        key, value = self.self_attn.keys((self.norm2(block) for block in blocks), tokens.shape[1])
+        key, value = self.self_attn.keys(self.norm2(block) for block in blocks)
         for block in blocks:
             block.add_(self.self_attn(self.norm2(block), key, value))
             block.add_(self.mlp(self.norm3(block)))

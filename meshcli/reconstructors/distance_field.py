@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt, zoom
+from scipy.ndimage import distance_transform_edt, maximum_filter, zoom
 
 from meshcli.camera import Camera
 from meshcli.compiled import kernel
@@ -138,6 +138,17 @@ def blur(field: Field, sigma: float) -> Field:
     _blur_rows(first, second, weights, 1)
     _blur_rows(second, first, weights, 2)
     return first
+
+
+def near(field: Field) -> Field:
+    """Distances cut off at 6 voxels, lowered by as much: zero where far outside, as `blur` has it beyond the grid."""
+    return np.clip(field, -6, 6) - 6
+
+
+def depth(field: Field) -> Field:
+    """How deep the body is near each node, up to 5 voxels: the largest depth within 3 voxels along the axes."""
+    deepest: Field = maximum_filter(np.clip(-field, 0, 5), 7)
+    return deepest
 
 
 @kernel(parallel=True)

@@ -11,6 +11,7 @@ from numba import prange
 from numpy.typing import NDArray
 
 from meshcli.compiled import kernel
+from meshcli.mesh import face_normals, faces_around
 from meshcli.reconstructors.distance_field import BLOCKS
 from meshcli.reconstructors.surface import Faces, Vertices
 
@@ -24,11 +25,8 @@ Array = NDArray[Any]
 
 def fair(vertices: Vertices, faces: Faces, reach: NDArray[np.float64]) -> Vertices:
     """The vertices (V, 3) of a smoother mesh; none moves farther than its `reach` (V,), in the vertices' units."""
-    order = np.argsort(faces.ravel(), kind="stable")
-    start = np.searchsorted(faces.ravel()[order], np.arange(len(vertices) + 1))
-    around = (order // 3).astype(np.int32)  # faces at each vertex, from start[v] to start[v + 1]
-    edges = vertices[faces[:, 1:]] - vertices[faces[:, :1]]
-    normals = np.cross(edges[:, 0], edges[:, 1])
+    around, start = faces_around(faces, len(vertices))
+    normals = face_normals(vertices, faces)
     lengths = np.linalg.norm(normals, axis=1)
     normals /= np.maximum(lengths, 1e-300)[:, None]
     for _ in range(ROUNDS):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates, maximum_filter
+from scipy.ndimage import map_coordinates
 
 from meshcli.camera import Camera
 from meshcli.colouring import colour_vertices
@@ -20,6 +20,8 @@ from meshcli.reconstructors.distance_field import (
     Field,
     Grid,
     blur,
+    depth,
+    near,
     redistance,
     resample,
     silhouette_distance,
@@ -110,9 +112,8 @@ def fit_shape(
 
 def _reach(shape: Shape, vertices: NDArray[np.float64]) -> NDArray[np.float64]:
     """How far each vertex may move, in the world: 1.5 voxels at most, next to nothing where the body is thin."""
-    depth = maximum_filter(np.clip(-shape.distance, 0, 5), 7)
-    near = map_coordinates(depth, shape.grid.to_lattice(vertices).T, order=1, mode="nearest")
-    voxels: NDArray[np.float64] = np.clip(0.4 * (near - 0.5), 0.02, 1.5)
+    deep = map_coordinates(depth(shape.distance), shape.grid.to_lattice(vertices).T, order=1, mode="nearest")
+    voxels: NDArray[np.float64] = np.clip(0.4 * (deep - 0.5), 0.02, 1.5)
     return voxels * shape.grid.voxel
 
 
@@ -147,7 +148,7 @@ def _box(
 
 def _start(grid: Grid, body: Field) -> Shape:
     """The body, its edges rounded by a voxel, in grey."""
-    rounded = blur(np.clip(body, -6, 6) - 6, 1.0) + 6
+    rounded = blur(near(body), 1.0) + 6
     inner = np.zeros(grid.shape, bool)
     inner[2:-2, 2:-2, 2:-2] = True
     return Shape(grid, redistance(rounded, np.flatnonzero(inner)), np.full((*grid.shape, 3), 0.5, np.float32))

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation, maximum_filter
+from scipy.ndimage import binary_dilation
 
-from meshcli.reconstructors.distance_field import Field, Grid, blur, curvatures, laplacian, redistance
+from meshcli.reconstructors.distance_field import Field, Grid, blur, curvatures, depth, laplacian, near, redistance
 from meshcli.reconstructors.pixel_rays import PixelRays, in_lattice
 from meshcli.reconstructors.volume_rendering import BUFFERS, adam, collect, picture_gradients
 
@@ -142,21 +142,20 @@ class Level:
         self._distance_gradient[:] = 0
         self._colour_gradient[:] = 0
         self._flat, self._straight = self._planarity()
-        depth = self._depth()
-        self._calm = (np.clip((depth - 0.5) / (THICK - 0.5), 0.05, 1) ** 2).astype(np.float32)
+        deep = self._depth()
+        self._calm = (np.clip((deep - 0.5) / (THICK - 0.5), 0.05, 1) ** 2).astype(np.float32)
 
     def _planarity(self) -> tuple[Field, Field]:
         """How flat the body is near each node that takes part, and how straight in one direction, 0 to 1."""
         if not self._schedule.planar:
             return np.zeros(1, np.float32), np.zeros(1, np.float32)
-        coarse = blur(np.clip(self.shape.distance, -6, 6) - 6, PLANAR_BLUR)
+        coarse = blur(near(self.shape.distance), PLANAR_BLUR)
         curvatures(coarse, self._nodes, self._scratch, self._other)
         return _below(self._other.ravel()[self._nodes]), _below(self._scratch.ravel()[self._nodes])
 
     def _depth(self) -> Field:
         """How deep the body is near each node that takes part, in voxels."""
-        deep: Field = maximum_filter(np.clip(-self.shape.distance, 0, 5), 7).ravel()[self._nodes]
-        return deep
+        return depth(self.shape.distance).ravel()[self._nodes]
 
     def _render(self, fraction: float, count: int, generator: np.random.Generator) -> float:
         chosen = generator.integers(0, len(self._targets), count)
@@ -195,8 +194,8 @@ class Level:
         thin_plate = np.float32(self._schedule.thin_plate) + np.float32(PLANAR_THIN_PLATE) * self._flat
         change = thin_plate * self._other.ravel()[nodes]
         if self._turn % 2 == 0:
-            near = np.clip(distance, -6, 6) - 6  # zero where far outside, as the blur has it beyond the grid
-            rough = near - blur(near, BAND_SIGMA)
+            cut = near(distance)
+            rough = cut - blur(cut, BAND_SIGMA)
             rough -= blur(rough, BAND_SIGMA)
             band = np.float32(self._schedule.band) + np.float32(PLANAR_BAND) * self._flat
             change += band * rough.ravel()[nodes]
@@ -212,8 +211,8 @@ class Level:
 
 def _below(curvature: Field) -> Field:
     """1 where it is nothing, 0 where it is much more than PLANAR."""
-    near: Field = np.exp(-np.square(curvature / np.float32(PLANAR)))
-    return near
+    share: Field = np.exp(-np.square(curvature / np.float32(PLANAR)))
+    return share
 
 
 def _between(pair: tuple[float, float], fraction: float) -> float:

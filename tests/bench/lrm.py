@@ -227,7 +227,8 @@ def usual_weights(folder: Path, place: Path) -> Path:
     import torch
 
     from meshcli.conversion import usable
-    from meshcli.lrm.triplane import Head, sample_lattice
+    from meshcli.lrm.mesh_field import MeshField, grid_axis
+    from meshcli.lrm.triplane import sample_lattice
     from meshcli.progress import silent
     from meshcli.reconstructors.instantmesh import look
     from meshcli.reconstructors.network_file import read_network
@@ -237,9 +238,8 @@ def usual_weights(folder: Path, place: Path) -> Path:
     file = read_network(name)
     path = usable(require(name, folder).path, "lrm_generator.")
     planes = look(sheet_views(), file.sizes, path, torch.device("cpu"), torch.bfloat16, silent)
-    with torch.inference_mode():
-        axis = torch.linspace(-1.05, 1.05, file.grid + 1)
-        field = Head(planes.decoder.net_sdf, outputs=1).volume(sample_lattice(planes.values, axis)).clone()
+    lattice = sample_lattice(planes.values, grid_axis(file.grid, file.sizes.grid_scale))
+    field = MeshField(planes.decoder, planes.values, file.sizes.grid_scale).distances(lattice)
     copy = place / path.name
     shutil.copyfile(path, copy)
     with copy.open("r+b") as stream:
