@@ -29,6 +29,7 @@ from meshcli.reconstructors.distance_field import (
 )
 from meshcli.reconstructors.fairing import fair
 from meshcli.reconstructors.fit_level import Level, Schedule, Shape, Tuning, Weights
+from meshcli.reconstructors.lost_parts import Silhouette, bring_back, join
 from meshcli.reconstructors.pixel_rays import PixelRays, gather_rays, in_lattice
 from meshcli.reconstructors.surface import extract_surface, keep_parts, taubin
 from meshcli.reconstructors.volume_rendering import meets
@@ -39,6 +40,9 @@ Prior = Callable[[Grid], Field]
 
 PADDING = 5  # voxels around the hull's box
 ENLARGE = 2  # samples per pixel of the silhouettes' distance maps
+ACROSS = 0.2  # of a resolution: voxels that the thickness of a thin thing gets, as far as the number of nodes allows
+THINNEST = 2.0  # voxels: a grid shows the true thickness of what is thicker
+FINEST = 0.5  # pixels of the views: no voxel needs to be smaller
 TOLERANCES = (0.0, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0)  # pixels that silhouettes may grow by, in a picture of 320 rows
 COVERED = 0.995  # share of the silhouettes' pixels that the hull has to fill
 
@@ -53,13 +57,22 @@ TUNING = Tuning(FIRST, LAST, AGREEING, ROUGH)
 PAINTED_TUNING = Tuning(FIRST_PAINTED, LAST_PAINTED, PAINTED)
 
 
-def fit(views: Sequence[View], settings: FitSettings, seed: int, progress: Progress) -> Mesh:
+def fit(
+    views: Sequence[View],
+    settings: FitSettings,
+    seed: int,
+    progress: Progress,
+    note: Callable[[str], None] = lambda sentence: None,
+) -> Mesh:
     """A dense mesh with vertex colours, in the world of the views' cameras.
 
     The views' alpha must say what is object. The same views, settings and seed give the same mesh for any number of
-    threads. Raises InputError where the silhouettes have no common body.
+    threads. `note` is told what the user should know about the result. Raises InputError where the silhouettes have no
+    common body, or none that a grid can hold.
     """
     shape = fit_shape(views, settings, seed, progress)
+    if thickness_of(views) < THINNEST * shape.grid.voxel:
+        note(f"the object is hardly thicker than a voxel ({shape.grid.voxel:.4f}): the mesh may be thicker than it is")
     vertices, faces = extract_surface(shape.distance, shape.grid)
     vertices, faces = keep_parts(vertices, faces)
     vertices = taubin(vertices, faces, 10)
@@ -85,29 +98,40 @@ def fit_shape(
             raise InputError(f"view {view.name} shows nothing: its alpha is empty")
     cameras = [view.camera for view in views]
     silhouettes = [silhouette_distance(view.pixels[..., 3], ENLARGE) for view in views]
+    shown = [Silhouette.of(view) for view in views]
     pixel_rays = gather_rays(views)
     tolerance = find_tolerance(cameras, silhouettes, pixel_rays)
     if tuning is None:
         painted = tolerance > 0
         tuning = PAINTED_TUNING if painted else TUNING
     low, high = _box(cameras, silhouettes, tolerance)
+    thickness, pixel = thickness_of(views), min(_pixel_size(view) for view in views)
     generator = np.random.default_rng(seed)
     shape: Shape | None = None
     done = 0
     for index, (resolution, steps) in enumerate(zip(settings.resolutions, settings.steps, strict=True)):
-        grid = Grid.around(low, high, resolution, PADDING)
+        grid = _grid(low, high, resolution, thickness, pixel)
         hull = _tolerant_hull(cameras, silhouettes, grid, tolerance)
-        body = None if prior is None else np.maximum(hull, prior(grid))
-        shape = _start(grid, hull if body is None else body) if shape is None else _refine(shape, grid)
+        body = hull if prior is None else np.maximum(hull, prior(grid))
+        shape = _start(grid, body) if shape is None else _refine(shape, grid)
+        body = _make_whole(shape, body, shown, tolerance)
         schedule = tuning.schedule(index, len(settings.steps))
-        level = Level(shape, hull, body, pixel_rays, schedule, tuning.weights)
+        level = Level(shape, np.minimum(hull, body), body if prior else None, pixel_rays, schedule, tuning.weights)
         for step in range(steps):
             level.step(step / max(steps - 1, 1), settings.rays, generator)
             done += 1
             progress(done, sum(settings.steps), "fitting the surface")
     if shape is None:
         raise ValueError("a fit needs at least one level")
+    _make_whole(shape, body, shown, tolerance)
     return shape
+
+
+def _make_whole(shape: Shape, body: Field, shown: Sequence[Silhouette], tolerance: float) -> Field:
+    """Give the shape what the silhouettes show and it lacks, as `body` has it; the body that has room for that."""
+    shape.distance, body = bring_back(shape.distance, body, shape.grid, shown, tolerance)
+    shape.distance, body = join(shape.distance, body, shape.grid, shown, tolerance)
+    return body
 
 
 def _reach(shape: Shape, vertices: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -124,7 +148,7 @@ def find_tolerance(cameras: Sequence[Camera], silhouettes: Sequence[Field], pixe
     lattice = in_lattice(pixel_rays.origins[chosen], pixel_rays.directions[chosen], grid)
     for tolerance in TOLERANCES:
         hull = _tolerant_hull(cameras, silhouettes, grid, tolerance)
-        if meets(hull, lattice.origins, lattice.directions, lattice.spans, np.float32(0.3)).mean() >= COVERED:
+        if meets(hull, lattice.origins, lattice.directions, lattice.spans, 0.3).mean() >= COVERED:
             return tolerance
     return TOLERANCES[-1]
 
@@ -144,6 +168,34 @@ def _box(
     if not len(inside):
         raise InputError("the silhouettes of the views have no common body: are the cameras right?")
     return grid.to_world(inside.min(axis=0) - 1), grid.to_world(inside.max(axis=0) + 1)
+
+
+def thickness_of(views: Sequence[View]) -> float:
+    """How thick the object is where it looks thickest, from the side where it looks thinnest.
+
+    In the world, at the distance of the origin; the smallest over the views of twice the radius of the largest disc in
+    a silhouette.
+    """
+    return min(2 * float(silhouette_distance(view.pixels[..., 3], 1).max()) * _pixel_size(view) for view in views)
+
+
+def _pixel_size(view: View) -> float:
+    """Of a view's pixel, in the world, at the distance of the origin."""
+    return view.camera.distance / (view.camera.fy * view.height)
+
+
+def _grid(low: NDArray[np.float64], high: NDArray[np.float64], resolution: int, thickness: float, pixel: float) -> Grid:
+    """The box in voxels: `resolution` of them along its longest side, more for thin things, which fill a small box.
+
+    Never more nodes than a cube of that resolution has, and no voxel that is much smaller than a pixel.
+    """
+    length = float((high - low).max())
+    wanted = min(ACROSS * resolution * length / max(thickness, pixel), length / (FINEST * pixel))
+    most = (resolution + 2 * PADDING + 1) ** 3
+    finest = resolution
+    while finest < wanted and np.prod(Grid.around(low, high, finest + 4, PADDING).shape) <= most:
+        finest += 4
+    return Grid.around(low, high, finest, PADDING)
 
 
 def _start(grid: Grid, body: Field) -> Shape:

@@ -9,6 +9,7 @@ from scipy.sparse import coo_array, csr_array, diags_array
 from scipy.sparse.csgraph import connected_components
 from skimage.measure import marching_cubes
 
+from meshcli.errors import InputError
 from meshcli.reconstructors.distance_field import Field, Grid
 
 Number = TypeVar("Number", np.float32, np.float64)
@@ -20,17 +21,23 @@ def extract_surface(distance: Field, grid: Grid, upsampling: float = 1.6) -> tup
     """The zero level in world units, (V, 3) and (F, 3), faces counter-clockwise seen from outside.
 
     The grid is first resampled with cubic splines, so that marching cubes (Lewiner et al. 2003) sees a smooth field.
+    Raises InputError where nothing is inside.
     """
     low, high = _bounds(distance)
     block = distance[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
     fine = zoom(np.clip(block, -4, 4), upsampling, order=3, mode="nearest") if upsampling != 1 else block
+    if not (fine < 0).any():
+        raise InputError(
+            "no surface is left: what the pictures have in common is thinner than the grid can show; hand in pictures "
+            "that agree, or more voxels: --set fit.resolutions=[64,104,160]"
+        )
     ratio = (np.array(block.shape) - 1) / (np.array(fine.shape) - 1)
     vertices, faces, _, _ = marching_cubes(fine, 0.0, gradient_direction="descent")  # type: ignore[no-untyped-call]
     return grid.to_world(vertices * ratio + low), faces.astype(np.int32)
 
 
 def _bounds(distance: Field) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    inside = np.argwhere(distance < 1.0)
+    inside = np.argwhere(distance <= max(1.0, distance.min()))
     low = np.maximum(inside.min(axis=0) - 3, 0)
     high = np.minimum(inside.max(axis=0) + 4, distance.shape)
     return low, high

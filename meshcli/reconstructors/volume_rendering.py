@@ -248,26 +248,28 @@ def adam(values: Array, gradients: Array, first: Array, second: Array, nodes: Ar
                 values[at, c] = min(max(value, np.float32(0)), np.float32(1))
 
 
-@kernel(parallel=True)
-def meets(distance: Array, origins: Array, directions: Array, spans: Array, level: Real) -> NDArray[np.bool_]:
+def meets(distance: Array, origins: Array, directions: Array, spans: Array, level: float) -> NDArray[np.bool_]:
     """Whether rays in lattice units (N, 3) come below `level` of a distance grid, looking every half voxel; (N,)."""
+    low = distance < level
+    cells = np.zeros(distance.shape, np.uint8)  # 1 where any of a cell's nodes is below
+    for corner in range(8):
+        moved = tuple(slice(1, None) if corner >> axis & 1 else slice(-1) for axis in range(3))
+        cells[:-1, :-1, :-1] |= low[moved]
+    return _meets(distance, cells, origins, directions, spans, np.float32(level))
+
+
+@kernel(parallel=True)
+def _meets(
+    distance: Array, cells: Array, origins: Array, directions: Array, spans: Array, level: Real
+) -> NDArray[np.bool_]:
     result = np.zeros(origins.shape[0], np.bool_)
-    everywhere = np.ones(distance.shape, np.uint8)
     for ray in prange(origins.shape[0]):
         positions = np.empty(MAX_SAMPLES, np.float32)
         values = np.empty(MAX_SAMPLES, np.float32)
         count = _march(
-            distance,
-            everywhere,
-            origins[ray],
-            directions[ray],
-            spans[ray, 0],
-            spans[ray, 1],
-            np.float32(0.5),
-            np.float32(0),
-            positions,
-            values,
-        )
+            distance, cells, origins[ray], directions[ray], spans[ray, 0], spans[ray, 1], np.float32(0.5),
+            np.float32(0), positions, values,
+        )  # fmt: skip
         for n in range(count):
             if values[n] < level:
                 result[ray] = True

@@ -79,7 +79,7 @@ def _fit(work: Work, settings: Settings, seed: int) -> None:
 
     views = _views(work)
     with work.step("fit"):
-        dense = fit(views, settings.fit, seed, work.how.progress)
+        dense = fit(views, settings.fit, seed, work.how.progress, work.note)
     with work.step("simplify"):
         mesh = simplify(dense, settings.texture.faces)
     with work.step("texture"):

@@ -33,10 +33,10 @@ def distance(points: np.ndarray) -> np.ndarray:
     return np.minimum(ball, rod)
 
 
-def photograph(camera: Camera, body: Callable[[np.ndarray], np.ndarray] = distance) -> View:
+def photograph(camera: Camera, body: Callable[[np.ndarray], np.ndarray] = distance, size: int = SIZE) -> View:
     """Sphere tracing; red towards +x, green towards +y, blue below."""
-    origins, directions = rays(camera, pixel_centres(SIZE, SIZE), SIZE, SIZE)
-    depth = np.full((SIZE, SIZE), camera.distance - 1.2)
+    origins, directions = rays(camera, pixel_centres(size, size), size, size)
+    depth = np.full((size, size), camera.distance - 1.2)
     for _ in range(60):
         gap = body(origins + depth[..., None] * directions)
         depth += np.clip(gap, -0.05, 0.5)

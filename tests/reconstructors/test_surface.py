@@ -1,7 +1,9 @@
 """Surfaces: closed, outside out, in the right place."""
 
 import numpy as np
+import pytest
 
+from meshcli.errors import InputError
 from meshcli.reconstructors.distance_field import Grid
 from meshcli.reconstructors.surface import extract_surface, keep_parts, taubin
 
@@ -61,3 +63,9 @@ def test_taubin_smooths_noise_and_keeps_the_volume() -> None:
 
     assert roughness(smooth) < 0.4 * roughness(rough)
     assert abs(volume(smooth, faces) / volume(vertices, faces) - 1) < 0.02
+
+
+@pytest.mark.parametrize("least", [0.4, 2.0, 50.0])
+def test_a_grid_without_a_surface_is_refused_in_one_line(least: float) -> None:
+    with pytest.raises(InputError, match="no surface is left"):
+        extract_surface(distance_to(((0.1, 0.0, -0.1), 0.5)).clip(least), GRID)
