@@ -215,7 +215,7 @@ def from_rig(specs: Sequence[PhotoSpec], tell: Tell) -> list[Stated] | None:
         photos = list(dict.fromkeys(spec.path for spec, its in zip(specs, files, strict=True) if its == file))
         rig = read_rig(file)
         shots = []
-        for photo, shot in zip(photos, find_shots(rig, list(map(str, photos))), strict=True):
+        for photo, shot in zip(photos, find_shots(rig, [str(photo.absolute()) for photo in photos]), strict=True):
             if shot is None:
                 raise UsageError(f"{file} has no camera for {photo.name}; add it, or type the angles with --azimuth")
             shots.append(shot)
