@@ -90,6 +90,32 @@ class Camera:
             ),
         )
 
+    def rolled(self, quarters: int) -> Self:
+        """The camera of the picture after so many quarter turns clockwise."""
+        camera = self
+        for _ in range(quarters % 4):  # what was up points right, what was right points down
+            pose = tuple((up, -right, back, place) for right, up, back, place in camera.camera_to_world[:3])
+            camera = replace(
+                camera,
+                camera_to_world=(*pose, camera.camera_to_world[3]),
+                fx=camera.fy,
+                fy=camera.fx,
+                cx=1.0 - camera.cy,
+                cy=camera.cx,
+            )
+        return camera
+
+    def reflected(self, axis: int) -> Self:
+        """The camera of the mirror image (right is left) in a world that is mirrored too, along its axis 0, 1 or 2.
+
+        In the world as it is there is none: a camera that sees right as left is no rotation.
+        """
+        pose = tuple(
+            tuple(-value if (row == axis) != (column == 0) else value for column, value in enumerate(values))
+            for row, values in enumerate(self.camera_to_world[:3])
+        )
+        return replace(self, camera_to_world=(*pose, self.camera_to_world[3]), cx=1.0 - self.cx)
+
     def to_json(self) -> dict[str, Any]:
         """The one schema of a camera, in manifests, rig files and exports."""
         return {

@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from meshcli.errors import UsageError
 from meshcli.settings import Settings
+from meshcli.text import read_text
 
 T = TypeVar("T")
 LARGEST = 256 * 1024  # bytes of a file: ours have less than two thousand
@@ -90,7 +91,7 @@ def read_yaml(path: Path) -> Any:
             raise UsageError(f"--config {path} is not a file")
         if path.stat().st_size > LARGEST:
             raise UsageError(f"--config {path} is larger than {LARGEST // 1024} kB")
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
         if any(isinstance(token, AliasToken) for token in scan(text)):  # a few lines of them would fill any memory
             raise UsageError(f"--config {path}: write values out instead of *alias")
         return OmegaConf.to_container(OmegaConf.load(io.StringIO(text)), resolve=True)

@@ -2,10 +2,15 @@
 
 import math
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from meshcli.errors import UsageError
-from meshcli.opening import ON_ITS_SIDE, opened, orientation
+from meshcli.opening import ON_ITS_SIDE, opened, orientation, stored_orientation
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 # Width and height in millimetres; video's inches are the outer diameter of camera tubes, not a diagonal.
 SENSORS = {
@@ -58,6 +63,25 @@ def picture_size(path: Path) -> tuple[int, int]:
     return _read(path)[0]
 
 
+@dataclass(frozen=True)
+class Stored:
+    """How a picture lies in its file."""
+
+    upright: tuple[int, int]  # width and height in pixels, as it is shown
+    orientation: int  # EXIF's: how the pixels of the file are turned to be shown; 1 is not at all
+
+    def turned_from(self, orientation: int) -> tuple[int, int]:
+        """Width and height of what is shown like this after it was turned so."""
+        width, height = self.upright
+        return (height, width) if orientation in ON_ITS_SIDE else (width, height)
+
+
+def stored(path: Path) -> Stored:
+    """How a picture lies in its file; InputError when it cannot be read."""
+    with opened(path) as picture:
+        return Stored(_upright(picture), stored_orientation(picture))
+
+
 def exif_field_of_view(path: Path) -> float | None:
     """Vertical, in degrees, from what the camera wrote; None when it did not, or the picture was cropped since."""
     (width, height), tags = _read(path)
@@ -76,13 +100,15 @@ def exif_field_of_view(path: Path) -> float | None:
 
 def _read(path: Path) -> tuple[tuple[int, int], dict[int, object]]:
     with opened(path) as picture:
-        width, height = picture.size
-        if orientation(picture) in ON_ITS_SIDE:
-            width, height = height, width
         tags: dict[int, object] = {}
         with suppress(Exception):  # damaged EXIF says nothing, in many ways
             tags = dict(picture.getexif().get_ifd(EXIF))
-        return (width, height), tags
+        return _upright(picture), tags
+
+
+def _upright(picture: "Image") -> tuple[int, int]:
+    width, height = picture.size
+    return (height, width) if orientation(picture) in ON_ITS_SIDE else (width, height)
 
 
 def _positive(value: object) -> float:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 ORIENTATION = 0x0112  # EXIF tag
 ON_ITS_SIDE = (5, 6, 7, 8)  # its values for pictures whose width and height change places
+MIRRORED = (2, 4, 5, 7)  # for pictures in which left and right change places, before they are turned by
+QUARTERS = {3: 2, 4: 2, 5: 3, 6: 1, 7: 1, 8: 3}  # clockwise
 TURNED = ("TIFF", "HEIF")  # formats whose readers turn the picture themselves
 HEIF = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}  # ISO 23008-12
 ONE_PICTURE = ("MPO", "PSD")  # formats whose further pictures are previews or layers of the first
@@ -77,10 +79,14 @@ def check_size(path: Path, picture: "Image", max_pixels: int) -> None:
 
 def orientation(picture: "Image") -> int:
     """How the picture must be turned to stand upright, as EXIF counts it; 1, not at all, where EXIF is damaged."""
-    if picture.format in TURNED:
-        return 1
+    return 1 if picture.format in TURNED else stored_orientation(picture)
+
+
+def stored_orientation(picture: "Image") -> int:
+    """The same, before a reader that turns the picture itself has done so; to be asked before the pixels are read."""
     with suppress(Exception):  # of every kind, from the parsers of EXIF and XMP
-        return int(picture.getexif().get(ORIENTATION, 1))
+        tag = int(picture.getexif().get(ORIENTATION, 1))
+        return tag if 1 <= tag <= 8 else 1
     return 1
 
 

@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 from meshcli.errors import InputError, UsageError
 from meshcli.progress import Tell
+from meshcli.text import unmarked
 
 SUFFIXES = (
     ".apng", ".avif", ".bmp", ".dib", ".gif", ".heic", ".heif", ".hif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg",
@@ -90,6 +91,10 @@ def _read_list(stdin: BinaryIO | None) -> list[str]:
         raise InputError(f"{STDIN} means a list of file names on standard input, and what comes there is a picture")
     if len(data) > LONGEST:
         raise InputError(f"what comes on standard input is longer than {LONGEST >> 20} MB, so it is no list of photos")
+    try:
+        data = unmarked(data)
+    except ValueError as error:
+        raise InputError(f"what comes on standard input is no list of file names: {error}") from error
     lines = data.split(b"\0") if b"\0" in data else data.splitlines()
     names = [os.fsdecode(line) for line in lines if line]
     if not names:

@@ -8,7 +8,8 @@ that the world's origin lies in the middle of the frame. Light: no numpy.
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
@@ -16,15 +17,15 @@ from typing import Any, Literal, Self, get_args
 from meshcli.camera import DISTANCE, FOV, Camera, Known, Rows, orbit, zero123plus_rig
 from meshcli.errors import InputError, UsageError
 from meshcli.frame import AXES
-from meshcli.lens import picture_size
 from meshcli.opening import check_file
-from meshcli.photo_list import counted, there
+from meshcli.photo_list import SUFFIXES, counted, there
+from meshcli.photo_names import parts, shortened
 from meshcli.progress import Tell
 from meshcli.rig import is_ours, read_rig
+from meshcli.rig_photos import calibrated, find_pictures, find_shots
 from meshcli.tables import Table
 
 RIG_FILE = "cameras.json"
-SHAPE = 0.02  # by more than this a picture's width over height may not differ from what was calibrated
 MANY = 24  # photos that are not listed by name any more
 NUMBER = re.compile(r"[-+]?\d+(\.\d*)?")
 
@@ -68,6 +69,7 @@ class Stated:
     fov: float | None = None  # vertical, of the uncropped original
     camera: Camera | None = None  # a calibrated one, of the uncropped original
     foreign: bool = False  # the camera is in a world of its own; see frame.py
+    mirrored: bool = False  # which was mirrored back, see rig_photos.py
     up: str = ""  # the axis of that world that points up, if it was said
     ready: Ready = ""
     aligned: Aligned | None = None
@@ -96,7 +98,7 @@ class Stated:
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in the manifest."""
-        rest = {key: value for key in ("foreign", "up", "ready") if (value := getattr(self, key))}
+        rest = {key: value for key in ("foreign", "mirrored", "up", "ready") if (value := getattr(self, key))}
         if self.camera:
             return {"camera": self.camera.to_json(), **rest}
         if self.aligned:
@@ -110,10 +112,11 @@ class Stated:
         if ready not in get_args(Ready):
             raise table.wrong("ready", ready)
         if "camera" in table.values:
-            foreign, up = table.get("foreign", bool, False), table.text("up", "")
+            foreign, mirrored = table.get("foreign", bool, False), table.get("mirrored", bool, False)
+            up = table.text("up", "")
             if up and up not in AXES:
                 raise table.wrong("up", up)
-            return cls(camera=table.camera("camera"), foreign=foreign, up=up, ready=ready)
+            return cls(camera=table.camera("camera"), foreign=foreign, mirrored=mirrored, up=up, ready=ready)
         azimuth, elevation, fov = (table.number(key, None) for key in ("azimuth", "elevation", "fov"))
         if fov is not None and not 0.001 <= fov <= 179.999:
             raise table.wrong("fov", fov)
@@ -195,61 +198,74 @@ def state(
 
 def from_rig(specs: Sequence[PhotoSpec], tell: Tell) -> list[Stated] | None:
     """The cameras of the files `cameras.json` beside the photos; None when there are none."""
-    found: list[Stated] = []
-    for spec in specs:
-        path = spec.path.parent / RIG_FILE
-        ours = path.is_file() and is_ours(path)
-        if not ours and found:
-            raise UsageError(f"{spec.path} has no camera, the other photos have; type all angles with --azimuth")
-        if not ours:
-            if path.is_file():
-                tell(f"{path} is not in meshcli's format and is not used; if it is a rig, hand it in with --rig")
-            return None
-        camera = read_rig(path).find(spec.path.name)
-        if camera is None:
-            raise UsageError(f"{path} has no camera for {spec.path.name}; add it, or type the angles with --azimuth")
-        found.append(Stated(camera=camera))
-    folders = sorted({str(spec.path.parent / RIG_FILE) for spec in specs})
-    tell(f"cameras are taken from {', '.join(folders)}")
-    return found
+    files = [spec.path.parent / RIG_FILE for spec in specs]
+    known = {file: file.is_file() and is_ours(file) for file in dict.fromkeys(files)}
+    ours = [known[file] for file in files]
+    if not all(ours):
+        without = ours.index(False)
+        if any(ours):
+            raise UsageError(
+                f"{specs[without].path} has no camera, the other photos have; type all angles with --azimuth"
+            )
+        if files[without].is_file():
+            tell(f"{files[without]} is not in meshcli's format and is not used; if it is a rig, hand it in with --rig")
+        return None
+    found: dict[Path, Stated] = {}
+    for file in known:
+        photos = list(dict.fromkeys(spec.path for spec, its in zip(specs, files, strict=True) if its == file))
+        rig = read_rig(file)
+        shots = []
+        for photo, shot in zip(photos, find_shots(rig, [str(photo.absolute()) for photo in photos]), strict=True):
+            if shot is None:
+                raise UsageError(f"{file} has no camera for {photo.name}; add it, or type the angles with --azimuth")
+            shots.append(shot)
+        seen = calibrated(rig, shots, photos)
+        found |= {photo: Stated(camera=each.camera) for photo, each in zip(photos, seen, strict=True)}
+    tell(f"cameras are taken from {', '.join(sorted(map(str, known)))}")
+    return [found[spec.path] for spec in specs]
 
 
-def from_rig_file(photos: Mapping[str, Path], path: Path, up: str, tell: Tell) -> list[Stated]:
-    """The cameras that a rig file has for photos, by the names they were handed in with."""
+def from_rig_file(photos: Sequence[tuple[str, Path]], path: Path, up: str, tell: Tell) -> list[Stated]:
+    """The cameras that a rig file has for photos, by the paths or names that they were handed in with."""
     rig = read_rig(path)
-    stated = []
-    for name, photo in photos.items():
-        key, camera = rig.key(name), rig.find(name)
-        if camera is None:
-            known = ", ".join([*rig.cameras][:3]) + (" ..." if len(rig.cameras) > 3 else "")
-            raise UsageError(f"{rig.path} has no camera for {name}; it has {known}")
-        _check_shape(photo, rig.sizes.get(key or ""), rig.path)
-        stated.append(Stated(camera=camera, foreign=rig.foreign, up=up if rig.foreign else ""))
+    names = [name for name, _ in photos]
+    shots = []
+    for called, shot in zip(shortened(names), find_shots(rig, names), strict=True):
+        if shot is None:
+            raise UsageError(f"{rig.path} has no camera for {called}; it has {rig.names}")
+        shots.append(shot)
+    seen = calibrated(rig, shots, [photo for _, photo in photos], up)
+    turned = counted(sum(each.turned for each in seen), "camera")
+    said = f"; {turned} turned with the pixels, as EXIF says" if any(each.turned for each in seen) else ""
     bent = "; its lenses distort, which is passed over: undistorted pictures fit better" if rig.bent else ""
-    tell(f"cameras are taken from {rig.path}{bent}")
-    return stated
+    tell(f"cameras are taken from {rig.path}{said}{bent}")
+    up = up if rig.foreign else ""
+    return [Stated(camera=each.camera, foreign=rig.foreign, mirrored=each.mirrored, up=up) for each in seen]
 
 
 def ready_views(folder: Path, path: Path) -> list[Path]:
-    """The pictures in a folder that a rig file has cameras for, in its order."""
+    """The pictures in a folder that a rig file has cameras for, in its order.
+
+    Folders inside it are searched where the rig's names have these folders too.
+    """
     rig = read_rig(path)
-    names = [name if Path(name).suffix else f"{name}.png" for name in rig.cameras]
-    found = [folder / name for name in names if (folder / name).is_file()]
+    steps = [parts(shot.name)[:-1] for shot in rig.shots]
+    ends = {each[start:] for each in steps for start in range(len(each) + 1)}
+    places = [folder.joinpath(*end) for end in ends if ".." not in end]
+    pictures = {str(entry.absolute()): entry for place in places for entry in _pictures(place)}
+    found = find_pictures(rig, sorted(pictures))
     if not found:
-        raise InputError(f"{folder} holds none of the pictures that {rig.path} has cameras for, like {names[0]}")
-    return found
-
-
-def _check_shape(photo: Path, calibrated: tuple[int, int] | None, rig: Path) -> None:
-    """The intrinsics are fractions: a smaller copy is fine, a turned or cropped one is not."""
-    if calibrated is None:
-        return
-    width, height = picture_size(photo)
-    if abs(width / height * calibrated[1] / calibrated[0] - 1.0) > SHAPE:
         raise InputError(
-            f"{photo} is {width:.0f} x {height:.0f} pixels and was calibrated as {calibrated[0]} x {calibrated[1]} in "
-            f"{rig}: it was cropped or turned since"
+            f"{folder} holds none of the pictures that {rig.path} has cameras for, like {rig.names.split(',')[0]}"
         )
+    return [pictures[picture] for picture in found]
+
+
+def _pictures(folder: Path) -> list[Path]:
+    """The picture files in a folder; none where there is no such folder."""
+    with suppress(OSError):
+        return [each for each in folder.iterdir() if each.suffix.lower() in SUFFIXES and each.is_file()]
+    return []
 
 
 def missing_angles(project: str, photos: Sequence[str]) -> UsageError:

@@ -7,42 +7,98 @@ top-left corner of the top-left pixel.
 """
 
 import math
+import reprlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from meshcli.camera import Camera, Rows
 from meshcli.errors import InputError
+from meshcli.photo_names import parts, shortened
 from meshcli.tables import Table, read_table
+from meshcli.text import read_text
 
 JSON_FILES = ("transforms.json", "cameras.json")
 COLMAP_FILES = ("cameras.txt", "images.txt")
-COLMAP_MODELS = {  # number of focal lengths; those that are not here are no pinholes
-    "SIMPLE_PINHOLE": 1, "PINHOLE": 2, "SIMPLE_RADIAL": 1, "RADIAL": 1, "OPENCV": 2, "FULL_OPENCV": 2,
+PINHOLES = {  # COLMAP's names, nerfstudio's too, and number of focal lengths; no other camera is known to be a pinhole
+    "SIMPLE_PINHOLE": 1, "PINHOLE": 2, "SIMPLE_RADIAL": 1, "RADIAL": 1, "OPENCV": 2, "FULL_OPENCV": 2, "PERSPECTIVE": 2,
 }  # fmt: skip
 DISTORTION = ("k1", "k2", "k3", "k4", "p1", "p2")
 WIDEST = 1e6  # pixels along a picture's side
 BENT = 1e-9  # smaller coefficients are no distortion
+SMALLEST = 1e-9  # scale of a camera's axes
+ROUNDED = 1e-6  # by less than this a scale is none
+OTHER_LENSES = ("is_fisheye", "ftheta_p0", "latlong")  # instant-ngp's, beside its pinholes
+
+Size = tuple[int, int]  # width and height in pixels
+
+
+@dataclass(frozen=True)
+class Lens:
+    """A camera of a picture whose size is not known yet, along width and height; None is not said."""
+
+    pose: list[Any]  # 4 rows of 4
+    focal: tuple[float | None, float | None]  # pixels
+    angle: tuple[float | None, float | None]  # field of view, radians
+    centre: tuple[float | None, float | None]  # pixels
+    where: str  # it stands
+
+    def camera(self, size: tuple[float, float]) -> Camera:
+        """Of a picture of so many pixels."""
+        focal = [
+            0.5 / math.tan(0.5 * angle) if pixels is None and angle is not None else (pixels or 0.0) / side
+            for pixels, angle, side in zip(self.focal, self.angle, size, strict=True)
+        ]
+        known = [pixels is not None or angle is not None for pixels, angle in zip(self.focal, self.angle, strict=True)]
+        if not all(known):  # pixels are square
+            along = known.index(True)
+            focal[1 - along] = focal[along] * size[along] / size[1 - along]
+        centre = [0.5 if value is None else value / side for value, side in zip(self.centre, size, strict=True)]
+        values = {"camera_to_world": self.pose, "fx": focal[0], "fy": focal[1], "cx": centre[0], "cy": centre[1]}
+        return Table({"camera": values}, self.where, InputError).camera("camera")
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A picture that was calibrated."""
+
+    name: str  # as the rig calls it: a path, perhaps of another system
+    lens: Camera | Lens
+    size: Size | None = None  # that was calibrated, if known
+    places: tuple[Path, ...] = ()  # where the picture may lie
+
+    def camera(self, size: Size) -> Camera:
+        """Its camera; `size` is that of the picture where the rig does not say it."""
+        camera = self.lens if isinstance(self.lens, Camera) else self.lens.camera(size)
+        return replace(camera, known="rig")
+
+    @property
+    def file(self) -> Path | None:
+        """The picture that was calibrated, if it is still there."""
+        for place in self.places:
+            for path in (place, *(place.with_name(f"{place.name}{ending}") for ending in (".png", ".jpg", ".jpeg"))):
+                with suppress(OSError):  # a name that is too long
+                    if path.is_file():
+                        return path
+        return None
 
 
 @dataclass(frozen=True)
 class Rig:
-    """Cameras of uncropped pictures, by file name."""
+    """Cameras of uncropped pictures."""
 
     path: Path
-    cameras: dict[str, Camera]
+    shots: tuple[Shot, ...]
     foreign: bool  # in a world of its own
-    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)  # width and height that were calibrated, if known
-    files: dict[str, Path] = field(default_factory=dict)  # where the rig says that the pictures are
     bent: bool = False  # the lenses distort, which is passed over
 
-    def find(self, name: str) -> Camera | None:
-        """By file name; a rig may leave out the ending."""
-        return self.cameras.get(self.key(name) or "")
-
-    def key(self, name: str) -> str | None:
-        """What the rig calls this file."""
-        return next((each for each in (name, Path(name).stem) if each in self.cameras), None)
+    @property
+    def names(self) -> str:
+        """The first pictures, for messages."""
+        return ", ".join(shortened([shot.name for shot in self.shots])[:3]) + (" ..." if len(self.shots) > 3 else "")
 
 
 def read_rig(path: Path) -> Rig:
@@ -58,7 +114,9 @@ def read_rig(path: Path) -> Rig:
         return _read_colmap(found)
     table = read_table(path, InputError)
     if "meshcli" in table.values:
-        return _checked(Rig(path, {row.text("file"): row.camera("camera") for row in table.tables("photos")}, False))
+        return _checked(
+            Rig(path, tuple(Shot(row.text("file"), row.camera("camera")) for row in table.tables("photos")), False)
+        )
     if "frames" in table.values and _is_nerfstudio(table):
         return _read_nerfstudio(path, table)
     raise InputError(
@@ -72,9 +130,12 @@ def is_ours(path: Path) -> bool:
 
 
 def _checked(rig: Rig) -> Rig:
-    if not rig.cameras:
+    if not rig.shots:
         raise InputError(f"{rig.path} has no cameras")
-    return replace(rig, cameras={name: replace(camera, known="rig") for name, camera in rig.cameras.items()})
+    (name, times), *_ = Counter("/".join(parts(shot.name)) for shot in rig.shots).most_common(1)
+    if times > 1:
+        raise InputError(f"{rig.path} has {times} pictures called {name}; photos are found in it by their names")
+    return rig
 
 
 def _is_nerfstudio(table: Table) -> bool:
@@ -82,97 +143,138 @@ def _is_nerfstudio(table: Table) -> bool:
 
 
 def _read_nerfstudio(path: Path, table: Table) -> Rig:
-    cameras: dict[str, Camera] = {}
-    sizes: dict[str, tuple[int, int]] = {}
-    files: dict[str, Path] = {}
+    shots = []
     bent = False
     for row in table.tables("frames"):
         both = Table({**table.values, **row.values}, row.where, InputError)
-        if "FISHEYE" in both.text("camera_model", "").upper():
-            raise InputError(f"{row.where}: fisheye lenses cannot be used; undistort the pictures first")
-        file = Path(both.text("file_path"))
-        if not file.name or "\0" in file.name:
-            raise both.wrong("file_path", str(file))
-        width, height = _size(both, path.parent / file)
-        fx, fy = _focal(both, width, height)
-        camera = {
-            "camera_to_world": both.get("transform_matrix", list),
-            "fx": fx / width,
-            "fy": fy / height,
-            "cx": both.number("cx", width / 2.0) / width,
-            "cy": both.number("cy", height / 2.0) / height,
-        }
-        name = _unique(file.name, cameras, path)
-        cameras[name] = Table({"camera": camera}, row.where, InputError).camera("camera")
-        sizes[name], files[name] = (round(width), round(height)), path.parent / file
+        switched = [key for key in OTHER_LENSES if both.values.get(key) not in (None, False)]
+        _focals(row.where, switched[0] if switched else both.text("camera_model", "") or "PINHOLE")
+        name = both.text("file_path")
+        if not _is_path(name):
+            raise both.wrong("file_path", name)
+        lens, size = _lens(both), _size(both)
+        place = path.parent / name.replace("\\", "/")
+        shots.append(Shot(name, lens.camera(size) if size else lens, size, (place,)))
         bent = bent or any(abs(both.number(key, 0.0)) > BENT for key in DISTORTION)
-    return _checked(Rig(path, cameras, True, sizes, files, bent))
+    return _checked(Rig(path, tuple(shots), True, bent))
 
 
-def _size(row: Table, file: Path) -> tuple[float, float]:
-    """Of a picture in pixels: as stated, else as its file says."""
+def _is_path(name: str) -> bool:
+    """Whether a picture may be called so."""
+    return parts(name)[-1:] not in ((), ("..",)) and "\0" not in name
+
+
+def _focals(where: str, model: str) -> int:
+    """The number of focal lengths of a camera model; InputError for what is not known to be a pinhole."""
+    if model.upper() not in PINHOLES:
+        raise InputError(
+            f"{where}: the camera model {reprlib.repr(model)} cannot be used; undistort the pictures into PINHOLE first"
+        )
+    return PINHOLES[model.upper()]
+
+
+def _size(row: Table) -> Size | None:
+    """Of a picture in pixels; None when it is not stated."""
     width, height = row.number("w", 0.0), row.number("h", 0.0)
-    if min(width, height) > 0.0:
-        if not (1.0 <= width <= WIDEST and 1.0 <= height <= WIDEST):
-            raise InputError(f"{row.where}: w and h are no size of a picture")
-        return width, height
-    from meshcli.lens import picture_size
-
-    there = next((each for each in (file, file.with_suffix(".png"), file.with_suffix(".jpg")) if each.is_file()), None)
-    if there is None:
-        raise InputError(f"{row.where}: w and h are missing, and there is no picture {file} to tell them")
-    return picture_size(there)
+    if not (width and height):
+        return None
+    if not (1.0 <= width <= WIDEST and 1.0 <= height <= WIDEST):
+        raise InputError(f"{row.where}: w and h are no size of a picture")
+    return round(width), round(height)
 
 
-def _focal(row: Table, width: float, height: float) -> tuple[float, float]:
-    """Focal lengths in pixels; one stands for both."""
-    angles = {"fl_x": ("camera_angle_x", width), "fl_y": ("camera_angle_y", height)}
-    found = {}
-    for key, (angle, side) in angles.items():
-        if row.values.get(key) is not None:
-            found[key] = row.number(key)
-        elif row.values.get(angle) is not None:
-            if not 1e-3 < row.number(angle) < math.pi:
-                raise row.wrong(angle, row.values[angle])
-            found[key] = 0.5 * side / math.tan(0.5 * row.number(angle))
-    if not found:
+def _lens(row: Table) -> Lens:
+    """Intrinsics as they stand, in pixels or as angles."""
+    focal = row.number("fl_x", None), row.number("fl_y", None)
+    angle = _angle(row, "x"), _angle(row, "y")
+    if all(value is None for value in (*focal, *angle)):
         raise InputError(f"{row.where}: fl_x is missing")
-    return found.get("fl_x", found.get("fl_y", 0.0)), found.get("fl_y", found.get("fl_x", 0.0))
+    centre = row.number("cx", None), row.number("cy", None)
+    return Lens(_rigid(row.get("transform_matrix", list)), focal, angle, centre, row.where)
+
+
+def _angle(row: Table, axis: str) -> float | None:
+    """A field of view in radians: nerfstudio states these, instant-ngp degrees too."""
+    for key, unit in ((f"camera_angle_{axis}", 1.0), (f"{axis}_fov", math.pi / 180.0)):
+        if row.values.get(key) is not None:
+            angle = float(row.number(key)) * unit
+            if not 1e-3 < angle < math.pi:
+                raise row.wrong(key, row.values[key])
+            return angle
+    return None
+
+
+def _rigid(rows: list[Any]) -> list[Any]:
+    """A matrix without a factor of all its numbers and without a scale of all three axes, which no camera needs.
+
+    Three rows get their fourth. What is no such matrix is left as it is, for the reader of cameras to refuse.
+    """
+    square = [*rows, [0.0, 0.0, 0.0, 1.0]] if len(rows) == 3 else rows
+    if [len(row) if isinstance(row, list) else 0 for row in square] != [4, 4, 4, 4]:
+        return rows
+    if not all(isinstance(value, int | float) and not isinstance(value, bool) for row in square for value in row):
+        return rows
+    factor = square[3][3] or 1.0
+    try:
+        first, second, third, last = ([float(value) / factor for value in row] for row in square)
+    except OverflowError:
+        return rows
+    scale = sum(math.hypot(*column) for column in list(zip(first, second, third, strict=True))[:3]) / 3.0
+    if not SMALLEST < scale < 1.0 / SMALLEST:
+        return rows
+    scale = 1.0 if abs(scale - 1.0) < ROUNDED else scale
+    turned = [[*(value / scale for value in row[:3]), row[3]] for row in (first, second, third)]
+    return [*turned, last]
 
 
 def _read_colmap(folder: Path) -> Rig:
-    lenses, models = {}, set()
-    for where, words in _rows(folder / "cameras.txt"):
-        lenses[words[0]] = (
-            _colmap_lens(where, words),
-            (round(_number(where, words, 2)), round(_number(where, words, 3))),
-        )
-        models.add(words[1])
-    cameras: dict[str, Camera] = {}
-    sizes: dict[str, tuple[int, int]] = {}
-    files: dict[str, Path] = {}
-    for where, words in list(_rows(folder / "images.txt", blank=True))[::2]:  # every second line holds points
-        if len(words) < 10 or words[8] not in lenses:
+    lenses, sizes, bent = {}, {}, False
+    for where, text in _rows(folder / "cameras.txt"):
+        words = text.split()
+        lenses[words[0]] = _colmap_lens(where, words)
+        sizes[words[0]] = (round(_number(where, words, 2)), round(_number(where, words, 3)))
+        rest = range(6 + _focals(where, words[1]), len(words))
+        bent = bent or any(abs(_number(where, words, index)) > BENT for index in rest)
+    shots = []
+    places = [place / images for place in (folder, *folder.parents[:2]) for images in ("images", "")]
+    for where, text in _rows(folder / "images.txt"):
+        words = text.split()
+        if _are_points(words):
+            continue
+        name = " ".join(text.split(maxsplit=9)[9:])  # it may hold spaces
+        if len(words) < 10 or words[8] not in lenses or not _is_path(name):
             raise InputError(f"{where} is no image with a camera of cameras.txt")
-        (fx, fy, cx, cy), size = lenses[words[8]]
         numbers = [_number(where, words, index) for index in range(1, 8)]
-        file = Path(" ".join(words[9:]))
-        name = _unique(file.name, cameras, folder)
-        camera = Camera(_from_colmap(numbers[:4], numbers[4:], where), fx, fy, cx, cy)
-        cameras[name] = Table({"camera": camera.to_json()}, where, InputError).camera("camera")
-        sizes[name], files[name] = size, file
-    return _checked(Rig(folder, cameras, True, sizes, files, any("PINHOLE" not in model for model in models)))
+        camera = Camera(_from_colmap(numbers[:4], numbers[4:], where), *lenses[words[8]])
+        camera = Table({"camera": camera.to_json()}, where, InputError).camera("camera")
+        shots.append(Shot(name, camera, sizes[words[8]], tuple(place / name.replace("\\", "/") for place in places)))
+    return _checked(Rig(folder, tuple(shots), True, bent))
 
 
-def _rows(path: Path, blank: bool = False) -> Iterator[tuple[str, list[str]]]:
-    """Lines of a text file as words, with their place; blank ones count where they mean that there are no points."""
+def _are_points(words: Sequence[str]) -> bool:
+    """Whether a line of images.txt holds an image's points: triples of numbers. An image's ends with its name.
+
+    They follow each image, or an empty line does where there are none; some programs leave out both, some add more.
+    """
+    return len(words) % 3 == 0 and all(map(_is_number, words[:12]))
+
+
+def _is_number(word: str) -> bool:
+    with suppress(ValueError):
+        float(word)
+        return True
+    return False
+
+
+def _rows(path: Path) -> Iterator[tuple[str, str]]:
+    """Lines of a text file that are neither empty nor a comment, with their place."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_text(path).splitlines()
+    except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read: {error}") from error
     for number, line in enumerate(lines, 1):
-        if not line.startswith("#") and (blank or line.strip()):
-            yield f"{path}: line {number}", line.split()
+        if line.strip() and not line.lstrip().startswith("#"):
+            yield f"{path}: line {number}", line.strip()
 
 
 def _number(where: str, words: Sequence[str], index: int) -> float:
@@ -187,9 +289,7 @@ def _number(where: str, words: Sequence[str], index: int) -> float:
 
 def _colmap_lens(where: str, words: Sequence[str]) -> tuple[float, float, float, float]:
     """fx, fy, cx, cy as fractions of width and height."""
-    focals = COLMAP_MODELS.get(words[1] if len(words) > 1 else "")
-    if focals is None:
-        raise InputError(f"{where}: this camera model cannot be used; undistort the pictures first")
+    focals = _focals(where, words[1] if len(words) > 1 else "")
     width, height = _number(where, words, 2), _number(where, words, 3)
     first, last = _number(where, words, 4), _number(where, words, 3 + focals)
     cx, cy = _number(where, words, 4 + focals), _number(where, words, 5 + focals)
@@ -212,9 +312,3 @@ def _from_colmap(quaternion: Sequence[float], shift: Sequence[float], where: str
     centre = [-sum(rotation[k][axis] * shift[k] for k in range(3)) for axis in range(3)]
     rows = [(rotation[0][axis], -rotation[1][axis], -rotation[2][axis], centre[axis]) for axis in range(3)]
     return (*rows, (0.0, 0.0, 0.0, 1.0))
-
-
-def _unique(name: str, taken: dict[str, Camera], path: Path) -> str:
-    if name in taken:
-        raise InputError(f"{path} has two pictures called {name}; photos are found in it by their file names")
-    return name

@@ -15,6 +15,7 @@ from typing import Any
 
 from meshcli.camera import Camera
 from meshcli.errors import InputError, MeshcliError
+from meshcli.text import read_text
 
 LARGEST = 16 * 2**20  # bytes; a manifest of a thousand views is below one megabyte
 DEEPEST = 100  # tables in tables; what is written again must not exceed what Python can write
@@ -107,9 +108,8 @@ def read_table(path: Path, error: type[MeshcliError]) -> Table:
             raise error(f"{path} is not a file")
         if status.st_size > LARGEST:
             raise error(f"{path} is larger than {LARGEST // 2**20} MB")
-        text = path.read_text(encoding="utf-8")
         values = json.loads(
-            text, parse_constant=_refuse, parse_int=_whole, parse_float=_finite, object_pairs_hook=_distinct
+            read_text(path), parse_constant=_refuse, parse_int=_whole, parse_float=_finite, object_pairs_hook=_distinct
         )
         if _deep(values):
             raise RecursionError

@@ -47,6 +47,12 @@ def test_an_int_passes_for_a_float() -> None:
     assert read_settings(assignments=["render.elevation=-5"]).render.elevation == -5.0
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_an_editor_may_leave_a_mark(encoding: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("fit:\r\n  rays: 7\r\n", encoding=encoding, newline="")
+    assert read_settings(tmp_path / "mine.yaml").fit.rays == 7
+
+
 @pytest.mark.parametrize("text", ["[", "- 1", "fit: {rais: 1}", "\x00"])
 def test_a_bad_file_is_one_line(tmp_path: Path, text: str) -> None:
     file = tmp_path / "bad.yaml"

@@ -75,15 +75,16 @@ def dump(table: dict[str, Any]) -> bytes:
 RIG = {"w": 640, "h": 480, "fl_x": 900.0, "cx": 320, "cy": 240, "k1": 0.0, "camera_model": "OPENCV", "frames": [
     {"file_path": "1.png", "transform_matrix": POSE}, {"file_path": "2.png", "transform_matrix": POSE}]}  # fmt: skip
 ANGLES = {"camera_angle_x": 0.6, "w": 640, "h": 480, "frames": RIG["frames"]}
+UNSIZED = {key: value for key, value in RIG.items() if key not in ("w", "h")}
 OURS = {"meshcli": 1, "photos": [{"file": "1.png", "camera": orbit(30, 0).to_json()}]}
 
 
 @OPTIONS
-@given(st.sampled_from([RIG, ANGLES, OURS]).flatmap(lambda rig: changed(rig).map(dump) | damaged(dump(rig))))
+@given(st.sampled_from([RIG, ANGLES, UNSIZED, OURS]).flatmap(lambda rig: changed(rig).map(dump) | damaged(dump(rig))))
 def test_rigs(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "rig.json"
     path.write_bytes(data)
-    survives(lambda: read_rig(path), "rig.json")
+    survives(lambda: [shot.camera((640, 480)) for shot in read_rig(path).shots], "rig.json")
 
 
 @OPTIONS

@@ -186,7 +186,6 @@ def test_a_name_twice_is_refused(key: str) -> None:
         '{"meshcli": 1, "x": ' + "9" * 5000 + "}",
         '{"meshcli": 1, "x": -Infinity}',
         '{"meshcli": 1, "x": {"y": 1, "y": 2}}',
-        "\xef\xbb\xbf" + json.dumps(WHOLE),
         "\0" * 100,
     ],
 )
@@ -197,6 +196,12 @@ def test_a_damaged_file_is_one_error_and_stays_as_it_is(tmp_path: Path, text: st
         Project(tmp_path).load()
     assert "\n" not in str(caught.value)
     assert path.read_bytes() == text.encode("latin-1")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_an_editor_may_leave_a_mark(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "manifest.json").write_text(json.dumps(WHOLE), encoding=encoding)
+    assert Project(tmp_path).load() == read(WHOLE)
 
 
 def test_numbers_of_views_count_those_of_removed_photos() -> None:

@@ -91,9 +91,17 @@ def test_a_list_of_lines_or_of_nuls() -> None:
     assert listed("x", "-", stdin=b"photos\ny") == ["x", "photos/1.png", "photos/2.png", "y"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_list_with_a_mark(encoding: str, end: str) -> None:
+    assert listed("-", stdin=f"ümlaut.png{end}b 2.png{end}".encode(encoding)) == ["ümlaut.png", "b 2.png"]
+
+
 @pytest.mark.parametrize(
     ("data", "says"),
     [
+        (b"\xff\xfea", "no list of file names: it is no text"),
+        (b"\xef\xbb\xbf", "nothing came"),
         (None, "nothing came"),
         (b"", "nothing came"),
         (b"\n\n", "nothing came"),

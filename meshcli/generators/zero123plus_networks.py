@@ -27,6 +27,7 @@ from meshcli.lrm.memory import free, map_blocks_from
 from meshcli.progress import Progress, Tell, silent, unheard
 from meshcli.settings import Zero123PlusSettings
 from meshcli.tensors import Rename, load_into
+from meshcli.text import read_text
 
 AGAIN = "fetch it again: `meshcli models pull zero123plus`"
 
@@ -125,7 +126,7 @@ class Networks:
         """A settings file of the folder; MissingError when it cannot be read."""
         path = self.files.folder / file
         try:
-            table = json.loads(path.read_text(encoding="utf-8"))
+            table = json.loads(read_text(path))
         except (OSError, ValueError) as error:
             raise MissingError(f"{path} cannot be read ({error}); {AGAIN}") from error
         if not isinstance(table, dict):

@@ -14,6 +14,7 @@ from meshcli.errors import InputError
 from meshcli.fingerprint import digest
 from meshcli.lens import picture_size
 from meshcli.manifest import Manifest, Photo, Record
+from meshcli.photo_names import shortened
 from meshcli.project import Project
 from meshcli.settings import PhotoSettings, Settings
 from meshcli.stages.inputs import Parts, fingerprint, photo_parts
@@ -187,7 +188,9 @@ def _register(work: Work, named: dict[str, tuple[str, Claim]]) -> None:
         for photo in work.manifest.photos
         if photo.prepared or photo.name in named
     }
-    for name, (sha256, claim) in named.items():
+    claims = [claim for _, claim in named.values()]
+    called = shortened([claim.source if claim.recorded else str(claim.path.absolute()) for claim in claims])
+    for short, (name, (sha256, claim)) in zip(called, named.items(), strict=True):
         photo = photos.get(name)
         if photo is None or photo.sha256 != sha256:
             suffix = Path(claim.source).suffix.lower()
@@ -197,7 +200,7 @@ def _register(work: Work, named: dict[str, tuple[str, Claim]]) -> None:
         if work.project.digest(photo.original) != sha256:
             work.project.write({photo.original: read_claim(claim, sha256)})
         work.outputs.append(work.project.output(photo.original))
-        source = claim.source if claim.recorded else claim.path.name
+        source = claim.source if claim.recorded else short
         photos[name] = replace(photo, source=source, stated=claim.stated.to_json())
     _keep(work.project, work.manifest, list(photos.values()))
     work.manifest = replace(work.manifest, photos=tuple(photos.values()))

@@ -80,7 +80,7 @@ def claim_set(
         typed.check(photos)
         found = sieve.specs(photos, {photo.sha256 for photo in manifest.photos if photo.prepared})
         specs, typed = list(found.values()), typed.of(list(found), len(photos))
-        stated = _state(specs, [spec.path.name for spec in specs], typed, tell)
+        stated = _state(specs, [str(spec.path.absolute()) for spec in specs], typed, tell)
         new = [
             Claim(spec.path, str(spec.path), replace(known, ready=typed.ready))
             for spec, known in zip(specs, stated, strict=True)
@@ -166,9 +166,7 @@ def _state(specs: Sequence[PhotoSpec], names: Sequence[str], typed: Typed, tell:
     if typed.rig:
         if angles or typed.azimuths or typed.elevations or typed.fovs or typed.focals:
             raise UsageError("--rig has the cameras already; leave out --azimuth, --elevation, --fov and --focal")
-        if len(set(names)) < len(names):
-            raise UsageError("two photos have the same file name; --rig finds cameras by file names")
-        photos = {name: spec.path for name, spec in zip(names, specs, strict=True)}
+        photos = [(name, spec.path) for name, spec in zip(names, specs, strict=True)]
         return from_rig_file(photos, typed.rig, typed.up, tell)
     stated = state(specs, typed.azimuths, typed.elevations, _fovs(specs, typed))
     if typed.ready.startswith("sheet") and (typed.elevations or typed.fovs or typed.focals):

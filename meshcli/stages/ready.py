@@ -28,6 +28,8 @@ def suited(engine: Generator, claims: Sequence[Claim]) -> Generator:
         raise UsageError(f"ready views are not painted again by {engine}; leave --engine out")
     if 0 < sum(claim.stated.foreign for claim in claims) < len(claims):
         raise UsageError("some photos have cameras of a foreign rig and some have not; hand them all in with one --rig")
+    if 0 < sum(claim.stated.mirrored for claim in claims) < len(claims):
+        raise UsageError("some photos are mirrored by their EXIF tag and some are not; save them without that tag")
     if not ready and engine == "photos" and not all(claim.stated.posed for claim in claims):
         raise UsageError("the engine photos takes photos as views and needs a camera for each: --azimuth or --rig")
     return "photos" if ready else engine

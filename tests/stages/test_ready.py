@@ -10,6 +10,7 @@ from PIL import Image
 from meshcli.camera import orbit, zero123plus_rig
 from meshcli.errors import InputError, UsageError
 from meshcli.image import join_sheet, split_sheet
+from meshcli.posing import ready_views
 from meshcli.project import Project
 from meshcli.stages.generate import generate_views
 from meshcli.stages.photo_set import Typed
@@ -136,8 +137,6 @@ def test_ready_views_keep_their_frames(project: Project, tmp_path: Path, engines
     for index, tile in enumerate(tiles()[:3]):
         Image.fromarray(tile[:, :300] if index else tile).save(tmp_path / f"v{index}.png")
     file = rig(tmp_path, "v2.png", "v0.png", "v1.png", "elsewhere.png")
-    from meshcli.posing import ready_views
-
     found = ready_views(tmp_path, file)
     assert [path.name for path in found] == ["v2.png", "v0.png", "v1.png"]
     generate_views(project, found, Typed(rig=file, ready="view"))
@@ -235,6 +234,73 @@ def test_a_foreign_rig_enters_our_world(
     assert [photo.camera for photo in again.photos[:3]] == [photo.camera for photo in manifest.photos]
     generate_views(project, typed=Typed([0, 40, 80, 120]))
     assert project.load().frame == {}
+
+
+def in_folders(folder: Path, photos: list[Path]) -> list[Path]:
+    """The same photos, each as 0001.png in a folder of its camera."""
+    places = [folder / f"cam/{index}/0001.png" for index in range(len(photos))]
+    for photo, place in zip(photos, places, strict=True):
+        place.parent.mkdir(parents=True)
+        photo.rename(place)
+    return places
+
+
+def test_photos_of_one_name_are_told_apart_by_their_folders(
+    project: Project, photos: list[Path], tmp_path: Path, engines: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, *others = in_folders(tmp_path, photos)
+    names = [f"x\\cam\\{index}\\0001.jpg" for index in range(3)]
+    poses = [orbit(50.0 * index, 10).to_json() for index in range(3)]
+    rows = [{"file": name, "camera": camera} for name, camera in zip(names, poses, strict=True)]
+    file = tmp_path / "rig.json"
+    file.write_text(json.dumps({"meshcli": 1, "photos": rows}))
+    generate_views(project, others, Typed(rig=file))
+    monkeypatch.chdir(first.parent)
+    generate_views(project, [first.name], Typed(rig=file), add=True)  # typed in its own folder
+    after = {photo.source: photo.stated["camera"]["camera_to_world"] for photo in project.load().photos}
+    assert after == {f"{index}/0001.png": poses[index]["camera_to_world"] for index in (0, 1, 2)}
+    rows = [{"file": name, "camera": camera} for name, camera in zip(names, poses[::-1], strict=True)]
+    file.write_text(json.dumps({"meshcli": 1, "photos": rows}))
+    generate_views(project, typed=Typed(rig=file))  # the recorded photos, by what they are called
+    again = {photo.source: photo.stated["camera"]["camera_to_world"] for photo in project.load().photos}
+    assert again == {f"{index}/0001.png": poses[2 - index]["camera_to_world"] for index in (0, 1, 2)}
+
+
+def test_ready_views_have_other_endings_and_folders_than_in_the_rig(
+    project: Project, photos: list[Path], tmp_path: Path, engines: dict[str, int]
+) -> None:
+    places = in_folders(tmp_path, photos)
+    file = rig(tmp_path, *(f"render/cam/{index}/0001.exr" for index in (2, 0, 1)), "../escape/9.png")
+    wanted = [places[2], places[0], places[1]]
+    assert ready_views(tmp_path, file) == wanted
+    (tmp_path / "escape").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "escape/9.png")
+    assert ready_views(tmp_path / "cam", file) == wanted  # nothing outside the folder
+    generate_views(project, ready_views(tmp_path / "cam", file), Typed(rig=file, ready="view"))
+    assert [photo.source for photo in project.load().photos] == ["2/0001.png", "0/0001.png", "1/0001.png"]
+
+
+@pytest.mark.parametrize("tag", [2, 3, 6])
+def test_a_photo_that_exif_turns_and_its_camera_see_the_same(
+    tag: int, project: Project, photos: list[Path], tmp_path: Path, engines: dict[str, int]
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = tag
+    for photo in photos:
+        with Image.open(photo) as picture:
+            picture.save(photo, exif=exif)
+    said: list[str] = []
+    file = nerfstudio(tmp_path, photos)
+    generate_views(project, photos[:2], Typed(rig=file), engine="photos", how=How(tell=said.append))
+    assert any("2 cameras turned with the pixels, as EXIF says" in sentence for sentence in said)
+    manifest = project.load()
+    assert manifest.photos[0].size == ((90, 120) if tag == 6 else (120, 90))
+    assert [bool(photo.stated.get("mirrored")) for photo in manifest.photos] == [tag == 2] * 2
+    assert generate_views(project).skipped
+    Image.open(photos[2]).save(tmp_path / "3.png", exif=Image.Exif())  # saved again without its tag
+    if tag == 2:
+        with pytest.raises(UsageError, match="some photos are mirrored by their EXIF tag and some are not"):
+            generate_views(project, [tmp_path / "3.png"], Typed(rig=file), add=True)
 
 
 def test_axes_of_a_foreign_rig_can_be_said(
