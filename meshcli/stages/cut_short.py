@@ -46,28 +46,28 @@ def cut_short(
     if -code in SIGNALS or code not in (*range(-signal.NSIG, 0), LEFT):
         return None
     name = f"signal {-code} ({_name(code)})" if code < 0 else "one of its libraries"
-    ended = f"{command or stage} was ended by {name}"
+    what = command or stage
     if code < 0 and -code not in KILLED:
-        return EndedError(f"{ended}; the same command goes on from what is finished", -code)
+        return EndedError(f"{what} was ended by {name}; the same command goes on from what is finished", -code)
     sure = _name(code) == SURE
-    ended += ", as happens when memory runs out" if sure else ", perhaps because memory ran out"
+    why = "as happens when memory runs out" if sure else "perhaps because memory ran out"
     record = standing(project, stage)
     if command or record is None or record.status != "running" or record == before:
         where = "" if command else ", before it began"
-        return ResourceError(f"{ended}{where}; the same command may be tried again") if code < 0 else None
+        again = "the same command may be tried again"
+        return ResourceError(f"{what} was ended by {name}, {why}{where}; {again}") if code < 0 else None
     known = sure or _again(before, record)
     kept = replace(
-        record, status="failed", error=ended, facts={ENDED: _name(code)}, finished=now(),
+        record, status="failed", error=f"{what} was ended by {name}, {why}", facts={ENDED: _name(code)}, finished=now(),
         smaller=record.smaller | record.fallback if known else record.smaller, fallback={},
     )  # fmt: skip
     with project.writing(wait=True):
         project.save(project.load().with_record(stage, kept))
     if known and not record.fallback:
-        return ResourceError(f"{ended}; there is no smaller setting left to try")
+        return ResourceError(f"{what} was ended by {name}, {why}; there is no smaller setting left to try")
     smaller = ", ".join(f"{key}={value}" for key, value in record.fallback.items())
-    return ResourceError(
-        f"{ended}; the same command will now take {smaller if known else 'the same settings once more'}"
-    )
+    taken = smaller if known else "the same settings once more"
+    return ResourceError(f"{what} was ended by {name}, {why}; the same command will now take {taken}")
 
 
 def _again(before: Record | None, record: Record) -> bool:
