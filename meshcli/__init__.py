@@ -1,4 +1,4 @@
-"""Photos of one object in, a textured mesh with its camera rig out."""
+"""Photos of one object in, a textured mesh out."""
 
 import os
 

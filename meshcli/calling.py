@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -47,18 +48,12 @@ def perform(
 ) -> int:  # fmt: skip
     """Call a stage, report, and return the exit code; what the machine refuses becomes a one-line error."""
     project = Project(directory)
-    before = standing(project, name)
-    code = None if name == "select" else apart()  # which has asked a person, and loaded what starts threads
-    if code is not None:  # a copy of this process has done it all
-        if error := cut_short(project, name, code, before):
-            raise error
-        sys.exit(code)
+    if name != "select":  # which has asked a person, and loaded what starts threads
+        step_aside(project, name)
     with Reporter(quiet or as_json, verbose) as reporter:
-        try:
+        with explaining(project):
             heard = replace(how, progress=reporter.progress, tell=reporter.tell, complain=reporter.complain)
             outcome = stage(project, replace(heard, show=reporter.show))
-        except (OSError, MemoryError) as error:
-            raise (explained(error, project.root) or error) from error
         if how.dry:
             plan = outcome_plan(outcome)
             if as_json:
@@ -72,6 +67,31 @@ def perform(
         else:
             reporter.finished(project, outcome, following)
     return InputError.exit_code if outcome.left_out else 0
+
+
+def step_aside(project: Project, stage: Stage, command: str = "") -> None:
+    """Go on in a copy of this process where that is to be had; here it ends as the copy did, or says what ended it.
+
+    `command` is what is called when it is no stage of its own.
+    """
+    before = standing(project, stage)
+    code = apart()
+    if code is not None:
+        if error := cut_short(project, stage, code, before, command):
+            raise error
+        sys.exit(128 - code if code < 0 else code)
+
+
+@contextmanager
+def explaining(project: Project) -> Iterator[None]:
+    """What the machine or the disk refuses becomes a one-line error."""
+    try:
+        yield
+    except Exception as error:
+        known = explained(error, project.root)
+        if known is None or known is error:
+            raise
+        raise known from error
 
 
 def how(
@@ -199,9 +219,9 @@ def with_count(words: list[str]) -> list[str]:
     return words if given else [*words[:place], "6", *words[place:]]
 
 
-def complain(error: Exception, line: Sequence[str], code: int, hint: str = "") -> int:
-    """One line; with --json one document too; with -vv the way that led there."""
-    if "-vv" in line:
+def complain(error: Exception, code: int, as_json: bool, trace: bool, hint: str = "") -> int:
+    """One line; one document too where JSON is asked for; the way that led there where a trace is."""
+    if trace:
         import traceback
 
         for text in traceback.format_exception(error):
@@ -209,6 +229,8 @@ def complain(error: Exception, line: Sequence[str], code: int, hint: str = "") -
                 print(one_line(each), file=sys.stderr)
     if not isinstance(error, StageFailedError):  # a child has said it already
         show_error(f"{error}{hint}")
-    if "--json" in line:
-        show_json({"meshcli": 1, "error": str(error), "exit_code": code})
+    if as_json:
+        with suppress(OSError):  # it may be the output that the error is about
+            show_json({"meshcli": 1, "error": str(error), "exit_code": code})
+            sys.stdout.flush()
     return code

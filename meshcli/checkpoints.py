@@ -19,9 +19,10 @@ from typing import Any, BinaryIO
 
 from meshcli.atomic import replacing
 from meshcli.errors import MissingError
-from meshcli.pickles import Tensor, named_tensors
+from meshcli.models import LRM_PARTS
+from meshcli.pickles import Tensor, named_tensors, table_of
 from meshcli.progress import Progress, silent
-from meshcli.tensors import BYTES, Shape, torch_types
+from meshcli.tensors import BYTES, Shape, own_names, torch_types
 
 LARGEST_PICKLE = 8_000_000  # bytes; a description of 700 tensors takes 0.1 MB
 CHUNK = 1 << 24  # bytes copied at a time
@@ -46,8 +47,8 @@ def convert(
 ) -> None:
     """Write the tensors of a pickled checkpoint as safetensors; the file appears whole or not at all.
 
-    Only keys that begin with the prefix are kept, without it. Raises MissingError, naming the source and the reason,
-    when it is damaged, hostile or holds no such tensors.
+    Only keys with the prefix are kept, without it; see `own_names`. Raises MissingError, naming the source and the
+    reason, when it is damaged, hostile or holds no such tensors.
     """
     with _explained(source), source.open("rb") as file:
         what = f"converting {source.name}"
@@ -166,11 +167,9 @@ def _legacy(source: Path) -> dict[str, Content]:
         found = torch.load(source, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError("it is an old checkpoint that holds more than tensors") from error
-    found = found.get("state_dict", found) if isinstance(found, dict) else {}
     return {
         name: Content(kinds[tensor.dtype], tuple(tensor.shape), _whole(tensor))
-        for name, tensor in found.items()
-        if isinstance(tensor, torch.Tensor)
+        for name, tensor in table_of(found, torch.Tensor).items()
     }
 
 
@@ -181,11 +180,12 @@ def _whole(tensor: Any) -> Iterator[bytes]:
 
 
 def _wanted(contents: Mapping[str, Content], prefix: str) -> dict[str, Content]:
-    """Those of the network, by their names in it; `source_camera`, which no network has, is dropped as published."""
-    found = {name.removeprefix(prefix): content for name, content in contents.items() if name.startswith(prefix)}
-    found = {name: content for name, content in found.items() if "source_camera" not in name}
-    if not found:
-        raise ValueError(f"it has no tensors whose names begin with {prefix}" if prefix else "it has no tensors")
+    """Those of the network, by their names in it; a ValueError when there are none."""
+    if not contents:
+        raise ValueError("it has no tensors")
+    found = {name: contents[stored] for stored, name in own_names(contents, prefix).items()}
+    if not any(prefix in name for name in contents) and not any(name.startswith(LRM_PARTS) for name in found):
+        raise ValueError(f"it has no tensors whose names begin with {prefix}")
     return found
 
 

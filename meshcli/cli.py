@@ -3,10 +3,11 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer.exceptions import TyperException
+from typer.main import get_command
 
 from meshcli import __version__, calling, flags
 from meshcli.calling import words
@@ -53,23 +54,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
     listen_to_signals()
     ALONE.set(not watch_parent() and arguments is None)
     try:
-        return int(app(line, standalone_mode=False, prog_name="meshcli") or 0)
+        code = int(app(line, standalone_mode=False, prog_name="meshcli") or 0)
+        sys.stdout.flush()  # what cannot be written is an error like any other
+        return code
     except MeshcliError as error:
-        return calling.complain(error, line, error.exit_code)
+        return calling.complain(error, error.exit_code, *_asked(line))
     except TyperException as error:
-        message = error.format_message()  # empty when the help was printed instead
+        message, code = error.format_message(), error.exit_code  # no message when the help was printed instead
         hint = f" (see `meshcli {' '.join(line[:1])} --help`)"
-        return calling.complain(UsageError(message), line, error.exit_code, hint) if message else error.exit_code
+        return calling.complain(UsageError(message), code, *_asked(line), hint) if message else code
     except typer.Abort:
         return 130
     except Interrupted as error:
         show_error(INTERRUPTED)
         return error.exit_code
-    except OSError as error:
+    except Exception as error:
         known = explained(error, "the output")
         if known is None:
             raise
-        return calling.complain(known, line, known.exit_code)
+        return calling.complain(known, known.exit_code, *_asked(line))
+
+
+def _asked(line: Sequence[str]) -> tuple[bool, bool]:
+    """Whether a line asks for JSON, and for tracebacks, as its parser reads it; also when it holds a mistake.
+
+    Where no command has the name, the line is read as one of `run`, which has the flags that all share.
+    """
+    group: Any = get_command(app)
+    command, rest = group, list(line)
+    while rest and hasattr(command, "commands"):
+        command = command.commands.get(rest.pop(0), group.commands["run"])
+    context = command.make_context("meshcli", rest, resilient_parsing=True, ignore_unknown_options=True)
+    return bool(context.params.get("as_json")), (context.params.get("verbose") or 0) > 1
 
 
 def _version(wanted: bool) -> None:
@@ -84,7 +100,7 @@ def _root(
         bool, typer.Option("--version", is_eager=True, callback=_version, help="Print the version and leave.")
     ] = False,
 ) -> None:
-    """Photos of one object in, a textured mesh with its camera rig out: generate, select, reconstruct, render."""
+    """Photos of one object in, a textured mesh out: generate, select, reconstruct, render."""
 
 
 @app.command(epilog="Example: meshcli generate desk 1.png 2.png 3.png --azimuth 0,40,-50")
@@ -175,7 +191,8 @@ def align(
     from meshcli.stages.align import align_photos
 
     project = Project(directory)
-    with Reporter(quiet or as_json, verbose) as reporter:
+    calling.step_aside(project, "generate", "align")
+    with Reporter(quiet or as_json, verbose) as reporter, calling.explaining(project):
         told = replace(calling.how(False, wait), progress=reporter.progress, tell=reporter.tell)
         answers = align_photos(project, seed=seed, how=told)
     following = read_status(project).next

@@ -1,7 +1,9 @@
 """Everything that is shown: progress, messages, tables, errors. Data to stdout, the rest to stderr."""
 
+import codecs
 import io
 import json
+import os
 import sys
 import time
 import unicodedata
@@ -12,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
+from meshcli import streams
 from meshcli.errors import UsageError
 from meshcli.manifest import Manifest
 from meshcli.project import Project
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
 PREVIEW = 40  # columns of an unfinished sheet of views
 TURNING = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")  # what follows is shown in another order
+ODD = "meshcli"  # what is done about characters that standard output cannot encode
 UNSEEN = ("Cc", "Cs", "Zl", "Zp")  # Unicode's categories: controls, lone surrogates, separators of lines
 EVERY = 5.0  # seconds between progress lines where there is no terminal
 
@@ -124,9 +128,21 @@ class Reporter:
 
 
 def prepare_output() -> None:
-    """Let names of files that are no UTF-8 leave as the bytes they are."""
+    """Make the standard streams usable, and let every name of a file leave through whatever encoding they have."""
+    streams.prepare()
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape")
+        codecs.register_error(ODD, _escaped)
+        sys.stdout.reconfigure(errors=ODD)
+
+
+def _escaped(error: UnicodeError) -> tuple[str | bytes, int]:
+    """A byte of a name that is no UTF-8 as that byte; a character that the encoding does not have as JSON writes it."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    character, following = error.object[error.start], error.start + 1
+    if "\udc80" <= character <= "\udcff":
+        return os.fsencode(character), following
+    return json.dumps(character)[1:-1], following
 
 
 def hand_on(data: str) -> None:

@@ -7,6 +7,8 @@ from meshcli.errors import UsageError
 INSTANTMESH = "TencentARC/InstantMesh"
 ZERO123PLUS = "sudo-ai/zero123plus-v1.2"
 REMBG = "https://github.com/danielgatis/rembg/releases/download/v0.0.0"
+LRM = "lrm_generator."  # what InstantMesh's checkpoints put before the names of the network's tensors
+LRM_PARTS = ("encoder.", "transformer.", "synthesizer.")  # with one of which each of those names begins
 APACHE = "Apache-2.0"
 COMPONENTS = {  # of the diffusers layout: the names a component's weights may have, best first
     "unet": ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin"),
@@ -49,7 +51,7 @@ def _rembg(name: str, md5: str, what: str, licence: str = APACHE, size: int = 0)
 def _lrm(kind: str, size: str, parameters: int) -> Model:
     what = f"sparse-view reconstruction, {'mesh' if kind == 'mesh' else 'radiance field'}"
     name, file = f"instant-{kind}-{size}", f"instant_{kind}_{size}.ckpt"
-    return Model(name, what, APACHE, INSTANTMESH, file, 4 * parameters, "lrm_generator.")
+    return Model(name, what, APACHE, INSTANTMESH, file, 4 * parameters, LRM)
 
 
 MODELS = {

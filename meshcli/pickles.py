@@ -35,15 +35,28 @@ class Tensor(NamedTuple):
 
 
 def named_tensors(data: bytes) -> dict[str, Tensor]:
-    """The named tensors that a pickle describes: of its `state_dict` when it has one."""
+    """The named tensors that a pickle describes, see `table_of`."""
     for _ in pickletools.genops(data):
         pass  # every length that is stated has been compared with what is there: nothing huge is allocated below
     found = _Unpickler(io.BytesIO(data)).load()
-    if isinstance(found, dict) and isinstance(found.get("state_dict"), dict):
-        found = found["state_dict"]
     if not isinstance(found, dict):
         raise ValueError("it holds no table of tensors")
-    return {name: value for name, value in found.items() if isinstance(name, str) and isinstance(value, Tensor)}
+    return table_of(found, Tensor)
+
+
+def table_of(found: Any, kind: type) -> dict[str, Any]:
+    """The tensors by name in what a checkpoint holds: of its `state_dict`, or of the one table with tensors in it."""
+    if not isinstance(found, dict):
+        return {}
+    if isinstance(found.get("state_dict"), dict):
+        found = found["state_dict"]
+    tensors = {name: value for name, value in found.items() if isinstance(name, str) and isinstance(value, kind)}
+    tables = [value for value in found.values() if _holds(value, kind)]
+    return tensors or (table_of(tables[0], kind) if len(tables) == 1 else {})
+
+
+def _holds(value: object, kind: type) -> bool:
+    return isinstance(value, dict) and any(isinstance(each, kind) for each in value.values())
 
 
 class _Inert:

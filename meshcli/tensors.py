@@ -8,7 +8,7 @@ Format: 8 bytes little-endian length of the header, the header as JSON, the data
 import json
 import mmap
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -48,6 +48,37 @@ class Contents:
         """Names and shapes, as `check_shapes` takes them."""
         return {name: entry.shape for name, entry in self.entries.items()}
 
+    def of(self, prefix: str) -> "Contents":
+        """Of one network only, by its own names; see `own_names`."""
+        own = own_names(self.entries, prefix)
+        return Contents({name: self.entries[stored] for stored, name in own.items()}, self.metadata)
+
+
+def own_names(names: Iterable[str], prefix: str) -> dict[str, str]:
+    """Names in a file -> names in the network that programs keep as a part of theirs, under a prefix; "" is no part.
+
+    What stands before the prefix (`state_dict.`, `module.`) goes with it. Where no name has it, it has been taken off
+    already, and what all names begin with goes too. `source_camera`, which no network has, is dropped as published.
+    """
+    if not prefix:
+        return {name: name for name in names}
+    kept = [name for name in names if "source_camera" not in name]
+    inner = {name: f".{name}".partition(f".{prefix}")[2] for name in kept}
+    inner = {name: tail for name, tail in inner.items() if tail} or _unwrapped(kept)
+    shortest = {inner[name]: name for name in sorted(inner, key=len, reverse=True)}  # of copies, the one least wrapped
+    return {name: tail for tail, name in shortest.items()}
+
+
+def _unwrapped(names: Iterable[str]) -> dict[str, str]:
+    """Without the words that all of them begin with."""
+    inner = {name: name for name in names}
+    while len(inner) > 1 and all("." in tail for tail in inner.values()):
+        first, *others = {tail.partition(".")[0] for tail in inner.values()}
+        if others:
+            break
+        inner = {name: tail.removeprefix(f"{first}.") for name, tail in inner.items()}
+    return inner
+
 
 def read_contents(path: Path) -> Contents:
     """The header of a safetensors file, checked against the file's size; a MissingError when it is damaged."""
@@ -68,13 +99,18 @@ def read_contents(path: Path) -> Contents:
 
 
 def state_dict(
-    path: Path, dtype: "torch.dtype | None" = None, device: "torch.device | str" = "cpu", rename: Rename | None = None
+    path: Path,
+    dtype: "torch.dtype | None" = None,
+    device: "torch.device | str" = "cpu",
+    rename: Rename | None = None,
+    prefix: str = "",
 ) -> "dict[str, torch.Tensor]":
     """The tensors of a safetensors file by name, read only; cast one by one where a dtype is given.
 
-    What is neither cast nor moved stays in the file and must not be written to. Integers keep their type.
+    With a prefix those of the network under it, see `own_names`. What is neither cast nor moved stays in the file and
+    must not be written to. Integers keep their type.
     """
-    contents = read_contents(path)
+    contents = read_contents(path).of(prefix)
     tensors = {}
     with path.open("rb") as file:
         for name, entry in contents.entries.items():

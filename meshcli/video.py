@@ -4,23 +4,26 @@ imageio-ffmpeg brings the program; we start it ourselves, because its `write_fra
 nor keeps what ffmpeg says off the terminal.
 """
 
+import errno
+import signal
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import imageio_ffmpeg
 import numpy as np
 
-from meshcli.errors import MeshcliError, MissingError, ResourceError
+from meshcli.errors import MissingError, ResourceError
 from meshcli.view import Pixels
 
+ADVICE = "set IMAGEIO_FFMPEG_EXE to one that works, or unset it"
 CRF = 18  # of 51, smaller is better: no visible loss
 PRESET = "medium"
 # sRGB in, BT.709 out, and said so in the file: players guess differently when nothing is said.
 COLOURS = ["-vf", "scale=out_color_matrix=bt709:out_range=tv,setparams=colorspace=bt709:range=tv"]
+LACKING = (errno.ENOMEM, errno.EAGAIN)  # a process that cannot be started for want of memory or of processes
 TAGS = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv"]
 
 
@@ -41,13 +44,16 @@ class Mp4Writer:
             "-i", "-", "-an", *COLOURS, "-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", str(CRF), "-preset", PRESET,
             *TAGS, "-movflags", "+faststart", "-f", "mp4", str(path.absolute()),
         ]  # fmt: skip
-        # In a session of its own, so that Ctrl-C reaches us alone and we decide how it ends.
-        own: dict[str, Any] = {"start_new_session": True}
-        if sys.platform == "win32":
-            own = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._said, **own
-        )
+        try:
+            # In a session of its own, so that Ctrl-C reaches us alone and we decide how it ends.
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._said, start_new_session=True
+            )
+        except OSError as error:
+            self._said.close()
+            if error.errno in LACKING:
+                raise MemoryError from error
+            raise MissingError(f"ffmpeg cannot be started ({command[0]}: {error.strerror}); {ADVICE}") from error
 
     def add(self, frame: Pixels) -> None:
         """One picture (height, width, 3) RGB; an odd side gets its last line twice, for yuv420p halves both."""
@@ -73,7 +79,7 @@ class Mp4Writer:
                 self._process.wait()
                 return
             self._process.communicate()
-            if self._process.returncode:
+            if self._process.returncode or not self._written():
                 raise self._failure()
         finally:
             if self._process.poll() is None:  # interrupted while waiting
@@ -81,14 +87,24 @@ class Mp4Writer:
                 self._process.wait()
             self._said.close()
 
-    def _failure(self) -> MeshcliError:
-        """What ffmpeg said last, as an error."""
+    def _written(self) -> bool:
+        """Whether there is an mp4: a program that is no ffmpeg may leave without a word."""
+        if not self.path.is_file():
+            return False
+        with self.path.open("rb") as file:
+            return file.read(8)[4:] == b"ftyp"
+
+    def _failure(self) -> Exception:
+        """What ffmpeg said last, as an error; a MemoryError when the system killed it."""
         self._said.seek(0)
         lines = self._said.read().decode(errors="replace").strip().splitlines()
-        reason = lines[-1].strip() if lines else f"exit code {self._process.returncode}"
+        code = self._process.returncode
+        if code == -signal.SIGKILL:  # the OOM killer
+            return MemoryError()
         if any("No space left" in line for line in lines):
             return ResourceError(f"the disk is full: {self.path} could not be written; free some space and try again")
-        return MeshcliError(f"ffmpeg could not write {self.path}: {reason}")
+        ended = f"signal {-code} ended it" if code < 0 else f"exit code {code}" if code else "it wrote no video"
+        return MissingError(f"ffmpeg could not write {self.path}: {lines[-1].strip() if lines else ended}; {ADVICE}")
 
 
 def _even(size: int) -> int:
@@ -100,5 +116,5 @@ def _program() -> str:
         return str(imageio_ffmpeg.get_ffmpeg_exe())
     except RuntimeError as error:
         raise MissingError(
-            "no ffmpeg for this machine in imageio-ffmpeg: install ffmpeg, or set IMAGEIO_FFMPEG_EXE to it"
+            "no ffmpeg for this machine in imageio-ffmpeg; install ffmpeg, or set IMAGEIO_FFMPEG_EXE to it"
         ) from error

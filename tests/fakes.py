@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from meshcli.camera import zero123plus_rig
+from meshcli.settings import FitSettings
 from meshcli.view import View
 
 COUNTS = dict.fromkeys(("cut_out", "sculpt", "fit", "bake", "score_views", "register"), 0)
@@ -80,6 +81,7 @@ class ViewSet:
 def register(sets: Sequence[ViewSet], seed: int = 0, progress: Any = None) -> list[Any]:
     """Forty degrees and a fifth more from photo to photo; the last one could also look the other way."""
     COUNTS["register"] += 1
+    _trouble("register", FitSettings())
     placements = []
     for index, one in enumerate(sets):
         azimuth = 40.0 * index if one.azimuth is None else one.azimuth
@@ -171,6 +173,8 @@ def _trouble(engine: str, settings: Any) -> None:
         raise MemoryError
     if what == "killed" and max(settings.resolutions) > 50:
         os.kill(os.getpid(), signal.SIGKILL)
+    if what == "crashed" and max(settings.resolutions) > 50:
+        os.kill(os.getpid(), signal.SIGSEGV)
     if what == "disk":
         raise OSError(28, "No space left on device")
     if what == "bug":

@@ -15,7 +15,7 @@ PACKAGE = Path(meshcli.__file__).parent
 # From the bottom up: a module may import from its own layer and from those before it. A package stands for its modules.
 LAYERS = [
     "meshcli errors progress settings camera atomic compiled engines tables models tensors pickles opening photo_list "
-    "linear text photo_names",
+    "linear text photo_names streams",
     "projection image view mesh posing config lens rig rig_photos frame",
     "visibility rasteriser manifest fingerprint plain_background framing",
     "project picture colouring foreground texture video showcase contact_sheet scores children device lrm "

@@ -74,6 +74,28 @@ def test_the_library_reads_what_was_written(state, tmp_path):
     assert all(torch.equal(tensor, state[name]) for name, tensor in load_file(tmp_path / "w.safetensors").items())
 
 
+@pytest.mark.parametrize("archive", [True, False])
+@pytest.mark.parametrize(
+    ("before", "wrap"),
+    [
+        (PREFIX, lambda table: table),
+        (PREFIX, lambda table: {"model": table, "step": 3, "optimizer": {"lr": 0.1}}),
+        (f"module.{PREFIX}", lambda table: {"state_dict": table}),
+        (f"state_dict.{PREFIX}", lambda table: {"state_dict": {"state_dict": table}}),
+        ("", lambda table: table),
+        ("module.", lambda table: {"module": table}),
+    ],
+)
+def test_the_prefix_of_a_network_however_it_is_wrapped(before, wrap, archive, tmp_path):
+    own = {name: torch.randn(3) for name in ("encoder.a.weight", "transformer.b", "synthesizer.decoder.c")}
+    path = tmp_path / "w.ckpt"
+    table = wrap({before + name: tensor for name, tensor in own.items()})
+    torch.save(table, path, _use_new_zipfile_serialization=archive)
+    convert(path, tmp_path / "w.safetensors", PREFIX)
+    same(tmp_path / "w.safetensors", own)
+    assert read_shapes(path, PREFIX) == dict.fromkeys(own, (3,))
+
+
 def test_a_training_checkpoint_with_objects_in_it(state, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     whole = {

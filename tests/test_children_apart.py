@@ -58,6 +58,35 @@ def test_killed_by_the_system_it_takes_the_smaller_setting() -> None:
     assert "memory ran out the last time, taking smaller settings: fit.resolutions=[40]" in again.stderr
 
 
+def test_after_a_crash_the_same_settings_are_tried_before_smaller_ones() -> None:
+    first, second, third = (called("fit:crashed") for _ in range(3))
+    assert (first.returncode, second.returncode, third.returncode) == (75, 75, 0), third.stderr
+    assert "(SIGSEGV), perhaps because memory ran out; the same command will now take the same settings" in first.stderr
+    assert "smaller" not in second.stderr.splitlines()[0]
+    assert second.stderr.endswith("the same command will now take fit.resolutions=[40]\n")
+    assert "perhaps memory ran out the last time, taking smaller settings: fit.resolutions=[40]" in third.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "trouble", "says"),
+    [
+        (["align"], "exhausted", "error: memory ran out; "),
+        (["align"], "disk", "error: the disk of desk is full; "),
+        (["align"], "killed", "error: align was ended by signal 9 (SIGKILL), as happens when memory runs out; "),
+        (["run", "--generator=sculpt"], "crashed", "error: align was ended by signal 11 (SIGSEGV), perhaps because "),
+    ],
+)
+def test_what_the_machine_refuses_align(line: list[str], trouble: str, says: str, photos: list[Path]) -> None:
+    generate_views(Project("desk"), photos[:2], seed=0)
+    before = Path("desk/manifest.json").read_bytes()
+    done = meshcli(*line, "desk", "--json", trouble=f"register:{trouble}")
+    assert done.returncode == 75, done.stderr
+    assert [text for text in done.stderr.splitlines() if "error" in text] == done.stderr.splitlines()[-1:]
+    assert done.stderr.splitlines()[-1].startswith(says)
+    assert json.loads(done.stdout)["exit_code"] == 75
+    assert Path("desk/manifest.json").read_bytes() == before
+
+
 def test_exit_codes_and_output_are_those_of_the_copy() -> None:
     disk = called("fit:disk")
     assert disk.returncode == 75

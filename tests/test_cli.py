@@ -206,7 +206,31 @@ def test_quiet_says_nothing_but_errors(meshcli) -> None:  # type: ignore[no-unty
 
 def test_verbose_tells_seconds_and_memory(painted) -> None:  # type: ignore[no-untyped-def]
     assert "peak_rss" in painted("select", "desk", "--auto", "-v").err
-    assert "Traceback" in painted("select", "desk", "--views", "99", "-vv").err
+    for more in (["-vv"], ["-v", "-v"], ["-vvv"], ["-qvv"], ["--verbose", "--verbose"]):
+        assert "Traceback" in painted("select", "desk", "--views", "99", *more).err
+    for more in ([], ["-v"], ["--", "-vv"]):
+        assert "Traceback" not in painted("select", "desk", "--views", "99", *more).err
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        (["select", "desk", "--views", "--json"], False),  # a value
+        (["generate", "new", "--", "--json"], False),  # the name of a photo
+        (["status", "none", "--json"], True),
+        (["status", "none", "--jsno", "--json"], True),
+        (["models", "path", "no-such", "--json"], False),  # it has no such flag
+        (["models", "pull", "no-such", "--json"], True),
+        (["models", "pul", "--json"], True),
+        (["--no-such", "status", "none", "--json"], True),
+    ],
+)
+def test_the_parser_says_whether_json_is_asked_for(words: list[str], asked: bool, painted) -> None:  # type: ignore[no-untyped-def]
+    result = painted(*words)
+    assert result.code in (2, 3)
+    assert (result.out != "") == asked
+    if asked:
+        assert json.loads(result.out)["exit_code"] == 2
 
 
 def test_colour_is_a_matter_of_the_environment(painted, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]

@@ -5,8 +5,8 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 
-from meshcli.errors import MeshcliError
-from meshcli.video import Mp4Writer
+from meshcli.errors import MeshcliError, MissingError
+from meshcli.video import ADVICE, Mp4Writer
 
 
 def frame(index: int, width: int = 64, height: int = 48) -> np.ndarray:
@@ -63,6 +63,58 @@ def test_a_file_that_cannot_be_written_is_one_clear_line(tmp_path: Path, frames:
         write(path, frames)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+PROGRAMS = {
+    "false": "exit 1",
+    "true": "exit 0",
+    "silent": "cat > /dev/null",  # reads everything, writes nothing
+    "junk": "cat > /dev/null; for last; do :; done; echo junk > $last",
+    "words": "echo 'Unknown encoder' >&2; exit 1",
+    "crash": "head -c 10000 > /dev/null; kill -SEGV $$",
+}
+
+
+@pytest.mark.parametrize("frames", [1, 100])  # the pipe holds a few of them
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_program_that_is_no_ffmpeg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, frames: int) -> None:
+    program = tmp_path / name
+    program.write_text(f"#!/bin/sh\n{PROGRAMS[name]}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(program))
+    with pytest.raises(MissingError) as caught:
+        write(tmp_path / "a.mp4", frames)
+    says = {"false": "exit code 1", "words": "Unknown encoder", "crash": "signal 11 ended it"}
+    reason = says.get(name, "it wrote no video")
+    assert str(caught.value) == f"ffmpeg could not write {tmp_path / 'a.mp4'}: {reason}; {ADVICE}"
+
+
+def test_an_ffmpeg_that_the_system_kills_counts_as_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "ffmpeg"
+    program.write_text("#!/bin/sh\nkill -KILL $$\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(program))
+    with pytest.raises(MemoryError):
+        write(tmp_path / "a.mp4", 100)
+
+
+@pytest.mark.parametrize("kind", ["missing", "in no folder", "a folder", "not executable", "no program", "in no path"])
+def test_an_ffmpeg_that_cannot_be_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    program = tmp_path / "ffmpeg"
+    if kind == "a folder":
+        program.mkdir()
+    elif kind == "in no folder":
+        program.touch()
+        program /= "ffmpeg"
+    elif kind in ("not executable", "no program"):
+        program.write_bytes(b"\x7fELF of another machine")
+        program.chmod(0o755 if kind == "no program" else 0o644)
+    name = "ffmpeg-of-nobody" if kind == "in no path" else str(program)
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", name)
+    with pytest.raises(MissingError) as caught:
+        write(tmp_path / "a.mp4", 1)
+    assert str(caught.value).startswith(f"ffmpeg cannot be started ({name}: ")
+    assert str(caught.value).endswith(ADVICE)
 
 
 def test_a_frame_of_another_size_is_refused(tmp_path: Path) -> None:

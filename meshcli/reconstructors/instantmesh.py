@@ -21,6 +21,7 @@ from meshcli.lrm.model import DECODER, load_decoder, parameter_shapes, planes_of
 from meshcli.lrm.nerf_field import NerfDecoder, NerfField
 from meshcli.lrm.sizes import Sizes
 from meshcli.mesh import Mesh
+from meshcli.models import LRM
 from meshcli.progress import Progress
 from meshcli.reconstructors.surface import keep_parts
 from meshcli.settings import LrmSettings
@@ -67,10 +68,14 @@ def look(
     """
     if len(views) > MOST:
         raise UsageError(f"the network takes up to {MOST} views, not {len(views)}; choose fewer with `meshcli select`")
-    check_shapes(weights, read_contents(weights).shapes, parameter_shapes(sizes))
-    decoder = load_decoder(sizes, state_dict(weights), device)
+    check_shapes(weights, read_contents(weights).of(LRM).shapes, parameter_shapes(sizes))
+    decoder = load_decoder(sizes, state_dict(weights, prefix=LRM), device)
     cameras = torch.from_numpy(camera_vectors(views))
-    values = twice(lambda: planes_of(sizes, state_dict(weights), pictures(views), cameras, device, dtype, progress))
+
+    def planes() -> Tensor:
+        return planes_of(sizes, state_dict(weights, prefix=LRM), pictures(views), cameras, device, dtype, progress)
+
+    values = twice(planes)
     return Planes(sizes, values, decoder)
 
 

@@ -16,6 +16,7 @@ from meshcli.project import Project
 from meshcli.stages.inputs import inputs_now
 from meshcli.stages.photo_set import stated_of
 from meshcli.stages.pool import is_photo, refresh
+from meshcli.stages.room import check_room
 from meshcli.stages.work import How
 
 if TYPE_CHECKING:
@@ -39,11 +40,13 @@ class Answer:
 def align_photos(project: Project, *, seed: int = 0, how: How = How()) -> list[Answer]:
     """Find azimuths and relative sizes; the answers by photo.
 
-    Raises UsageError where there is nothing to compare: fewer than two photos, no views, or calibrated cameras.
+    Raises UsageError where there is nothing to compare: fewer than two photos, no views, or calibrated cameras;
+    MemoryError where there is no room for the libraries.
     """
     with project.writing(how.wait, how.tell):
         manifest = project.load()
         _refuse_needless(project, manifest)
+        check_room("sculpt")  # whose libraries do this too
 
         from meshcli.registration import register
 

@@ -6,6 +6,7 @@ that was edited by hand is kept until the photos change.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,16 @@ from meshcli.project import Project
 from meshcli.settings import PhotoSettings, Settings
 from meshcli.stages.inputs import Parts, fingerprint, photo_parts
 from meshcli.stages.painting import check_engine, engine_options, fallback, lacking, paint_views
-from meshcli.stages.photo_set import Claim, Typed, claim_set, name_set, read_claim, sideless, with_alignment
+from meshcli.stages.photo_set import (
+    Claim,
+    Typed,
+    claim_set,
+    name_set,
+    read_claim,
+    refuse_edited,
+    sideless,
+    with_alignment,
+)
 from meshcli.stages.pool import is_photo, refreshed
 from meshcli.stages.ready import WHOLE, Prepared, engine_before, enter_frame, hand_on, prepare_ready, retired, suited
 from meshcli.stages.sieve import Sieve
@@ -72,6 +82,7 @@ def generate_views(
             return replace(outcome, left_out=tuple(sieve.left_out))
         ensure_room(project, manifest, task, how)
         check_engine(chosen, settings, how)
+        refuse_edited(project, manifest, named)
         how.tell(f"engine {chosen} ({'the views are ready' if claims[0].stated.ready else why})")
         try:
             with working(project, manifest, task, how) as work:
@@ -194,7 +205,8 @@ def _register(work: Work, named: dict[str, tuple[str, Claim]]) -> None:
         photo = photos.get(name)
         if photo is None or photo.sha256 != sha256:
             suffix = Path(claim.source).suffix.lower()
-            original = f"photos/{name}.original{suffix if suffix[1:].isalnum() and suffix.isascii() else ''}"
+            suffix = suffix if suffix[1:].isalnum() and suffix.isascii() else ""
+            original = _free(work.project, f"photos/{name}.original", suffix, sha256)
             camera = claim.stated.framed(WHOLE, 1, 1)  # until it is framed
             photo = Photo(name, f"photos/{name}.png", original, "", sha256, camera, size=(1, 1), crop=WHOLE)
         if work.project.digest(photo.original) != sha256:
@@ -204,6 +216,12 @@ def _register(work: Work, named: dict[str, tuple[str, Claim]]) -> None:
         photos[name] = replace(photo, source=source, stated=claim.stated.to_json())
     _keep(work.project, work.manifest, list(photos.values()))
     work.manifest = replace(work.manifest, photos=tuple(photos.values()))
+
+
+def _free(project: Project, stem: str, suffix: str, sha256: str) -> str:
+    """Where a new original may lie: a file that has its name is somebody's, unless it is the same."""
+    names = (f"{stem}{f'-{number}' if number else ''}{suffix}" for number in count())
+    return next(name for name in names if project.digest(name) in ("missing", sha256))
 
 
 def _prepare(work: Work, photo: Photo, claim: Claim, settings: PhotoSettings) -> Prepared:

@@ -151,7 +151,7 @@ def _read(found: Found, file: Path) -> int:
     """How many tensors a file has; a MissingError when it cannot be read, or is another network's."""
     shapes: dict[str | None, Shape]
     if file.suffix == ".safetensors":
-        shapes = read_contents(file).shapes
+        shapes = read_contents(file).of(found.model.prefix).shapes
     else:
         shapes = dict(read_shapes(file, found.model.prefix).items())
     if found.model.prefix and find_spec("torch"):

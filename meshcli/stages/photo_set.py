@@ -92,12 +92,15 @@ def claim_set(
 
 
 def name_set(manifest: Manifest, claims: Sequence[Claim], sieve: Sieve) -> dict[str, tuple[str, Claim]]:
-    """Give every photo its letter, by its bytes: name -> (sha256 of the original, claim), in the order of letters."""
-    known = {photo.sha256: photo.name for photo in manifest.photos}
+    """Give every photo its letter, by its bytes: name -> (sha256 of the original, claim), in the order of letters.
+
+    A photo of the set whose original was edited by hand keeps its letter; what it was edited from is another photo.
+    """
     digests = [_hash(claim) for claim in claims]
-    names = [
-        claim.recorded.name if claim.recorded else known.get(sha) for claim, sha in zip(claims, digests, strict=True)
-    ]
+    here = [claim.recorded.name if claim.recorded else None for claim in claims]
+    known = {photo.sha256: photo.name for photo in manifest.photos if photo.name not in here}
+    known |= {sha: name for sha, name in zip(digests, here, strict=True) if name}
+    names = [known.get(sha) for sha in digests]
     # A photo that never got as far as its cut-out has given its letter to nothing.
     taken = {photo.name for photo in manifest.photos if photo.prepared} | {name for name in names if name}
     last = max(taken, key=_order, default="")
@@ -113,6 +116,17 @@ def name_set(manifest: Manifest, claims: Sequence[Claim], sieve: Sieve) -> dict[
     if len(taken | named.keys()) > MOST_PHOTOS or not all(map(NAME.fullmatch, named)):
         raise UsageError(f"a project holds up to {MOST_PHOTOS} photos; hand the others in to a second one")
     return dict(sorted(named.items(), key=lambda item: _order(item[0])))
+
+
+def refuse_edited(project: Project, manifest: Manifest, named: Mapping[str, tuple[str, Claim]]) -> None:
+    """ProjectError where a photo is handed in again whose copy in the project was edited by hand."""
+    for photo in manifest.photos:
+        sha256, claim = named.get(photo.name, ("", None))
+        if claim and photo.sha256 == sha256 and project.digest(photo.original) not in ("missing", sha256):
+            raise ProjectError(
+                f"{project.path(photo.original)} was edited since {claim.source} was handed in; move it away to go on "
+                "with what is handed in, or say --add and only what is new to go on with what was edited"
+            )
 
 
 def read_claim(claim: Claim, sha256: str) -> bytes:

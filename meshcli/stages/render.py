@@ -34,7 +34,7 @@ def render_mesh(project: Project, *, settings: Settings = Settings(), how: How =
             raise UsageError(f"{project.root} has no mesh; run `{project.command('reconstruct')}`")
         if settings.render.source == "field":
             field_sizes(project, manifest.stages.get("reconstruct"))
-        for status in read_status(project).stages[:-1]:
+        for status in read_status(project, alone=not how.dry).stages[:-1]:
             if status.state != "done":
                 how.tell(f"the mesh may be out of date: {status.stage} is {status.state} ({status.reason})")
         record = manifest.stages.get("render")

@@ -1,7 +1,6 @@
 """All four stages, each as its own child process, so that memory is truly given back. Light: no numpy."""
 
 import json
-import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,9 +20,9 @@ from meshcli.stages.status import read_status, stage_status
 class StageFailedError(MeshcliError):
     """A child has already said what is wrong; only its exit code is left to hand on."""
 
-    def __init__(self, stage: Stage, exit_code: int) -> None:
-        super().__init__(f"{stage} failed")
-        self.stage = stage
+    def __init__(self, command: str, exit_code: int) -> None:
+        super().__init__(f"{command} failed")
+        self.command = command
         self.exit_code = exit_code  # type: ignore[misc]  # the child's
 
 
@@ -150,7 +149,7 @@ class _Run:
                 self.documents.append({"stage": stage, "left_out": True})
             return
         if code:
-            raise _failure(self.project, stage, code, before)
+            raise _failure(self.project, stage, code, before, command)
 
 
 def _check(project: Project, arguments: RunArguments) -> None:
@@ -205,7 +204,7 @@ def selecting(project: Project, views: str, include_photos: bool = False) -> lis
     return ["--views", ",".join(manifest.selection.names)]  # the choice stands, its files do not
 
 
-def _failure(project: Project, stage: Stage, code: int, before: Record | None) -> MeshcliError:
-    if error := cut_short(project, stage, code, before):
+def _failure(project: Project, stage: Stage, code: int, before: Record | None, command: str) -> MeshcliError:
+    if error := cut_short(project, stage, code, before, command):
         return error
-    return StageFailedError(stage, 128 - code if code in (-signal.SIGINT, -signal.SIGTERM) else max(code, 1))
+    return StageFailedError(command or stage, 128 - code if code < 0 else code)

@@ -72,12 +72,12 @@ class ProjectStatus:
         }
 
 
-def read_status(project: Project) -> ProjectStatus:
-    """Look at every stage; what is stale carries the reason."""
+def read_status(project: Project, alone: bool = False) -> ProjectStatus:
+    """Look at every stage; what is stale carries the reason. `alone`: the caller holds the lock, nobody is at work."""
     manifest = project.load()
     stages: list[StageStatus] = []
     for stage in STAGES:
-        status = stage_status(project, manifest, stage)
+        status = stage_status(project, manifest, stage, alone)
         unfit = [earlier for earlier in stages if earlier.state != "done"]
         if status.state == "done" and unfit:
             status = StageStatus(stage, "stale", f"{unfit[0].stage} is {unfit[0].state}", status.record)
@@ -85,13 +85,13 @@ def read_status(project: Project) -> ProjectStatus:
     return ProjectStatus(project, manifest, tuple(stages))
 
 
-def stage_status(project: Project, manifest: Manifest, stage: Stage) -> StageStatus:
+def stage_status(project: Project, manifest: Manifest, stage: Stage, alone: bool = False) -> StageStatus:
     """One stage by itself."""
     record = manifest.stages.get(stage)
     if record is None:
         return StageStatus(stage, "missing", "not run yet")
     if record.status == "running":
-        busy = project.busy()
+        busy = not alone and project.busy()
         reason = f"since {record.started}" if busy else f"started {record.started}"
         return StageStatus(stage, "running" if busy else "interrupted", reason, record)
     if record.status == "failed":

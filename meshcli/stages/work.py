@@ -60,11 +60,13 @@ OUT_OF_MEMORY = (
 )
 SMALLER_WORDS = ("zero123plus.vram", "zero123plus.dtype")  # settings that are no numbers
 FLOOR = 64  # what numbers never need to be made smaller than
+ENDED = "ended"  # the fact of a record that says by which signal its process was ended
+SURE = "SIGKILL"  # that of the kernel's OOM killer; others may have other reasons
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # Somebody put a folder where a file belongs, a file where a folder, a link, or forbade it.
 NOT_ALLOWED = (
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY),
-    *(errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO, errno.EINVAL),
+    *(errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO, errno.EINVAL, errno.EIO),
 )
 
 
@@ -167,7 +169,8 @@ def affordable(
         return settings, asked, {}
     if record.status != "done":
         taken = ", ".join(f"{key}={value}" for key, value in record.smaller.items())
-        how.tell(f"memory ran out the last time, taking smaller settings: {taken}")
+        perhaps = "perhaps " if record.facts.get(ENDED, SURE) != SURE else ""
+        how.tell(f"{perhaps}memory ran out the last time, taking smaller settings: {taken}")
     return _taken(settings, record.smaller), asked, record.smaller
 
 
@@ -271,8 +274,9 @@ def working(project: Project, manifest: Manifest, task: Task, how: How) -> Itera
             _let_go(error)
         known = explained(error, project.root)
         smaller = task.smaller | task.fallback if isinstance(known, ResourceError) and _memory(error) else task.smaller
+        said = "memory ran out" if _memory(error) else str(known or repr(error))
         failed = replace(
-            record, status="failed", error=str(known or repr(error)), facts=_facts(task, work), finished=now(),
+            record, status="failed", error=said, facts=_facts(task, work), finished=now(),
             smaller=smaller, fallback={},
         )  # fmt: skip
         with suppress(OSError):  # a full disk may refuse this too; the running record then reads as interrupted
@@ -287,20 +291,12 @@ def explained(error: BaseException, where: Path | str) -> MeshcliError | None:
     if isinstance(error, MeshcliError):
         return error
     if _memory(error):
-        return ResourceError("memory ran out")
+        return ResourceError("memory ran out; make room and type the same command again")
     if isinstance(error, OSError) and error.errno in DISK_FULL:
         return ResourceError(f"the disk of {where} is full; free some space and type the same command again")
     if isinstance(error, OSError) and error.errno in NOT_ALLOWED:
         return ProjectError(f"{error.filename or where} cannot be used: {error.strerror}")
     return None
-
-
-def out_of_memory(record: Record) -> Record:
-    """The record of a stage whose process was ended by the system because memory ran out."""
-    return replace(
-        record, status="failed", error="memory ran out", finished=now(),
-        smaller=record.smaller | record.fallback, fallback={},
-    )  # fmt: skip
 
 
 def _memory(error: BaseException | None) -> bool:

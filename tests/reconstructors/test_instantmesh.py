@@ -3,12 +3,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from tiny_lrm import tiny_sizes, write_weights
 
 from meshcli.camera import zero123plus_rig
 from meshcli.errors import MissingError, UsageError
 from meshcli.progress import silent
 from meshcli.reconstructors.instantmesh import Planes, camera_vectors, look, pictures
+from meshcli.tensors import state_dict
 from meshcli.view import View
 
 GOLDEN = Path(__file__).resolve().parents[3] / "shared" / "golden"
@@ -57,6 +59,16 @@ def test_the_cameras_matter_and_the_order_of_views_does_not(tmp_path: Path) -> N
     assert float((planes - swapped).abs().max()) < 1e-5
     turned = [View(view.name, view.pixels, view.camera.turned(40)) for view in views]
     assert float((planes - look(turned, tiny_sizes(), weights, CPU, torch.float32, silent).values).abs().max()) > 3e-4
+
+
+def test_weights_may_keep_the_prefix_of_their_names(tmp_path: Path) -> None:
+    weights, views = write_weights(tmp_path), rig_views()[:1]
+    kept = tmp_path / "kept.safetensors"
+    tensors = {f"lrm_generator.{name}": tensor for name, tensor in state_dict(weights).items()}
+    save_file({**tensors, "lpips.weight": torch.zeros(3)}, kept)
+    plain, planes = (look(views, tiny_sizes(), path, CPU, torch.float32, silent) for path in (weights, kept))
+    assert torch.equal(plain.values, planes.values)
+    assert plain.write({}) == planes.write({})
 
 
 @pytest.mark.parametrize("kind", ["mesh", "nerf"])

@@ -9,7 +9,7 @@ from PIL import Image
 
 from meshcli.camera import orbit
 from meshcli.config import override
-from meshcli.errors import InputError, UsageError
+from meshcli.errors import InputError, ProjectError, UsageError
 from meshcli.fingerprint import seed_for
 from meshcli.project import Project
 from meshcli.settings import Settings
@@ -58,6 +58,56 @@ def test_the_same_again_is_skipped(project: Project, photos: list[Path], engines
     assert engines["sculpt"] == 1
     assert not generate_views(project, how=How(force=True)).skipped
     assert engines["sculpt"] == 2
+
+
+def edit(project: Project, name: str = "a") -> bytes:
+    """The original of a photo, as somebody has edited it."""
+    path = project.path(f"photos/{name}.original.png")
+    pixels = np.array(Image.open(path))
+    pixels[..., :3] //= 2
+    Image.fromarray(pixels).save(path)
+    return path.read_bytes()
+
+
+def test_an_edited_original_and_what_it_was_edited_from_are_two_photos(
+    project: Project, photos: list[Path], engines: dict[str, int]
+) -> None:
+    generate_views(project, photos[:1])
+    edited = edit(project)
+    generate_views(project, photos[:2], Typed([90, 180]), add=True)
+    first, second, third = project.load().live_photos
+    assert (first.name, project.path(first.original).read_bytes()) == ("a", edited)
+    assert project.path(second.original).read_bytes() == photos[0].read_bytes()
+    assert project.path(third.original).read_bytes() == photos[1].read_bytes()
+    assert generate_views(project).skipped
+
+
+def test_an_edited_original_is_never_overwritten(project: Project, photos: list[Path], engines: dict[str, int]) -> None:
+    generate_views(project, photos[:1])
+    edited = edit(project)
+    for more in (How(force=True), How(force=True, keep_going=True)):
+        with pytest.raises(ProjectError, match=r"a\.original\.png was edited since .*1\.png was handed in"):
+            generate_views(project, photos[:1], how=more)
+    before = project.path("photos/a.original.png")
+    assert before.read_bytes() == edited
+    before.rename(before.with_name("mine.png"))
+    generate_views(project, photos[:1], how=How(force=True))
+    assert before.read_bytes() == photos[0].read_bytes()
+    edit(project)
+    generate_views(project)  # the recorded set, as it is now
+    assert names(project) == ["a"]
+
+
+def test_a_file_with_the_name_of_a_new_original_stays(
+    project: Project, photos: list[Path], engines: dict[str, int]
+) -> None:
+    generate_views(project, photos[:1])
+    for file in ("b.original.png", "b.original-1.png"):
+        project.path(f"photos/{file}").write_bytes(b"mine")
+    generate_views(project, photos[1:2], Typed([90]), add=True)
+    assert project.path("photos/b.original.png").read_bytes() == b"mine"
+    assert project.load().live_photos[1].original == "photos/b.original-2.png"
+    assert project.path("photos/b.original-2.png").read_bytes() == photos[1].read_bytes()
 
 
 def test_the_same_views_again_keep_their_scores(project: Project, photos: list[Path], engines: dict[str, int]) -> None:

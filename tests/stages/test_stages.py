@@ -222,6 +222,16 @@ def test_a_failure_leaves_the_mesh_from_before(finished: Project, monkeypatch: p
     assert read_status(finished).next == f"meshcli reconstruct {finished.root}"
 
 
+def test_an_interrupted_stage_is_called_so_by_who_holds_the_lock(finished: Project) -> None:
+    manifest = finished.load()
+    record = replace(manifest.stages["reconstruct"], status="running")
+    finished.save(manifest.with_record("reconstruct", record))
+    for how in (How(), How(dry=True)):
+        said: list[str] = []
+        render_mesh(finished, settings=SMALL, how=replace(how, tell=said.append, force=True))
+        assert said[0] == f"the mesh may be out of date: reconstruct is interrupted (started {record.started})"
+
+
 def test_a_choice_that_somebody_made_stands(finished: Project) -> None:
     assert selecting(finished, "") == ["--auto", "18"]  # sculpt's views agree: all of them
     assert selecting(finished, "1,2") == ["--views", "1,2"]

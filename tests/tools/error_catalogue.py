@@ -31,6 +31,7 @@ OTHERS = """| code | what | what to do |
 | 1 | a bug, with its traceback | run it again; if it comes back, report it with the output of `-vv` |
 | 130 | Ctrl-C | the same command goes on from what is finished |
 | 143 | SIGTERM | the same |
+| 128 + N | another signal N ended a stage | the same |
 """
 WORDS = {"root": "DIR", "error": "REASON", "problem": "REASON", "known": "REASON", "strerror": "REASON"}
 
