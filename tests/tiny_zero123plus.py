@@ -97,7 +97,7 @@ FOR_VAE = {
     "image_mean": [0.5, 0.5, 0.5],
     "image_std": [0.8, 0.8, 0.8],
 }
-SCHEDULER = {
+SCHEDULER = {  # as published, it names no spacing of the steps
     "_class_name": "EulerAncestralDiscreteScheduler",
     "num_train_timesteps": 1000,
     "beta_start": 0.00085,
@@ -105,7 +105,6 @@ SCHEDULER = {
     "beta_schedule": "linear",
     "prediction_type": "v_prediction",
     "steps_offset": 1,
-    "timestep_spacing": "trailing",
 }
 CONFIGS = {  # the names that golden/zero123plus_pipeline.json gives them
     "unet": UNET,

@@ -94,10 +94,11 @@ def assert_same_picture(found: Pixels, wanted: NDArray[np.float32]) -> None:
 
 @golden
 def test_the_networks_in_miniature_are_golden_s() -> None:
-    wanted = facts()
+    wanted = facts()["config"]
+    assert wanted["sched"].pop("timestep_spacing") == "trailing"  # which the published programs set afterwards
     for name, config in tiny_zero123plus.CONFIGS.items():
         own = {key: value for key, value in config.items() if key not in ("_class_name", "architectures", "model_type")}
-        assert own == wanted["config"][name]
+        assert own == wanted[name]
 
 
 @golden

@@ -72,7 +72,7 @@ SETTINGS: dict[str, Any] = {
         "_class_name": "EulerAncestralDiscreteScheduler", "_diffusers_version": "0.20.2", "beta_end": 0.012,
         "beta_schedule": "linear", "beta_start": 0.00085, "clip_sample": False, "num_train_timesteps": 1000,
         "prediction_type": "v_prediction", "set_alpha_to_one": False, "skip_prk_steps": True, "steps_offset": 1,
-        "timestep_spacing": "linspace", "trained_betas": None,
+        "trained_betas": None,
     },
     "feature_extractor_clip/preprocessor_config.json": processor(
         224, [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711], crop=True
