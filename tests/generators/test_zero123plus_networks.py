@@ -3,10 +3,12 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tiny_zero123plus
 import torch
 
+from meshcli.generators.conditioning import prepare_picture
 from meshcli.generators.zero123plus_networks import Networks
 
 # Of 75 steps, as InstantMesh's run.py takes them: the first and the last, and the last noise that is left.
@@ -35,3 +37,14 @@ def test_steps_are_trailing_whatever_the_file_says(named: dict[str, str], tmp_pa
 def test_the_noise_is_the_file_s(tmp_path: Path) -> None:
     scheduler = networks(tmp_path, beta_end=0.02, prediction_type="epsilon").scheduler()
     assert (scheduler.config.beta_end, scheduler.config.prediction_type) == (0.02, "epsilon")
+
+
+def test_what_a_processor_s_file_leaves_out() -> None:
+    """transformers' CLIPImageProcessor crops, divides by 255 and normalises unless it is told not to."""
+    picture = np.random.default_rng(0).integers(0, 256, (70, 70, 3), np.uint8)
+    whole = tiny_zero123plus.FOR_CLIP | {"size": {"shortest_edge": 64}}
+    usual = {key: value for key, value in whole.items() if key in ("size", "crop_size")}
+    assert prepare_picture(picture, usual).shape == (1, 3, 56, 56)
+    np.testing.assert_array_equal(prepare_picture(picture, usual), prepare_picture(picture, whole))
+    assert prepare_picture(picture, {}).shape == (1, 3, 224, 224)
+    assert prepare_picture(picture, whole | {"do_center_crop": False}).shape == (1, 3, 64, 64)
