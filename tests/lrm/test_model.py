@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 import torch
 from lrm_golden import CPU, arrays, facts, largest, needs_golden, pictures, sizes, tensor, weights
-from scipy.spatial import cKDTree
+from test_nerf_field import compare, rays_of, same_surface
 
 from meshcli.lrm.mesh_field import MeshDecoder, MeshField
 from meshcli.lrm.model import load_decoder, parameter_shapes, planes_of, resize
@@ -67,16 +67,9 @@ def test_pictures_to_radiance_field(golden: dict[str, torch.Tensor]) -> None:
     field = NerfField(decoder, found)
     assert largest(field.density(40).flatten()[::5], golden["nerf_sigma_every_5"]) < 1e-4
     surface = field.surface(40, table["mesh_threshold"])
-    near, rows = cKDTree(surface.vertices.numpy()).query(golden["nerf_vertices"].numpy())
-    assert near.max() < 1e-4
-    assert len(surface.vertices) == table["n_vertices"]
-    # In ambiguous cells, of which noise is full, the libraries cut differently: 0.4 % here, 0.006 % in smoothed noise,
-    # none on a ring with a blade. The vertices are the same.
-    assert abs(len(surface.faces) / table["n_faces"] - 1) < 0.005
+    rows = same_surface(surface, golden["nerf_vertices"].numpy(), golden["nerf_faces"].numpy(), 40, 1e-4)
     colours = (field.colours(surface.vertices[rows]).clamp(0, 1) * 255).to(torch.uint8)
     assert int((colours.int() - golden["nerf_colors_u8"].int()).abs().max()) <= 1
-    from test_nerf_field import compare, rays_of
-
     rendering = render(field, *rays_of(golden["nerf_render_cameras"][0], 12), 12)
     compare(rendering, golden, "nerf_render", 1e-4)
 
