@@ -1,7 +1,7 @@
 """What Zero123++ knows of a photo: its latents, and its CLIP embedding added to that of an empty prompt.
 
-The arithmetic is that of the published pipeline (golden/README, "Zero123++"): the picture's latents are not scaled, and
-the other end of guidance has a mid-grey picture and the bare prompt.
+The arithmetic is that of the published pipeline (Zero123PlusPipeline.__call__ in SUDO-AI-3D/zero123plus): the picture's
+latents are not scaled, and the other end of guidance has a mid-grey picture and the bare prompt.
 """
 
 from collections.abc import Mapping, Sequence
