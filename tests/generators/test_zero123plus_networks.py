@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import tiny_zero123plus
 import torch
+from published import HERE, SHARED, needs_outside
+from tools.synthetic_weights import CONFIGS, component_shapes, summary
 
 from meshcli.generators.conditioning import prepare_picture
 from meshcli.generators.zero123plus_networks import Networks
@@ -48,3 +50,17 @@ def test_what_a_processor_s_file_leaves_out() -> None:
     np.testing.assert_array_equal(prepare_picture(picture, usual), prepare_picture(picture, whole))
     assert prepare_picture(picture, {}).shape == (1, 3, 224, 224)
     assert prepare_picture(picture, whole | {"do_center_crop": False}).shape == (1, 3, 64, 64)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_names_and_shapes_at_full_size_are_the_published_ones(name: str) -> None:
+    """Of the networks that diffusers and transformers had when Zero123++ was published."""
+    assert summary(component_shapes(name)) == json.loads((HERE / "state_dicts.json").read_text())[name]
+
+
+@needs_outside
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_name_and_shape_by_itself(name: str) -> None:
+    component = SHARED.facts("zero123plus_state_dicts")["components"][name]
+    assert {key: list(shape) for key, shape in component_shapes(name).items()} == component["state_dict"]
+    assert {key: CONFIGS[name][key] for key in component["config"]} == component["config"]
