@@ -505,7 +505,8 @@ def pipeline() -> Any:
     from pipelines import gray
     from transformers import CLIPImageProcessor, CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
 
-    folder = Path(tempfile.mkdtemp()) / "zero123plus-v1.2"
+    scratch = tempfile.TemporaryDirectory()  # gone with the function
+    folder = Path(scratch.name) / "zero123plus-v1.2"
     tiny_zero123plus.write(folder)
     scheduler = EulerAncestralDiscreteScheduler.from_pretrained(folder / "scheduler")
     unet = UNet2DConditionModel.from_pretrained(folder / "unet", low_cpu_mem_usage=False)
