@@ -7,10 +7,17 @@ import fakes
 import numpy as np
 import pytest
 from PIL import Image
+from published import BOTH, Numbers
 
 from meshcli.project import Project
 
 COLOURS = [(200, 50, 50), (50, 200, 50), (50, 50, 200)]
+
+
+@pytest.fixture(scope="session", params=BOTH)
+def numbers(request: pytest.FixtureRequest) -> Numbers:
+    """The published programs' numbers, from each place where there are any."""
+    return request.param
 
 
 @pytest.fixture

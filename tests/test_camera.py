@@ -1,71 +1,86 @@
 import json
 import math
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
+from published import Arrays, Numbers
 
 from meshcli import projection
 from meshcli.camera import Camera, orbit, zero123plus_rig
 from meshcli.errors import InputError
 
-GOLDEN = Path(__file__).resolve().parents[2] / "shared" / "golden"
 CORNERS = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.6, 0.6) for z in (-0.7, 0.7)])
 
 
 @pytest.fixture(scope="module")
-def golden() -> dict[str, np.ndarray]:
-    """The reference's cameras; its files are no part of this repository."""
-    path = GOLDEN / "cameras.npz"
-    if not path.exists():
-        pytest.skip("../shared/golden/cameras.npz is not there")
-    with np.load(path) as arrays:
-        return dict(arrays)
+def published(numbers: Numbers) -> Arrays:
+    return numbers.arrays("cameras")
 
 
 def sixteen(camera: Camera) -> np.ndarray:
-    """First three rows of the pose, then the lens: what the reference feeds its network."""
+    """First three rows of the pose, then the lens: what InstantMesh's network is fed."""
     return np.array([*np.ravel(camera.camera_to_world[:3]), camera.fx, camera.fy, camera.cx, camera.cy])
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.8])
-def test_rig_equals_the_reference(golden: dict[str, np.ndarray], scale: float) -> None:
+def test_rig_equals_the_published_one(published: Arrays, scale: float) -> None:
+    """get_zero123plus_input_cameras (InstantMesh's src/utils/camera_util.py)."""
     ours = [sixteen(camera) for camera in zero123plus_rig(enlarged=1.0 / scale)]
-    np.testing.assert_allclose(ours, golden[f"input_cameras_scale_{scale}"][0], atol=1e-6)
+    np.testing.assert_allclose(ours, published[f"input_cameras_scale_{scale}"][0], atol=1e-6)
 
 
-def test_circles_equal_the_reference(golden: dict[str, np.ndarray]) -> None:
-    for circle in json.loads((GOLDEN / "cameras.json").read_text())["circular"]:
+def test_circles_equal_the_published_ones(numbers: Numbers, published: Arrays) -> None:
+    """get_circular_camera_poses, and get_render_cameras of run.py."""
+    for circle in numbers.facts("cameras")["circular"]:
         count, radius, elevation = circle["M"], circle["radius"], circle["elevation_deg"]
         cameras = [orbit(360.0 * i / count, elevation, radius) for i in range(count)]
         poses = np.array([projection.camera_to_world(camera) for camera in cameras])
         inverses = np.array([projection.world_to_camera(camera) for camera in cameras])
+        lenses = np.array([[camera.fx, 0, camera.cx, 0, camera.fy, camera.cy, 0, 0, 1] for camera in cameras])
         name = f"circular_{circle['index']}"
-        np.testing.assert_allclose(poses, golden[f"{name}_c2w"], atol=1e-6)
-        np.testing.assert_allclose(inverses, golden[f"{name}_render_cameras_mesh_w2c"][0], atol=2e-6)
+        np.testing.assert_allclose(poses, published[f"{name}_c2w"], atol=1e-6)
+        np.testing.assert_allclose(inverses, published[f"{name}_render_cameras_mesh_w2c"][0], atol=2e-6)
+        rows = np.hstack([poses.reshape(count, 16), lenses])
+        np.testing.assert_allclose(rows, published[f"{name}_render_cameras_nerf"][0], atol=1e-6)
 
 
-def test_steep_angles_equal_the_reference(golden: dict[str, np.ndarray]) -> None:
-    angles = zip(golden["spherical_azimuth_deg"], golden["spherical_elevation_deg"], strict=True)
+def test_steep_angles_equal_the_published_ones(published: Arrays) -> None:
+    """spherical_camera_pose."""
+    angles = zip(published["spherical_azimuth_deg"], published["spherical_elevation_deg"], strict=True)
     poses = [projection.camera_to_world(orbit(azimuth, elevation, 2.5)) for azimuth, elevation in angles]
-    np.testing.assert_allclose(poses, golden["spherical_c2w"], atol=1e-6)
+    np.testing.assert_allclose(poses, published["spherical_c2w"], atol=1e-6)
 
 
-def test_lens_equals_the_reference(golden: dict[str, np.ndarray]) -> None:
-    for fov in (30.0, 50.0, 49.1):
-        wanted = golden[f"intrinsics_fov_{fov}"]
-        camera = orbit(0.0, 0.0, fov=fov)
-        assert (camera.fx, camera.fy) == pytest.approx((wanted[0, 0], wanted[1, 1]))
-        assert camera.fov == pytest.approx(fov)
+@pytest.mark.parametrize("fov", [30.0, 50.0, 49.1])
+def test_lens_equals_the_published_one(published: Arrays, fov: float) -> None:
+    """FOV_to_intrinsics."""
+    camera = orbit(0.0, 0.0, fov=fov)
+    lens = [[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]]
+    np.testing.assert_allclose(lens, published[f"intrinsics_fov_{fov}"], rtol=1e-6)
+    assert camera.fov == pytest.approx(fov)
 
 
-def test_projection_equals_the_reference(golden: dict[str, np.ndarray]) -> None:
+def test_projection_equals_the_published_one(published: Arrays) -> None:
+    """NeuralRender: world to camera to clip space, whose rows grow downwards as in a picture."""
     camera = orbit(0.0, 20.0, 4.5)  # the first of the first circle
-    spots, depth = projection.project(camera, golden["project_points_world"].astype(np.float64), 640, 480)
-    clip = golden["project_points_clip"][0]  # rows grow downwards, as in a picture
+    points = published["project_points_world"].astype(np.float64)
+    seen = np.hstack([points, np.ones((len(points), 1))]) @ projection.world_to_camera(camera).T
+    np.testing.assert_allclose(seen, published["project_points_camera"][0], atol=1e-5)
+    spots, depth = projection.project(camera, points, 640, 480)
+    clip = published["project_points_clip"][0]
     np.testing.assert_allclose(depth, clip[:, 3], atol=1e-5)
     np.testing.assert_allclose(spots, (clip[:, :2] / clip[:, 3:] + 1.0) / 2.0 * (640, 480), atol=1e-3)
+
+
+@pytest.mark.parametrize("fov", [30.0, 50.0])
+def test_projection_matrix_equals_the_published_one(published: Arrays, fov: float) -> None:
+    """PerspectiveCamera (InstantMesh's geometry/camera/perspective_camera.py)."""
+    camera = orbit(70.0, -10.0, 3.0, fov)
+    seen = np.hstack([CORNERS, np.ones((len(CORNERS), 1))]) @ projection.world_to_camera(camera).T
+    clip = seen @ published[f"projection_fovy_{fov}"][0].T
+    spots, _ = projection.project(camera, CORNERS, 400, 400)
+    np.testing.assert_allclose(spots, (clip[:, :2] / clip[:, 3:] + 1.0) * 200, atol=1e-3)
 
 
 def test_azimuth_grows_counter_clockwise_and_z_is_up() -> None:

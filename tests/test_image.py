@@ -1,11 +1,11 @@
 """Reading, framing, compositing, resizing; InstantMesh's own preparation to the bit."""
 
 import io
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
+from published import difference
 
 from meshcli.camera import orbit
 from meshcli.errors import InputError
@@ -22,13 +22,10 @@ from meshcli.image import (
 )
 from meshcli.projection import project
 
-GOLDEN = Path(__file__).parents[2] / "shared/golden/image_prep.npz"
-needs_golden = pytest.mark.skipif(not GOLDEN.exists(), reason="../shared/golden is not here")
-
 
 @pytest.fixture(scope="module")
-def golden():
-    return dict(np.load(GOLDEN))
+def published(numbers):
+    return numbers.arrays("image_prep")
 
 
 def corner_marked(width=40, height=24):
@@ -39,32 +36,35 @@ def corner_marked(width=40, height=24):
     return picture
 
 
-@needs_golden
 @pytest.mark.parametrize("case", ["ellipse", "rect", "full", "soft", "edge"])
-def test_framing_and_compositing_equal_the_reference(golden, case):
-    source = golden[f"rgba_{case}_in"]
+def test_framing_and_compositing_equal_the_published_ones(published, case):
+    """resize_foreground (InstantMesh's src/utils/infer_util.py), to_rgb_image of its pipeline and of Zero123++'s."""
+    source = published[f"rgba_{case}_in"]
     framed, _ = frame_foreground(source, 0.85, exact=True)
-    np.testing.assert_array_equal(framed, golden[f"rgba_{case}_ratio_0.85_out"])
-    np.testing.assert_array_equal(over(source), golden[f"rgba_{case}_to_rgb_white"])
-    np.testing.assert_array_equal(over(source, 127), golden[f"rgba_{case}_to_rgb_gray127"])
+    np.testing.assert_array_equal(framed, published[f"rgba_{case}_ratio_0.85_out"])
+    np.testing.assert_array_equal(over(source), published[f"rgba_{case}_to_rgb_white"])
+    np.testing.assert_array_equal(over(source, 127), published[f"rgba_{case}_to_rgb_gray127"])
 
 
-@needs_golden
-def test_sheet_equals_the_reference(golden):
-    tiles = split_sheet(golden["sheet_u8_hwc"])
+def test_sheet_equals_the_published_one(published):
+    """run.py's rearrange."""
+    tiles = split_sheet(published["sheet_u8_hwc"])
     views = np.stack(tiles).transpose(0, 3, 1, 2).astype(np.float32) / 255
-    np.testing.assert_array_equal(views, golden["views_f32"])
-    np.testing.assert_array_equal(join_sheet(tiles), golden["sheet_u8_hwc"])
+    np.testing.assert_array_equal(views, published["views_f32"])
+    np.testing.assert_array_equal(join_sheet(tiles), published["sheet_u8_hwc"])
 
 
-@needs_golden
 @pytest.mark.parametrize(("height", "width"), [(48, 48), (20, 20), (24, 40), (32, 32)])
-def test_resize_equals_the_reference(golden, height, width):
-    for source, wanted in zip(golden["resize_in"], golden[f"resize_out_{height}x{width}"], strict=True):
-        got = resize_floats(source.transpose(1, 2, 0), width, height).clip(0, 1)
-        np.testing.assert_allclose(
-            got.transpose(2, 0, 1), wanted, atol=5e-6
-        )  # the filter's weights are rounded differently
+def test_resize_equals_the_published_one(published, height, width):
+    """torchvision's bicubic resize with antialiasing, as run.py calls it, but for rounding in the filter's weights."""
+    sizes = [resize_floats(source.transpose(1, 2, 0), width, height) for source in published["resize_in"]]
+    found = np.stack(sizes).clip(0, 1).transpose(0, 3, 1, 2)
+    assert difference(found, published, f"resize_out_{height}x{width}") < 5e-6
+
+
+def test_resize_of_a_picture_that_is_not_square(published):
+    found = resize_floats(published["resize_int_in"][0].transpose(1, 2, 0), 35, 24).clip(0, 1).transpose(2, 0, 1)
+    assert difference(found, published, "resize_int_out") < 5e-6
 
 
 def test_framing_keeps_the_camera_in_step():

@@ -1,6 +1,6 @@
 """Zero123++ in miniature: its structure with few channels, in the hub's layout, with synthetic weights.
 
-The sizes and the rule that makes the weights are those of ../shared/golden, whose numbers it must give.
+The published pipeline's numbers in tests/golden were recorded with these sizes and weights.
 """
 
 import json
@@ -97,7 +97,7 @@ FOR_VAE = {
     "image_mean": [0.5, 0.5, 0.5],
     "image_std": [0.8, 0.8, 0.8],
 }
-SCHEDULER = {
+SCHEDULER = {  # as published, it names no spacing of the steps
     "_class_name": "EulerAncestralDiscreteScheduler",
     "num_train_timesteps": 1000,
     "beta_start": 0.00085,
@@ -105,9 +105,8 @@ SCHEDULER = {
     "beta_schedule": "linear",
     "prediction_type": "v_prediction",
     "steps_offset": 1,
-    "timestep_spacing": "trailing",
 }
-CONFIGS = {  # the names that golden/zero123plus_pipeline.json gives them
+CONFIGS = {
     "unet": UNET,
     "vae": VAE,
     "text": TEXT,
@@ -116,7 +115,7 @@ CONFIGS = {  # the names that golden/zero123plus_pipeline.json gives them
     "fe_vae": FOR_VAE,
     "sched": SCHEDULER,
 }
-RAMP = [0.0, *(1.0 - 0.5 ** (1.0 + place / 8.0) for place in range(76))]  # of no meaning; golden has its own
+RAMP = [0.0, *(1.0 - 0.5 ** (1.0 + place / 8.0) for place in range(76))]  # of no meaning
 SUFFIXES = {"to_q.weight": 3.0, "to_k.weight": 3.0, "to_v.weight": 2.0}
 
 Multipliers = Callable[[str], float]
@@ -162,7 +161,7 @@ def write(folder: Path, ramp: list[float] = RAMP) -> Path:
 
 
 def drawn(name: str, shape: tuple[int, ...], seed: int, scale: float = 0.06) -> torch.Tensor:
-    """A tensor by the rule of golden/README, before multipliers."""
+    """A tensor by the rule of tests/golden/README.md, before multipliers."""
     numbers = np.random.default_rng(zlib.crc32(name.encode()) + seed).standard_normal(shape).astype(np.float32)
     if name.endswith(".weight") and numbers.ndim == 1:
         numbers = np.float32(1) + np.float32(0.02) * numbers
@@ -188,7 +187,7 @@ def _component(
         for name, like in shapes.items()
         if like.is_floating_point()
     }
-    save_file(state, folder / f"{stem}.safetensors")
+    save_file(state, folder / f"{stem}.safetensors", metadata={"format": "pt"})
 
 
 def _unet_multiplier(name: str) -> float:

@@ -1,7 +1,7 @@
 """What Zero123++ knows of a photo: its latents, and its CLIP embedding added to that of an empty prompt.
 
-The arithmetic is that of the published pipeline (golden/README, "Zero123++"): the picture's latents are not scaled, and
-the other end of guidance has a mid-grey picture and the bare prompt.
+The arithmetic is that of the published pipeline (Zero123PlusPipeline.__call__ in SUDO-AI-3D/zero123plus): the picture's
+latents are not scaled, and the other end of guidance has a mid-grey picture and the bare prompt.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,26 +24,41 @@ from meshcli.generators.zero123plus_networks import Networks
 from meshcli.view import Pixels
 from meshcli.weights import weights_digest
 
+PROCESSOR: dict[str, Any] = {  # what a processor does unless it is told otherwise
+    "do_resize": True,
+    "size": 224,
+    "resample": 3,
+    "do_center_crop": True,
+    "crop_size": 224,
+    "do_rescale": True,
+    "rescale_factor": 1 / 255,
+    "do_normalize": True,
+    "image_mean": (0.48145466, 0.4578275, 0.40821073),
+    "image_std": (0.26862954, 0.26130258, 0.27577711),
+}
+
 Distribution = tuple[Tensor, Tensor]  # mean and standard deviation (4, h, w) of a picture's latents, float32
 
 
 def prepare_picture(rgb: Pixels, processor: Mapping[str, Any]) -> NDArray[np.float32]:
     """A picture (S, S, 3) as a network wants it, (1, 3, s, s), by the settings of its preprocessor_config.json.
 
-    Resizing is Pillow's on 8 bits, as in the processors that the networks were trained with.
+    Resizing is Pillow's on 8 bits, as in the processors that the networks were trained with. What the file leaves out
+    is as in those, transformers' CLIPImageProcessor.
     """
+    processor = PROCESSOR | dict(processor)
     picture = rgb
-    if processor.get("do_resize", True):
+    if processor["do_resize"]:
         side = _side(processor["size"])
-        picture = np.asarray(Image.fromarray(rgb).resize((side, side), Image.Resampling(processor.get("resample", 3))))
-    if processor.get("do_center_crop"):
+        picture = np.asarray(Image.fromarray(rgb).resize((side, side), Image.Resampling(processor["resample"])))
+    if processor["do_center_crop"]:
         side = _side(processor["crop_size"])
         top, left = (picture.shape[0] - side) // 2, (picture.shape[1] - side) // 2
         picture = picture[top : top + side, left : left + side]
     values = picture.astype(np.float32)
-    if processor.get("do_rescale", True):
-        values = values * np.float32(processor.get("rescale_factor", 1 / 255))
-    if processor.get("do_normalize", True):
+    if processor["do_rescale"]:
+        values = values * np.float32(processor["rescale_factor"])
+    if processor["do_normalize"]:
         mean, deviation = np.float32(processor["image_mean"]), np.float32(processor["image_std"])
         values = (values - mean) / deviation
     return np.ascontiguousarray(values.transpose(2, 0, 1)[None])

@@ -1,8 +1,8 @@
 """Six views of a photo, painted by Zero123++ v1.2 (Shi et al. 2023) with InstantMesh's UNet or its own.
 
-Our own pipeline over diffusers' parts; golden/README, "Zero123++", lists what it has to do like the published one. A
-network is in memory only while it works: the encoders first, for all photos, then for each photo the UNet, then the
-decoder.
+Our own pipeline over diffusers' parts, with the arithmetic of the published one, Zero123PlusPipeline of
+SUDO-AI-3D/zero123plus (diffusers-support/pipeline.py). A network is in memory only while it works: the encoders first,
+for all photos, then for each photo the UNet, then the decoder.
 """
 
 import time

@@ -106,9 +106,14 @@ class Networks:
             yield vision
 
     def scheduler(self) -> EulerAncestralDiscreteScheduler:
-        """The sampler that the checkpoint asks for."""
+        """The sampler with the checkpoint's noise, but always with trailing steps, from pure noise on.
+
+        Both published programs replace the file's spacing so (InstantMesh's run.py, app.py and zero123plus/model.py;
+        the README, app.py and predict.py of SUDO-AI-3D/zero123plus). Zero123++'s file names none, and diffusers would
+        then space the steps evenly.
+        """
         settings = self.settings("scheduler/scheduler_config.json")
-        return EulerAncestralDiscreteScheduler.from_config(settings)
+        return EulerAncestralDiscreteScheduler.from_config(settings, timestep_spacing="trailing")
 
     def facts(self) -> dict[str, Any]:
         """For records: where and how precisely was computed, with which files."""

@@ -36,9 +36,10 @@ class NerfField:
         if not above.any() or above.all():
             return Surface(torch.zeros(0, 3), torch.zeros(0, 3, dtype=torch.long), True)
         box = tuple(slice(max(low - 1, 0), high + 2) for low, high in _box(above))
-        # Faces look down the density, outwards: skimage calls that ascent where the order of its corners is concerned.
+        # The sign decides how a side of a cell is cut where dense corners lie crosswise. They are joined, as published:
+        # InstantMesh's extract_mesh (src/models/lrm.py) calls PyMCubes, which does so.
         vertices, faces, *_ = marching_cubes(  # type: ignore[no-untyped-call]
-            density[box], threshold, method="lorensen", gradient_direction="ascent"
+            -density[box], -threshold, method="lorensen", gradient_direction="descent"
         )
         corner = np.array([part.start for part in box], np.float32)
         places = (vertices + corner) / np.float32(resolution - 1) * 2 - 1

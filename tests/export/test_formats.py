@@ -7,9 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trimesh
+from PIL import Image
+from published import Numbers
 
 from meshcli.camera import orbit
 from meshcli.errors import InputError
+from meshcli.export.frames import from_gltf
 from meshcli.export.gltf import read_glb, write_glb
 from meshcli.export.obj import read_obj, write_obj
 from meshcli.mesh import Mesh, Texture
@@ -137,3 +140,23 @@ def test_a_damaged_file_is_the_users_to_fix(tmp_path: Path) -> None:
         read_glb(path)
     with pytest.raises(InputError, match="cannot be read"):
         read_obj(tmp_path / "nothing.obj")
+
+
+def test_a_textured_obj_of_instantmesh_is_read(numbers: Numbers, tmp_path: Path) -> None:
+    """save_obj_with_mtl (InstantMesh's src/utils/mesh_util.py). Its axes are not turned; its material is not ours."""
+    given = numbers.arrays("mesh_utils")
+    texts = given if "obj_text" in given else numbers.facts("mesh_utils")
+    for ending in ("obj", "mtl"):
+        (tmp_path / f"sample.{ending}").write_text(str(texts[f"{ending}_text"]))
+    Image.fromarray(given["export_png_u8"]).save(tmp_path / "sample.png")
+    mesh = read_obj(tmp_path / "sample.obj")
+    points = from_gltf(given["export_vertices"])
+    np.testing.assert_allclose(mesh.vertices[mesh.faces], points[given["export_faces"]], atol=1e-6)
+    assert mesh.texture is not None
+    np.testing.assert_array_equal(mesh.texture.image, given["export_png_u8"])
+    found = mesh.texture.coordinates[mesh.texture.faces]
+    np.testing.assert_allclose(found, given["export_uvs"][given["export_tex_faces"]], atol=1e-6)
+    # The published texture's rows go up with v; a picture's first row is at the top. What is dark is filled.
+    texture = (given["export_texture"] * np.float32(255)).clip(0, 255)
+    painted = texture.sum(axis=-1) > 3.0
+    np.testing.assert_array_equal(mesh.texture.image[::-1][painted], texture.astype(np.uint8)[painted])

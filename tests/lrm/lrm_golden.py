@@ -1,34 +1,28 @@
-"""Numbers of the published code, and the weights that they were computed with: ../shared/golden/README.md."""
+"""Weights that the published numbers were computed with, and networks that take them: see tests/golden/README.md."""
 
-import json
 import zlib
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
+from published import Numbers
 
 from meshcli.lrm.model import parameter_shapes
 from meshcli.lrm.sizes import Kind, Sizes, VitSizes
 
-FOLDER = Path(__file__).resolve().parents[3] / "shared" / "golden"
 CPU = torch.device("cpu")
-needs_golden = pytest.mark.skipif(not FOLDER.is_dir(), reason=f"{FOLDER} is not there")
 
 
-def facts(name: str) -> dict[str, Any]:
-    return json.loads((FOLDER / f"{name}.json").read_text())
-
-
-def arrays(name: str) -> dict[str, torch.Tensor]:
-    with np.load(FOLDER / f"{name}.npz") as file:
-        return {key: torch.from_numpy(file[key]) for key in file.files}
+def tensors(numbers: Numbers, topic: str) -> dict[str, torch.Tensor]:
+    """The arrays of a topic."""
+    return {
+        name: torch.from_numpy(values) for name, values in numbers.arrays(topic).items() if values.dtype.kind != "U"
+    }
 
 
 def tensor(name: str, shape: Iterable[int], rule: Mapping[str, Any], extra: Mapping[str, Any]) -> torch.Tensor:
-    """One parameter by the README's rule."""
+    """One parameter by the rule of tests/golden/README.md."""
     noise = np.random.default_rng(zlib.crc32(name.encode()) + rule["seed"]).standard_normal(tuple(shape))
     value = noise.astype(np.float32)
     if name.endswith(".weight") and value.ndim == 1:

@@ -1,6 +1,7 @@
 import pytest
 import torch
-from lrm_golden import CPU, arrays, facts, filled, largest, needs_golden, pictures, sizes, vit, weights
+from lrm_golden import CPU, filled, largest, pictures, sizes, tensors, vit, weights
+from published import Numbers, difference
 
 from meshcli.lrm.encoder import Encoder
 from meshcli.lrm.sizes import Sizes, VitSizes
@@ -8,33 +9,41 @@ from meshcli.lrm.sizes import Sizes, VitSizes
 TOLERANCE = 1e-5
 
 
-def encoder_of(case: str) -> Encoder:
-    table = facts("encoder_small")
+def encoder_of(numbers: Numbers, case: str) -> Encoder:
+    table = numbers.facts("encoder_small")
     whole = sizes(table["main"])
     small = vit(table[case]["vit"])
-    values = weights(
-        Sizes(**{**vars(whole), "vit": small}), table[case]["weights"], "encoder."
-    )  # fmt: skip
+    values = weights(Sizes(**{**vars(whole), "vit": small}), table[case]["weights"], "encoder.")
     return filled(Encoder(small), values, "encoder.")
 
 
-@needs_golden
-def test_tokens_of_the_small_model() -> None:
-    golden, encoder = arrays("encoder_small"), encoder_of("main")
-    images, cameras = pictures(golden["main_images_u8"]), golden["main_cameras"][0]
-    assert largest(encoder(images, cameras), golden["main_last_hidden_state"]) < TOLERANCE
-    assert largest(encoder.camera_embedder(cameras), golden["main_camera_embedding"][0]) < TOLERANCE
-    assert largest(encoder.model.embeddings.positions(6, 6), golden["main_pos_interpolated"]) < TOLERANCE
+def test_tokens_of_the_small_model(numbers: Numbers) -> None:
+    """DinoWrapper (InstantMesh's src/models/encoder), and what lies between its layers."""
+    given, encoder = tensors(numbers, "encoder_small"), encoder_of(numbers, "main")
+    images, cameras = pictures(given["main_images_u8"]), given["main_cameras"][0]
+    seen: dict[str, torch.Tensor] = {}
+    embeddings = encoder.model.embeddings
+    embeddings.register_forward_pre_hook(lambda _, args: seen.update(pixel_values_view0=args[0][0]))
+    embeddings.register_forward_hook(lambda _, args, found: seen.update(embeddings_out=found.clone()))
+    for number, layer in enumerate(encoder.model.encoder.layer):
+        name = f"layer{number}_out_view0"
+        layer.register_forward_hook(lambda _, args, found, name=name: seen.update({name: found[0].clone()}))
+    seen["last_hidden_state"] = encoder(images, cameras)
+    seen["camera_embedding"] = encoder.camera_embedder(cameras)
+    seen["pos_interpolated"] = embeddings.positions(6, 6)
+    assert len(seen) == 7
+    stored = numbers.arrays("encoder_small")
+    for name, values in seen.items():
+        assert difference(values, stored, f"main_{name}") < TOLERANCE, name
 
 
-@needs_golden
 @pytest.mark.parametrize(("height", "width"), [(80, 96), (112, 112), (64, 64)])
-def test_pictures_of_other_sizes(height: int, width: int) -> None:
-    golden, encoder, name = arrays("encoder_small"), encoder_of("alt"), f"alt_{height}x{width}"
-    tokens = encoder(pictures(golden[f"{name}_images_u8"]), golden[f"{name}_cameras"][0])
-    assert largest(tokens, golden[f"{name}_last_hidden_state"]) < TOLERANCE
+def test_pictures_of_other_sizes(numbers: Numbers, height: int, width: int) -> None:
+    given, encoder, name = tensors(numbers, "encoder_small"), encoder_of(numbers, "alt"), f"alt_{height}x{width}"
+    tokens = encoder(pictures(given[f"{name}_images_u8"]), given[f"{name}_cameras"][0])
+    assert largest(tokens, given[f"{name}_last_hidden_state"]) < TOLERANCE
     positions = encoder.model.embeddings.positions(height // 16, width // 16)
-    assert largest(positions, golden[f"{name}_pos_interpolated"]) < TOLERANCE
+    assert largest(positions, given[f"{name}_pos_interpolated"]) < TOLERANCE
 
 
 def test_each_picture_is_seen_by_itself() -> None:

@@ -1,47 +1,78 @@
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from lrm_golden import FOLDER, arrays, facts, largest, needs_golden
+from lrm_golden import largest, tensors
+from published import OUTSIDE, RECORDED, SHARED, Numbers
 
-from meshcli.lrm.flexicubes import Weights, crossed_cells, extract, tables
+from meshcli.lrm.flexicubes import Weights, _faces, crossed_cells, extract, tables
 
-GRIDS = ("g16", "g32")
-
-
-@pytest.fixture(scope="module")
-def golden() -> dict[str, torch.Tensor]:
-    return arrays("flexicubes_analytic") if FOLDER.is_dir() else {}
-
-
-def cases() -> list[dict[str, Any]]:
-    return facts("flexicubes_analytic")["cases"] if FOLDER.is_dir() else []
+CASES = [
+    pytest.param(numbers, case, id=f"{numbers.folder.parent.name}-{case['grid']}-{case['shape']}-{case['mode']}")
+    for numbers in ([RECORDED, SHARED] if OUTSIDE.is_dir() else [RECORDED])
+    for case in numbers.facts("flexicubes_analytic")["cases"]
+]
 
 
-@needs_golden
-@pytest.mark.parametrize("case", cases(), ids=lambda case: f"{case['grid']}-{case['shape']}-{case['mode']}")
-def test_analytic_shapes(case: dict[str, Any], golden: dict[str, torch.Tensor]) -> None:
+@cache
+def analytic(numbers: Numbers) -> dict[str, torch.Tensor]:
+    return tensors(numbers, "flexicubes_analytic")
+
+
+@pytest.mark.parametrize(("numbers", "case"), CASES)
+def test_analytic_shapes(numbers: Numbers, case: dict[str, Any]) -> None:
+    """FlexiCubes as InstantMesh has it (src/models/geometry/rep_3d/flexicubes.py)."""
+    given = analytic(numbers)
     grid, name = f"g{case['grid']}", f"g{case['grid']}_{case['shape']}"
-    distances, positions = golden[f"{name}_sdf"], golden[f"{grid}_verts"]
+    distances, positions = given[f"{name}_sdf"], given[f"{grid}_verts"]
     cells = crossed_cells(distances.view((case["grid"] + 1,) * 3))
     weights = Weights.plain(len(cells.places), positions)
     if case["mode"] == "random":
-        positions = positions + golden[f"{grid}_deformation"]
-        weights = Weights.from_raw(golden[f"{grid}_weight"].float()[cells.places])
+        positions = positions + given[f"{grid}_deformation"]
+        weights = Weights.from_raw(given[f"{grid}_weight"].float()[cells.places])
     vertices, faces = extract(cells, distances[cells.vertices], positions[cells.vertices], weights)
-    assert largest(vertices, golden[f"{name}_{case['mode']}_vertices"]) < 1e-5
-    assert torch.equal(faces.int(), golden[f"{name}_{case['mode']}_faces"])
+    assert largest(vertices, given[f"{name}_{case['mode']}_vertices"]) < 1e-5
+    assert torch.equal(faces.int(), given[f"{name}_{case['mode']}_faces"])
 
 
-@needs_golden
-def test_tables_are_the_published_numbers() -> None:
-    published, ours = arrays("flexicubes_tables"), tables(torch.device("cpu"))
+def test_tables_are_the_published_numbers(numbers: Numbers) -> None:
+    published, ours = tensors(numbers, "flexicubes_tables"), tables(torch.device("cpu"))
     assert torch.equal(ours.loops, published["dmc_table"].long())
     assert torch.equal(ours.ambiguous, published["check_table"].long())
     assert torch.equal(ours.corners, published["cube_corners"].long())
     assert torch.equal(ours.edges, published["cube_edges"].long())
     assert torch.equal((ours.loops[..., 0] >= 0).sum(dim=1), published["num_vd_table"].long())
+
+
+def test_a_case_is_the_sum_of_its_corners_inside(numbers: Numbers) -> None:
+    grid = numbers.facts("flexicubes_analytic")["cases"][0]["grid"]
+    distances, corners = analytic(numbers)[f"g{grid}_noise_sdf"], analytic(numbers)[f"g{grid}_cubes"].long()
+    bits = tensors(numbers, "flexicubes_tables")["cube_corners_idx"].long()
+    cells = crossed_cells(distances.view((grid + 1,) * 3))
+    assert torch.equal(cells.cases, ((distances[corners] < 0) * bits).sum(dim=1)[cells.places])
+    assert torch.equal(cells.vertices[cells.corners], corners[cells.places])
+
+
+@pytest.mark.parametrize("resolution", [16, 128])
+def test_cells_are_numbered_as_published(numbers: Numbers, resolution: int) -> None:
+    side = resolution + 1
+    distances = torch.ones(side, side, side)
+    distances[0, 0, :8] = distances[-1, -1, -8:] = -1.0
+    cells = crossed_cells(distances)
+    expected = numbers.arrays("voxel_grid")[f"cubes_first8_last8_res{resolution}"]
+    np.testing.assert_array_equal(cells.vertices[cells.corners].numpy(), expected)
+
+
+@pytest.mark.parametrize(("split", "name"), [([2.0, 1.0, 1.0, 1.0], "quad_split_1"), ([1.0] * 4, "quad_split_2")])
+def test_a_quad_is_split_as_published(numbers: Numbers, split: list[float], name: str) -> None:
+    """Four cells around the one edge between vertices 0, outside, and 1, inside."""
+    ends, vertex_of_edge = torch.zeros(4, 12, 2, dtype=torch.long), torch.full((4, 12), -1)
+    ends[:, 0, 1], vertex_of_edge[:, 0] = 1, torch.arange(4)
+    faces = _faces(ends, vertex_of_edge, torch.tensor([1.0, -1.0]), torch.tensor(split))
+    quad = torch.tensor([0, 1, 3, 2])
+    assert torch.equal(faces, quad[tensors(numbers, "flexicubes_tables")[name].long()].view(2, 3))
 
 
 def test_a_ball_is_closed_and_faces_look_outwards() -> None:

@@ -1,3 +1,6 @@
+from types import SimpleNamespace
+from unittest.mock import Mock
+
 import pytest
 import torch
 
@@ -32,7 +35,19 @@ def test_one_more_try_with_fewer_points() -> None:
         sparing(lambda points: torch.empty(1 << 60, dtype=torch.uint8))
 
 
-def test_the_allocator_may_be_told_twice() -> None:
-    map_blocks_from(16 << 20)
-    map_blocks_from(32 << 20)
-    assert torch.ones(1 << 20).sum() == 1 << 20
+def test_the_allocator_is_told_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """M_MMAP_THRESHOLD is -3 in glibc's malloc.h."""
+    told: list[tuple[int, int]] = []
+    library = SimpleNamespace(mallopt=lambda *words: told.append(words))
+    monkeypatch.setattr("ctypes.CDLL", lambda _: library)
+    map_blocks_from(1 << 18)
+    map_blocks_from(1 << 25)
+    assert told == [(-3, 1 << 18), (-3, 1 << 25)]
+
+
+@pytest.mark.parametrize("library", [object(), OSError("there is no such library"), TypeError("not None")])
+def test_other_allocators_are_left_alone(library: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = Mock(side_effect=library if isinstance(library, Exception) else [library])
+    monkeypatch.setattr("ctypes.CDLL", opened)
+    map_blocks_from(1 << 18)
+    assert opened.call_count == 1

@@ -1,106 +1,138 @@
+import json
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from lrm_golden import CPU, arrays, facts, largest, needs_golden, pictures, sizes, tensor, weights
-from scipy.spatial import cKDTree
+from lrm_golden import CPU, largest, pictures, sizes, tensor, tensors, weights
+from published import HERE, SHARED, Arrays, Numbers, difference, needs_outside
+from test_nerf_field import compare, rays_of, same_surface
+from tools.synthetic_weights import summary
 
+from meshcli.lrm.encoder import Encoder
 from meshcli.lrm.mesh_field import MeshDecoder, MeshField
 from meshcli.lrm.model import load_decoder, parameter_shapes, planes_of, resize
 from meshcli.lrm.nerf_field import NerfDecoder, NerfField
 from meshcli.lrm.sizes import Sizes
+from meshcli.lrm.streaming import stream
+from meshcli.lrm.transformer import TriplaneTransformer
 from meshcli.lrm.volume import render
+from meshcli.reconstructors.network_file import read_network
 
 VARIANTS = ("instant-mesh-large", "instant-mesh-base", "instant-nerf-large", "instant-nerf-base")
+Tensors = dict[str, torch.Tensor]
 
 
 @pytest.fixture(scope="module")
-def golden() -> dict[str, torch.Tensor]:
-    return arrays("whole_model")
+def given(numbers: Numbers) -> Tensors:
+    return tensors(numbers, "whole_model")
 
 
-def planes(kind: str, golden: dict[str, torch.Tensor], views: list[int]) -> tuple[torch.Tensor, dict[str, Any]]:
+def planes(model: dict[str, Any], given: Tensors, views: list[int]) -> tuple[torch.Tensor, Tensors]:
     """Planes of some views, and what is left of the weights."""
-    model = facts("whole_model")[kind]
     values = weights(sizes(model), model["weights"])
-    images, cameras = pictures(golden["images_u8"])[views], golden["cameras"][0][views]
+    images, cameras = pictures(given["images_u8"])[views], given["cameras"][0][views]
     return planes_of(sizes(model), values, images, cameras, CPU, torch.float32), values
 
 
-@needs_golden
 @pytest.mark.parametrize("name", VARIANTS)
 def test_names_and_shapes_are_the_published_ones(name: str) -> None:
-    variant = facts("state_dicts")["variants"][name]
+    expected = json.loads((HERE / "state_dicts.json").read_text())[name]
+    assert summary(parameter_shapes(read_network(name).sizes)) == expected
+
+
+@needs_outside
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_name_and_shape_by_itself(name: str) -> None:
+    variant = SHARED.facts("state_dicts")["variants"][name]
     expected = {key: tuple(shape) for key, shape in variant["state_dict"].items()}
     assert parameter_shapes(Sizes(variant["kind"], **variant["config"])) == expected
 
 
-@needs_golden
-def test_pictures_to_mesh(golden: dict[str, torch.Tensor]) -> None:
-    found, rest = planes("mesh", golden, list(range(6)))
-    assert largest(found, golden["mesh_planes"][0]) < 2e-5
+def test_pictures_to_mesh(numbers: Numbers, given: Tensors) -> None:
+    """forward_planes and extract_mesh (InstantMesh's src/models/lrm_mesh.py)."""
+    model = numbers.facts("whole_model")["mesh"]
+    found, rest = planes(model, given, list(range(6)))
+    assert largest(found, given["mesh_planes"][0]) < 2e-5
     assert all(name.startswith("synthesizer.") for name in rest)  # the others are dropped as they are used
-    small = sizes(facts("whole_model")["mesh"])
+    small = sizes(model)
     decoder = load_decoder(small, rest, CPU)
     assert isinstance(decoder, MeshDecoder)
     assert not rest
     field = MeshField(decoder, found, small.grid_scale)
     surface = field.surface(small.grid_res)
-    assert torch.equal(surface.faces.int(), golden["mesh_faces"])
-    assert largest(surface.vertices, golden["mesh_vertices"]) < 1e-4
+    assert torch.equal(surface.faces.int(), given["mesh_faces"])
+    assert largest(surface.vertices, given["mesh_vertices"]) < 1e-4
     colours = (field.colours(surface.vertices).clamp(0, 1) * 255).to(torch.uint8)
-    assert int((colours.int() - golden["mesh_colors_u8"].int()).abs().max()) <= 1
+    assert int((colours.int() - given["mesh_colors_u8"].int()).abs().max()) <= 1
 
 
-@needs_golden
-def test_four_views(golden: dict[str, torch.Tensor]) -> None:
-    assert largest(planes("mesh", golden, [0, 2, 4, 5])[0], golden["mesh_planes_view4"][0]) < 2e-5
+def test_four_views(numbers: Numbers, given: Tensors) -> None:
+    """As run.py chooses them with --view 4."""
+    model = numbers.facts("whole_model")["mesh"]
+    assert largest(planes(model, given, [0, 2, 4, 5])[0], given["mesh_planes_view4"][0]) < 2e-5
 
 
-@needs_golden
-def test_pictures_to_radiance_field(golden: dict[str, torch.Tensor]) -> None:
-    table = facts("whole_model")["nerf"]
-    found, rest = planes("nerf", golden, list(range(6)))
-    assert largest(found, golden["nerf_planes"][0]) < 2e-5
+def test_pictures_to_radiance_field(numbers: Numbers, given: Tensors) -> None:
+    """forward_planes, extract_mesh and the renderer (InstantMesh's src/models/lrm.py)."""
+    table = numbers.facts("whole_model")["nerf"]
+    count, threshold, size = table["grid_size"], table["mesh_threshold"], table["render"]["size"]
+    found, rest = planes(table, given, list(range(6)))
+    assert largest(found, given["nerf_planes"][0]) < 2e-5
     decoder = load_decoder(sizes(table), rest, CPU)
     assert isinstance(decoder, NerfDecoder)
     field = NerfField(decoder, found)
-    assert largest(field.density(40).flatten()[::5], golden["nerf_sigma_every_5"]) < 1e-4
-    surface = field.surface(40, table["mesh_threshold"])
-    near, rows = cKDTree(surface.vertices.numpy()).query(golden["nerf_vertices"].numpy())
-    assert near.max() < 1e-4
-    assert len(surface.vertices) == table["n_vertices"]
-    # In ambiguous cells, of which noise is full, the libraries cut differently: 0.4 % here, 0.006 % in smoothed noise,
-    # none on a ring with a blade. The vertices are the same.
-    assert abs(len(surface.faces) / table["n_faces"] - 1) < 0.005
+    assert largest(field.density(count).flatten()[::5], given["nerf_sigma_every_5"]) < 1e-4
+    surface = field.surface(count, threshold)
+    rows = same_surface(surface, given["nerf_vertices"].numpy(), given["nerf_faces"].numpy(), count, 1e-4)
     colours = (field.colours(surface.vertices[rows]).clamp(0, 1) * 255).to(torch.uint8)
-    assert int((colours.int() - golden["nerf_colors_u8"].int()).abs().max()) <= 1
-    from test_nerf_field import compare, rays_of
-
-    rendering = render(field, *rays_of(golden["nerf_render_cameras"][0], 12), 12)
-    compare(rendering, golden, "nerf_render", 1e-4)
-
-
-@needs_golden
-def test_pictures_are_resized_as_published() -> None:
-    prepared = arrays("image_prep")
-    for name in ("20x20", "32x32", "48x48"):
-        found = resize(prepared["resize_in"], int(name[:2]))
-        assert largest(found, prepared[f"resize_out_{name}"]) < 1e-6
-    flat = resize(prepared["resize_in"], 320).flatten()[::101]
-    assert largest(flat, prepared["resize_320_every_101"]) < 1e-6
+    assert int((colours.int() - given["nerf_colors_u8"].int()).abs().max()) <= 1
+    samples = table["params"]["rendering_samples_per_ray"] // 2
+    rendering = render(field, *rays_of(given["nerf_render_cameras"][0], size), samples)
+    compare(rendering, given, "nerf_render", 1e-4)
 
 
-@needs_golden
+def test_pictures_are_resized_as_published(numbers: Numbers) -> None:
+    """torchvision's resize as run.py calls it: bicubic, with antialiasing, then cut off."""
+    prepared, source = numbers.arrays("image_prep"), tensors(numbers, "image_prep")["resize_in"]
+    for side in (20, 32, 48):
+        assert difference(resize(source, side), prepared, f"resize_out_{side}x{side}") < 1e-6
+    assert difference(resize(source, 320), prepared, "resize_320") < 1e-6
+
+
+@needs_outside
 @pytest.mark.slow
-def test_the_full_size_base_model() -> None:
-    table, expected = facts("full_size_base"), arrays("full_size_base")
-    full = Sizes("mesh", **table["config"]["params"])
-    rule = table["config"]["weights"]
-    values = Weights(full, rule)
-    images, cameras = pictures(expected["encoder_images_u8"]), expected["encoder_cameras"][0]
-    found = planes_of(full, values, images, cameras, CPU, torch.float32)
-    assert largest(found.flatten()[::101], expected["chained_planes_every_101"]) < 5e-5
+def test_the_full_size_base_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    table, stored, given = full_size()
+    full, seen = Sizes("mesh", **table["params"]), []
+    forward = Encoder.forward
+    monkeypatch.setattr(Encoder, "forward", lambda *args: seen.append(forward(*args)) or seen[0])
+    images, cameras = pictures(given["encoder_images_u8"]), given["encoder_cameras"][0]
+    found = planes_of(full, Weights(full, table["weights"]), images, cameras, CPU, torch.float32)
+    assert difference(found, stored, "chained_planes") < 5e-5
+    assert difference(seen[0], stored, "encoder_out") < 5e-5
+    assert difference(seen[0].mean(dim=1), stored, "encoder_out_token_mean") < 5e-5
+    assert difference(seen[0][:, 0], stored, "encoder_cls_tokens") < 5e-5
+
+
+@needs_outside
+@pytest.mark.slow
+def test_the_full_size_transformer() -> None:
+    table, stored, _ = full_size()
+    full, seed = Sizes("mesh", **table["params"]), table["weights"]["seed"]
+    with torch.device("meta"):
+        transformer = TriplaneTransformer(full)
+    stream(transformer, Weights(full, table["weights"]), "transformer.", CPU, torch.float32)
+    drawn = np.random.default_rng(seed + 2).standard_normal((1, table["L"], 768)).astype(np.float32)
+    with torch.inference_mode():
+        found = transformer(torch.from_numpy(drawn))
+    assert difference(found, stored, "planes") < 5e-5
+    assert difference(found.mean(dim=(-2, -1)), stored, "planes_channel_mean") < 5e-5
+    assert difference(found.std(dim=(-2, -1)), stored, "planes_channel_std") < 5e-5
+
+
+def full_size() -> tuple[dict[str, Any], Arrays, Tensors]:
+    return SHARED.facts("full_size_base")["config"], SHARED.arrays("full_size_base"), tensors(SHARED, "full_size_base")
 
 
 class Weights(dict[str, torch.Tensor]):

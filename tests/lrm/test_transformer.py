@@ -2,7 +2,8 @@ from typing import Any
 
 import pytest
 import torch
-from lrm_golden import arrays, facts, filled, largest, needs_golden, sizes, weights
+from lrm_golden import filled, largest, sizes, tensors, weights
+from published import Numbers
 
 from meshcli.lrm.attention import _in_blocks, attend, join_heads, split_heads
 from meshcli.lrm.transformer import TriplaneTransformer
@@ -16,20 +17,24 @@ def transformer_of(table: dict[str, Any], extra: dict[str, Any] | None = None) -
     return filled(TriplaneTransformer(small), values, "transformer.")
 
 
-@needs_golden
-def test_planes_of_tokens() -> None:
-    table, golden = facts("triplane_small"), arrays("triplane_small")
-    assert largest(transformer_of(table)(golden["image_feats"]), golden["planes"]) < TOLERANCE
+def test_planes_of_tokens(numbers: Numbers) -> None:
+    """TriplaneTransformer (InstantMesh's src/models/decoder/transformer.py), and what its layers hand on."""
+    given = tensors(numbers, "triplane_small")
+    transformer = transformer_of(numbers.facts("triplane_small"))
+    seen: list[torch.Tensor] = []
+    for layer in transformer.layers:
+        layer.register_forward_hook(lambda _, args, found: seen.append(found.clone()))
+    assert largest(transformer(given["image_feats"]), given["planes"]) < TOLERANCE
+    assert [largest(found, given[f"layer{number}_out"]) < TOLERANCE for number, found in enumerate(seen)] == [True] * 2
 
 
-@needs_golden
-def test_epsilons_of_the_layer_norms() -> None:
-    table, golden = facts("triplane_small"), arrays("triplane_small")
+def test_epsilons_of_the_layer_norms(numbers: Numbers) -> None:
+    table, given = numbers.facts("triplane_small"), tensors(numbers, "triplane_small")
     transformer = transformer_of(table, table["lowvar_extra_overrides"])
-    assert largest(transformer(golden["image_feats"]), golden["lowvar_planes"]) < TOLERANCE
+    assert largest(transformer(given["image_feats"]), given["lowvar_planes"]) < TOLERANCE
     for layer in transformer.layers:
         layer.norm1.eps = layer.norm2.eps = layer.norm3.eps = 1e-6
-    assert largest(transformer(golden["image_feats"]), golden["lowvar_planes"]) > TOLERANCE  # the test can fail
+    assert largest(transformer(given["image_feats"]), given["lowvar_planes"]) > TOLERANCE  # the test can fail
 
 
 def test_attention_is_the_written_out_formula() -> None:

@@ -1,7 +1,7 @@
-import json
 from pathlib import Path
 
 import pytest
+from published import SHARED, needs_outside
 
 from meshcli.config import packaged_configs, read_settings
 from meshcli.errors import UsageError
@@ -10,7 +10,6 @@ from meshcli.settings import Settings
 from meshcli.stages.networks import pick_engine
 from meshcli.stages.work import How
 
-GOLDEN = Path(__file__).resolve().parents[3] / "shared" / "golden" / "state_dicts.json"
 VARIANTS = ("instant-mesh-large", "instant-mesh-base", "instant-nerf-large", "instant-nerf-base")
 
 
@@ -23,13 +22,19 @@ def changed(tmp_path: Path, before: str, after: str, name: str = "instant-mesh-b
     return path
 
 
-@pytest.mark.skipif(not GOLDEN.exists(), reason=f"{GOLDEN} is not there")
+@needs_outside
 @pytest.mark.parametrize("name", VARIANTS)
 def test_packaged_files_have_the_published_sizes(name: str) -> None:
-    variant = json.loads(GOLDEN.read_text())["variants"][name]
+    variant = SHARED.facts("state_dicts")["variants"][name]
     file = read_network(name)
     assert file.sizes.kind == variant["kind"]
     assert {key: getattr(file.sizes, key) for key in variant["config"]} == variant["config"]
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_packaged_files_have_the_published_grids(name: str) -> None:
+    """infer_config of InstantMesh's configs/*.yaml; the grid of the mesh networks is in model_config."""
+    file = read_network(name)
     assert (file.grid, file.threshold) == ((128, 0.0) if "mesh" in name else (256, 10.0))
     assert file.weights == f"ckpts/{name.replace('-', '_')}.ckpt"
 

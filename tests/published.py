@@ -1,0 +1,60 @@
+"""Numbers of the published programs, InstantMesh and Zero123++, that ours must give.
+
+They lie in two places. `tests/golden` is recorded from the programs (its README says how), with inputs by `formulas`.
+`../shared/golden` is no part of this repository: more and larger numbers, for those who have it. Tests that take the
+fixture `numbers` run with both and skip the second where it is not there.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import formulas
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+Arrays = dict[str, NDArray[Any]]
+
+HERE = Path(__file__).parent / "golden"
+OUTSIDE = Path(__file__).resolve().parents[2] / "shared" / "golden"
+needs_outside = pytest.mark.skipif(not OUTSIDE.is_dir(), reason="../shared/golden is not there")
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """A place where numbers lie."""
+
+    folder: Path
+
+    def facts(self, topic: str) -> Any:
+        """Sizes, settings and seeds."""
+        if self.folder == HERE:
+            return formulas.facts(topic)
+        return json.loads((self.folder / f"{topic}.json").read_text())
+
+    def arrays(self, topic: str) -> Arrays:
+        """Inputs and outputs by name; `NAME_every_N` are thinned out."""
+        with np.load(self.folder / f"{topic}.npz") as file:
+            found = dict(file)
+        return found | (formulas.inputs(topic) if self.folder == HERE else {})
+
+
+RECORDED, SHARED = Numbers(HERE), Numbers(OUTSIDE)
+BOTH = [pytest.param(RECORDED, id="recorded"), pytest.param(SHARED, id="shared", marks=needs_outside)]
+
+
+def difference(found: Any, arrays: Arrays, name: str) -> float:
+    """The largest difference from an array, or from every n-th of its values where only those are kept.
+
+    Shapes must agree, but for leading axes of length 1.
+    """
+    values = np.asarray(found)
+    thin = next((key for key in arrays if key.startswith(f"{name}_every_")), "") if name not in arrays else ""
+    if thin:
+        values = values.ravel()[:: int(thin.rpartition("_")[2])]
+    wanted = np.asarray(arrays[thin or name])
+    assert wanted.size == values.size
+    assert wanted.shape[wanted.ndim - values.ndim :] == values.shape or wanted.shape == values.shape[-wanted.ndim :]
+    return float(np.abs(values.reshape(wanted.shape).astype(float) - wanted).max(initial=0.0))
