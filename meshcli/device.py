@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     import torch
 
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
-FAST_BF16 = ("avx512_bf16", "avx512bf16", "amx_bf16", "amxbf16", "bf16")  # processors' flags; the last one is ARM's
+FAST_BF16 = ("amx_bf16", "amxbf16", "bf16")  # processors' flags; the last one is ARM's
+VECTORS_BF16 = ("avx512_bf16", "avx512bf16")  # fast on AMD
 INSTALL = "`pip install 'meshcli[models]'`, or `make models` in a clone"
 
 
@@ -44,7 +45,7 @@ def resolve_dtype(name: Precision, device: "torch.device", auto: Literal["fp32",
     """The precision of that name on a device.
 
     `auto` is what an engine says it shall be: fp32, or the fast one: fp16 on CUDA and Apple's GPUs, bf16 on processors
-    that multiply it in hardware, else fp32. Raises UsageError for what the device cannot do.
+    where it is faster, else fp32. Raises UsageError for what the device cannot do.
     """
     import torch
 
@@ -66,13 +67,19 @@ def devices() -> list[str]:
 
 
 def has_fast_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether this processor multiplies bf16 in hardware (AVX-512 BF16, AMX or ARMv8.6); elsewhere it is emulated."""
+    """Whether this processor multiplies bf16 faster than fp32: with AMX, ARMv8.6, or AVX-512 BF16 that is not Intel's.
+
+    GFLOP/s of one core in linear layers, fp32 and bf16, see lrm/matrices.py: Intel Xeon with AMX 162 and 1136, the same
+    held to AVX-512 BF16 157 and 109, AMD with AVX-512 BF16 80 and 193. Elsewhere bf16 is emulated.
+    """
     try:
         text = cpuinfo.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return False
-    flags = re.search(r"^(?:flags|Features)\s*:(.*)$", text, re.MULTILINE)
-    return flags is not None and not set(FAST_BF16).isdisjoint(flags[1].split())
+    found = re.search(r"^(?:flags|Features)\s*:(.*)$", text, re.MULTILINE)
+    flags = set(found[1].split()) if found else set()
+    intel = re.search(r"^vendor_id\s*:\s*GenuineIntel", text, re.MULTILINE)
+    return not flags.isdisjoint(FAST_BF16 if intel else FAST_BF16 + VECTORS_BF16)
 
 
 def dtype_name(dtype: "torch.dtype") -> str:

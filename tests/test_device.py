@@ -61,6 +61,9 @@ def test_a_card_without_bf16(monkeypatch):
     ("line", "fast"),
     [
         ("flags\t\t: fpu avx512f avx512_bf16 sse", True),
+        ("vendor_id\t: AuthenticAMD\nflags\t\t: fpu avx512f avx512_bf16 sse", True),
+        ("vendor_id\t: GenuineIntel\nflags\t\t: fpu avx512f avx512_bf16 sse", False),
+        ("vendor_id\t: GenuineIntel\nflags\t\t: fpu avx512f avx512_bf16 amx_bf16", True),
         ("flags : fpu amx_bf16", True),
         ("Features\t: fp asimd bf16", True),
         ("flags : fpu avx2 avx512f", False),

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from meshcli.lrm.attention import attend, join_heads, split_heads
+from meshcli.lrm.matrices import Linear
 from meshcli.lrm.sizes import VitSizes
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as DINO was trained
@@ -59,15 +60,15 @@ class _Embeddings(nn.Module):
 class _Projections(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.query = nn.Linear(width, width)
-        self.key = nn.Linear(width, width)
-        self.value = nn.Linear(width, width)
+        self.query = Linear(width, width)
+        self.key = Linear(width, width)
+        self.value = Linear(width, width)
 
 
 class _Dense(nn.Module):
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.dense = nn.Linear(inputs, outputs)
+        self.dense = Linear(inputs, outputs)
 
     def forward(self, tokens: Tensor) -> Tensor:
         result: Tensor = self.dense(tokens)
@@ -98,7 +99,7 @@ class _Layer(nn.Module):
         self.output = _Dense(sizes.inner, sizes.hidden)
         self.layernorm_before = nn.LayerNorm(sizes.hidden, EPSILON)
         self.layernorm_after = nn.LayerNorm(sizes.hidden, EPSILON)
-        self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(sizes.hidden, 4 * sizes.hidden))
+        self.adaLN_modulation = nn.Sequential(nn.SiLU(), Linear(sizes.hidden, 4 * sizes.hidden))
 
     def forward(self, tokens: Tensor, camera: Tensor) -> Tensor:
         """`tokens` themselves, changed: some pictures at a time, so that what lies between two steps is small."""
@@ -140,7 +141,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.model = _Vit(sizes)
         self.camera_embedder = nn.Sequential(
-            nn.Linear(CAMERA, sizes.hidden), nn.SiLU(), nn.Linear(sizes.hidden, sizes.hidden)
+            Linear(CAMERA, sizes.hidden), nn.SiLU(), Linear(sizes.hidden, sizes.hidden)
         )
 
     def forward(self, images: Tensor, cameras: Tensor) -> Tensor:

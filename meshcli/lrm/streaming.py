@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from meshcli.lrm.matrices import pack
+
 Tick = Callable[[str], None]  # told the name of each module that is done
 
 
@@ -26,7 +28,8 @@ def stream(
     """Let a network on the meta device take each tensor out of `weights` when its layer is called, and drop it after.
 
     What stands in a list is a layer, with all that it holds; outside of them every module is one. The tensors' names
-    begin with `prefix`. The network can be called once.
+    begin with `prefix`. Matrices may come packed: the network multiplies by them through `matrices.linear` alone. It
+    can be called once.
     """
     lists = [name for name, part in module.named_modules() if isinstance(part, nn.ModuleList)]
     layers = {f"{name}.{number}" for name in lists for number, _ in module.get_submodule(name).named_children()}
@@ -60,7 +63,8 @@ class _Loan:
 
     def _lend(self, module: nn.Module, inputs: Any) -> None:
         for name in self._names:
-            _set(module, name, self._weights.pop(self._prefix + name).to(self._device, self._dtype))
+            value = self._weights.pop(self._prefix + name).to(self._device, self._dtype)
+            _set(module, name, pack(value) if value.ndim == 2 else value)
 
     def _take_back(self, module: nn.Module, inputs: Any, output: Any) -> None:
         for name in self._names:

@@ -8,9 +8,9 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from meshcli.lrm.attention import attend, join_heads, split_heads
+from meshcli.lrm.matrices import Linear, linear
 from meshcli.lrm.sizes import Sizes
 
 PLANES = 3
@@ -28,16 +28,16 @@ class _CrossAttention(nn.Module):
         self.q_proj_weight = nn.Parameter(torch.empty(width, width))
         self.k_proj_weight = nn.Parameter(torch.empty(width, context))
         self.v_proj_weight = nn.Parameter(torch.empty(width, context))
-        self.out_proj = nn.Linear(width, width, bias=False)
+        self.out_proj = Linear(width, width, bias=False)
 
     def keys(self, context: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values (B, H, M, D) of the pictures' tokens (B, M, C)."""
-        key = split_heads(functional.linear(context, self.k_proj_weight), self.heads)
-        value = split_heads(functional.linear(context, self.v_proj_weight), self.heads)
+        key = split_heads(linear(context, self.k_proj_weight), self.heads)
+        value = split_heads(linear(context, self.v_proj_weight), self.heads)
         return key.contiguous(), value.contiguous()
 
     def forward(self, tokens: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        query = split_heads(functional.linear(tokens, self.q_proj_weight), self.heads)
+        query = split_heads(linear(tokens, self.q_proj_weight), self.heads)
         result: Tensor = self.out_proj(join_heads(attend(query, key, value)))
         return result
 
@@ -49,16 +49,20 @@ class _SelfAttention(nn.Module):
         super().__init__()
         self.heads = heads
         self.in_proj_weight = nn.Parameter(torch.empty(3 * width, width))
-        self.out_proj = nn.Linear(width, width, bias=False)
+        self.out_proj = Linear(width, width, bias=False)
 
-    def keys(self, blocks: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
-        """Keys and values (B, H, N, D) of all N texels, which come some at a time, each (B, n, C)."""
-        parts = [functional.linear(block, self.in_proj_weight[block.shape[-1] :]).chunk(2, dim=-1) for block in blocks]
-        keys, values = ([split_heads(part, self.heads) for part in each] for each in zip(*parts, strict=True))
-        return torch.cat(keys, dim=2), torch.cat(values, dim=2)
+    def project(self, blocks: Iterable[Tensor]) -> tuple[list[Tensor], Tensor, Tensor]:
+        """Queries (B, H, n, D) of some texels at a time (B, n, C), and keys and values (B, H, N, D) of all of them."""
+        queries, keys, values = [], [], []
+        for block in blocks:
+            parts = linear(block, self.in_proj_weight).chunk(3, dim=-1)
+            query, key, value = (split_heads(part, self.heads) for part in parts)
+            queries.append(query.contiguous())
+            keys.append(key)
+            values.append(value)
+        return queries, torch.cat(keys, dim=2), torch.cat(values, dim=2)
 
-    def forward(self, tokens: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        query = split_heads(functional.linear(tokens, self.in_proj_weight[: tokens.shape[-1]]), self.heads)
+    def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         result: Tensor = self.out_proj(join_heads(attend(query, key, value)))
         return result
 
@@ -73,7 +77,7 @@ class _Block(nn.Module):
         self.self_attn = _SelfAttention(width, heads)
         self.norm3 = nn.LayerNorm(width, BLOCK_EPSILON)
         # Places 2 and 4 were dropouts in training; the numbers are part of the checkpoint's names.
-        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Identity(), nn.Linear(4 * width, width))
+        self.mlp = nn.Sequential(Linear(width, 4 * width), nn.GELU(), nn.Identity(), Linear(4 * width, width))
 
     def forward(self, tokens: Tensor, context: Tensor) -> Tensor:
         """`tokens` themselves, changed: some texels at a time, so that what lies between two steps is small."""
@@ -81,9 +85,9 @@ class _Block(nn.Module):
         key, value = self.cross_attn.keys(context)
         for block in blocks:
             block.add_(self.cross_attn(self.norm1(block), key, value))
-        key, value = self.self_attn.keys(self.norm2(block) for block in blocks)
-        for block in blocks:
-            block.add_(self.self_attn(self.norm2(block), key, value))
+        queries, key, value = self.self_attn.project(self.norm2(block) for block in blocks)
+        for block, query in zip(blocks, queries, strict=True):
+            block.add_(self.self_attn(query, key, value))
             block.add_(self.mlp(self.norm3(block)))
         return tokens
 

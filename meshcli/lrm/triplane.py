@@ -8,11 +8,11 @@ the layer's weights once, and a lookup is then a sum of three. On a lattice the 
 and the n^3 x 3C features of the published code never exist.
 """
 
-from concurrent.futures import ThreadPoolExecutor
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from meshcli.lrm.threads import share
 
 HIDDEN = 64
 PLACES = 8  # slabs that a thread takes at a time
@@ -80,18 +80,13 @@ class Head:
     def volume(self, lattice: Tensor, chunk: int = POINTS) -> Tensor:
         """The first output everywhere on a lattice (3, n, n, C): (n, n, n).
 
-        Each thread takes slabs of its own, about `chunk` points at a time in buffers that are used again and again:
-        threads that share every small product wait for each other, for ever where they share a busy processor.
+        Each thread takes slabs of its own, about `chunk` points at a time in buffers that are used again and again.
         """
         first, second, third = self.tables(lattice)
         third = third.transpose(0, 1).contiguous()  # of (z, y), to stand at [y, z]
         side = len(first)
         count = min(max(1, chunk // side), side)
         result: Tensor = first.new_empty(side, side, side)
-
-        def fill(places: range) -> None:
-            with torch.inference_mode():  # a mode of each thread
-                work(places)
 
         def work(places: range) -> None:
             buffers = first.new_empty(2, count * side, HIDDEN)
@@ -103,14 +98,7 @@ class Head:
                     torch.add(third[rows], second[place], out=cube).add_(first[place, rows, None])
                     result[place, rows] = self.finish(hidden, spare)[:, 0].view(len(cube), side)
 
-        workers = torch.get_num_threads() if lattice.device.type == "cpu" else 1
-        blocks = [range(start, min(start + PLACES, side)) for start in range(0, side, PLACES)]
-        if workers == 1:
-            for block in blocks:
-                fill(block)
-            return result
-        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            list(pool.map(fill, blocks))  # the list raises what a thread raised
+        share(work, (range(start, min(start + PLACES, side)) for start in range(0, side, PLACES)), lattice.device)
         return result
 
     def finish(self, hidden: Tensor, spare: Tensor | None = None) -> Tensor:

@@ -1,7 +1,8 @@
 """Seconds and memory of the reconstruction networks: python tests/bench/lrm.py WEIGHTS [--threads 2] [--only NAME].
 
 WEIGHTS is a folder with checkpoints of full size, real or written by tests/tools/synthetic_weights.py. Every step runs
-in a process of its own. Prints one JSON document: wall and CPU seconds, peak resident memory, what came of it.
+in a process of its own. Prints one JSON document: the processor, and what of it the environment holds off; then wall
+and CPU seconds, peak resident memory, what came of it.
 """
 
 import argparse
@@ -16,6 +17,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from machine import processor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -35,8 +38,8 @@ def main() -> None:
         print(json.dumps(STEPS[arguments.here](arguments.weights)))
         return
     results = {name: measured(name, arguments.weights, arguments.threads) for name in arguments.only or STEPS}
-    load = os.getloadavg()[0]
-    print(json.dumps({"threads": arguments.threads, "load before the end": load, "steps": results}, indent=1))
+    where = {"processor": processor(), "threads": arguments.threads, "load before the end": os.getloadavg()[0]}
+    print(json.dumps({**where, "steps": results}, indent=1))
 
 
 def measured(name: str, weights: Path, threads: int) -> dict[str, Any]:

@@ -15,6 +15,8 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
+from machine import processor
+
 PHOTO = Path(__file__).parents[2] / "examples" / "desk" / "1.png"
 USUAL = 75  # steps
 
@@ -59,14 +61,6 @@ def run(project: Path, arguments: argparse.Namespace, more: list[str]) -> tuple[
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     manifest = json.loads((project / "manifest.json").read_text(encoding="utf-8"))
     return manifest["stages"]["generate"], used.ru_utime + used.ru_stime
-
-
-def processor() -> str:
-    """Its name and what it knows of bf16."""
-    text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    table = {key.strip(): value for key, _, value in (line.partition(": ") for line in text.splitlines())}
-    known = [flag for flag in ("avx512_bf16", "amx_bf16") if flag in table.get("flags", "")]
-    return f"{table.get('model name', '?')} ({', '.join(known) or 'no bf16'})"
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+from meshcli.lrm.matrices import Linear
 from meshcli.lrm.streaming import assign, stream
 
 CPU = torch.device("cpu")
@@ -13,7 +14,7 @@ class Pair(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.scale = nn.Parameter(torch.empty(4))
-        self.first, self.second = nn.Linear(4, 4), nn.Linear(4, 4)
+        self.first, self.second = Linear(4, 4), Linear(4, 4)
         self.resident: list[int] = []
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
@@ -47,13 +48,13 @@ def test_tensors_are_there_for_the_time_of_a_call() -> None:
 
 def test_a_dtype_is_taken_tensor_by_tensor() -> None:
     with torch.device("meta"):
-        layer = nn.Linear(2, 2)
+        layer = Linear(2, 2)
     stream(layer, {"weight": torch.eye(2), "bias": torch.zeros(2)}, "", CPU, torch.bfloat16)
     assert layer(torch.ones(1, 2, dtype=torch.bfloat16)).dtype == torch.bfloat16
 
 
 def test_what_is_missing_is_named() -> None:
     with torch.device("meta"):
-        layer = nn.Linear(2, 2)
+        layer = Linear(2, 2)
     with pytest.raises(KeyError, match=r"net\.weight"):
         assign(layer, {}, "net.", CPU)

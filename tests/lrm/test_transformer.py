@@ -5,7 +5,7 @@ import torch
 from lrm_golden import filled, largest, sizes, tensors, weights
 from published import Numbers
 
-from meshcli.lrm.attention import _in_blocks, attend, join_heads, split_heads
+from meshcli.lrm.attention import attend, blocks_win, in_blocks, join_heads, split_heads
 from meshcli.lrm.transformer import TriplaneTransformer
 
 TOLERANCE = 1e-5
@@ -37,16 +37,38 @@ def test_epsilons_of_the_layer_norms(numbers: Numbers) -> None:
     assert largest(transformer(given["image_feats"]), given["lowvar_planes"]) > TOLERANCE  # the test can fail
 
 
-def test_attention_is_the_written_out_formula() -> None:
-    query, key, value = (torch.randn(1, 2, length, 8, dtype=torch.float64) for length in (900, 50, 50))
-    expected = torch.softmax(query @ key.transpose(-1, -2) / 8**0.5, dim=-1) @ value
+def formula(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    return torch.softmax(query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5, dim=-1) @ value
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize(("length", "count"), [(1, 1), (900, 50), (100, 2000), (2, 5000)])
+def test_attention_is_the_written_out_formula(
+    length: int, count: int, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("meshcli.lrm.attention.WEIGHTS", 64 * 1024)  # 1 to 900 queries at a time
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    query, key, value = (torch.randn(2, 2, rows, 8, dtype=torch.float64) for rows in (length, count, count))
+    expected = formula(query, key, value)
     assert largest(attend(query, key, value), expected) < 1e-12
-    assert largest(_in_blocks(query, key, value), expected) < 1e-12
+    assert largest(in_blocks(query, key, value), expected) < 1e-12
+    assert torch.get_num_threads() == threads
+    torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize("tiles", [True, False])
-def test_bfloat16_attention_is_near(tiles: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("meshcli.lrm.attention._has_tiles", lambda: tiles)
+def test_large_products_do_not_overflow() -> None:
+    query, key, value = (torch.randn(1, 1, 60, 8) for _ in range(3))
+    found = in_blocks(query * 1000, key * 1000, value)
+    assert largest(found, formula(query.double() * 1000, key.double() * 1000, value.double())) < 1e-2
+
+
+@pytest.mark.parametrize("intel", [True, False])
+def test_bfloat16_attention_is_near(intel: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("meshcli.lrm.attention.is_intel", lambda: intel)
+    monkeypatch.setattr("meshcli.lrm.attention.has_bfloat16", lambda: True)
+    assert blocks_win(torch.bfloat16) is not intel
+    assert not blocks_win(torch.float32)
     query, key, value = (torch.randn(1, 2, 500, 16) for _ in range(3))
     found = attend(query.bfloat16(), key.bfloat16(), value.bfloat16())
     assert found.dtype == torch.bfloat16

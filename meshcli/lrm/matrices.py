@@ -1,0 +1,51 @@
+"""Products of many rows with one matrix, which lies in memory as the faster library wants it."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from meshcli.lrm.processor import has_bfloat16, is_intel, is_x86
+
+
+class Linear(nn.Linear):
+    """torch's, whose weight may be packed."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Rows (..., C) to (..., D)."""
+        return linear(input, self.weight, self.bias)
+
+
+def linear(rows: Tensor, matrix: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Rows (..., C) times a matrix (D, C), which may be packed: (..., D)."""
+    if matrix.is_mkldnn:
+        result: Tensor = torch.ops.mkldnn._linear_pointwise(rows, matrix, bias, "none", [], "")
+        return result
+    return functional.linear(rows, matrix, bias)
+
+
+def pack(matrix: Tensor) -> Tensor:
+    """A matrix for `linear`, on a processor packed for oneDNN where that is faster; a copy then."""
+    if matrix.device.type != "cpu" or not packs(matrix.dtype):
+        return matrix
+    result: Tensor = torch.ops.mkldnn._reorder_linear_weight(matrix)
+    return result
+
+
+def packs(dtype: torch.dtype) -> bool:
+    """Whether packed matrices of this precision are faster here, by this table.
+
+    GFLOP/s of one core, 1024 rows by a matrix of 1024 x 4096, by tests/bench/products.py. Packing, 2 ms a time, is not
+    counted; a matrix is packed once for three products:
+
+    | processor                           | float32: plain | packed | bfloat16: plain | packed |
+    |-------------------------------------|----------------|--------|-----------------|--------|
+    | Intel Xeon, AMX                     | 162            | 161    | 916             | 1136   |
+    | the same, held to AVX-512 BF16      | 157            | 160    | 101             | 109    |
+    | AMD, AVX-512 BF16, no AMX           | 94             | 200    |                 |        |
+    | the same, two cores, in the network | 80             | 95     | 193             |        |
+    """
+    # These operations are private names, for want of public ones: a torch without them packs nothing.
+    known = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_reorder_linear_weight")
+    if not (known and is_x86()):
+        return False
+    return has_bfloat16() if dtype == torch.bfloat16 else dtype == torch.float32 and not is_intel()

@@ -1,0 +1,82 @@
+"""The figures beside the choices of meshcli/lrm/attention.py and matrices.py: python tests/bench/products.py [ROUNDS].
+
+GFLOP/s by the processor's seconds of one thread, the best of some rounds in which the ways take turns; "<-" stands
+behind the way that is taken here. ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16 MKL_ENABLE_INSTRUCTIONS=AVX512 holds AMX off.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+import torch
+from machine import processor
+from torch.nn import functional
+
+from meshcli.lrm.attention import blocks_win, in_blocks
+from meshcli.lrm.matrices import linear, packs
+
+DTYPES = (torch.float32, torch.bfloat16)
+HEADS, WIDTH = 16, 64  # of the large network; the texels of a block and of all planes, and the tokens of six pictures:
+ATTENTIONS = ((1024, 3072), (1024, 2406), (401, 401))
+PRODUCTS = ((1024, 1024, 4096), (1024, 4096, 1024), (1024, 1024, 1024), (802, 768, 3072))  # rows, inputs, outputs
+
+Ways = Mapping[str, Callable[[], object]]
+
+
+def main() -> None:
+    """Print a table of attention, and one of products with a matrix."""
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 8
+    torch.set_num_threads(1)
+    print(processor())
+    with torch.inference_mode():
+        for title, each in (("attention", attentions), ("product with a matrix", products)):
+            print(f"\n| {title} | precision | | GFLOP/s |\n|---|---|---|---|")
+            for size, dtype, work, ways, taken in each():
+                for name, seconds in best(ways, rounds).items():
+                    mark = " <-" if name == taken else ""
+                    print(
+                        f"| {size} | {str(dtype).removeprefix('torch.')} | {name}{mark} | {work / seconds / 1e9:.0f} |"
+                    )
+
+
+def attentions() -> Iterator[tuple[str, torch.dtype, float, Ways, str]]:
+    """Sizes, precision, floating-point operations, ways, and which is taken."""
+    for length, count in ATTENTIONS:
+        for dtype in DTYPES:
+            query, key, value = (torch.randn(1, HEADS, many, WIDTH).to(dtype) for many in (length, count, count))
+            ways = {
+                "library": lambda q=query, k=key, v=value: functional.scaled_dot_product_attention(q, k, v),
+                "blocks": lambda q=query, k=key, v=value: in_blocks(q, k, v),
+            }
+            work = 4.0 * HEADS * length * count * WIDTH
+            yield f"{length} x {count}", dtype, work, ways, "blocks" if blocks_win(dtype) else "library"
+
+
+def products() -> Iterator[tuple[str, torch.dtype, float, Ways, str]]:
+    """The same of a linear layer; packing itself is not counted, once a layer."""
+    for rows, inputs, outputs in PRODUCTS:
+        for dtype in DTYPES:
+            given, bias = torch.randn(rows, inputs).to(dtype), torch.randn(outputs).to(dtype)
+            matrix = torch.randn(outputs, inputs).to(dtype)
+            packed = torch.ops.mkldnn._reorder_linear_weight(matrix)
+            ways = {
+                "plain": lambda g=given, m=matrix, b=bias: linear(g, m, b),
+                "packed": lambda g=given, m=packed, b=bias: linear(g, m, b),
+            }
+            work = 2.0 * rows * inputs * outputs
+            yield f"{rows} x {inputs} x {outputs}", dtype, work, ways, "packed" if packs(dtype) else "plain"
+
+
+def best(ways: Ways, rounds: int) -> dict[str, float]:
+    """The least seconds of each way."""
+    found = dict.fromkeys(ways, float("inf"))
+    for _ in range(rounds):
+        for name, work in ways.items():
+            start = time.process_time()
+            work()
+            found[name] = min(found[name], time.process_time() - start)
+    return found
+
+
+if __name__ == "__main__":
+    main()
