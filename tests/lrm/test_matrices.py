@@ -1,6 +1,7 @@
 import pytest
 import torch
-from lrm_golden import CPU, arrays, facts, largest, needs_golden, pictures, sizes, weights
+from lrm_golden import CPU, largest, pictures, sizes, tensors, weights
+from published import Numbers
 
 from meshcli.lrm.matrices import Linear, linear, pack, packs
 from meshcli.lrm.model import planes_of
@@ -58,13 +59,12 @@ def test_lent_matrices_are_packed_and_vectors_are_not(packing: None) -> None:
 
 
 @oneDNN
-@needs_golden
-def test_packed_or_not_the_planes_are_the_published_ones(packing: None) -> None:
-    golden, model = arrays("whole_model"), facts("whole_model")["mesh"]
+def test_packed_or_not_the_planes_are_the_published_ones(numbers: Numbers, packing: None) -> None:
+    given, model = tensors(numbers, "whole_model"), numbers.facts("whole_model")["mesh"]
     small = sizes(model)
-    images, cameras = pictures(golden["images_u8"]), golden["cameras"][0]
+    images, cameras = pictures(given["images_u8"]), given["cameras"][0]
     found = planes_of(small, weights(small, model["weights"]), images, cameras, CPU, torch.float32)
-    assert largest(found, golden["mesh_planes"][0]) < 2e-5
+    assert largest(found, given["mesh_planes"][0]) < 2e-5
 
 
 @pytest.mark.parametrize(
