@@ -92,7 +92,7 @@ def register(sets: Sequence[ViewSet], seed: int = 0, progress: Any = None) -> li
     return placements
 
 
-def fit(views: Sequence[View], settings: Any, seed: int, progress: Any) -> Mesh:
+def fit(views: Sequence[View], settings: Any, seed: int, progress: Any, note: Any = None) -> Mesh:
     COUNTS["fit"] += 1
     _trouble("fit", settings)
     progress(1, 1, "fitting")
