@@ -1,6 +1,8 @@
 """What several test files need: quick engines, three photos, a project directory."""
 
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import fakes
@@ -21,6 +23,16 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     monkeypatch.setattr("meshcli.stages.generate.lacking", lambda *_: "weights")  # whoever runs the tests may have them
     fakes.COUNTS.update(dict.fromkeys(fakes.COUNTS, 0))
     return fakes.COUNTS
+
+
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """Processes that are started hear Ctrl-C and SIGTERM: a test run in the background may hand on that it does not."""
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import torch
 from fake_hub import Hub, serve, stranger
+from processes import error_lines
 
 import meshcli
 from meshcli import cli, download
@@ -64,9 +65,7 @@ def call(home: Path, hub: Hub | None, *words: str, **more: str) -> "subprocess.C
     """`meshcli models ...` as a process of its own: the hub's library reads its settings when it is imported."""
     command = [sys.executable, "-m", "meshcli", "models", *words]
     where = environment(home, hub) | more
-    run = subprocess.run(
-        command, env=where, cwd=home / "here", capture_output=True, text=True, timeout=120, check=False
-    )
+    run = subprocess.run(command, env=where, cwd=home / "here", capture_output=True, text=True, check=False)
     assert "Traceback" not in run.stderr, run.stderr
     if hub is None:
         assert not (home / "here/the network was touched").exists()
@@ -128,7 +127,7 @@ def test_a_process_that_is_killed_while_it_fetches(home, hub):
     hub.stall.clear()
     command = [sys.executable, "-m", "meshcli", "models", "pull", "instant-mesh-base", "--to", "w"]
     with subprocess.Popen(command, env=environment(home, hub), cwd=home / "here") as process:
-        assert hub.reached.wait(60)
+        hub.reached.wait()
         while not any(part.stat().st_size >= 10 << 20 for part in (home / "here/w").glob(".part-*instant*ckpt")):
             time.sleep(0.02)
         process.kill()
@@ -189,7 +188,7 @@ def test_a_hub_that_refuses(home, hub, status, words, reason):
     hub.status = status
     refused = call(home, hub, *words)
     assert refused.returncode == 4
-    assert refused.stderr.count("error:") == 1
+    assert len(error_lines(refused.stderr)) == 1
     assert reason in refused.stderr
 
 

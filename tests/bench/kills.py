@@ -121,7 +121,8 @@ def strike_all(
     folder: Path, command: Sequence[str], blows: Sequence[Blow], reference: dict[str, str], jobs: int = 1
 ) -> Iterator[Result]:
     """Every interruption in a project of its own, which is deleted when nothing is wrong with it."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background would hand on that it is ignored
+    for number in (signal.SIGINT, signal.SIGTERM):  # a job in the background would hand on that it is ignored
+        signal.signal(number, signal.default_int_handler)
 
     def one(index: int) -> Result:
         home = folder / str(index)

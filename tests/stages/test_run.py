@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import FAKES, alive, asleep_in_fit, meshcli, until
+from processes import FAKES, alive, asleep_in_fit, error_lines, meshcli, until
 
 from meshcli.cli import main
 from meshcli.config import override
@@ -36,7 +36,7 @@ RUN = ["run", "desk", "1.png", "2.png", "3.png", "--azimuth=-50,0,40", *QUICK]
 
 
 @pytest.fixture(autouse=True)
-def _at_home(tmp_path: Path, photos: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def _at_home(heard: None, tmp_path: Path, photos: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
@@ -142,7 +142,7 @@ def test_everything_then_nothing() -> None:
 def test_a_childs_exit_code_is_handed_on_and_said_once() -> None:
     result = meshcli("run", "desk", "1.png", "2.png", "--azimuth=0")
     assert result.returncode == 2
-    assert result.stderr.count("error:") == 1
+    assert len(error_lines(result.stderr)) == 1
     assert meshcli("run", "desk", "9.png").returncode == 3
     assert not Path("desk").exists()
 
@@ -177,7 +177,7 @@ def test_what_cannot_be_used_is_left_out_and_the_rest_is_done() -> None:
     assert (stopped.returncode, Path("desk").exists()) == (3, False)
     result = meshcli(*words, "--keep-going")
     assert result.returncode == 3
-    assert result.stderr.count("error:") == 1
+    assert len(error_lines(result.stderr)) == 1
     assert result.stdout.split()[0] == "desk/views/sheet.png"
     assert result.stdout.split()[-1] == "desk/renders/turntable.mp4"
     assert set(states().values()) == {"done"}
@@ -195,7 +195,7 @@ def test_what_cannot_be_used_is_left_out_and_the_rest_is_done() -> None:
 
 def test_a_list_is_read_once_by_the_parent() -> None:
     line = [*FAKES, "run", "desk", "-", "--azimuth=0,90", *QUICK]
-    result = subprocess.run(line, input="1.png\n./2.png\n", capture_output=True, text=True, timeout=60, check=False)
+    result = subprocess.run(line, input="1.png\n./2.png\n", capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert result.stderr.count("2 photos on standard input") == 1
     assert len(Project("desk").load().live_photos) == 2
@@ -221,7 +221,7 @@ def test_children_die_with_a_killed_parent(asleep: tuple["subprocess.Popen[str]"
     process, child = asleep
     assert states()["reconstruct"] == "running"
     process.kill()
-    until(lambda: not alive(child), 10)
+    until(lambda: not alive(child))
     assert states() == {"generate": "done", "select": "done", "reconstruct": "interrupted", "render": "missing"}
     assert meshcli(*RUN).returncode == 0
     assert set(states().values()) == {"done"}
@@ -234,7 +234,7 @@ def test_signals_end_both_cleanly(
 ) -> None:
     process, child = asleep
     (os.killpg if group else os.kill)(process.pid, number)
-    assert process.wait(15) == code
+    assert process.wait() == code
     assert not alive(child)
     assert states()["reconstruct"] == "interrupted"
     assert not [path for path in Path("desk").rglob(".*") if path.name != ".lock"]
@@ -250,7 +250,7 @@ def test_a_second_writer_leaves_with_5_or_waits(asleep: tuple["subprocess.Popen[
     time.sleep(1.0)
     assert waiting.poll() is None
     process.terminate()
-    assert waiting.wait(20) == 0
+    assert waiting.wait() == 0
 
 
 @pytest.mark.parametrize("more", [[], ["--wait"]])
@@ -259,11 +259,11 @@ def test_two_runs_at_once(more: list[str]) -> None:
     alone = {path.name: path.read_bytes() for path in Path("desk/mesh").iterdir()}
     Path("desk").rename("before")
     both = [subprocess.Popen([*FAKES, *RUN, *more], stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    said = [process.communicate(timeout=120)[1] for process in both]
+    said = [process.communicate()[1] for process in both]
     codes = [process.returncode for process in both]
     assert codes == [0, 0] if more else 0 in codes
     assert set(codes) <= {0, 5}
-    assert [text.count("error:") for text in said] == [int(code == 5) for code in codes]
+    assert [len(error_lines(text)) for text in said] == [int(code == 5) for code in codes]
     assert set(states().values()) == {"done"}
     assert {path.name: path.read_bytes() for path in Path("desk/mesh").iterdir()} == alone
 
@@ -274,7 +274,7 @@ def test_a_child_that_the_system_kills_counts_as_memory(engines: dict[str, int],
     words = ["run", "desk", *QUICK, "--set", "fit.resolutions=[60]"]
     result = meshcli(*words, trouble="fit:killed")
     assert result.returncode == 75
-    assert result.stderr.count("error:") == 1
+    assert len(error_lines(result.stderr)) == 1
     assert "the same command will now take fit.resolutions=[40]" in result.stderr
     assert states()["reconstruct"] == "failed"
     assert meshcli(*words, trouble="fit:killed").returncode == 0
@@ -301,7 +301,6 @@ def loop(tmp_path: Path) -> Callable[[str], tuple[list[int], str]]:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=240,
             check=False,
         )
         return [int(code) for code in codes.read_text().split()], done.stderr

@@ -19,6 +19,7 @@ import fakes
 import numpy as np
 import pytest
 from PIL import Image
+from processes import error_lines
 
 from meshcli import atomic
 from meshcli.cli import main
@@ -73,7 +74,7 @@ def errors(capsys: pytest.CaptureFixture[str]) -> list[str]:
     """The error lines so far; nothing else may look like trouble."""
     said = capsys.readouterr().err
     assert "Traceback" not in said
-    return [line for line in said.splitlines() if line.startswith("error:")]
+    return error_lines(said)
 
 
 @pytest.mark.slow
