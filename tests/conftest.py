@@ -1,5 +1,6 @@
 """What several test files need: quick engines, three photos, a project directory."""
 
+import gc
 import signal
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,12 @@ from PIL import Image
 from meshcli.project import Project
 
 COLOURS = [(200, 50, 50), (50, 200, 50), (50, 50, 200)]
+
+
+def pytest_collection_finish() -> None:
+    """Whatever has been imported stays: the networks, which have garbage collected often, need not look through it."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from pathlib import Path
 from processes import error_lines
 
 MEGABYTE = 1 << 20
-ENDLESS = 300  # seconds
+ENDLESS = 600  # seconds
 MANY = 9  # calls
 DESK = Path(__file__).parents[1] / "examples" / "desk" / "1.png"
 QUICK = ["--config", "quick", "--seed", "3"]

@@ -108,7 +108,6 @@ def test_what_is_damaged_later_is_found(home, hub):
     assert "not as it should be: instant-mesh-base" in error
 
 
-@pytest.mark.slow
 def test_a_transfer_that_is_cut_off_goes_on(home, hub):
     data = checkpoint(24)
     hub.repositories[INSTANTMESH] = {BASE: data}
@@ -119,7 +118,6 @@ def test_a_transfer_that_is_cut_off_goes_on(home, hub):
     assert hub.starts(BASE) == [0, 20 << 20]
 
 
-@pytest.mark.slow
 def test_a_process_that_is_killed_while_it_fetches(home, hub):
     data = checkpoint(24)
     hub.repositories[INSTANTMESH] = {BASE: data}
@@ -157,7 +155,6 @@ def diffusers_folder() -> dict[str, bytes]:
     return files
 
 
-@pytest.mark.slow
 def test_a_whole_repository_in_one_format(home, hub):
     files = hub.repositories[ZERO123PLUS] = diffusers_folder()
     fetched = call(home, hub, "pull", "zero123plus", "--to", "w")
@@ -218,7 +215,6 @@ def test_offline_touches_no_network(home):
         assert call(home, None, *words).returncode == (0 if words[0] in ("list", "verify") else 4)
 
 
-@pytest.mark.slow
 def test_the_hubs_own_cache_is_used_and_left_alone(home, hub):
     hub.repositories[INSTANTMESH] = {BASE: checkpoint()}
     code = f"from huggingface_hub import hf_hub_download; print(hf_hub_download({INSTANTMESH!r}, {BASE!r}))"

@@ -25,8 +25,6 @@ from meshcli.lrm.attention import attend
 from meshcli.settings import Zero123PlusSettings
 from meshcli.view import Pixels
 
-pytestmark = pytest.mark.slow  # networks in miniature
-
 GOLDEN = Path(__file__).parents[3] / "shared" / "golden"
 SHAPE = (24, 16)  # latents of the sheet
 STEPS, GUIDANCE = 4, 4.0

@@ -29,8 +29,6 @@ from meshcli.stages.run import RunArguments, run_stages
 from meshcli.stages.select import select_views
 from meshcli.stages.status import read_status
 
-pytestmark = pytest.mark.slow  # processes that start processes
-
 QUICK = ["--set", "render.size=64", "--set", "render.frames=3", "--set", "texture.size=64", "--seed", "3"]
 RUN = ["run", "desk", "1.png", "2.png", "3.png", "--azimuth=-50,0,40", *QUICK]
 
@@ -147,6 +145,7 @@ def test_a_childs_exit_code_is_handed_on_and_said_once() -> None:
     assert not Path("desk").exists()
 
 
+@pytest.mark.slow
 def test_photos_of_unknown_sides_are_aligned_on_the_way() -> None:
     result = meshcli("run", "desk", "1.png", "2.png", "3.png", *QUICK)
     assert result.returncode == 0, result.stderr
@@ -157,6 +156,7 @@ def test_photos_of_unknown_sides_are_aligned_on_the_way() -> None:
     assert "turning" not in meshcli("run", "desk", "1.png", "2.png", "3.png", *QUICK).stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [["2.png", "3.png", "--add"], ["1.png", "2.png", "--force"]])
 def test_what_was_handed_in_is_not_handed_in_again(more: list[str]) -> None:
     assert meshcli("generate", "desk", "1.png", *QUICK[-2:]).returncode == 0
@@ -170,6 +170,7 @@ def test_what_was_handed_in_is_not_handed_in_again(more: list[str]) -> None:
     assert done == ["generate", "align", "generate", "select", "reconstruct", "render"]
 
 
+@pytest.mark.slow
 def test_what_cannot_be_used_is_left_out_and_the_rest_is_done() -> None:
     Path("bad.png").write_text("no picture")
     words = ["run", "desk", "1.png", "bad.png", "2.png", "--azimuth=0,1,90", *QUICK]
@@ -217,6 +218,7 @@ def test_a_standing_choice_is_kept(engines: dict[str, int], photos: list[Path]) 
     assert states() == dict.fromkeys(states(), "done")
 
 
+@pytest.mark.slow
 def test_children_die_with_a_killed_parent(asleep: tuple["subprocess.Popen[str]", int]) -> None:
     process, child = asleep
     assert states()["reconstruct"] == "running"
@@ -240,6 +242,7 @@ def test_signals_end_both_cleanly(
     assert not [path for path in Path("desk").rglob(".*") if path.name != ".lock"]
 
 
+@pytest.mark.slow
 def test_a_second_writer_leaves_with_5_or_waits(asleep: tuple["subprocess.Popen[str]", int]) -> None:
     process, _ = asleep
     result = meshcli("select", "desk", "--auto")
@@ -253,6 +256,7 @@ def test_a_second_writer_leaves_with_5_or_waits(asleep: tuple["subprocess.Popen[
     assert waiting.wait() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [[], ["--wait"]])
 def test_two_runs_at_once(more: list[str]) -> None:
     assert meshcli(*RUN).returncode == 0
@@ -268,6 +272,7 @@ def test_two_runs_at_once(more: list[str]) -> None:
     assert {path.name: path.read_bytes() for path in Path("desk/mesh").iterdir()} == alone
 
 
+@pytest.mark.slow
 def test_a_child_that_the_system_kills_counts_as_memory(engines: dict[str, int], photos: list[Path]) -> None:
     settings = override(Settings(), {"fit.resolutions": [60]}, "test")
     generate_views(Project("desk"), photos[:1], settings=settings, seed=3)
@@ -308,6 +313,7 @@ def loop(tmp_path: Path) -> Callable[[str], tuple[list[int], str]]:
     return go
 
 
+@pytest.mark.slow
 def test_the_loop_of_the_readme_ends_with_smaller_settings(loop: Callable[[str], tuple[list[int], str]]) -> None:
     codes, said = loop("fit:memory")
     assert codes == [75, 75, 0]
@@ -316,6 +322,7 @@ def test_the_loop_of_the_readme_ends_with_smaller_settings(loop: Callable[[str],
     assert max(Project("desk").load().stages["reconstruct"].options["fit"]["resolutions"]) <= 50
 
 
+@pytest.mark.slow
 def test_the_loop_of_the_readme_ends_when_nothing_smaller_is_left(
     loop: Callable[[str], tuple[list[int], str]],
 ) -> None:

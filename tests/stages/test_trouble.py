@@ -77,7 +77,6 @@ def errors(capsys: pytest.CaptureFixture[str]) -> list[str]:
     return error_lines(said)
 
 
-@pytest.mark.slow
 def test_the_disk_is_full_at_every_file_that_is_written(
     run: Run, whole: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -279,7 +278,6 @@ def read_only() -> Iterator[None]:
             path.chmod(0o755)
 
 
-@pytest.mark.slow
 def test_a_small_disk_fills_and_grows(run: Run, whole: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     shutil.rmtree("desk")
     codes = []
