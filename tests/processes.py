@@ -30,7 +30,8 @@ def asleep_in_fit(words: Sequence[str], note: Path) -> Iterator[tuple["subproces
         start_new_session=True,
     )  # fmt: skip
     try:
-        until(lambda: note.exists() and note.read_text() != "")
+        until(lambda: process.poll() is not None or (note.exists() and note.read_text() != ""))
+        assert process.poll() is None, process.communicate()
         yield process, int(note.read_text())
     finally:
         process.kill()
