@@ -89,7 +89,7 @@ def test_several_photos_without_angles_are_marked(
     project: Project, photos: list[Path], engines: dict[str, int]
 ) -> None:
     outcome = generate_views(project, photos)
-    assert any(f"`meshcli align {project.root}`" in note for note in outcome.notes)
+    assert any(f"`{project.command('align')}`" in note for note in outcome.notes)
     assert sideless(project.load()) == ["a", "b", "c"]
     assert {photo.camera.known for photo in project.load().photos} == {"assumed"}
     generate_views(project, photos, Typed([0, 40, 90]))

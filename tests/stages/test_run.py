@@ -296,7 +296,8 @@ def loop(tmp_path: Path) -> Callable[[str], tuple[list[int], str]]:
     script = script.replace("-lt 20", "-lt 6")  # to be done sooner
     command, codes = tmp_path / "bin" / "meshcli", tmp_path / "codes"
     command.parent.mkdir()
-    command.write_text(f'#!/bin/sh\n{shlex.join(FAKES)} "$@"\ncode=$?\necho $code >> {codes}\nexit $code\n')
+    called, noted = shlex.join(FAKES), shlex.quote(str(codes))
+    command.write_text(f'#!/bin/sh\n{called} "$@"\ncode=$?\necho $code >> {noted}\nexit $code\n')
     command.chmod(0o755)
 
     def go(trouble: str) -> tuple[list[int], str]:
