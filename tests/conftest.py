@@ -1,6 +1,8 @@
 """What several test files need: quick engines, three photos, a project directory."""
 
 import gc
+import os
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -14,6 +16,19 @@ from PIL import Image
 from meshcli.project import Project
 
 COLOURS = [(200, 50, 50), (50, 200, 50), (50, 50, 200)]
+
+
+# What somebody has set for the program, its libraries or the terminal, and would change what it does here.
+PERSONAL = re.compile("MESHCLI|HF_|U2NET|REMBG|XDG_DATA_HOME|NO_COLOR|FORCE_COLOR|COLUMNS|LINES|PYTHONUNBUFFERED")
+HERE = "127.0.0.1,localhost"
+
+
+def pytest_configure() -> None:
+    """An environment as a newcomer has it, for this process and for those that it starts; no proxy leads to itself."""
+    for name in filter(PERSONAL.match, list(os.environ)):
+        del os.environ[name]
+    for name in ("NO_PROXY", "no_proxy"):
+        os.environ[name] = f"{os.environ.get(name, HERE)},{HERE}"
 
 
 def pytest_collection_finish() -> None:

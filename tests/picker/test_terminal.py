@@ -28,8 +28,6 @@ class Terminal:
         if self.child == 0:
             signal.signal(signal.SIGINT, signal.SIG_IGN if deaf else signal.SIG_DFL)
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 800, 480))
-            for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES"):
-                os.environ.pop(name, None)
             os.environ |= {"TERM": "xterm-256color", "COLORTERM": "truecolor", **environment}
             # Not execv: readline, where something loaded it, has put LINES and COLUMNS where Python does not see them.
             os.execve(FAKES[0], [*FAKES, *words], dict(os.environ))  # noqa: S606 (our own interpreter)
