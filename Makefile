@@ -6,7 +6,10 @@ SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13)
 PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.11; do \
 	$$each -c '$(SUPPORTED)' >/dev/null 2>&1 && echo $$each && break; done)
 
-.PHONY: demo models test quick check format bench lock clean
+# A worker a core with a thread each: threads of several workers would only get in each other's way.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope
+
+.PHONY: demo models test test-all check format bench lock clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/ready  ## three example photos to a mesh and a turntable, in demo/
@@ -15,11 +18,11 @@ demo: $(VENV)/ready  ## three example photos to a mesh and a turntable, in demo/
 
 models: $(VENV)/models  ## the libraries of the networks too; then `meshcli models pull` gets their weights
 
-test: $(VENV)/models  ## every test
-	$(BIN)/python -m pytest
+test: $(VENV)/models  ## every stage for real and everything that is quick: a few minutes
+	$(PYTEST) -m "not slow"
 
-quick: $(VENV)/models  ## the tests that take seconds
-	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadscope
+test-all: $(VENV)/models  ## every test: limits of memory, kills, networks of full size, a fuzzer and benches too
+	$(PYTEST)
 
 check: $(VENV)/models  ## style, formatting, types
 	$(BIN)/ruff check .

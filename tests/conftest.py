@@ -1,6 +1,11 @@
 """What several test files need: quick engines, three photos, a project directory."""
 
+import gc
+import os
+import re
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import fakes
@@ -12,6 +17,25 @@ from published import BOTH, Numbers
 from meshcli.project import Project
 
 COLOURS = [(200, 50, 50), (50, 200, 50), (50, 50, 200)]
+
+
+# What somebody has set for the program, its libraries or the terminal, and would change what it does here.
+PERSONAL = re.compile("MESHCLI|HF_|U2NET|REMBG|XDG_DATA_HOME|NO_COLOR|FORCE_COLOR|COLUMNS|LINES|PYTHONUNBUFFERED")
+HERE = "127.0.0.1,localhost"
+
+
+def pytest_configure() -> None:
+    """An environment as a newcomer has it, for this process and for those that it starts; no proxy leads to itself."""
+    for name in filter(PERSONAL.match, list(os.environ)):
+        del os.environ[name]
+    for name in ("NO_PROXY", "no_proxy"):
+        os.environ[name] = f"{os.environ.get(name, HERE)},{HERE}"
+
+
+def pytest_collection_finish() -> None:
+    """Whatever has been imported stays: the networks, which have garbage collected often, need not look through it."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", params=BOTH)
@@ -28,6 +52,16 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     monkeypatch.setattr("meshcli.stages.generate.lacking", lambda *_: "weights")  # whoever runs the tests may have them
     fakes.COUNTS.update(dict.fromkeys(fakes.COUNTS, 0))
     return fakes.COUNTS
+
+
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """Processes that are started hear Ctrl-C and SIGTERM: a test run in the background may hand on that it does not."""
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -108,7 +108,7 @@ def serve() -> Iterator[Hub]:
             self.wfile.write(data[: hub.cuts.pop(0)])
             self.wfile.flush()
             hub.reached.set()
-            hub.stall.wait(60)
+            hub.stall.wait()
             self.close_connection = True
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

@@ -357,7 +357,7 @@ def _hang(number: int, frame: FrameType | None) -> None:
 @contextlib.contextmanager
 def quick_engines() -> Iterator[None]:
     """Engines that take no time, no waiting for the disk, no handlers of signals."""
-    for name in ("NO_COLOR", "FORCE_COLOR", "MESHCLI_TEST"):
+    for name in ("NO_COLOR", "FORCE_COLOR", "MESHCLI_TEST"):  # bench/fuzz.py has them from whoever calls it
         os.environ.pop(name, None)
     made = fakes.modules(exports=True)
     before = {name: sys.modules.get(name) for name in made}

@@ -71,7 +71,9 @@ def test_the_library_reads_what_was_written(state, tmp_path):
 
     torch.save(state, tmp_path / "w.bin")
     convert(tmp_path / "w.bin", tmp_path / "w.safetensors")
-    assert all(torch.equal(tensor, state[name]) for name, tensor in load_file(tmp_path / "w.safetensors").items())
+    found = load_file(tmp_path / "w.safetensors")
+    assert found.keys() == state.keys()
+    assert all(torch.equal(tensor, state[name]) for name, tensor in found.items())
 
 
 @pytest.mark.parametrize("archive", [True, False])

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("heard")
+
 CHILD = """
 import sys, time
 print("born", flush=True)
@@ -20,8 +22,7 @@ except Interrupted as error:
     sys.exit(error.exit_code)
 """
 PARENT = """
-import signal, sys
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it and hands that on
+import sys
 from meshcli import children
 children.COMMAND[:] = [sys.executable, "-c", sys.argv[1]]
 children.listen_to_signals()
@@ -39,7 +40,6 @@ sys.exit(main())
 """
 IMPORTED = """
 import os, signal, sys
-signal.signal(signal.SIGINT, signal.default_int_handler)
 
 class Finder:
     def find_spec(self, name, *_):
@@ -54,8 +54,6 @@ sys.exit(main())
 SWALLOWED = """
 import ctypes, os, signal, sys, time
 from meshcli.children import Interrupted, listen_to_signals
-
-signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def interrupt(*_):
     os.kill(os.getpid(), signal.SIGINT)
@@ -83,18 +81,18 @@ def test_a_child_that_is_still_starting_hears_of_it_when_it_listens(number: sign
     assert process.stdout is not None
     assert process.stdout.readline() == "born\n"
     os.killpg(process.pid, number)
-    assert process.communicate(timeout=30) == ("heard\n", "")
+    assert process.communicate() == ("heard\n", "")
     assert process.returncode == code
 
 
 def test_an_interruption_that_waited_for_somebody_to_listen_is_one_line() -> None:
-    done = subprocess.run([sys.executable, "-c", WAITED], capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run([sys.executable, "-c", WAITED], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (143, "")
     assert done.stderr == "error: interrupted; the same command goes on from what is finished\n"
 
 
 def test_an_interruption_of_the_first_imports_is_one_line() -> None:
-    done = subprocess.run([sys.executable, "-c", IMPORTED], capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run([sys.executable, "-c", IMPORTED], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (130, "")
     assert done.stderr == "error: interrupted; the same command goes on from what is finished\n"
 
@@ -102,5 +100,5 @@ def test_an_interruption_of_the_first_imports_is_one_line() -> None:
 @pytest.mark.parametrize("where", ["callback", "finaliser"])
 def test_an_interruption_is_not_lost_where_python_cannot_raise(where: str) -> None:
     program = [sys.executable, "-c", SWALLOWED, where]
-    done = subprocess.run(program, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(program, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

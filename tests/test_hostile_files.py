@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,6 @@ from meshcli.reconstructors.network_file import read_network
 from meshcli.rig import read_rig
 from meshcli.stages.pictures import load_views
 from meshcli.tensors import read_contents
-
-pytestmark = pytest.mark.slow
 
 OPTIONS = settings(max_examples=120, deadline=None, database=None, derandomize=True, phases=[Phase.generate],
                    suppress_health_check=list(HealthCheck))  # fmt: skip
@@ -130,7 +129,13 @@ def test_settings(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None
     | st.sampled_from([*SENTENCES, *map(str, NUMBERS[:-6]), "0x" + "f" * 6000, "${a}", "[[[", "{a: *b}", "2024-99-99"]),
 )
 def test_assignments(start: str, text: str) -> None:
-    survives(lambda: read_settings(assignments=[start + text]), "")
+    def read() -> None:
+        found = read_settings(assignments=[start + text])
+        assert type(found.fit.rays) is int
+        assert type(found.photo.rembg_model) is str
+        assert math.isfinite(found.lrm.threshold)
+
+    survives(read, f"--set {start}{text}")
 
 
 CORNERS = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], np.float32)

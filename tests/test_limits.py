@@ -9,7 +9,7 @@ from limited import CASES, Attempt, attempt, attempts, prepare, start
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(3600),
     pytest.mark.skipif(sys.platform != "linux", reason="needs limits as Linux has them"),
 ]
 CASE = {case.name: case for case in CASES}

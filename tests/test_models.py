@@ -11,11 +11,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import torch
 from fake_hub import Hub, serve, stranger
+from processes import error_lines
 
 import meshcli
 from meshcli import cli, download
@@ -64,9 +66,7 @@ def call(home: Path, hub: Hub | None, *words: str, **more: str) -> "subprocess.C
     """`meshcli models ...` as a process of its own: the hub's library reads its settings when it is imported."""
     command = [sys.executable, "-m", "meshcli", "models", *words]
     where = environment(home, hub) | more
-    run = subprocess.run(
-        command, env=where, cwd=home / "here", capture_output=True, text=True, timeout=120, check=False
-    )
+    run = subprocess.run(command, env=where, cwd=home / "here", capture_output=True, text=True, check=False)
     assert "Traceback" not in run.stderr, run.stderr
     if hub is None:
         assert not (home / "here/the network was touched").exists()
@@ -109,7 +109,6 @@ def test_what_is_damaged_later_is_found(home, hub):
     assert "not as it should be: instant-mesh-base" in error
 
 
-@pytest.mark.slow
 def test_a_transfer_that_is_cut_off_goes_on(home, hub):
     data = checkpoint(24)
     hub.repositories[INSTANTMESH] = {BASE: data}
@@ -120,7 +119,6 @@ def test_a_transfer_that_is_cut_off_goes_on(home, hub):
     assert hub.starts(BASE) == [0, 20 << 20]
 
 
-@pytest.mark.slow
 def test_a_process_that_is_killed_while_it_fetches(home, hub):
     data = checkpoint(24)
     hub.repositories[INSTANTMESH] = {BASE: data}
@@ -128,7 +126,7 @@ def test_a_process_that_is_killed_while_it_fetches(home, hub):
     hub.stall.clear()
     command = [sys.executable, "-m", "meshcli", "models", "pull", "instant-mesh-base", "--to", "w"]
     with subprocess.Popen(command, env=environment(home, hub), cwd=home / "here") as process:
-        assert hub.reached.wait(60)
+        hub.reached.wait()
         while not any(part.stat().st_size >= 10 << 20 for part in (home / "here/w").glob(".part-*instant*ckpt")):
             time.sleep(0.02)
         process.kill()
@@ -158,7 +156,6 @@ def diffusers_folder() -> dict[str, bytes]:
     return files
 
 
-@pytest.mark.slow
 def test_a_whole_repository_in_one_format(home, hub):
     files = hub.repositories[ZERO123PLUS] = diffusers_folder()
     fetched = call(home, hub, "pull", "zero123plus", "--to", "w")
@@ -189,7 +186,7 @@ def test_a_hub_that_refuses(home, hub, status, words, reason):
     hub.status = status
     refused = call(home, hub, *words)
     assert refused.returncode == 4
-    assert refused.stderr.count("error:") == 1
+    assert len(error_lines(refused.stderr)) == 1
     assert reason in refused.stderr
 
 
@@ -219,7 +216,6 @@ def test_offline_touches_no_network(home):
         assert call(home, None, *words).returncode == (0 if words[0] in ("list", "verify") else 4)
 
 
-@pytest.mark.slow
 def test_the_hubs_own_cache_is_used_and_left_alone(home, hub):
     hub.repositories[INSTANTMESH] = {BASE: checkpoint()}
     code = f"from huggingface_hub import hf_hub_download; print(hf_hub_download({INSTANTMESH!r}, {BASE!r}))"
@@ -339,9 +335,10 @@ def test_rembgs_models_cut_off(releases, monkeypatch):
 
 
 def test_what_is_said_of_rembgs_models_is_what_rembg_says():
-    import rembg.sessions
-
-    text = "".join(path.read_text() for path in Path(rembg.sessions.__file__).parent.glob("*.py"))
+    spec = find_spec("rembg")  # read, not imported: that compiles for half a minute in a fresh environment
+    assert spec
+    assert spec.origin
+    text = "".join(path.read_text() for path in (Path(spec.origin).parent / "sessions").glob("*.py"))
     ours = [each for each in MODELS.values() if each.md5]
     assert ours
     for each in ours:

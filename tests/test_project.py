@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -205,3 +206,9 @@ def test_a_broken_manifest_is_reported_where_nothing_can_be_copied(project: Proj
     with pytest.raises(ProjectError, match="newer meshcli"), project.writing():
         pass
     assert sorted(path.name for path in project.root.iterdir()) == [".lock", "manifest.json"]
+
+
+def test_a_command_can_be_typed_as_it_is_said(tmp_path: Path) -> None:
+    project = Project(tmp_path / "two words")
+    assert shlex.split(project.command("select")) == ["meshcli", "select", str(project.root)]
+    assert shlex.split(project.command("generate"))[-1] == "PHOTO..."

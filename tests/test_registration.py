@@ -16,8 +16,6 @@ from meshcli.registration import ViewSet, register
 from meshcli.settings import FitSettings
 from meshcli.view import View
 
-pytestmark = pytest.mark.slow  # fits of bodies
-
 ROUGH = FitSettings(resolutions=(28, 40), steps=(30, 20), rays=3000)
 
 
@@ -85,6 +83,7 @@ def test_turns_and_sizes_are_found(lamps: list[ViewSet]) -> None:
     assert min(placement.confidence for placement in placements) > 0.3
 
 
+@pytest.mark.slow
 def test_known_sides_are_not_touched(lamps: list[ViewSet]) -> None:
     sets = [lamps[0], replace(lamps[1], azimuth=60.0)]
     placements = register(sets, body=ROUGH)
@@ -95,6 +94,7 @@ def test_known_sides_are_not_touched(lamps: list[ViewSet]) -> None:
     assert both[0].answers[0].enlarged / both[1].answers[0].enlarged == pytest.approx(0.7, rel=0.1)
 
 
+@pytest.mark.slow
 def test_an_object_that_is_the_same_from_every_side_has_no_one_answer() -> None:
     mesh = pole()
     placement = register([view_set(mesh, "a", 0.0, 1.0), view_set(mesh, "b", 20.0, 1.0)], body=ROUGH)[1]

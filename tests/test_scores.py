@@ -35,6 +35,7 @@ def worst(scores: list[dict[str, float]], key: str) -> int:
 
 def test_true_views_agree(views: list[View]) -> None:
     scores = score_views(views)
+    assert len(scores) == len(views) > 0
     assert all(score["shape"] > 0.99 for score in scores)
     assert all(score["colour"] > 0.8 for score in scores)
     assert all(score["whole"] == 1.0 for score in scores)

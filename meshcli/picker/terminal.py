@@ -1,7 +1,6 @@
 """The picker at work: keys in, a choice out. Opened only where somebody can answer."""
 
 import logging
-import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,6 +17,7 @@ from rich.live import Live
 from rich.measure import Measurement
 from textual_image.renderable import HalfcellImage, Image, SixelImage, TGPImage, UnicodeImage
 
+from meshcli.children import Interrupted
 from meshcli.errors import UsageError
 from meshcli.picker.screen import Row, Size, build_screen
 from meshcli.picker.state import Picking, Read
@@ -117,13 +117,16 @@ def _measure_characters(console: Console) -> None:
 
 
 def _keys(keyboard: Input) -> list[str]:
-    """The next keys by the names that `Picking` knows; none when none come for a while. Ctrl-C is the signal."""
+    """The next keys by the names that `Picking` knows; none when none come for a while.
+
+    Raises Interrupted for Ctrl-C, which is a key here: a signal would not arrive where whoever started this ignores it.
+    """
     waiting = [keyboard.fileno()]
     presses = keyboard.read_keys() if select(waiting, [], [], PATIENCE)[0] else []
     if not presses and not select(waiting, [], [], ESCAPE)[0]:
         presses = keyboard.flush_keys()
     if any(press.key == Keys.ControlC for press in presses):
-        os.kill(os.getpid(), signal.SIGINT)
+        raise Interrupted(signal.SIGINT)
     if keyboard.closed:
         raise UsageError("the terminal is gone; nothing is changed")
     names = [NAMES.get(press.key, press.key) if isinstance(press.key, Keys) else press.key for press in presses]

@@ -34,9 +34,8 @@ SETTINGS = (
     "fit.rays=1000", "texture.faces=300", "texture.size=64", "render.size=64", "render.frames=3",
 )  # fmt: skip
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
-FAREWELL = 15.0  # seconds that children get to notice that their parent is gone
+FAREWELL = 60.0  # seconds that children get to notice that their parent is gone, on a busy machine too
 WITHIN = 600.0  # seconds that a run may take
-BORN = 1.0  # seconds in which Python itself may still be starting, and answers Ctrl-C with a traceback of its own
 POLL = 0.05  # seconds
 
 
@@ -121,7 +120,8 @@ def strike_all(
     folder: Path, command: Sequence[str], blows: Sequence[Blow], reference: dict[str, str], jobs: int = 1
 ) -> Iterator[Result]:
     """Every interruption in a project of its own, which is deleted when nothing is wrong with it."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background would hand on that it is ignored
+    for number in (signal.SIGINT, signal.SIGTERM):  # a job in the background would hand on that it is ignored
+        signal.signal(number, signal.default_int_handler)
 
     def one(index: int) -> Result:
         home = folder / str(index)
@@ -148,7 +148,8 @@ def strike(home: Path, command: Sequence[str], blow: Blow, reference: dict[str, 
     result.code = process.returncode
     if result.code not in (0, -blow.number, 128 + blow.number):
         result.faults.append(f"exit code {result.code}: {said}")
-    if "Traceback" in said and blow.after > BORN:
+    # Python itself, which is still starting, answers Ctrl-C with this; later it is an exception of ours.
+    if "Traceback" in said and ("KeyboardInterrupt" not in said or project.exists):
         result.faults.append(f"a traceback: {said}")
     if result.farewell >= FAREWELL:
         result.faults.append("children live on")

@@ -24,7 +24,7 @@ from kills import PHOTO, SETTINGS
 REPOSITORY = Path(__file__).resolve().parents[2]
 FAKES = REPOSITORY / "tests" / "fakes.py"
 TOKEN = "MESHCLI_MANY"  # noqa: S105  # marks the processes of one loop
-FAREWELL = 10.0  # seconds
+FAREWELL = 60.0  # seconds, on a busy machine too
 HOMES = ("XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "NUMBA_CACHE_DIR", "U2NET_HOME", "HF_HOME")
 
 

@@ -44,8 +44,9 @@ def test_processes_that_live_on_are_seen_whatever_their_session(tmp_path: Path) 
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(3600)
 @proc
+@pytest.mark.usefixtures("heard")
 def test_ten_kills_and_ten_identical_results(tmp_path: Path) -> None:
     command = kills.command_of(())
     seconds, reference = kills.undisturbed(tmp_path, command)

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason=
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3600)
 def test_eight_objects_leave_nothing_behind(tmp_path: Path) -> None:
     """With quick engines; the bench has real ones too."""
     done = many.loop(tmp_path / "loop", 8, 0)

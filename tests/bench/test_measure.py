@@ -9,6 +9,8 @@ import trimesh
 
 from meshcli.mesh import Mesh
 
+pytestmark = pytest.mark.slow
+
 BALL = trimesh.creation.icosphere(subdivisions=4, radius=0.6)
 
 

@@ -117,6 +117,7 @@ def test_the_material_shows_the_colours_as_they_are() -> None:
 def test_every_accessor_is_aligned_and_inside_the_file() -> None:
     for mesh in painted(), textured():
         document = header(write_glb(mesh))
+        assert {each["bufferView"] for each in document["accessors"]} <= set(range(len(document["bufferViews"])))
         for view in document["bufferViews"]:
             assert view["byteOffset"] % 4 == 0
             assert view["byteOffset"] + view["byteLength"] <= document["buffers"][0]["byteLength"]

@@ -34,7 +34,6 @@ def test_the_same_numbers(cache: Path) -> None:
     assert block[0]._compiled_call_impl is None
 
 
-@pytest.mark.slow
 def test_without_a_compiler(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("/nowhere/g++",))
     block = nn.Sequential(FeedForward(16))

@@ -19,8 +19,6 @@ from meshcli.lrm.attention import attend
 from meshcli.settings import Zero123PlusSettings
 from meshcli.view import Pixels
 
-pytestmark = pytest.mark.slow  # networks in miniature
-
 SHAPE = (24, 16)  # latents of the sheet
 SETTINGS = Zero123PlusSettings(steps=4, guidance=4.0, view_size=64)
 

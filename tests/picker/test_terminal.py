@@ -3,11 +3,10 @@
 import fcntl
 import os
 import pty
-import select
+import signal
 import struct
 import sys
 import termios
-import time
 from pathlib import Path
 
 import pytest
@@ -22,26 +21,25 @@ UP, DOWN = "\x1b[A", "\x1b[B"
 
 
 class Terminal:
-    """A process in a terminal of 80 x 24 characters."""
+    """A process in a terminal of 80 x 24 characters, which hears Ctrl-C or, as after `trap '' INT`, does not."""
 
-    def __init__(self, *words: str, **environment: str) -> None:
+    def __init__(self, *words: str, deaf: bool = False, **environment: str) -> None:
         self.child, self.terminal = pty.fork()
         if self.child == 0:
+            signal.signal(signal.SIGINT, signal.SIG_IGN if deaf else signal.SIG_DFL)
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 800, 480))
-            for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES"):
-                os.environ.pop(name, None)
             os.environ |= {"TERM": "xterm-256color", "COLORTERM": "truecolor", **environment}
             # Not execv: readline, where something loaded it, has put LINES and COLUMNS where Python does not see them.
             os.execve(FAKES[0], [*FAKES, *words], dict(os.environ))  # noqa: S606 (our own interpreter)
         self.text = ""
 
-    def until(self, *last: str, seconds: float = 30.0) -> str:
+    def until(self, *last: str) -> str:
         """What it shows until all of these have come."""
-        text, end = b"", time.monotonic() + seconds
+        text = b""
         while not all(word.encode() in text for word in last):
-            assert time.monotonic() < end, text.decode(errors="replace")[-3000:]
-            if select.select([self.terminal], [], [], 0.2)[0]:
-                text += os.read(self.terminal, 65536)
+            more = self._read()
+            assert more, text.decode(errors="replace")[-3000:]
+            text += more
         return text.decode(errors="replace")
 
     def type(self, keys: str) -> None:
@@ -49,15 +47,18 @@ class Terminal:
 
     def end(self) -> int:
         """Read to the end; the exit code."""
-        while True:
-            try:
-                if not os.read(self.terminal, 65536):
-                    break
-            except OSError:  # Linux: the other side is closed
-                break
+        while self._read():
+            pass
         code = os.waitstatus_to_exitcode(os.waitpid(self.child, 0)[1])
         os.close(self.terminal)
         return code
+
+    def _read(self) -> bytes:
+        """The next bytes; none when the other side is closed, which is an error on Linux."""
+        try:
+            return os.read(self.terminal, 65536)
+        except OSError:
+            return b""
 
 
 @pytest.fixture
@@ -66,8 +67,8 @@ def painted(project: Project, photos: list[Path], engines: dict[str, int]) -> Pr
     return project
 
 
-def opened(project: Project, **environment: str) -> tuple[Terminal, str]:
-    terminal = Terminal("select", str(project.root), **environment)
+def opened(project: Project, deaf: bool = False, **environment: str) -> tuple[Terminal, str]:
+    terminal = Terminal("select", str(project.root), deaf=deaf, **environment)
     return terminal, terminal.until("q leave", "chosen:")
 
 
@@ -116,9 +117,10 @@ def test_leaving_changes_nothing(keys: str, painted: Project) -> None:
     assert painted.path("manifest.json").read_bytes() == before
 
 
-def test_ctrl_c_leaves_with_its_code(painted: Project) -> None:
+@pytest.mark.parametrize("deaf", [False, True])
+def test_ctrl_c_leaves_with_its_code(painted: Project, deaf: bool) -> None:
     before = painted.path("manifest.json").read_bytes()
-    terminal, _ = opened(painted)
+    terminal, _ = opened(painted, deaf)
     terminal.type("\x03")
     assert terminal.end() == 130
     assert painted.path("manifest.json").read_bytes() == before

@@ -73,7 +73,7 @@ def test_views_of_several_photos_need_it(unposed: Project) -> None:
     for choice in ("0,3,7", ""):
         with pytest.raises(UsageError, match="from which sides") as error:
             select_views(unposed, choice)
-        assert f"`meshcli align {unposed.root}`" in str(error.value)
+        assert f"`{unposed.command('align')}`" in str(error.value)
     assert unposed.load().selection is None
     select_views(unposed, "photo:b")  # views of one photo do not
     assert unposed.load().selection.names == ("b0", "b1", "b2", "b3", "b4", "b5")  # type: ignore[union-attr]
@@ -92,7 +92,7 @@ def test_ready_sheets_get_their_cameras_at_once(project: Project, tmp_path: Path
     align_photos(project)
     manifest = project.load()
     assert stage_status(project, manifest, "generate").state == "done"
-    assert read_status(project).next == f"meshcli select {project.root}"
+    assert read_status(project).next == project.command("select")
     camera = manifest.views[7].camera
     assert camera.azimuth == pytest.approx((before[7].azimuth + 40) % 360)
     assert camera.distance == pytest.approx(before[7].distance / 1.2)

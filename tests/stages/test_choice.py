@@ -105,7 +105,9 @@ def scored(some: Manifest, **totals: float) -> Manifest:
 
 def test_a_bad_view_is_passed_over_for_a_good_one_nearby() -> None:
     some = manifest(0, 10, -10)
-    for name in suggest(scored(some)):
+    names = suggest(scored(some))
+    assert len(names) == 6
+    for name in names:
         assert name not in suggest(scored(some, **{name: 0.5}))
 
 

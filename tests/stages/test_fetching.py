@@ -46,7 +46,7 @@ def meshcli(home: Path, hub: Hub, *words: str) -> "subprocess.CompletedProcess[s
     """A process of its own, of a user who has nothing: the hub's library reads its settings when it is imported."""
     line = [sys.executable, "-c", TINY_NETWORK, *words]
     where = stranger(home, hub, TESTS.parent, TESTS)
-    return subprocess.run(line, env=where, cwd=home, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(line, env=where, cwd=home, capture_output=True, text=True, check=False)
 
 
 def test_the_reconstruction_network(tmp_path: Path, hub: Hub) -> None:

@@ -28,8 +28,6 @@ from meshcli.stages.select import select_views
 from meshcli.stages.status import stage_status
 from meshcli.stages.work import How, Outcome
 
-pytestmark = pytest.mark.slow  # networks in miniature
-
 ENGINE = "instant-mesh-large"
 SMALL = override(Settings(), {"texture.size": 64, "lrm.texture": False}, "")
 TEXTURE = {"lrm.texture": True}
@@ -345,6 +343,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="needs limits as Linux has them")
 def test_a_machine_with_too_little_memory(views: Project, weights: Path, tmp_path: Path) -> None:
     """A grid of 400 takes 260 MB for the distances alone; 200 MB are there. The same command, typed again, ends."""

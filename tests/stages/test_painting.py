@@ -27,8 +27,6 @@ from meshcli.stages.photo_set import Typed
 from meshcli.stages.status import stage_status
 from meshcli.stages.work import How
 
-pytestmark = pytest.mark.slow  # networks in miniature
-
 TINY = {
     "zero123plus.steps": 3,
     "zero123plus.view_size": 64,
@@ -114,6 +112,7 @@ def test_views_with_cameras_and_facts(project: Project, photos: list[Path], pain
     assert stage_status(project, manifest, "generate").state == "done"
 
 
+@pytest.mark.slow
 def test_a_photo_s_views_are_its_own(project: Project, photos: list[Path], paint: Paint) -> None:
     paint(*photos[:2], typed=ANGLES)
     before = [project.digest(f"views/{number:02d}.png") for number in range(12)]
@@ -124,6 +123,7 @@ def test_a_photo_s_views_are_its_own(project: Project, photos: list[Path], paint
     assert len(project.load().stages["generate"].outputs) > 18
 
 
+@pytest.mark.slow
 def test_what_makes_new_views(project: Project, photos: list[Path], paint: Paint) -> None:
     paint(photos[0])
     before = project.digest("views/00.png")
@@ -223,7 +223,8 @@ def test_a_device_that_is_not_there(project: Project, photos: list[Path], weight
 def test_weights_that_are_not_there(project: Project, photos: list[Path], tmp_path: Path) -> None:
     with pytest.raises(MissingError, match="--weights"):
         generate_views(project, photos[:1], settings=SETTINGS, engine="zero123plus", how=How(weights=tmp_path))
-    assert lacking(SETTINGS, How(weights=None)) == "" or "models pull" in lacking(SETTINGS, How())
+    with pytest.raises(MissingError, match="--weights"):
+        lacking(SETTINGS, How(weights=tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -255,6 +256,7 @@ def run(after: int, words: list[str]) -> int:
     return done.returncode
 
 
+@pytest.mark.slow
 def test_killed_at_any_point_it_goes_on_bit_identically(
     project: Project, photos: list[Path], weights: Path, tmp_path: Path
 ) -> None:

@@ -106,7 +106,7 @@ def test_an_edited_view_makes_what_follows_stale(finished: Project) -> None:
     finished.path(file).write_bytes(finished.path("photos/a.png").read_bytes())
     assert states(finished) == {"generate": "done", "select": "stale", "reconstruct": "stale", "render": "stale"}
     assert reason(finished, "reconstruct") == f"view {name} changed"
-    assert read_status(finished).next == f"meshcli select {finished.root}"
+    assert read_status(finished).next == finished.command("select")
 
 
 def test_a_view_that_was_not_chosen_does_not_matter(finished: Project) -> None:
@@ -219,7 +219,7 @@ def test_a_failure_leaves_the_mesh_from_before(finished: Project, monkeypatch: p
     assert (record.status, "a bug" in record.error) == ("failed", True)
     assert finished.path("mesh/mesh.glb").read_bytes() == before
     assert {output.file for output in record.outputs} >= {"mesh/mesh.glb"}
-    assert read_status(finished).next == f"meshcli reconstruct {finished.root}"
+    assert read_status(finished).next == finished.command("reconstruct")
 
 
 def test_an_interrupted_stage_is_called_so_by_who_holds_the_lock(finished: Project) -> None:

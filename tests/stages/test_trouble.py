@@ -19,6 +19,7 @@ import fakes
 import numpy as np
 import pytest
 from PIL import Image
+from processes import error_lines
 
 from meshcli import atomic
 from meshcli.cli import main
@@ -73,10 +74,9 @@ def errors(capsys: pytest.CaptureFixture[str]) -> list[str]:
     """The error lines so far; nothing else may look like trouble."""
     said = capsys.readouterr().err
     assert "Traceback" not in said
-    return [line for line in said.splitlines() if line.startswith("error:")]
+    return error_lines(said)
 
 
-@pytest.mark.slow
 def test_the_disk_is_full_at_every_file_that_is_written(
     run: Run, whole: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -278,7 +278,6 @@ def read_only() -> Iterator[None]:
             path.chmod(0o755)
 
 
-@pytest.mark.slow
 def test_a_small_disk_fills_and_grows(run: Run, whole: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     shutil.rmtree("desk")
     codes = []

