@@ -65,8 +65,9 @@ def sculpt(
     silhouettes contradict each other. Raises InputError when the silhouettes have no common body.
     """
     if len(photos) == 1:
-        placed, mesh = list(photos), sculpt_one(photos[0], settings)
-        notes = ["depth and back are guessed from a single photo; a second one from the side helps most"]
+        mesh, notes = sculpt_one(photos[0], settings)
+        placed = list(photos)
+        notes = ["depth and back are guessed from a single photo; a second one from the side helps most", *notes]
     else:
         placed, notes = place(photos, settings)
         if max(_gaps(sorted(photo.camera.azimuth for photo in placed), 360.0)) > 179.0:
