@@ -52,6 +52,20 @@ def sculpt_one(view: View, settings: SculptSettings) -> tuple[Mesh, list[str]]:
     return mesh, notes
 
 
+def fine_grid(low: Floats, high: Floats, voxel: float, resolution: int, padding: int) -> Grid:
+    """The box from low to high with `resolution` voxels along its longest side, or where they are larger, this size.
+
+    The box of a thin thing has room for more voxels in its length: there are never more nodes than in a cube of
+    `resolution`.
+    """
+    fine = max(resolution, round(float((high - low).max()) / voxel))
+    while True:
+        grid = Grid.around(low, high, fine, padding)
+        if fine <= resolution or np.prod(grid.shape) <= (resolution + 2 * padding + 1) ** 3:
+            return grid
+        fine = max(resolution, round(0.96 * fine))
+
+
 def _surface(relief: Relief, view: View, settings: SculptSettings) -> tuple[Floats, NDArray[np.int32], list[str]]:
     """The body's skin, cut by the photo's own silhouette, in a grid that lies along the body's plane."""
     axes = np.stack([relief.plane.front, relief.plane.right, relief.plane.up])
@@ -87,20 +101,11 @@ def _notes(relief: Relief, height: float, grid: Grid, lost: int, settings: Sculp
 
 
 def _grid(relief: Relief, voxel: float, resolution: int) -> Grid:
-    """`resolution` voxels along the body's longest side; where thin parts ask for smaller ones, this size.
-
-    Then the box of a thin thing has room for more voxels in its length, at no more nodes than a cube of `resolution`.
-    """
+    """The grid around a body in a plane that lies along it."""
     plane, half = relief.plane, float(np.sqrt(relief.squared.max()))
     points = plane.points()[relief.mask]
     corners = np.concatenate([points + half * plane.front, points - half * plane.front])
-    low, high = corners.min(axis=0), corners.max(axis=0)
-    fine = max(resolution, round(float((high - low).max()) / voxel))
-    while True:
-        grid = Grid.around(low, high, fine, PADDING)
-        if fine <= resolution or np.prod(grid.shape) <= (resolution + 2 * PADDING + 1) ** 3:
-            return grid
-        fine = max(resolution, round(0.96 * fine))
+    return fine_grid(corners.min(axis=0), corners.max(axis=0), voxel, resolution, PADDING)
 
 
 def _largest(vertices: Floats, faces: NDArray[np.int32], count: int) -> tuple[Floats, NDArray[np.int32]]:
@@ -142,7 +147,9 @@ def _front_picture(view: View) -> Pixels:
     reach = max(2.0, 2.0 * max(pixels.shape[:2]) / 320.0)
     ridge = ndimage.maximum_filter(depth, 2 * round(reach) + 1)
     sure = (depth > 0.0) & (depth >= np.minimum(reach, 0.6 * ridge))
-    return _continued(over(pixels), sure if sure.any() else pixels[..., 3] >= 128)
+    wires = (pixels[..., 3] >= 128) & (ridge == 0.0)  # too thin for a pixel that is all object
+    colours = np.where(wires[..., None], pixels[..., :3], over(pixels))
+    return _continued(colours, sure | wires)
 
 
 def _back_picture(relief: Relief, view: View) -> Pixels:
