@@ -23,7 +23,7 @@ class SculptSettings:
     """The weight-free view generator; see generators/sculpt.py."""
 
     view_size: int = 320  # pixels
-    relief: int = 160  # samples along the longer side of a silhouette that is inflated
+    relief: int = 160  # samples along the longer side of a silhouette that is inflated; more where it is thin
     fit_resolutions: tuple[int, ...] = (
         32,
         64,
@@ -31,7 +31,7 @@ class SculptSettings:
     )  # voxels, as in FitSettings, for several photos; never finer than it
     fit_steps: tuple[int, ...] = (100, 100, 60)
     hull_resolution: int = 128  # voxels along the longest side of a body from several aligned photos
-    resolution: int = 96  # voxels along the longest side of a body from one photo
+    resolution: int = 96  # voxels along the longest side of a body from one photo; more where it is thin
     inflation: float = 0.8  # half the thickness of an inflated disc over its radius
     cap: float = 1.15  # half the thickness at most, over the radius of the largest disc in the silhouette
     box_depth: float = 0.27  # half the thickness of a box over the shorter side of its silhouette

@@ -29,6 +29,7 @@ REACH = 1.4  # world units before and behind the origin where the object may be
 # How far a photo may reasonably be from what was said: log of scale, right, up (of the picture), elevation, azimuth.
 TRUST = np.array([0.5, 0.2, 0.2, np.radians(8.0), np.radians(4.0)])
 GOOD = 0.0008  # of the object's size: photos that miss by less are left alone
+NEAR = 0.75  # voxels from a body at which a node counts as its own: not even a wire slips between such nodes
 UNIT = 0.01  # world units: a ray that misses the hull by this costs as much as leaving what was said by TRUST
 
 
@@ -80,11 +81,12 @@ def align(photos: Sequence[View]) -> Alignment:
 def recentred(photos: Sequence[View], body: Callable[[Grid], Field]) -> list[View]:
     """The photos in a world where the body's box is centred at the origin and its farthest point is at 0.95."""
     grid = Grid.around(np.full(3, -1.6), np.full(3, 1.6), 80, 1)
-    inside = grid.to_world(np.argwhere(body(grid) < 0.0).astype(np.float64))
+    inside = grid.to_world(np.argwhere(body(grid) < NEAR).astype(np.float64))
     if not len(inside):
         return list(photos)
     centre = (inside.min(axis=0) + inside.max(axis=0)) / 2.0
-    scale = 0.95 / (np.linalg.norm(inside - centre, axis=1).max() + 0.5 * grid.voxel)
+    reach = np.linalg.norm(inside - centre, axis=1).max()
+    scale = 0.95 / (reach - (NEAR - 0.5) * grid.voxel)  # the last node is up to a voxel away from the next
     moved = []
     for photo in photos:
         pose = camera_to_world(photo.camera)
@@ -133,8 +135,9 @@ def _inside(camera: Camera, outline: _Outline, points: Floats) -> Floats:
 def _outline(photo: View) -> _Outline:
     scale = min(1.0, SIZE / max(photo.width, photo.height))
     small = resize(photo.pixels, round(photo.width * scale), round(photo.height * scale))
-    distance = silhouette_distance(small[..., 3], enlarge=1).astype(np.float64)
-    rows, columns = np.nonzero((distance > 0.6) & (distance <= 1.6))
+    alpha = np.round(small[..., 3] * (255.0 / max(int(small[..., 3].max()), 1))).astype(np.uint8)  # of a wire, too
+    distance = silhouette_distance(alpha, enlarge=1).astype(np.float64)
+    rows, columns = np.nonzero((distance > min(0.6, 0.9 * distance.max())) & (distance <= 1.6))
     chosen = np.linspace(0, len(rows) - 1, min(RIM, len(rows))).astype(int)
     return _Outline(distance, np.stack([columns[chosen], rows[chosen]], axis=-1) + 0.5)
 

@@ -14,9 +14,11 @@ from scipy import ndimage
 from scipy.sparse import coo_array, csc_array
 from scipy.spatial import ConvexHull
 
+from meshcli.camera import Camera
+from meshcli.generators.silhouette import MiddleLines, extent, middle_lines, parts, without_specks
 from meshcli.linear import factorise
 from meshcli.projection import camera_to_world, project
-from meshcli.reconstructors.distance_field import Field, Grid
+from meshcli.reconstructors.distance_field import Field, Grid, silhouette_distance
 from meshcli.settings import SculptSettings
 from meshcli.view import View
 
@@ -25,6 +27,8 @@ Mask = NDArray[np.bool_]
 
 STEEP = 35.0  # degrees: up to this elevation the object is taken to stand upright
 BEYOND = 0.25  # of the plane's size: margin around the outline
+FAR = 1e4  # pixels: no place beyond the picture is nearer to the outline
+ACROSS = 8.0  # samples across thin parts, as far as the number of samples in the silhouette allows it
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,7 @@ class Relief:
     mask: Mask  # (rows, columns)
     box: float  # 0 round, 1 a box
     squared: Floats  # (rows, columns) square of half the thickness; negative outside, falling as it rose inside
+    lines: MiddleLines  # of the silhouette
 
     def field(self, grid: Grid) -> Field:
         """About the signed distance in voxels at the grid's nodes, negative inside; good near the surface."""
@@ -80,25 +85,32 @@ class Relief:
 
 def inflate(view: View, settings: SculptSettings) -> Relief:
     """The body behind one photo's silhouette, (Poisson inflation; boxes stay boxes)."""
-    plane = _plane(view, settings.relief)
-    coverage = sample(view, plane.points(), view.pixels[..., 3:].astype(np.float64))[..., 0]
-    mask = coverage >= 127.5
-    size = _size(mask, plane.spacing)
-    box = _boxiness(mask)
-    height = _pillow(mask, plane.spacing, settings)
+    lines = middle_lines(view)
+    plane = _plane(view, settings.relief, lines.width)
+    inward = _inward(view, plane)
+    mask = _mask(inward)
+    breadth, length = extent(mask)
+    slender = float(np.clip((0.15 - breadth / length) / 0.05, 0.0, 1.0))  # pencils and poles are rods, no boxes
+    box = (1.0 - slender) * _boxiness(mask) if slender < 1.0 else 0.0
+    height = _pillows(mask, inward, plane.spacing, settings)
     if box > 0.0:
-        slab = _slab(mask, plane.spacing, settings.box_depth * size.min())
+        slab = _slab(mask, plane.spacing, settings.box_depth * breadth * plane.spacing)
         height = (1.0 - box) * height + box * slab
         plane = _moved_to_front(plane, box * float(slab.max()), view)
     square = _extended(height**2, mask)
     # The raster's steps would stand out as ribs along steep sides; thin bars must survive their removal.
     smooth = np.maximum(ndimage.gaussian_filter(square, 1.5), np.where(mask, 0.4 * square, -np.inf))
-    return Relief(plane, mask, box, smooth)
+    return Relief(plane, mask, box, smooth, lines)
 
 
-def sample(view: View, points: Floats, values: Floats) -> Floats:
-    """What a picture (H, W, C) shows at world positions (..., 3), (..., C); zero outside."""
-    where, _ = project(view.camera, points, view.width, view.height)
+def pixel_size(view: View) -> float:
+    """Of a photo's pixel at the distance of the world's origin, world units."""
+    return view.camera.distance / (view.camera.fy * view.height)
+
+
+def sample(camera: Camera, points: Floats, values: Floats) -> Floats:
+    """What a camera's picture (H, W, C) shows at world positions (..., 3), (..., C); zero outside."""
+    where, _ = project(camera, points, values.shape[1], values.shape[0])
     place = np.moveaxis(where[..., ::-1] - 0.5, -1, 0)
     channels = [ndimage.map_coordinates(values[..., c], place, order=1) for c in range(values.shape[2])]
     return np.stack(channels, axis=-1)
@@ -132,8 +144,12 @@ def solve_laplace(free: Mask, known: Mask, values: Floats, source: float, down: 
     return solution
 
 
-def _plane(view: View, resolution: int) -> Plane:
-    """The plane that faces the photo, with a raster over the outline."""
+def _plane(view: View, resolution: int, thin: float) -> Plane:
+    """The plane that faces the photo, with a raster over the outline.
+
+    `resolution` samples along its longer side, more where `thin`, the width of thin parts over the picture's height,
+    asks for them: the silhouette never has more samples than a square would have, nor a pixel more than two in a row.
+    """
     camera = view.camera
     tilt = np.radians(camera.elevation - np.clip(camera.elevation, -STEEP, STEEP))
     azimuth = np.radians(camera.azimuth)
@@ -154,8 +170,11 @@ def _plane(view: View, resolution: int) -> Plane:
     points = pose[:3, 3] - direction * (pose[:3, 3] @ front / (direction @ front))[:, None]
     low = np.array([(points @ across).min(), (points @ up).min()])
     high = np.array([(points @ across).max(), (points @ up).max()])
-    spacing = float((high - low).max()) / resolution
-    margin = round(BEYOND * resolution)
+    pixel = pixel_size(view)
+    fine = max(thin * view.height * pixel / ACROSS, np.sqrt(len(rows)) * pixel / resolution, pixel / 2.0)
+    longest = float((high - low).max())
+    spacing = min(longest / resolution, fine)
+    margin = round(BEYOND * longest / spacing)
     counts = np.ceil((high - low) / spacing).astype(int) + 2 * margin + 1
     return Plane(
         across,
@@ -168,22 +187,55 @@ def _plane(view: View, resolution: int) -> Plane:
     )
 
 
-def _pillow(mask: Mask, spacing: float, settings: SculptSettings) -> Floats:
+def _inward(view: View, plane: Plane) -> Floats:
+    """How far inside the photo's outline each sample of the plane's raster lies, in samples; negative outside.
+
+    The body ends where the picture does.
+    """
+    across, down = 1.0 / view.width, 1.0 / view.height
+    camera = view.camera.cropped(-across, -down, 1.0 + 2.0 * across, 1.0 + 2.0 * down)
+    outline = silhouette_distance(np.pad(view.pixels[..., 3], 1)).astype(np.float64)
+    pixel = pixel_size(view) * (view.height + 2) / len(outline)
+    return (sample(camera, plane.points(), outline[..., None] + FAR)[..., 0] - FAR) * pixel / plane.spacing
+
+
+def _mask(inward: Floats) -> Mask:
+    """The silhouette on the raster.
+
+    Thin parts are half a sample broader: the photo's own outline cuts the body, and what is missing nobody brings back.
+    On thick ones the cut would show as a flat band along their sides.
+    """
+    deepest = ndimage.maximum_filter(inward, 2 * round(ACROSS) + 1)
+    return without_specks(inward >= np.where(deepest < 0.75 * ACROSS, -0.5, 0.0))
+
+
+def _pillows(mask: Mask, inward: Floats, spacing: float, settings: SculptSettings) -> Floats:
+    """Half the thickness of every piece of the silhouette, each by itself."""
+    labels, _ = parts(mask)
+    height = np.zeros(mask.shape)
+    for index, box in enumerate(ndimage.find_objects(labels), start=1):
+        piece = labels[box] == index
+        largest = max(float(inward[box][piece].max()), 0.5) * spacing
+        height[box] += _pillow(np.pad(piece, 1), largest, spacing, settings)[1:-1, 1:-1]
+    return height
+
+
+def _pillow(mask: Mask, largest: float, spacing: float, settings: SculptSettings) -> Floats:
     """Half the thickness from the Poisson equation, which makes a ball of a disc and a rounded bar of a strip.
 
     Flat ends at the very top and bottom stay flat (mugs, bottles): nothing flows out through them. The thickness is
-    capped by the largest disc that fits, and things made of bars are given some thickness: bars come in pairs.
+    capped by the radius of the largest disc that fits, and furniture, which is made of bars, is given some thickness:
+    bars come in pairs. What is thinner for its breadth than they are is wire, and round.
     """
     ends = _flat_ends(mask)
     open_ends = np.roll(ends, 1, axis=0) | np.roll(ends, -1, axis=0)
     walls = ndimage.binary_dilation(mask) & ~mask & ~open_ends
     square = solve_laplace(mask, walls, np.zeros((*mask.shape, 1)), 4.0 * spacing**2, 1.0)[..., 0]
     height = settings.inflation * np.sqrt(np.maximum(square, 0.0))
-    largest = float(ndimage.distance_transform_edt(mask).max()) * spacing
     cap = settings.cap * largest
     height = cap * np.tanh((height / cap) ** 3) ** (1.0 / 3.0)
-    across = _size(mask, spacing).min() / 2.0
-    bars = np.clip((0.45 - largest / across) / 0.15, 0.0, 1.0)
+    across = extent(mask)[0] * spacing / 2.0
+    bars = np.clip((0.45 - largest / across) / 0.15, 0.0, 1.0) * np.clip((largest / across - 0.1) / 0.1, 0.0, 1.0)
     floor = _slab(mask, spacing, bars * settings.bar_depth * across)
     return np.asarray((height**4 + floor**4) ** 0.25)
 
@@ -249,9 +301,3 @@ def _extended(square: Floats, mask: Mask) -> Floats:
     slope = ndimage.maximum_filter(np.where(mask & (inside <= 2.0), square / inside, 0.0), 3)
     slope = np.maximum(slope, 1e-3 * square.max())
     return np.asarray(np.where(mask, square, -away * slope[tuple(nearest)]))
-
-
-def _size(mask: Mask, spacing: float) -> Floats:
-    """Height and width of the outline's box in world units."""
-    rows, columns = np.nonzero(mask)
-    return np.array([np.ptp(rows) + 1, np.ptp(columns) + 1]) * spacing

@@ -1,15 +1,21 @@
 """A body that was inflated from one photo, painted: the photo in front, a fill from its rim behind."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
 
-from meshcli.generators.inflate import Relief, inflate, sample, solve_laplace
+from meshcli.camera import DISTANCE, Camera, orbit
+from meshcli.generators.inflate import Relief, inflate, pixel_size, sample, solve_laplace
+from meshcli.generators.silhouette import extent
 from meshcli.image import over, resize
 from meshcli.mesh import Mesh, Texture, face_normals
-from meshcli.projection import project
-from meshcli.reconstructors.distance_field import Grid, redistance, silhouette_distance, visual_hull
-from meshcli.reconstructors.surface import extract_surface, keep_parts, taubin
+from meshcli.projection import camera_to_world, project, rays
+from meshcli.reconstructors.distance_field import Field, Grid, redistance, silhouette_distance, visual_hull
+from meshcli.reconstructors.surface import adjacency, extract_surface, taubin
 from meshcli.settings import SculptSettings
 from meshcli.view import Pixels, View
 
@@ -17,14 +23,18 @@ Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 PADDING = 4  # voxels around the body
+THICK = 4.0  # voxels across thin parts, as far as the number of voxels allows it
+ROD = 0.9  # voxels: radius below which a part would slip between the nodes; what is thinner is drawn like this
+FEW = 0.05  # of the middle lines: more is worth a note
+THIN = 0.037  # of the length: what is thinner is worth a note; four percent, less a pixel's error
 PICTURE = 1024  # pixels at most along a side of the photo on the mesh
 DOWN = 0.12  # of the flow along rows: colours of the back are continued sideways rather than up and down
 
 
-def sculpt_one(view: View, settings: SculptSettings) -> Mesh:
-    """The textured mesh behind one photo; its depth and its back are guessed."""
+def sculpt_one(view: View, settings: SculptSettings) -> tuple[Mesh, list[str]]:
+    """The textured mesh behind one photo, its depth and its back guessed, and what the user should know about it."""
     relief = inflate(view, settings)
-    vertices, faces = _surface(relief, view, settings.resolution)
+    vertices, faces, notes = _surface(relief, view, settings)
     front, back = _front_picture(view), _back_picture(relief, view)
     place, _ = project(view.camera, vertices, 1, 1)
     rows_columns, _ = relief.plane.locate(vertices)
@@ -32,28 +42,101 @@ def sculpt_one(view: View, settings: SculptSettings) -> Mesh:
     centres = vertices[faces].mean(axis=1)
     away = np.einsum("fk,fk->f", face_normals(vertices, faces), np.array(view.camera.position) - centres) < 0.0
     image, coordinates = _side_by_side((front, back), (place, behind))
-    return Mesh(
+    mesh = Mesh(
         vertices.astype(np.float32),
         faces,
         texture=Texture(
             image, coordinates.astype(np.float32), faces + (away[:, None] * len(vertices)).astype(np.int32)
         ),
     )
+    return mesh, notes
 
 
-def _surface(relief: Relief, view: View, resolution: int) -> tuple[Floats, NDArray[np.int32]]:
-    """The body's skin, cut by the photo's own silhouette."""
+def fine_grid(low: Floats, high: Floats, voxel: float, resolution: int, padding: int) -> Grid:
+    """The box from low to high with `resolution` voxels along its longest side, or where they are larger, this size.
+
+    The box of a thin thing has room for more voxels in its length: there are never more nodes than in a cube of
+    `resolution`.
+    """
+    fine = max(resolution, round(float((high - low).max()) / voxel))
+    while True:
+        grid = Grid.around(low, high, fine, padding)
+        if fine <= resolution or np.prod(grid.shape) <= (resolution + 2 * padding + 1) ** 3:
+            return grid
+        fine = max(resolution, round(0.96 * fine))
+
+
+def _surface(relief: Relief, view: View, settings: SculptSettings) -> tuple[Floats, NDArray[np.int32], list[str]]:
+    """The body's skin, cut by the photo's own silhouette, in a grid that lies along the body's plane."""
+    axes = np.stack([relief.plane.front, relief.plane.right, relief.plane.up])
+    front, right, up = np.eye(3)
+    relief = replace(relief, plane=replace(relief.plane, front=front, right=right, up=up))
+    camera = _turned(view.camera, axes)
+    height = view.height * pixel_size(view)
+    grid = _grid(relief, relief.lines.width * height / THICK, settings.resolution)
+    hull = visual_hull([camera], [silhouette_distance(view.pixels[..., 3])], grid)
+    field = np.maximum(relief.field(grid), hull)
+    lost = relief.lines.thinner_than(2.0 * ROD * grid.voxel / height)
+    if len(lost):
+        field = np.minimum(field, _rods(_on_plane(camera, lost), grid))
+    inner = np.zeros(grid.shape, bool)
+    inner[1:-1, 1:-1, 1:-1] = True
+    surface = extract_surface(redistance(np.clip(field, -8.0, 8.0), np.flatnonzero(inner)), grid)
+    vertices, faces = _largest(*surface, relief.lines.pieces)
+    return taubin(vertices, faces, 8) @ axes, faces, _notes(relief, height, grid, len(lost), settings)
+
+
+def _notes(relief: Relief, height: float, grid: Grid, lost: int, settings: SculptSettings) -> list[str]:
+    """What is to be said about thin parts; height: of the photo in the world, lost: places thinner than voxels show."""
+    length = extent(relief.mask)[1] * relief.plane.spacing
+    width = relief.lines.width * height
+    if lost > FEW * np.count_nonzero(relief.lines.widths):
+        least = 2.0 * ROD * grid.voxel / length
+        return [f"parts thinner than {least:.1%} of the object's length are drawn that thick, the finest it can be"]
+    if width < THIN * length:
+        pixels = width / (DISTANCE / orbit(0.0, 0.0).fy) * settings.view_size
+        share = f"{width / length:.1%} as thick as it is long"
+        return [f"the object is {share}, {pixels:.1f} pixels in its views: its thickness is only roughly known"]
+    return []
+
+
+def _grid(relief: Relief, voxel: float, resolution: int) -> Grid:
+    """The grid around a body in a plane that lies along it."""
     plane, half = relief.plane, float(np.sqrt(relief.squared.max()))
     points = plane.points()[relief.mask]
     corners = np.concatenate([points + half * plane.front, points - half * plane.front])
-    grid = Grid.around(corners.min(axis=0), corners.max(axis=0), resolution, PADDING)
-    hull = visual_hull([view.camera], [silhouette_distance(view.pixels[..., 3])], grid)
-    field = np.maximum(relief.field(grid), hull)
-    inner = np.zeros(grid.shape, bool)
-    inner[1:-1, 1:-1, 1:-1] = True
-    field = redistance(np.clip(field, -8.0, 8.0), np.flatnonzero(inner))
-    vertices, faces = keep_parts(*extract_surface(field, grid), share=0.002)
-    return taubin(vertices, faces, 8), faces
+    return fine_grid(corners.min(axis=0), corners.max(axis=0), voxel, resolution, PADDING)
+
+
+def _largest(vertices: Floats, faces: NDArray[np.int32], count: int) -> tuple[Floats, NDArray[np.int32]]:
+    """As many connected parts as the silhouette has: crumbs of what is too fine for the grid are none of them."""
+    _, part = connected_components(adjacency(faces, len(vertices)), directed=False)
+    largest = np.argsort(-np.bincount(part), kind="stable")[:count]
+    used, renumbered = np.unique(faces[np.isin(part[faces[:, 0]], largest)], return_inverse=True)
+    return vertices[used], renumbered.reshape(-1, 3).astype(np.int32)
+
+
+def _rods(lines: Floats, grid: Grid) -> Field:
+    """Distance in voxels to rods around lines, places (N, 2) across and up in the plane x = 0, dense for the grid."""
+    x, y, z = (origin + grid.voxel * np.arange(count) for origin, count in zip(grid.origin, grid.shape, strict=True))
+    nodes = np.stack(np.meshgrid(y, z, indexing="ij"), axis=-1)
+    beside, _ = cKDTree(lines).query(nodes, distance_upper_bound=10.0 * grid.voxel)
+    distance: Field = np.hypot(x[:, None, None], np.minimum(beside, 10.0 * grid.voxel)) / grid.voxel - ROD
+    return distance.astype(np.float32)
+
+
+def _on_plane(camera: Camera, places: Floats) -> Floats:
+    """Where rays through places (N, 2), fractions of the picture, meet the plane x = 0: (N, 2) across and up."""
+    origins, directions = rays(camera, places, 1, 1)
+    points = origins - directions * (origins[:, :1] / directions[:, :1])
+    return points[:, 1:]
+
+
+def _turned(camera: Camera, axes: Floats) -> Camera:
+    """The camera in a world whose axes are these, the rows of (3, 3)."""
+    pose = camera_to_world(camera)
+    pose[:3] = axes @ pose[:3]
+    return replace(camera, camera_to_world=tuple(tuple(map(float, row)) for row in pose))
 
 
 def _front_picture(view: View) -> Pixels:
@@ -64,12 +147,14 @@ def _front_picture(view: View) -> Pixels:
     reach = max(2.0, 2.0 * max(pixels.shape[:2]) / 320.0)
     ridge = ndimage.maximum_filter(depth, 2 * round(reach) + 1)
     sure = (depth > 0.0) & (depth >= np.minimum(reach, 0.6 * ridge))
-    return _continued(over(pixels), sure if sure.any() else pixels[..., 3] >= 128)
+    wires = (pixels[..., 3] >= 128) & (ridge == 0.0)  # too thin for a pixel that is all object
+    colours = np.where(wires[..., None], pixels[..., :3], over(pixels))
+    return _continued(colours, sure | wires)
 
 
 def _back_picture(relief: Relief, view: View) -> Pixels:
     """The smoothest picture between the colours along the rim: no mirrored face, no stripes."""
-    colours = sample(view, relief.plane.points(), _continued_photo(view).astype(np.float64))
+    colours = sample(view.camera, relief.plane.points(), _continued_photo(view).astype(np.float64))
     inside = ndimage.binary_erosion(relief.mask)
     rim = relief.mask & ~inside
     if inside.any():

@@ -11,9 +11,11 @@ import numpy as np
 from meshcli.camera import zero123plus_rig
 from meshcli.colouring import colour_vertices
 from meshcli.errors import InputError
-from meshcli.generators.alignment import Alignment, align, misfit, recentred
+from meshcli.generators.alignment import NEAR, Alignment, align, misfit, recentred
+from meshcli.generators.inflate import pixel_size
 from meshcli.generators.prior import hull_of, pillow_prior
-from meshcli.generators.relief import sculpt_one
+from meshcli.generators.relief import THICK, fine_grid, sculpt_one
+from meshcli.generators.silhouette import middle_lines
 from meshcli.image import resize
 from meshcli.mesh import Mesh
 from meshcli.picture import Renderer
@@ -65,8 +67,9 @@ def sculpt(
     silhouettes contradict each other. Raises InputError when the silhouettes have no common body.
     """
     if len(photos) == 1:
-        placed, mesh = list(photos), sculpt_one(photos[0], settings)
-        notes = ["depth and back are guessed from a single photo; a second one from the side helps most"]
+        mesh, notes = sculpt_one(photos[0], settings)
+        placed = list(photos)
+        notes = ["depth and back are guessed from a single photo; a second one from the side helps most", *notes]
     else:
         placed, notes = place(photos, settings)
         if max(_gaps(sorted(photo.camera.azimuth for photo in placed), 360.0)) > 179.0:
@@ -123,7 +126,7 @@ def _body(photos: Sequence[View], settings: SculptSettings, fit: FitSettings, se
     prior = pillow_prior(photos, settings)
     if prior is None and any(photo.camera.known == "aligned" for photo in photos):
         # Aligned outlines match to a pixel, the textures between them do not: fitting to those tears flat panels.
-        vertices, faces = _outlined(hull_of(photos), settings.hull_resolution)
+        vertices, faces = _outlined(hull_of(photos), _thickness(photos) / THICK, settings.hull_resolution)
     else:
         prior = prior if leaves_open(photos) else None
         corrected = any(photo.camera.known == "aligned" for photo in photos)
@@ -141,14 +144,23 @@ def _body(photos: Sequence[View], settings: SculptSettings, fit: FitSettings, se
     return colour_vertices(mesh, [_shrunk(photo, COLOUR_SIZE) for photo in photos])
 
 
-def _outlined(body: Callable[[Grid], Field], resolution: int) -> tuple[Vertices, Faces]:
-    """The surface of a body that follows from outlines alone, its edges rounded by a voxel."""
+def _thickness(photos: Sequence[View]) -> float:
+    """Of the body's thin parts, in the photo that shows them thinnest; world units."""
+    return min(middle_lines(photo).width * photo.height * pixel_size(photo) for photo in photos)
+
+
+def _outlined(body: Callable[[Grid], Field], voxel: float, resolution: int) -> tuple[Vertices, Faces]:
+    """The surface of a body that follows from outlines alone, its edges rounded by a voxel.
+
+    `resolution` voxels along its longest side; where thin parts ask for smaller ones, this size, as far as they fit.
+    """
     coarse = Grid.around(np.full(3, -1.15), np.full(3, 1.15), 64, 1)
-    inside = np.argwhere(body(coarse) < 0.5).astype(np.float64)
+    inside = np.argwhere(body(coarse) < NEAR).astype(np.float64)
     if not len(inside):
         raise InputError("the silhouettes of the photos have no common body: are the azimuths right?")
-    grid = Grid.around(coarse.to_world(inside.min(axis=0) - 1), coarse.to_world(inside.max(axis=0) + 1), resolution, 5)
-    field = blur(np.clip(body(grid), -6.0, 6.0) - 6.0, 1.0) + 6.0
+    low, high = coarse.to_world(inside.min(axis=0) - 1), coarse.to_world(inside.max(axis=0) + 1)
+    grid = fine_grid(low, high, voxel, resolution, 5)
+    field = blur(np.clip(body(grid), -6.0, 6.0) - 6.0, min(1.0, voxel / grid.voxel)) + 6.0
     inner = np.zeros(grid.shape, bool)
     inner[1:-1, 1:-1, 1:-1] = True
     return extract_surface(redistance(field, np.flatnonzero(inner)), grid)

@@ -80,14 +80,14 @@ def test_a_disc_becomes_a_ball():
 def test_the_body_stands_upright_where_the_camera_says():
     """From azimuth 90 the photo's right is the world's -x, and its top is up."""
     view = ball(orbit(90, 0), radius=0.25, centre=(-0.4, 0.0, 0.3))
-    mesh = sculpt_one(view, QUICK)
+    mesh, _ = sculpt_one(view, QUICK)
     middle = (mesh.vertices.min(axis=0) + mesh.vertices.max(axis=0)) / 2
     np.testing.assert_allclose(middle, (-0.4, 0.0, 0.3), atol=0.03)
     assert 0.5 < volume(mesh) / (4 / 3 * np.pi * 0.25**3) < 1.2
 
 
 def test_a_box_stays_flat():
-    mesh = sculpt_one(block(orbit(0, 0)), QUICK)
+    mesh, _ = sculpt_one(block(orbit(0, 0)), QUICK)
     front = mesh.vertices[mesh.vertices[:, 0] > 0.9 * mesh.vertices[:, 0].max()]
     assert np.ptp(front[:, 1]) > 0.9
     assert np.ptp(front[:, 2]) > 0.75
@@ -98,7 +98,7 @@ def test_the_front_is_the_photo_and_the_back_has_no_face():
     view = ball(orbit(0, 0))
     pixels = view.pixels.copy()
     pixels[70:90, 60:100, :3] = (10, 250, 10)  # a face
-    mesh = sculpt_one(replace(view, pixels=pixels), QUICK)
+    mesh, _ = sculpt_one(replace(view, pixels=pixels), QUICK)
     front = render(mesh, orbit(0, 0), SIZE, SIZE)
     inside = pixels[..., 3] == 255
     difference = np.abs(front[..., :3].astype(int) - pixels[..., :3]).max(-1)[inside]
