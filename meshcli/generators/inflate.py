@@ -5,7 +5,7 @@ from high above or far below. The body is swept perpendicular to that plane: swe
 flare the back. How thick it is, nobody knows; what is assumed is said at each step.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -93,6 +93,9 @@ def inflate(view: View, settings: SculptSettings) -> Relief:
     slender = float(np.clip((0.15 - breadth / length) / 0.05, 0.0, 1.0))  # pencils and poles are rods, no boxes
     box = (1.0 - slender) * _boxiness(mask) if slender < 1.0 else 0.0
     height = _pillows(mask, inward, plane.spacing, settings)
+    inside = np.maximum(inward, 0.0) * plane.spacing
+    rod = np.sqrt(inside * (2.0 * inside.max() - inside))  # as deep as it is wide
+    height = (1.0 - slender) * height + slender * np.minimum(height, rod)
     if box > 0.0:
         slab = _slab(mask, plane.spacing, settings.box_depth * breadth * plane.spacing)
         height = (1.0 - box) * height + box * slab
