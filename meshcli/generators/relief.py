@@ -95,8 +95,8 @@ def _notes(relief: Relief, height: float, grid: Grid, lost: int, settings: Sculp
         return [f"parts thinner than {least:.1%} of the object's length are drawn that thick, the finest it can be"]
     if width < THIN * length:
         pixels = width / (DISTANCE / orbit(0.0, 0.0).fy) * settings.view_size
-        share = f"{width / length:.1%} as thick as it is long"
-        return [f"the object is {share}, {pixels:.1f} pixels in its views: its thickness is only roughly known"]
+        share = f"{width / length:.1%} as thick as the object is long"
+        return [f"thin parts are {share}, {pixels:.1f} pixels in its views: how thick they are is only roughly known"]
     return []
 
 
@@ -147,9 +147,16 @@ def _front_picture(view: View) -> Pixels:
     reach = max(2.0, 2.0 * max(pixels.shape[:2]) / 320.0)
     ridge = ndimage.maximum_filter(depth, 2 * round(reach) + 1)
     sure = (depth > 0.0) & (depth >= np.minimum(reach, 0.6 * ridge))
-    wires = (pixels[..., 3] >= 128) & (ridge == 0.0)  # too thin for a pixel that is all object
-    colours = np.where(wires[..., None], pixels[..., :3], over(pixels))
-    return _continued(colours, sure | wires)
+    known = _with_wires(sure, pixels[..., 3] >= 128, 8.0 * reach)
+    colours = np.where(sure[..., None], over(pixels), pixels[..., :3])
+    return _continued(colours, known)
+
+
+def _with_wires(sure: Mask, seen: Mask, reach: float) -> Mask:
+    """The sure pixels, and those of wires too thin to have one: there is none within reach."""
+    if not sure.any():
+        return seen
+    return sure | (seen & (ndimage.distance_transform_edt(~sure) > reach))
 
 
 def _back_picture(relief: Relief, view: View) -> Pixels:
