@@ -9,7 +9,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,7 +16,7 @@ from pathlib import Path
 import pytest
 import torch
 from fake_hub import Hub, serve, stranger
-from processes import error_lines
+from processes import error_lines, until
 
 import meshcli
 from meshcli import cli, download
@@ -126,9 +125,14 @@ def test_a_process_that_is_killed_while_it_fetches(home, hub):
     hub.stall.clear()
     command = [sys.executable, "-m", "meshcli", "models", "pull", "instant-mesh-base", "--to", "w"]
     with subprocess.Popen(command, env=environment(home, hub), cwd=home / "here") as process:
-        hub.reached.wait()
-        while not any(part.stat().st_size >= 10 << 20 for part in (home / "here/w").glob(".part-*instant*ckpt")):
-            time.sleep(0.02)
+        parts = functools.partial((home / "here/w").glob, ".part-*instant*ckpt")
+        until(
+            lambda: (
+                process.poll() is not None
+                or (hub.reached.is_set() and any(part.stat().st_size >= 10 << 20 for part in parts()))
+            )
+        )
+        assert process.poll() is None
         process.kill()
     hub.stall.set()
     assert not (home / "here/w" / BASE).exists()
