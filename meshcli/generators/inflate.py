@@ -5,7 +5,7 @@ from high above or far below. The body is swept perpendicular to that plane: swe
 flare the back. How thick it is, nobody knows; what is assumed is said at each step.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
