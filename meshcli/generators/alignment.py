@@ -132,7 +132,7 @@ def _inside(camera: Camera, outline: _Outline, points: Floats) -> Floats:
 
 def _outline(photo: View) -> _Outline:
     scale = min(1.0, SIZE / max(photo.width, photo.height))
-    small = resize(photo.pixels, round(photo.width * scale), round(photo.height * scale))
+    small = resize(photo.pixels, max(1, round(photo.width * scale)), max(1, round(photo.height * scale)))
     distance = silhouette_distance(small[..., 3], enlarge=1).astype(np.float64)
     rows, columns = np.nonzero((distance > 0.6) & (distance <= 1.6))
     chosen = np.linspace(0, len(rows) - 1, min(RIM, len(rows))).astype(int)
