@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 from scipy.optimize import least_squares
 
-from meshcli.camera import Camera, Rows
+from meshcli.camera import FARTHEST, Camera, Rows
 from meshcli.image import resize
 from meshcli.linear import ensure_buffer
 from meshcli.projection import camera_to_world, project, rays
@@ -84,7 +84,7 @@ def recentred(photos: Sequence[View], body: Callable[[Grid], Field]) -> list[Vie
     if not len(inside):
         return list(photos)
     centre = (inside.min(axis=0) + inside.max(axis=0)) / 2.0
-    scale = 0.95 / (np.linalg.norm(inside - centre, axis=1).max() + 0.5 * grid.voxel)
+    scale = FARTHEST / (np.linalg.norm(inside - centre, axis=1).max() + 0.5 * grid.voxel)
     moved = []
     for photo in photos:
         pose = camera_to_world(photo.camera)

@@ -156,7 +156,9 @@ def _outlined(body: Callable[[Grid], Field], resolution: int) -> tuple[Vertices,
 
 def _shrunk(photo: View, size: int) -> View:
     scale = min(1.0, size / max(photo.width, photo.height))
-    return replace(photo, pixels=resize(photo.pixels, max(1, round(photo.width * scale)), max(1, round(photo.height * scale))))
+    return replace(
+        photo, pixels=resize(photo.pixels, max(1, round(photo.width * scale)), max(1, round(photo.height * scale)))
+    )
 
 
 def _faded(photo: View, contrast: float) -> View:

@@ -136,9 +136,7 @@ def _grown(
     return chosen
 
 
-def _improved(
-    chosen: list[int], energy: list[list[float]], photos: Sequence[str], share: tuple[int, int]
-) -> list[int]:
+def _improved(chosen: list[int], energy: list[list[float]], photos: Sequence[str], share: tuple[int, int]) -> list[int]:
     """Exchange one view for another while that lowers the energy."""
     for _ in range(100):
         load = [sum(row[index] for index in chosen) for row in energy]
