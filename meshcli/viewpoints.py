@@ -23,17 +23,17 @@ def around(points: Points, sides: Sequence[tuple[float, float]]) -> list[Camera]
     object leaves. If not, they turn around the middle of the points' box, as far from it as the margin takes.
     """
     usual = [orbit(azimuth, elevation) for azimuth, elevation in sides]
-    if not len(points) or _needed(points, usual) <= DISTANCE:
+    if not len(points) or far_enough(points, usual) == DISTANCE:
         return usual
     low, high = points.min(axis=0).astype(np.float64), points.max(axis=0).astype(np.float64)
     x, y, z = ((low + high) / 2.0).tolist()
-    distance = max(DISTANCE, _needed(points - np.array([x, y, z]), usual))
+    distance = far_enough(points - np.array([x, y, z]), usual)
     return [orbit(azimuth, elevation, distance, centre=(x, y, z)) for azimuth, elevation in sides]
 
 
-def _needed(points: Points, cameras: Sequence[Camera]) -> float:
-    """The distance from the origin at which cameras with these directions see all points and the margin."""
-    farthest = 0.0
+def far_enough(points: Points, cameras: Sequence[Camera]) -> float:
+    """The distance from the origin, at least the usual one, at which cameras on these sides leave points the margin."""
+    farthest = DISTANCE
     for camera in cameras:
         right, up, back = (points @ camera_to_world(camera)[:3, :3]).T
         farthest = max(farthest, float((np.maximum(np.abs(right), np.abs(up)) / USED + back).max()))
