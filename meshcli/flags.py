@@ -71,8 +71,8 @@ Grid = Annotated[
     int | None,
     typer.Option(min=16, max=512, help="Networks: fineness of the grid the surface comes from.", show_default=False),
 ]
-NoTexture = Annotated[bool, typer.Option("--no-texture", help="Networks: colours at the vertices only.")]
-KeepParts = Annotated[Parts | None, typer.Option("--parts", help="Networks: pieces to keep.", show_default=False)]
+NoTexture = Annotated[bool, typer.Option("--no-texture", help="Colours at the vertices only.")]
+KeepParts = Annotated[Parts | None, typer.Option("--parts", help="Which pieces to keep.", show_default=False)]
 From = Annotated[
     Source | None, typer.Option("--from", help="What the turntable shows: field is instant-nerf's.", show_default=False)
 ]

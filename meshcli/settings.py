@@ -78,6 +78,13 @@ class Zero123PlusSettings:
     preview: int = 0  # steps between looks at the unfinished sheet; 0 is never
 
 
+Parts = Literal[
+    "all",  # as they are found
+    "large",  # those with at least 1 % of the faces
+    "largest",
+]
+
+
 @dataclass(frozen=True)
 class FitSettings:
     """Fitting a surface to posed pictures; see reconstructors/fit.py. One entry per level where there are several."""
@@ -85,13 +92,8 @@ class FitSettings:
     resolutions: tuple[int, ...] = (32, 64, 104)  # voxels along the longest side of the box
     steps: tuple[int, ...] = (120, 140, 80)
     rays: int = 12000  # per step
-
-
-Parts = Literal[
-    "all",  # as the network sees it
-    "large",  # those with at least 1 % of the faces
-    "largest",
-]
+    parts: Parts = "large"  # which pieces of the surface to keep
+    texture: bool = True  # besides the colours of the vertices
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,8 @@ def fit(views: Sequence[View], settings: FitSettings, seed: int, progress: Progr
     """
     shape = fit_shape(views, settings, seed, progress)
     vertices, faces = extract_surface(shape.distance, shape.grid)
-    vertices, faces = keep_parts(vertices, faces)
+    if settings.parts != "all":
+        vertices, faces = keep_parts(vertices, faces, only_largest=settings.parts == "largest")
     vertices = taubin(vertices, faces, 10)
     vertices = fair(vertices, faces, _reach(shape, vertices))
     return colour_vertices(Mesh(vertices.astype(np.float32), faces), views)

@@ -132,7 +132,8 @@ def fallback(settings: Settings) -> dict[str, Any]:
     """What to take instead when memory runs out: a coarser grid, then a smaller texture; empty when nothing is left."""
     if settings.lrm.grid > 64:
         return {"lrm.grid": max(64, settings.lrm.grid * 3 // 4)}
-    return {"texture.size": settings.texture.size // 2} if settings.texture.size > 512 else {}
+    smaller = {"texture.size": settings.texture.size // 2}
+    return smaller if settings.lrm.texture and settings.texture.size > 512 else {}
 
 
 def _weights(engine: str, settings: Settings, file: NetworkFile, how: How) -> Found | None:

@@ -28,6 +28,8 @@ CONTACT = "renders/contact.png"
 def render_mesh(project: Project, *, settings: Settings = Settings(), how: How = How()) -> Outcome:
     """Make the turntable, the stills and the contact sheet of the mesh."""
     _check(settings.render)
+    if how.device == "mps" and settings.render.source == "mesh":
+        raise UsageError("--device mps is for --from field; the processor, or with cuda nvdiffrast, shows the mesh")
     with entering(project, how):
         manifest = project.load()
         if not project.path(MESH).is_file():

@@ -94,7 +94,7 @@ def test_views_to_files(views: Project, weights: Path) -> None:
 def test_the_texture_has_the_fields_colours(views: Project, weights: Path) -> None:
     build(views, **TEXTURE)
     planes = instantmesh.Planes.read(views.path("mesh/triplane.safetensors"), tiny_file().sizes, torch.device("cpu"))
-    _, colours, _ = instantmesh.build(planes, replace(SMALL.lrm, grid=20), lambda *_: None)
+    colours = instantmesh.build(planes, replace(SMALL.lrm, grid=20), lambda *_: None).colours
     mesh = read_glb(views.path("mesh/mesh.glb"))
     assert mesh.texture is not None
     corners = mesh.texture.coordinates[mesh.texture.faces]
@@ -262,11 +262,6 @@ def test_a_bug_is_no_lack_of_memory(views: Project, weights: Path, monkeypatch: 
 def test_settings_that_cannot_be(views: Project, weights: Path, key: str, value: float) -> None:
     with pytest.raises(UsageError, match=key):
         build(views, **{key: value})
-
-
-def test_a_grid_is_for_networks(views: Project) -> None:
-    with pytest.raises(UsageError, match="--grid is for the networks"):
-        build(views, "fit", **{"lrm.grid": 64})
 
 
 def test_bfloat16_is_near_and_said(views: Project, weights: Path) -> None:
