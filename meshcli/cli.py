@@ -288,7 +288,10 @@ def render(
     frames: flags.Frames = None,
     size: flags.Size = None,
     elevation: Annotated[
-        float | None, typer.Option(min=-90, max=90, help="Of the turntable's camera, degrees.", show_default=False)
+        float | None,
+        typer.Option(
+            **flags.limits("render.elevation"), help="Of the turntable's camera, degrees.", show_default=False
+        ),
     ] = None,
     fps: flags.Fps = None,
     source: flags.From = None,

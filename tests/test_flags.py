@@ -176,7 +176,8 @@ def test_the_processor_shows_meshes(selected: Call) -> None:
         (["--steps=30"], "the engine is sculpt (auto"),
         (["--unet=original"], "the engine is sculpt (auto"),
         (["--vram=low"], "the engine is sculpt (auto"),
-        *[([flag], "generate takes sculpt (auto: as before) and reconstruct takes fit (auto: it needs no weights") for flag in NETWORK],
+        *[([flag], "generate takes sculpt (auto: as before) and reconstruct takes fit (auto: it needs no weights")
+          for flag in NETWORK],
         (["--generator=photos", "--reconstructor=fit", "--dtype=fp16"],
          "generate takes photos (named) and reconstruct takes fit (named)"),
     ],
@@ -219,7 +220,10 @@ def test_every_flag_for_an_engine_is_one_of_the_commands() -> None:
 
     commands: Any = get_command(cli.app)
     options = {
-        option for name in ("generate", "reconstruct") for each in commands.commands[name].params for option in each.opts
+        option
+        for name in ("generate", "reconstruct")
+        for each in commands.commands[name].params
+        for option in each.opts
     }
     assert set(FLAGS) <= options
     known = {*Generator.__args__, *Reconstructor.__args__}  # type: ignore[attr-defined]

@@ -208,9 +208,30 @@ def test_simplified_without_texture_and_the_largest_part(views: Project, weights
     outcome, _ = build(views, **{"lrm.parts": "largest", "lrm.simplify": 200})
     assert facts(views)["faces"] == pytest.approx(200, abs=20)
     assert any("simplified to" in note for note in outcome.notes)
+    assert facts(views)["faces_asked"] == 200
     assert {output.file for output in outcome.record.outputs} == {
         "mesh/mesh.glb", "mesh/mesh.obj", "mesh/triplane.safetensors"
     }  # fmt: skip
+
+
+def test_more_faces_than_there_are(views: Project, weights: Path) -> None:
+    build(views)
+    whole = facts(views)["faces"]
+    assert "faces_asked" not in facts(views)
+    outcome, _ = build(views, **{"lrm.simplify": 10_000_000})
+    assert (facts(views)["faces_asked"], facts(views)["faces"]) == (10_000_000, whole)
+    assert any(f"the surface has {whole}" in note for note in outcome.notes)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("lrm.grid", 16), ("lrm.grid", 0), ("lrm.simplify", 4), ("texture.size", 16), ("lrm.parts", "largest")],
+)
+@pytest.mark.parametrize("engine", [ENGINE, "instant-nerf-base"])
+def test_the_least_of_everything(engine: str, key: str, value: Any, views: Project, tmp_path: Path) -> None:
+    write_weights(tmp_path / "ckpts", engine)
+    build(views, engine, **{**TEXTURE, key: value})
+    assert facts(views)["faces"] >= 4
 
 
 def failing(times: int) -> Callable[..., Any]:
