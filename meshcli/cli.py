@@ -290,7 +290,9 @@ def render(
     elevation: Annotated[
         float | None,
         typer.Option(
-            **flags.limits("render.elevation"), help="Of the turntable's camera, degrees.", show_default=False
+            **flags.number("--elevation", "render.elevation"),
+            help="Of the turntable's camera, degrees.",
+            show_default=False,
         ),
     ] = None,
     fps: flags.Fps = None,

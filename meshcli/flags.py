@@ -5,17 +5,27 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from meshcli.config import override
 from meshcli.manifest import Stage
 from meshcli.settings import Attention, Parts, Precision, Settings, Source, Vram, WhichUNet, range_of
 
 
-def limits(setting: str) -> dict[str, Any]:
-    """What the setting behind a flag may be, as an option is told."""
+def number(flag: str, setting: str) -> dict[str, Any]:
+    """How an option is told that a flag is a number, and may be what its setting may be."""
     section, key = setting.split(".")
-    allowed = range_of(type(getattr(Settings(), section)), key)
-    if allowed is None:
-        raise ValueError(f"{setting} has no range")
-    return {"min": allowed.low, "max": allowed.high}
+    part = getattr(Settings(), section)
+    kind = type(getattr(part, key))
+
+    def read(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = text
+        override(Settings(), {setting: value}, f"{flag} {text}")
+        return value
+
+    allowed = range_of(type(part), key)
+    return {"parser": read, "metavar": f"N ({allowed})"}
 
 
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The project directory.", show_default=False)]
@@ -60,7 +70,8 @@ KeepGoing = Annotated[
 ]
 Offline = Annotated[bool, typer.Option("--offline", help="Touch no network.")]
 MaxPixels = Annotated[
-    int | None, typer.Option(**limits("photo.max_pixels"), help="Allow larger pictures.", show_default=False)
+    int | None,
+    typer.Option(**number("--max-pixels", "photo.max_pixels"), help="Allow larger pictures.", show_default=False),
 ]
 Seed = Annotated[int, typer.Option(help="Of everything random.")]
 Config = Annotated[
@@ -78,15 +89,18 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Errors only.")]
 Verbose = Annotated[int, typer.Option("-v", "--verbose", count=True, help="Seconds and memory; -vv: tracebacks.")]
 Faces = Annotated[
-    int | None, typer.Option(**limits("texture.faces"), help="Triangles of the mesh.", show_default=False)
+    int | None, typer.Option(**number("--faces", "texture.faces"), help="Triangles of the mesh.", show_default=False)
 ]
 TextureSize = Annotated[
-    int | None, typer.Option(**limits("texture.size"), help="Texels along a side.", show_default=False)
+    int | None,
+    typer.Option(**number("--texture-size", "texture.size"), help="Texels along a side.", show_default=False),
 ]
 Grid = Annotated[
     int | None,
     typer.Option(
-        **limits("lrm.grid"), help="Networks: fineness of the grid the surface comes from.", show_default=False
+        **number("--grid", "lrm.grid"),
+        help="Networks: fineness of the grid the surface comes from.",
+        show_default=False,
     ),
 ]
 NoTexture = Annotated[bool, typer.Option("--no-texture", help="Colours at the vertices only.")]
@@ -94,16 +108,25 @@ KeepParts = Annotated[Parts | None, typer.Option("--parts", help="Which pieces t
 From = Annotated[
     Source | None, typer.Option("--from", help="What the turntable shows: field is instant-nerf's.", show_default=False)
 ]
-Frames = Annotated[int | None, typer.Option(**limits("render.frames"), help="Of the turntable.", show_default=False)]
-Size = Annotated[int | None, typer.Option(**limits("render.size"), help="Pixels along a side.", show_default=False)]
-Fps = Annotated[int | None, typer.Option(**limits("render.fps"), help="Frames per second.", show_default=False)]
+Frames = Annotated[
+    int | None, typer.Option(**number("--frames", "render.frames"), help="Of the turntable.", show_default=False)
+]
+Size = Annotated[
+    int | None, typer.Option(**number("--size", "render.size"), help="Pixels along a side.", show_default=False)
+]
+Fps = Annotated[
+    int | None, typer.Option(**number("--fps", "render.fps"), help="Frames per second.", show_default=False)
+]
 Steps = Annotated[
-    int | None, typer.Option(**limits("zero123plus.steps"), help="Of denoising, in zero123plus.", show_default=False)
+    int | None,
+    typer.Option(**number("--steps", "zero123plus.steps"), help="Of denoising, in zero123plus.", show_default=False),
 ]
 Guidance = Annotated[
     float | None,
     typer.Option(
-        **limits("zero123plus.guidance"), help="How closely zero123plus keeps to the photo.", show_default=False
+        **number("--guidance", "zero123plus.guidance"),
+        help="How closely zero123plus keeps to the photo.",
+        show_default=False,
     ),
 ]
 UNet = Annotated[
@@ -112,12 +135,13 @@ UNet = Annotated[
 ]
 VRAM = Annotated[Vram | None, typer.Option("--vram", help="How much memory networks may take.", show_default=False)]
 AttentionKind = Annotated[Attention | None, typer.Option("--attention", help="Whose kernels.", show_default=False)]
-Batch = Annotated[int | None, typer.Option(**limits("zero123plus.batch"), help="Photos at a time.", show_default=False)]
+Batch = Annotated[
+    int | None, typer.Option(**number("--batch", "zero123plus.batch"), help="Photos at a time.", show_default=False)
+]
 CheckpointEvery = Annotated[
     int | None,
     typer.Option(
-        **limits("zero123plus.checkpoint_every"),
-        metavar="N",
+        **number("--checkpoint-every", "zero123plus.checkpoint_every"),
         help="Steps; 0 is about once a minute.",
         show_default=False,
     ),
@@ -125,8 +149,7 @@ CheckpointEvery = Annotated[
 Preview = Annotated[
     int | None,
     typer.Option(
-        **limits("zero123plus.preview"),
-        metavar="N",
+        **number("--preview", "zero123plus.preview"),
         help="Show the unfinished views every N steps.",
         show_default=False,
     ),

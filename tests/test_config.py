@@ -158,11 +158,17 @@ def test_flags_know_the_ranges_of_their_settings() -> None:
     ranges = dict(numbers())
     for command, names in flags.items():
         kinds = get_type_hints(command, include_extras=True)
-        options = {name: option for name, kind in kinds.items() for option in get_args(kind)[1:]}
+        parsers = {name: option.parser for name, kind in kinds.items() for option in get_args(kind)[1:]
+                   if getattr(option, "parser", None)}  # fmt: skip
+        assert set(parsers) == set(names)
         for name, key in names.items():
-            assert (options[name].min, options[name].max) == (ranges[key].low, ranges[key].high)
-        limited = {name for name, option in options.items() if getattr(option, "max", None) is not None}
-        assert limited == set(names)
+            low, high = ranges[key].low, ranges[key].high
+            assert (parsers[name](f"{low}"), parsers[name](f"{high}")) == (low, high)
+            for text in (f"{low - 1}", f"{high + 1}", "nan", "1e400", "x", "9" * 5000):
+                if text != "0":  # has a meaning of its own for some
+                    flag = name.replace("_", "-")
+                    with pytest.raises(UsageError, match=f"^--{flag} {text[:9]}.*{key} must be (of type|.*between) "):
+                        parsers[name](text)
 
 
 def test_an_int_passes_for_a_float() -> None:

@@ -146,7 +146,8 @@ def test_select(words: list[str], says: str, selected: Call) -> None:
 @pytest.mark.parametrize(
     "words",
     [["--add"], ["--up=z"], ["--focal=35"], ["--sensor=full"], ["--rig-version=1.1"], ["--from-views=."],
-     ["--from-sheet=1.png", "--fov=30"], ["--from-sheet=1.png", "--elevation=3"], ["--from-sheet=1.png", "2.png"]],
+     ["--from-sheet=1.png", "--fov=30"], ["--from-sheet=1.png", "--elevation=3"],
+     ["--from-sheet=1.png", "--rig=rig.json"], ["--from-sheet=1.png", "2.png"]],
     ids=" ".join,
 )  # fmt: skip
 def test_what_is_said_about_nothing(words: list[str], meshcli: Call) -> None:
