@@ -95,13 +95,26 @@ def explaining(project: Project) -> Iterator[None]:
 
 
 def how(
-    force: bool, wait: bool, offline: bool = False, device: str = "auto", weights: Path | None = None, dry: bool = False
+    force: bool,
+    wait: bool,
+    offline: bool = False,
+    device: str = "auto",
+    weights: Path | None = None,
+    dry: bool = False,
+    flags: Sequence[str] = (),
 ) -> How:
     """How a stage is run, from its flags."""
     check_device(device)
     if offline:
         stay_offline()
-    return How(force, wait, offline, device, weights, dry=dry)
+    return How(force, wait, offline, device, weights, dry=dry, flags=flags)
+
+
+def network_words(device: str, dtype: str, weights: Path | None) -> list[str]:
+    """What was typed about networks, as words; the processor is where everything else computes anyway."""
+    return words(
+        device="" if device in ("auto", "cpu") else device, dtype="" if dtype == "auto" else dtype, weights=weights
+    )
 
 
 def stay_offline() -> None:

@@ -25,6 +25,7 @@ Known = Literal[
 LARGEST = 1e9  # number in a camera, and 1 / the smallest focal length: squares and quotients stay finite
 DISTANCE = 4.0  # of Zero123++'s cameras, in units of our world
 FOV = 30.0  # vertical field of view of Zero123++'s cameras
+FARTHEST = 0.95  # of an aligned object's points from the origin
 
 
 @dataclass(frozen=True)
@@ -146,9 +147,14 @@ class Camera:
 
 
 def orbit(
-    azimuth: float, elevation: float, distance: float = DISTANCE, fov: float = FOV, known: Known = "assumed"
+    azimuth: float,
+    elevation: float,
+    distance: float = DISTANCE,
+    fov: float = FOV,
+    known: Known = "assumed",
+    centre: tuple[float, float, float] = (0.0, 0.0, 0.0),
 ) -> Camera:
-    """A camera on a sphere around the origin, looking at it, the world's z axis up in the picture.
+    """A camera on a sphere around a point, looking at it, the world's z axis up in the picture.
 
     The rotation is built from the angles, so that it is defined straight above and below too.
     """
@@ -157,7 +163,7 @@ def orbit(
     right = (-sa, ca, 0.0)
     up = (-se * ca, -se * sa, ce)
     back = (ce * ca, ce * sa, se)
-    rows = tuple((right[i], up[i], back[i], distance * back[i]) for i in range(3))
+    rows = tuple((right[i], up[i], back[i], centre[i] + distance * back[i]) for i in range(3))
     focal = 0.5 / math.tan(math.radians(fov) / 2.0)
     return Camera((*rows, (0.0, 0.0, 0.0, 1.0)), focal, focal, known=known)
 

@@ -153,6 +153,8 @@ def generate(
     typed = calling.typed_cameras(azimuth, elevation, fov, focal, sensor, rig, up)
     tell = Reporter(quiet or as_json).tell
     pictures, typed = calling.handed_in(photos, from_sheet, rig_version, from_views, typed, tell)
+    if add and not pictures:
+        raise UsageError("--add appends photos; name some")
     network = {
         "steps": steps,
         "guidance": guidance,
@@ -164,6 +166,7 @@ def generate(
         "preview": preview,
         "dtype": None if dtype == "auto" else dtype,
     }
+    typed_words = [*words(**network), *calling.network_words(device, "auto", weights)]
     wanted = {"photo.rembg": False if no_rembg else None, "photo.max_pixels": max_pixels,
              **{f"zero123plus.{key}": value for key, value in network.items()}}  # fmt: skip
     settings = calling.settings_of(config, assign, wanted)
@@ -173,7 +176,7 @@ def generate(
         lambda project, as_told: generate_views(
             project, pictures, typed, add=add, settings=settings, engine=engine, seed=seed, how=as_told
         ),
-        replace(calling.how(force, wait, offline, device, weights, dry_run), keep_going=keep_going),
+        replace(calling.how(force, wait, offline, device, weights, dry_run, typed_words), keep_going=keep_going),
         as_json, quiet, verbose,
     )  # fmt: skip
 
@@ -225,6 +228,8 @@ def select(
     from meshcli.stages.select import select_views
 
     project = Project(directory)
+    if list_views and (views or auto or include_photos or force or dry_run):
+        raise UsageError("--list only prints the views; leave out what chooses them")
     if list_views:
         manifest = project.load()
         if as_json:
@@ -278,15 +283,19 @@ def reconstruct(
     """Build a textured mesh of the selected views: mesh/mesh.glb and mesh/mesh.obj."""
     from meshcli.stages.reconstruct import reconstruct_mesh
 
+    if no_texture and texture_size:
+        raise UsageError("--no-texture and --texture-size exclude each other")
+    texture = False if no_texture else None
     wanted = {"texture.faces": faces, "texture.size": texture_size, "lrm.simplify": faces, "lrm.grid": grid,
-             "lrm.texture": False if no_texture else None, "lrm.parts": parts,
+             "fit.texture": texture, "lrm.texture": texture, "fit.parts": parts, "lrm.parts": parts,
              "lrm.dtype": None if dtype == "auto" else dtype}  # fmt: skip
+    typed_words = [*words(grid=grid, texture_size=texture_size), *calling.network_words(device, dtype, weights)]
     settings = calling.settings_of(config, assign, wanted)
     calling.perform(
         directory,
         "reconstruct",
         lambda project, as_told: reconstruct_mesh(project, settings=settings, engine=engine, seed=seed, how=as_told),
-        calling.how(force, wait, offline, device, weights, dry_run), as_json, quiet, verbose,
+        calling.how(force, wait, offline, device, weights, dry_run, typed_words), as_json, quiet, verbose,
     )  # fmt: skip
 
 
@@ -296,7 +305,12 @@ def render(
     frames: flags.Frames = None,
     size: flags.Size = None,
     elevation: Annotated[
-        float | None, typer.Option(min=-90, max=90, help="Of the turntable's camera, degrees.", show_default=False)
+        float | None,
+        typer.Option(
+            **flags.number("--elevation", "render.elevation"),
+            help="Of the turntable's camera, degrees.",
+            show_default=False,
+        ),
     ] = None,
     fps: flags.Fps = None,
     source: flags.From = None,
@@ -375,26 +389,36 @@ def run(
     tell = Reporter(quiet or as_json).tell
     typed = calling.typed_cameras(azimuth, elevation, fov, focal, sensor, rig, up)
     pictures, _ = calling.handed_in(photos, from_sheet, rig_version, from_views, typed, tell)
-    calling.settings_of(config, assign, {})  # complain once, before any child starts
+    known = calling.settings_of(config, assign, {})  # complain once, before any child starts
     settings = [*words(config=config), *(word for value in assign or () for word in ("--set", value))]
     angles = words(azimuth=azimuth, elevation=elevation, fov=fov, rig=rig, up=up, focal=focal, sensor=sensor)
     ready = words(from_sheet=from_sheet, from_views=from_views, rig_version=rig_version if from_sheet else "")
-    network = words(steps=steps, unet=unet, vram=vram, device=device, dtype=dtype, weights=weights)
-    switches = words(no_rembg=no_rembg, offline=offline)
+    painting = words(steps=steps, unet=unet, vram=vram, no_rembg=no_rembg, max_pixels=max_pixels)
+    building, showing = words(faces=faces, texture_size=texture_size), words(frames=frames, size=size, fps=fps)
+    where = words(offline=offline, device=device if device == "cpu" else "")  # where every engine can compute
     arguments = RunArguments(
-        generate=[*words(engine=generator, seed=seed, max_pixels=max_pixels), *network, *switches, *settings],
+        generate=[*words(engine=generator, seed=seed), *where, *painting, *settings],
         cameras=[*angles, *ready, *words(add=add, keep_going=keep_going)],
         photos=[str(each) for each in pictures] if photos else (),
         views=views,
         include_photos=include_photos,
-        reconstruct=[*words(engine=reconstructor, seed=seed, faces=faces, texture_size=texture_size),
-                     *words(device=device, dtype=dtype, weights=weights, offline=offline), *settings],
-        render=[*words(frames=frames, size=size, fps=fps), *settings],
+        reconstruct=[*words(engine=reconstructor, seed=seed), *where, *building, *settings],
+        render=[*showing, *settings],
         common=[*words(wait=wait, json=as_json and not dry_run, quiet=quiet), *["-v"] * verbose],
         force=force,
         first=first,
         last=last,
         dry=dry_run,
+        typed={
+            "generate": [*words(generator="" if generator == "auto" else generator), *painting],
+            "reconstruct": [*words(reconstructor="" if reconstructor == "auto" else reconstructor), *building],
+            "render": showing,
+        },
+        shared=calling.network_words(device, dtype, weights),
+        generator="photos" if from_sheet or from_views else generator,
+        reconstructor=reconstructor,
+        settings=known,
+        how=calling.how(force, wait, offline, device, weights),
     )  # fmt: skip
     documents = run_stages(Project(directory), arguments, capture=as_json, tell=tell, hand_on=hand_on)
     if as_json:

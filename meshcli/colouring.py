@@ -173,14 +173,24 @@ def _feather(view: View, scene: Scene, scale: float) -> Array:
 
 
 @kernel()
+def _between(position: float, count: int) -> tuple[int, int, float]:
+    """The two of `count` pixels in a line whose centres a position lies between, and how far it is to the second.
+
+    The pixel at the border is repeated beyond it; a line may be a single pixel.
+    """
+    place = min(max(position - 0.5, 0.0), count - 1.0)
+    first = int(place)
+    return first, min(first + 1, count - 1), place - first
+
+
+@kernel()
 def _bilinear(image: Array, x: float, y: float) -> Any:
     """Of a plane (H, W) at pixel position x, y."""
     height, width = image.shape
-    x, y = min(max(x - 0.5, 0.0), width - 1.001), min(max(y - 0.5, 0.0), height - 1.001)
-    j, i = int(x), int(y)
-    b, a = x - j, y - i
-    upper = (1.0 - b) * image[i, j] + b * image[i, j + 1]
-    lower = (1.0 - b) * image[i + 1, j] + b * image[i + 1, j + 1]
+    j, right, b = _between(x, width)
+    i, below, a = _between(y, height)
+    upper = (1.0 - b) * image[i, j] + b * image[i, right]
+    lower = (1.0 - b) * image[below, j] + b * image[below, right]
     return (1.0 - a) * upper + a * lower
 
 
@@ -188,9 +198,8 @@ def _bilinear(image: Array, x: float, y: float) -> Any:
 def _bicubic(image: Array, x: float, y: float) -> Any:
     """Of a plane (H, W) at pixel position x, y: Catmull-Rom, kept within the four nearest pixels' range."""
     height, width = image.shape
-    x, y = min(max(x - 0.5, 0.0), width - 1.001), min(max(y - 0.5, 0.0), height - 1.001)
-    j, i = int(x), int(y)
-    b, a = x - j, y - i
+    j, right, b = _between(x, width)
+    i, below, a = _between(y, height)
     total = 0.0
     for m in range(-1, 3):
         row = min(max(i + m, 0), height - 1)
@@ -198,8 +207,8 @@ def _bicubic(image: Array, x: float, y: float) -> Any:
         for n in range(-1, 3):
             line += _catmull(n - b) * image[row, min(max(j + n, 0), width - 1)]
         total += _catmull(m - a) * line
-    low = min(image[i, j], image[i, j + 1], image[i + 1, j], image[i + 1, j + 1])
-    high = max(image[i, j], image[i, j + 1], image[i + 1, j], image[i + 1, j + 1])
+    low = min(image[i, j], image[i, right], image[below, j], image[below, right])
+    high = max(image[i, j], image[i, right], image[below, j], image[below, right])
     return min(max(total, low), high)
 
 

@@ -1,24 +1,23 @@
 """Settings from files and the command line: packaged default <- --config FILE <- --set a.b=c <- flags.
 
-A key that does not exist is an error with a suggestion, a value of the wrong type one that names the right type.
+A key that does not exist is an error with a suggestion, a value of the wrong type or out of its range one that names
+what it may be.
 """
 
 import difflib
 import io
-import math
 import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from meshcli.errors import UsageError
-from meshcli.settings import Settings
+from meshcli.settings import MOST_LEVELS, Range, Settings
 from meshcli.text import read_text
 
 T = TypeVar("T")
 LARGEST = 256 * 1024  # bytes of a file: ours have less than two thousand
-HIGHEST = 10**12  # whole number
 
 # What InstantMesh's files may say under infer_config, and which setting of ours that is. The paths of weights are read
 # by the engines that need them.
@@ -43,7 +42,8 @@ def read_settings(
     for assignment in assignments:
         settings = _fill(settings, _read_assignment(assignment), "", f"--set {assignment}")
     typed = {key: value for key, value in (flags or {}).items() if value is not None}
-    return override(settings, typed, "command line")
+    sources = [*([str(config)] if config else []), *(f"--set {assignment}" for assignment in assignments)]
+    return override(settings, typed, ", ".join(sources) or "command line")
 
 
 def override(settings: Settings, values: Mapping[str, Any], source: str) -> Settings:
@@ -54,6 +54,8 @@ def override(settings: Settings, values: Mapping[str, Any], source: str) -> Sett
         for part in reversed(path):
             table = {part: table}
         settings = _fill(settings, table, "", source)
+    if conflict := settings.conflict():
+        raise UsageError(f"{source}: {conflict}")
     return settings
 
 
@@ -137,7 +139,7 @@ def _fill(target: T, table: Any, path: str, source: str) -> T:
     """A dataclass with the fields that the table names replaced."""
     if not isinstance(table, Mapping):
         raise UsageError(f"{source}: {path or 'the file'} must hold keys and values")
-    kinds = get_type_hints(type(target))
+    kinds = get_type_hints(type(target), include_extras=True)
     changed = {}
     for key, value in table.items():
         here = f"{path}.{key}" if path else str(key)
@@ -150,22 +152,25 @@ def _fill(target: T, table: Any, path: str, source: str) -> T:
     return replace(target, **changed)  # type: ignore[type-var]
 
 
-def _typed(value: Any, kind: Any, path: str, source: str) -> Any:
-    """The value as the field's type; an int passes for a float, a list for a tuple."""
+def _typed(value: Any, kind: Any, path: str, source: str, allowed: Range | None = None) -> Any:
+    """The value as the field's type, within its range; an int passes for a float, a list for a tuple."""
+    if get_origin(kind) is Annotated:
+        kind, allowed = get_args(kind)[:2]
     if get_origin(kind) is tuple:
         items = value if isinstance(value, list | tuple) else [value]
-        return tuple(_typed(item, get_args(kind)[0], path, source) for item in items)
-    if isinstance(value, int) and abs(value) > HIGHEST:
-        raise UsageError(f"{source}: {path} is too large a number")
+        if not 1 <= len(items) <= MOST_LEVELS:
+            raise UsageError(f"{source}: {path} must have between 1 and {MOST_LEVELS} entries, not {len(items)}")
+        return tuple(_typed(item, get_args(kind)[0], path, source, allowed) for item in items)
     if get_origin(kind) is Literal:
         if value in get_args(kind):
             return value
         raise UsageError(f"{source}: {path} must be one of {', '.join(map(str, get_args(kind)))}, not {_shown(value)}")
-    if kind is float and isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-        return float(value)
-    if isinstance(value, kind) and (kind is bool or not isinstance(value, bool)) and kind is not float:
-        return value
-    raise UsageError(f"{source}: {path} must be of type {kind.__name__}, not {_shown(value)}")
+    accepted = (int, float) if kind is float else kind
+    if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
+        raise UsageError(f"{source}: {path} must be of type {kind.__name__}, not {_shown(value)}")
+    if allowed is not None and value not in allowed:
+        raise UsageError(f"{source}: {path} must be {allowed}, not {_shown(value)}")
+    return kind(value)
 
 
 def _shown(value: Any) -> str:

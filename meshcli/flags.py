@@ -1,12 +1,32 @@
 """The flags that commands share, each with its help, once."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
+from meshcli.config import override
 from meshcli.manifest import Stage
-from meshcli.settings import Attention, Parts, Precision, Source, Vram, WhichUNet
+from meshcli.settings import Attention, Parts, Precision, Settings, Source, Vram, WhichUNet, range_of
+
+
+def number(flag: str, setting: str) -> dict[str, Any]:
+    """How an option is told that a flag is a number, and may be what its setting may be."""
+    section, key = setting.split(".")
+    part = getattr(Settings(), section)
+    kind = type(getattr(part, key))
+
+    def read(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = text
+        override(Settings(), {setting: value}, f"{flag} {text}")
+        return value
+
+    allowed = range_of(type(part), key)
+    return {"parser": read, "metavar": f"N ({allowed})"}
+
 
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The project directory.", show_default=False)]
 Photos = Annotated[
@@ -49,7 +69,10 @@ KeepGoing = Annotated[
     bool, typer.Option("--keep-going", help="Leave out photos that cannot be used, do the rest, and exit 3 at the end.")
 ]
 Offline = Annotated[bool, typer.Option("--offline", help="Touch no network.")]
-MaxPixels = Annotated[int | None, typer.Option(min=1, help="Allow larger pictures.", show_default=False)]
+MaxPixels = Annotated[
+    int | None,
+    typer.Option(**number("--max-pixels", "photo.max_pixels"), help="Allow larger pictures.", show_default=False),
+]
 Seed = Annotated[int, typer.Option(help="Of everything random.")]
 Config = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Settings, or a packaged name: quick.", show_default=False)
@@ -65,24 +88,46 @@ Last = Annotated[Stage, typer.Option("--to", help="The last stage to run.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Errors only.")]
 Verbose = Annotated[int, typer.Option("-v", "--verbose", count=True, help="Seconds and memory; -vv: tracebacks.")]
-Faces = Annotated[int | None, typer.Option(min=4, help="Triangles of the mesh.", show_default=False)]
-TextureSize = Annotated[int | None, typer.Option(min=16, max=8192, help="Texels along a side.", show_default=False)]
+Faces = Annotated[
+    int | None, typer.Option(**number("--faces", "texture.faces"), help="Triangles of the mesh.", show_default=False)
+]
+TextureSize = Annotated[
+    int | None,
+    typer.Option(**number("--texture-size", "texture.size"), help="Texels along a side.", show_default=False),
+]
 Grid = Annotated[
     int | None,
-    typer.Option(min=16, max=512, help="Networks: fineness of the grid the surface comes from.", show_default=False),
+    typer.Option(
+        **number("--grid", "lrm.grid"),
+        help="Networks: fineness of the grid the surface comes from.",
+        show_default=False,
+    ),
 ]
-NoTexture = Annotated[bool, typer.Option("--no-texture", help="Networks: colours at the vertices only.")]
-KeepParts = Annotated[Parts | None, typer.Option("--parts", help="Networks: pieces to keep.", show_default=False)]
+NoTexture = Annotated[bool, typer.Option("--no-texture", help="Colours at the vertices only.")]
+KeepParts = Annotated[Parts | None, typer.Option("--parts", help="Which pieces to keep.", show_default=False)]
 From = Annotated[
     Source | None, typer.Option("--from", help="What the turntable shows: field is instant-nerf's.", show_default=False)
 ]
-Frames = Annotated[int | None, typer.Option(min=1, help="Of the turntable.", show_default=False)]
-Size = Annotated[int | None, typer.Option(min=16, max=8192, help="Pixels along a side.", show_default=False)]
-Fps = Annotated[int | None, typer.Option(min=1, max=240, help="Frames per second.", show_default=False)]
-Steps = Annotated[int | None, typer.Option(min=1, max=1000, help="Of denoising, in zero123plus.", show_default=False)]
+Frames = Annotated[
+    int | None, typer.Option(**number("--frames", "render.frames"), help="Of the turntable.", show_default=False)
+]
+Size = Annotated[
+    int | None, typer.Option(**number("--size", "render.size"), help="Pixels along a side.", show_default=False)
+]
+Fps = Annotated[
+    int | None, typer.Option(**number("--fps", "render.fps"), help="Frames per second.", show_default=False)
+]
+Steps = Annotated[
+    int | None,
+    typer.Option(**number("--steps", "zero123plus.steps"), help="Of denoising, in zero123plus.", show_default=False),
+]
 Guidance = Annotated[
     float | None,
-    typer.Option(min=1.0, max=50.0, help="How closely zero123plus keeps to the photo.", show_default=False),
+    typer.Option(
+        **number("--guidance", "zero123plus.guidance"),
+        help="How closely zero123plus keeps to the photo.",
+        show_default=False,
+    ),
 ]
 UNet = Annotated[
     WhichUNet | None,
@@ -90,12 +135,24 @@ UNet = Annotated[
 ]
 VRAM = Annotated[Vram | None, typer.Option("--vram", help="How much memory networks may take.", show_default=False)]
 AttentionKind = Annotated[Attention | None, typer.Option("--attention", help="Whose kernels.", show_default=False)]
-Batch = Annotated[int | None, typer.Option(min=1, max=16, help="Photos at a time.", show_default=False)]
+Batch = Annotated[
+    int | None, typer.Option(**number("--batch", "zero123plus.batch"), help="Photos at a time.", show_default=False)
+]
 CheckpointEvery = Annotated[
-    int | None, typer.Option(min=0, metavar="N", help="Steps; 0 is about once a minute.", show_default=False)
+    int | None,
+    typer.Option(
+        **number("--checkpoint-every", "zero123plus.checkpoint_every"),
+        help="Steps; 0 is about once a minute.",
+        show_default=False,
+    ),
 ]
 Preview = Annotated[
-    int | None, typer.Option(min=0, metavar="N", help="Show the unfinished views every N steps.", show_default=False)
+    int | None,
+    typer.Option(
+        **number("--preview", "zero123plus.preview"),
+        help="Show the unfinished views every N steps.",
+        show_default=False,
+    ),
 ]
 Views = Annotated[str, typer.Option(metavar="LIST", help="0,3,5 | a0,b2 | 0-5 | all | photo:a", show_default=False)]
 Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1|mps", help="Where the networks compute.")]

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
+from meshcli.camera import FARTHEST
 from meshcli.frame import Frame, Vector, axis
 from meshcli.projection import camera_to_world, project, rays
 from meshcli.view import View
 
 Floats = NDArray[np.float64]
 
-FARTHEST = 0.95  # of the object's points from the origin, in our world
 NODES = 72  # along a side of the lattice that is carved
 TOLERANCE = 1.0  # voxels by which silhouettes grow before they carve
 ALMOST = np.cos(np.radians(3.0))  # an axis of the foreign world this near to up is up

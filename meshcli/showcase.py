@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from meshcli.camera import Camera, orbit
+from meshcli.camera import Camera
 from meshcli.contact_sheet import contact_sheet
 from meshcli.image import over
 from meshcli.mesh import Mesh
@@ -13,6 +13,7 @@ from meshcli.rasteriser import Rasteriser
 from meshcli.settings import RenderSettings
 from meshcli.video import Mp4Writer
 from meshcli.view import Pixels, View
+from meshcli.viewpoints import around
 
 STILLS = {  # azimuth and elevation in degrees
     "front": (0.0, 0.0),
@@ -36,7 +37,8 @@ class Showcase:
     def turntable(self, path: Path) -> None:
         """Write an mp4 of the camera walking around once; frames are encoded as they are made, none is kept."""
         side, frames = self.settings.size, self.settings.frames
-        cameras = [orbit(360.0 * frame / frames, self.settings.elevation) for frame in range(frames)]
+        sides = [(360.0 * frame / frames, self.settings.elevation) for frame in range(frames)]
+        cameras = around(self._renderer.mesh.vertices, sides)
         with Mp4Writer(path, side, side, self.settings.fps) as video:
             for done, picture in enumerate(self._renderer.frames(cameras, side, side, self.settings.samples)):
                 self.progress(done, frames, "turntable")
@@ -45,9 +47,10 @@ class Showcase:
     def stills(self) -> dict[str, Pixels]:
         """Name of the side -> RGBA picture with a transparent background."""
         pictures = {}
-        for done, (name, (azimuth, elevation)) in enumerate(STILLS.items()):
+        cameras = around(self._renderer.mesh.vertices, list(STILLS.values()))
+        for done, (name, camera) in enumerate(zip(STILLS, cameras, strict=True)):
             self.progress(done, len(STILLS), "stills")
-            pictures[name] = self._picture(orbit(azimuth, elevation), self.settings.size, self.settings.size)
+            pictures[name] = self._picture(camera, self.settings.size, self.settings.size)
         return pictures
 
     def beside(self, views: Sequence[View]) -> Pixels:

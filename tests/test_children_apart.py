@@ -15,7 +15,7 @@ from meshcli.project import Project
 from meshcli.stages.generate import generate_views
 from meshcli.stages.select import select_views
 
-LINE = ["reconstruct", "desk", "--set", "texture.size=64", "--set", "fit.resolutions=[60]"]
+LINE = ["reconstruct", "desk", "--set", "texture.size=64", "--set", "fit.resolutions=[60]", "--set", "fit.steps=[9]"]
 
 pytestmark = [
     pytest.mark.usefixtures("heard"),

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from dataclasses import replace
 
 import numba
@@ -7,7 +8,7 @@ import trimesh
 from balls import ball, ball_views, paint
 
 from meshcli.camera import orbit
-from meshcli.colouring import SURE, Colours, Painter, colour_vertices, fill
+from meshcli.colouring import SURE, Colours, Painter, _bicubic, _bilinear, colour_vertices, fill
 from meshcli.mesh import Mesh
 from meshcli.picture import render
 from meshcli.view import View
@@ -100,3 +101,26 @@ def test_threads_do_not_change_the_answer() -> None:
     finally:
         numba.set_num_threads(threads)
     assert (one == colour_vertices(ball(4), ball_views()).colours).all()
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 4), (4, 1), (2, 2), (3, 5)])
+@pytest.mark.parametrize("look", [_bilinear, _bicubic])
+def test_a_picture_is_never_left(look: Callable[..., float], height: int, width: int) -> None:
+    """The value at a pixel's centre is the pixel's; at the border and beyond it that of the last pixel."""
+    around = np.full((height + 2, width + 2), 1e6)  # what lies beside the picture in memory
+    image = around[1:-1, 1:-1]
+    image[:] = np.arange(height * width).reshape(height, width)
+    for row in (-3.0, 0.0, *(np.arange(height) + 0.5), height, height + 3.0):
+        for column in (-3.0, 0.0, *(np.arange(width) + 0.5), width, width + 3.0):
+            nearest = image[min(max(int(row), 0), height - 1), min(max(int(column), 0), width - 1)]
+            assert look(image, column, row) == pytest.approx(nearest, abs=1e-9)
+
+
+@pytest.mark.parametrize("shape", [(1, 96), (96, 1), (1, 1)])
+def test_views_one_pixel_wide_give_their_colours(shape: tuple[int, int]) -> None:
+    height, width = shape
+    pixels = np.full((height, width, 4), (10, 200, 30, 255), np.uint8)
+    camera = orbit(0, 0)
+    found = asked(ball(4), [View("a", pixels, camera)], np.array([[0.8, 0, 0]]), np.eye(3)[:1])
+    assert found.say[0] > 0
+    assert found.values[0] == pytest.approx([10, 200, 30], abs=0.5)

@@ -97,7 +97,7 @@ def test_colmap(tmp_path_factory: pytest.TempPathFactory, case: tuple[str, bytes
     survives(lambda: read_rig(folder), "colmap")
 
 
-YAML = b"""fit: {rays: 200, steps: [1, 2]}
+YAML = b"""fit: {rays: 200, resolutions: [16, 20], steps: [1, 2]}
 photo:
   rembg: false
   foreground_ratio: 0.8

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 from scipy.optimize import least_squares
 
-from meshcli.camera import Camera, Rows
+from meshcli.camera import FARTHEST, Camera, Rows
 from meshcli.image import resize
 from meshcli.linear import ensure_buffer
 from meshcli.projection import camera_to_world, project, rays
@@ -86,7 +86,7 @@ def recentred(photos: Sequence[View], body: Callable[[Grid], Field]) -> list[Vie
         return list(photos)
     centre = (inside.min(axis=0) + inside.max(axis=0)) / 2.0
     reach = np.linalg.norm(inside - centre, axis=1).max()
-    scale = 0.95 / (reach - (NEAR - 0.5) * grid.voxel)  # the last node is up to a voxel away from the next
+    scale = FARTHEST / (reach - (NEAR - 0.5) * grid.voxel)  # the last node is up to a voxel away from the next
     moved = []
     for photo in photos:
         pose = camera_to_world(photo.camera)
@@ -134,7 +134,7 @@ def _inside(camera: Camera, outline: _Outline, points: Floats) -> Floats:
 
 def _outline(photo: View) -> _Outline:
     scale = min(1.0, SIZE / max(photo.width, photo.height))
-    small = resize(photo.pixels, round(photo.width * scale), round(photo.height * scale))
+    small = resize(photo.pixels, max(1, round(photo.width * scale)), max(1, round(photo.height * scale)))
     alpha = np.round(small[..., 3] * (255.0 / max(int(small[..., 3].max()), 1))).astype(np.uint8)  # of a wire, too
     distance = silhouette_distance(alpha, enlarge=1).astype(np.float64)
     rows, columns = np.nonzero((distance > min(0.6, 0.9 * distance.max())) & (distance <= 1.6))

@@ -65,7 +65,7 @@ def _union(reliefs: Sequence[Relief], grid: Grid) -> Field:
 def _empty(body: Field, grid: Grid, photo: View) -> Pixels:
     """The part of a small silhouette (H, W) that the body does not cover, 0 or 255."""
     scale = min(1.0, SIZE / max(photo.width, photo.height))
-    small = resize(photo.pixels, round(photo.width * scale), round(photo.height * scale))
+    small = resize(photo.pixels, max(1, round(photo.width * scale)), max(1, round(photo.height * scale)))
     height, width = small.shape[:2]
     mask = small[..., 3] >= 128
     origins, directions = rays(photo.camera, pixel_centres(width, height)[mask], width, height)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from meshcli.camera import zero123plus_rig
+from meshcli.camera import DISTANCE, zero123plus_rig
 from meshcli.colouring import colour_vertices
 from meshcli.errors import InputError
 from meshcli.generators.alignment import NEAR, Alignment, align, misfit, recentred
@@ -26,6 +26,7 @@ from meshcli.reconstructors.fit_level import Schedule, Tuning, Weights
 from meshcli.reconstructors.surface import Faces, Vertices, extract_surface, keep_parts, taubin
 from meshcli.settings import FitSettings, SculptSettings
 from meshcli.view import View
+from meshcli.viewpoints import far_enough
 
 FIT_SIZE = 320  # pixels along a photo's longer side that the surface is fitted to
 COLOUR_SIZE = 1024  # and from which its colours are taken
@@ -168,7 +169,9 @@ def _outlined(body: Callable[[Grid], Field], voxel: float, resolution: int) -> t
 
 def _shrunk(photo: View, size: int) -> View:
     scale = min(1.0, size / max(photo.width, photo.height))
-    return replace(photo, pixels=resize(photo.pixels, round(photo.width * scale), round(photo.height * scale)))
+    return replace(
+        photo, pixels=resize(photo.pixels, max(1, round(photo.width * scale)), max(1, round(photo.height * scale)))
+    )
 
 
 def _faded(photo: View, contrast: float) -> View:
@@ -185,8 +188,13 @@ def _gaps(angles: Sequence[float], turn: float) -> list[float]:
 
 
 def _photograph(renderer: Renderer, photo: View, size: int) -> list[View]:
-    """The sculpture as the rig's cameras see it, unlit: light is in the photos' colours."""
-    cameras = zero123plus_rig(photo.camera.azimuth, known=photo.camera.known)
+    """The sculpture as the rig's cameras see it, unlit: light is in the photos' colours.
+
+    They stand farther away than the rig where the body would not fit into their pictures.
+    """
+    azimuth, known = photo.camera.azimuth, photo.camera.known
+    distance = far_enough(renderer.mesh.vertices, zero123plus_rig(azimuth))
+    cameras = zero123plus_rig(azimuth, DISTANCE / distance, known)
     return [
         View(f"{photo.name}{tile}", renderer.render(camera, size, size), camera) for tile, camera in enumerate(cameras)
     ]

@@ -80,11 +80,12 @@ def _hull(
                 row = (
                     cy - fy * (matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2] * z + matrix[1, 3]) / depth
                 ) * height - 0.5
-                c, r = min(max(column, 0.0), width - 1.001), min(max(row, 0.0), height - 1.001)
+                c, r = min(max(column, 0.0), width - 1.0), min(max(row, 0.0), height - 1.0)
                 a, b = int(c), int(r)
+                right, below = min(a + 1, width - 1), min(b + 1, height - 1)
                 u, v = c - a, r - b
-                value = (1 - v) * ((1 - u) * silhouette[b, a] + u * silhouette[b, a + 1]) + v * (
-                    (1 - u) * silhouette[b + 1, a] + u * silhouette[b + 1, a + 1]
+                value = (1 - v) * ((1 - u) * silhouette[b, a] + u * silhouette[b, right]) + v * (
+                    (1 - u) * silhouette[below, a] + u * silhouette[below, right]
                 )
                 beyond = ((column - c) ** 2 + (row - r) ** 2) ** 0.5
                 if value < 0:

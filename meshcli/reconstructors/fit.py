@@ -39,6 +39,8 @@ from meshcli.view import View
 Prior = Callable[[Grid], Field]
 
 PADDING = 5  # voxels around the hull's box
+LARGE = 0.01  # of the faces: what is a large part
+CRUMB = 0.0005  # of the faces: a smaller part comes from resampling the grid
 ENLARGE = 2  # samples per pixel of the silhouettes' distance maps
 ACROSS = 0.2  # of a resolution: voxels that the thickness of a thin thing gets, as far as the number of nodes allows
 THINNEST = 2.0  # voxels: a grid shows the true thickness of what is thicker
@@ -74,7 +76,8 @@ def fit(
     if thickness_of(views) < THINNEST * shape.grid.voxel:
         note(f"the object is hardly thicker than a voxel ({shape.grid.voxel:.4f}): the mesh may be thicker than it is")
     vertices, faces = extract_surface(shape.distance, shape.grid)
-    vertices, faces = keep_parts(vertices, faces)
+    share = CRUMB if settings.parts == "all" else LARGE
+    vertices, faces = keep_parts(vertices, faces, share, only_largest=settings.parts == "largest")
     vertices = taubin(vertices, faces, 10)
     vertices = fair(vertices, faces, _reach(shape, vertices))
     return colour_vertices(Mesh(vertices.astype(np.float32), faces), views)

@@ -79,8 +79,18 @@ def look(
     return Planes(sizes, values, decoder)
 
 
-def build(planes: Planes, settings: LrmSettings, progress: Progress) -> tuple[Mesh, Colours, bool]:
-    """The mesh with vertex colours, what colours any point, and whether the network saw nothing.
+@dataclass(frozen=True)
+class Built:
+    """What was made of planes."""
+
+    mesh: Mesh  # with vertex colours
+    colours: Colours  # of any point
+    empty: bool  # the network saw nothing
+    found: int  # faces before they were simplified
+
+
+def build(planes: Planes, settings: LrmSettings, progress: Progress) -> Built:
+    """The mesh of what the network saw.
 
     `settings.grid` and `settings.threshold` are resolved. Colours are cut off to bytes, as published.
     """
@@ -90,7 +100,7 @@ def build(planes: Planes, settings: LrmSettings, progress: Progress) -> tuple[Me
     faces = surface.faces.cpu().numpy().astype(np.int32)
     if settings.parts != "all" and len(faces):
         vertices, faces = keep_parts(vertices, faces, only_largest=settings.parts == "largest")
-    mesh = Mesh(vertices, faces)
+    mesh, found = Mesh(vertices, faces), len(faces)
     if settings.simplify:
         progress(1, 3, "simplifying the surface")
         mesh = simplify(mesh, settings.simplify)
@@ -101,7 +111,7 @@ def build(planes: Planes, settings: LrmSettings, progress: Progress) -> tuple[Me
 
     coloured = Mesh(mesh.vertices, mesh.faces, colours(mesh.vertices))
     progress(3, 3, "colouring the surface")
-    return coloured, colours, surface.empty
+    return Built(coloured, colours, surface.empty, found)
 
 
 def camera_vectors(views: Sequence[View]) -> NDArray[np.float32]:

@@ -36,6 +36,8 @@ def read_choice(text: str, manifest: Manifest) -> list[str]:
 def suggest(manifest: Manifest, count: int = 6) -> list[str]:
     """A set of good views spread as evenly as possible around the object, with equal use of the photos; deterministic.
 
+    A photo with fewer views than its share gives all it has, and the others make up for it.
+
     Views are points on a sphere that repel each other like equal charges (Thomson 1904), and a bad score raises a
     view's energy: start from many views, add the one of least energy, then exchange single views as long as that
     lowers the energy, and keep the best set. Real photos among the views have an advantage.
@@ -51,8 +53,9 @@ def suggest(manifest: Manifest, count: int = 6) -> list[str]:
         energy[index][index] = SCORE_WEIGHT * (1.0 - _score(view))
         energy[index][index] -= PHOTO_BONUS if view.name == view.photo else 0.0
     photos = [view.photo for view in entries]
+    share = _equal_share(count, photos)
     first = range(0, len(entries), max(1, len(entries) // STARTS))
-    starts = (_improved(_grown(start, count, energy, photos), energy, photos) for start in first)
+    starts = (_improved(_grown(start, count, energy, photos, share), energy, photos, share) for start in first)
     best = min((sorted(chosen) for chosen in starts), key=lambda chosen: (round(_total(chosen, energy), 9), chosen))
     return [entries[index].name for index in best]
 
@@ -113,16 +116,27 @@ def _score(view: ViewEntry) -> float:
     return min(1.0, max(0.0, float(total))) if isinstance(total, int | float) else 0.0
 
 
-def _grown(start: int, count: int, energy: list[list[float]], photos: Sequence[str]) -> list[int]:
+def _equal_share(count: int, photos: Sequence[str]) -> tuple[int, int]:
+    """How often each photo may be used when `count` views are chosen, and how many photos once more than that."""
+    there = Counter(photos)
+    share = 0
+    while sum(min(views, share + 1) for views in there.values()) <= count and share < max(there.values()):
+        share += 1
+    return share, count - sum(min(views, share) for views in there.values())
+
+
+def _grown(
+    start: int, count: int, energy: list[list[float]], photos: Sequence[str], share: tuple[int, int]
+) -> list[int]:
     """One view, then always the one that is repelled least."""
     chosen = [start]
     while len(chosen) < count:
-        allowed = [i for i in range(len(photos)) if i not in chosen and _fair([*chosen, i], count, photos)]
+        allowed = [i for i in range(len(photos)) if i not in chosen and _fair([*chosen, i], photos, share)]
         chosen.append(min(allowed, key=lambda i: (energy[i][i] + sum(energy[i][j] for j in chosen), i)))
     return chosen
 
 
-def _improved(chosen: list[int], energy: list[list[float]], photos: Sequence[str]) -> list[int]:
+def _improved(chosen: list[int], energy: list[list[float]], photos: Sequence[str], share: tuple[int, int]) -> list[int]:
     """Exchange one view for another while that lowers the energy."""
     for _ in range(100):
         load = [sum(row[index] for index in chosen) for row in energy]
@@ -133,7 +147,7 @@ def _improved(chosen: list[int], energy: list[list[float]], photos: Sequence[str
                 less = saved - (energy[new][new] + load[new] - energy[new][old])
                 if less > gain and new not in chosen:
                     trial = [*chosen[:place], new, *chosen[place + 1 :]]
-                    if _fair(trial, len(chosen), photos):
+                    if _fair(trial, photos, share):
                         best, gain = trial, less
         if best is chosen:
             break
@@ -141,11 +155,11 @@ def _improved(chosen: list[int], energy: list[list[float]], photos: Sequence[str
     return chosen
 
 
-def _fair(chosen: Sequence[int], count: int, photos: Sequence[str]) -> bool:
-    """No photo is used more often than an equal share, rounded up, and only as many rounded up as must be."""
-    share, rest = divmod(count, len(set(photos)))
-    used = Counter(photos[index] for index in chosen)
-    return max(used.values()) <= share + (rest > 0) and sum(times > share for times in used.values()) <= rest
+def _fair(chosen: Sequence[int], photos: Sequence[str], share: tuple[int, int]) -> bool:
+    """No photo is used more often than its share, but for as many as may be used once more."""
+    times, rest = share
+    used = Counter(photos[index] for index in chosen).values()
+    return max(used) <= times + (rest > 0) and sum(each > times for each in used) <= rest
 
 
 def _total(chosen: Sequence[int], energy: list[list[float]]) -> float:

@@ -10,7 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from meshcli.engines import VERSIONS, Generator, pick_generator
+from meshcli.engines import VERSIONS, Generator, pick_generator, refuse_idle
 from meshcli.errors import InputError
 from meshcli.fingerprint import digest
 from meshcli.lens import picture_size
@@ -54,7 +54,7 @@ def generate_views(
     sieve = Sieve(how.keep_going, settings.photo.max_pixels, how.complain)
     new = None if project.exists else claim_set(project, Manifest(), photos, typed, add, sieve, how.tell)
     if new is not None:
-        suited(engine, new)  # a mistake leaves no directory behind
+        _pick(Manifest(), new, engine, settings, how)  # a mistake leaves no directory behind
     if not how.dry:
         project.create()
     with entering(project, how, new=True):
@@ -65,9 +65,7 @@ def generate_views(
         record = manifest.stages.get("generate")
         named = with_alignment(manifest, name_set(manifest, claims, sieve))
         unusable = _leave_out_again(record, named, settings.photo, sieve)
-        engine = suited(engine, claims)
-        before = "" if how.force else engine_before(manifest, claims)
-        chosen, why = pick_generator(engine, before, lacking(settings, how) if engine == "auto" else "")
+        chosen, why = _pick(manifest, claims, engine, settings, how)
         options = engine_options(chosen, settings, seed, how, record)
         settings, asked, smaller = affordable(record, chosen, settings, options, how)
         if smaller:
@@ -83,7 +81,7 @@ def generate_views(
         ensure_room(project, manifest, task, how)
         check_engine(chosen, settings, how)
         refuse_edited(project, manifest, named)
-        how.tell(f"engine {chosen} ({'the views are ready' if claims[0].stated.ready else why})")
+        how.tell(f"engine {chosen} ({why})")
         try:
             with working(project, manifest, task, how) as work:
                 work.facts |= unusable
@@ -95,6 +93,19 @@ def generate_views(
                 _undo(project, manifest)
             raise
         return replace(work.outcome(), left_out=tuple(sieve.left_out))
+
+
+def _pick(
+    manifest: Manifest, claims: Sequence[Claim], engine: Generator, settings: Settings, how: How
+) -> tuple[str, str]:
+    """The engine for a set of photos, and why; UsageError for a set or a flag that it has no use for."""
+    engine = suited(engine, claims)
+    ready = any(claim.stated.ready for claim in claims)
+    before = "" if how.force else engine_before(manifest, ready)
+    chosen, why = pick_generator(engine, before, lacking(settings, how) if engine == "auto" else "")
+    why = "the views are ready" if ready else why
+    refuse_idle(how.flags, chosen, why)
+    return chosen, why
 
 
 def _cut_out(work: Work, named: dict[str, tuple[str, Claim]], settings: Settings, sieve: Sieve) -> None:

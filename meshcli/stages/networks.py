@@ -5,11 +5,12 @@ Which file describes it, where its weights are, and whether the planes of an ear
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from meshcli.config import override
 from meshcli.device import INSTALL
 from meshcli.engines import NETWORKS, Reconstructor, pick_reconstructor
 from meshcli.errors import MeshcliError, MissingError, ProjectError, UsageError
@@ -79,8 +80,7 @@ def prepare(
     if file.sizes.kind not in engine:
         raise UsageError(f"{settings.lrm.file} describes a {file.sizes.kind} network, which {engine} is not")
     grid, threshold = settings.lrm.grid or file.grid, settings.lrm.threshold or file.threshold
-    settings = replace(settings, lrm=replace(settings.lrm, grid=grid, threshold=threshold))
-    check(settings)
+    settings = override(settings, {"lrm.grid": grid, "lrm.threshold": threshold}, settings.lrm.file or engine)
     before = _metadata(project)
     dtype = "fp32" if settings.lrm.dtype == "auto" else settings.lrm.dtype
 
@@ -119,20 +119,12 @@ def field_sizes(project: Project, record: Record | None) -> Sizes:
         ) from error
 
 
-def check(settings: Settings) -> None:
-    """Raise a UsageError for settings that no network can run with."""
-    lrm = settings.lrm
-    if not 16 <= lrm.grid <= 512:
-        raise UsageError(f"lrm.grid must lie between 16 and 512, not {lrm.grid}")
-    if lrm.threshold < 0 or lrm.simplify < 0:
-        raise UsageError("lrm.threshold and lrm.simplify must not be negative")
-
-
 def fallback(settings: Settings) -> dict[str, Any]:
     """What to take instead when memory runs out: a coarser grid, then a smaller texture; empty when nothing is left."""
     if settings.lrm.grid > 64:
         return {"lrm.grid": max(64, settings.lrm.grid * 3 // 4)}
-    return {"texture.size": settings.texture.size // 2} if settings.texture.size > 512 else {}
+    smaller = {"texture.size": settings.texture.size // 2}
+    return smaller if settings.lrm.texture and settings.texture.size > 512 else {}
 
 
 def _weights(engine: str, settings: Settings, file: NetworkFile, how: How) -> Found | None:

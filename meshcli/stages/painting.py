@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 RESULT = ("steps", "guidance", "unet", "view_size")  # the settings of zero123plus that change what it paints
 UNUSUAL = {"dtype": "auto", "compile": False}  # those that do so only when they are not left as they are
 TILES = 6  # views of a photo
+MESH_ONLY = ("parts", "texture")  # the settings of fit that views do not depend on
 
 
 def engine_options(
@@ -41,6 +42,8 @@ def engine_options(
     own = {"sculpt": ("sculpt", "fit"), "zero123plus": ("zero123plus",), "photos": ()}
     table = sections(settings, "photo", *own[engine])
     del table["photo"]["max_pixels"]  # a limit, not a property of the result
+    if "fit" in table:
+        table["fit"] = {key: value for key, value in table["fit"].items() if key not in MESH_ONLY}
     if engine == "zero123plus":
         named = {key for key, usual in UNUSUAL.items() if getattr(settings.zero123plus, key) != usual}
         table["zero123plus"] = {key: table["zero123plus"][key] for key in (*RESULT, *named)}

@@ -177,14 +177,14 @@ def stated_of(photo: Photo) -> Stated:
 def _state(specs: Sequence[PhotoSpec], names: Sequence[str], typed: Typed, tell: Tell) -> list[Stated]:
     """What was said about each photo, by flags, by photo@angle, or in a file of cameras."""
     angles = any(spec.azimuth is not None for spec in specs)
+    if typed.ready.startswith("sheet") and (typed.elevations or typed.fovs or typed.focals or typed.rig):
+        raise UsageError("the views of a sheet have the elevations and lenses of its rig; only --azimuth can be said")
     if typed.rig:
         if angles or typed.azimuths or typed.elevations or typed.fovs or typed.focals:
             raise UsageError("--rig has the cameras already; leave out --azimuth, --elevation, --fov and --focal")
         photos = [(name, spec.path) for name, spec in zip(names, specs, strict=True)]
         return from_rig_file(photos, typed.rig, typed.up, tell)
     stated = state(specs, typed.azimuths, typed.elevations, _fovs(specs, typed))
-    if typed.ready.startswith("sheet") and (typed.elevations or typed.fovs or typed.focals):
-        raise UsageError("the views of a sheet have the elevations and lenses of its rig; only --azimuth can be said")
     if typed.anything or angles or typed.ready:
         return stated
     return from_rig(specs, tell) or stated

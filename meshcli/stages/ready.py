@@ -35,13 +35,13 @@ def suited(engine: Generator, claims: Sequence[Claim]) -> Generator:
     return "photos" if ready else engine
 
 
-def engine_before(manifest: Manifest, claims: Sequence[Claim]) -> str:
-    """The engine of the finished stage; none when ready views give way to photos, which it would not paint."""
+def engine_before(manifest: Manifest, ready: bool) -> str:
+    """The engine of the finished stage; none when its ready views give way to photos, which are not `ready`."""
     record = manifest.stages.get("generate")
     if record is None or record.status != "done":
         return ""
     were_ready = any(photo.stated.get("ready") for photo in manifest.live_photos)
-    return "" if were_ready and not any(claim.stated.ready for claim in claims) else record.engine
+    return "" if were_ready and not ready else record.engine
 
 
 def prepare_ready(work: Work, photo: Photo, claim: Claim, settings: PhotoSettings) -> Prepared:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from meshcli.config import options as sections
-from meshcli.engines import NETWORKS, Reconstructor
+from meshcli.engines import NETWORKS, Reconstructor, refuse_idle
 from meshcli.errors import MeshcliError, UsageError
 from meshcli.project import Project
 from meshcli.settings import Settings
@@ -36,11 +36,10 @@ def reconstruct_mesh(
         views = view_parts(project, chosen_views(project, manifest))
         record = manifest.stages.get("reconstruct")
         chosen, why = pick_engine(engine, record, settings, how)
+        _refuse_flags(settings, chosen, why, how)
         network = None
         if chosen in NETWORKS:
             network, settings = prepare(project, chosen, settings, views, how)
-        elif settings.lrm.grid:
-            raise UsageError(f"--grid is for the networks; the engine is {chosen} ({why})")
         settings, asked, smaller = affordable(record, chosen, settings, _options(settings, seed, network), how)
         options = _options(settings, seed, network)
         less = networks.fallback(settings) if network else fallback(settings)
@@ -61,7 +60,17 @@ def fallback(settings: Settings) -> dict[str, Any]:
     """What to take instead when memory runs out: coarser grids, then a smaller texture; empty when nothing is left."""
     if max(settings.fit.resolutions) > 40:
         return {"fit.resolutions": [max(24, size * 2 // 3) for size in settings.fit.resolutions]}
-    return {"texture.size": settings.texture.size // 2} if settings.texture.size > 512 else {}
+    smaller = {"texture.size": settings.texture.size // 2}
+    return smaller if settings.fit.texture and settings.texture.size > 512 else {}
+
+
+def _refuse_flags(settings: Settings, engine: str, why: str, how: How) -> None:
+    """Raise a UsageError for a flag that this engine would ignore."""
+    refuse_idle(how.flags, engine, why)
+    section = "lrm" if engine in NETWORKS else "fit"
+    sized = [flag for flag in how.flags if flag.startswith("--texture-size")]
+    if sized and not getattr(settings, section).texture:
+        raise UsageError(f"{sized[0]}: there is no texture, for {section}.texture is false")
 
 
 def _options(settings: Settings, seed: int, network: Network | None) -> dict[str, Any]:
@@ -82,8 +91,10 @@ def _fit(work: Work, settings: Settings, seed: int) -> None:
         dense = fit(views, settings.fit, seed, work.how.progress, work.note)
     with work.step("simplify"):
         mesh = simplify(dense, settings.texture.faces)
-    with work.step("texture"):
-        mesh = bake(mesh, views, settings.texture, work.how.progress)
+    _tell_faces(work, settings.texture.faces, len(dense.faces))
+    if settings.fit.texture:
+        with work.step("texture"):
+            mesh = bake(mesh, views, settings.texture, work.how.progress)
     _write(work, mesh, len(views))
 
 
@@ -102,26 +113,36 @@ def _run_network(work: Work, network: Network, settings: Settings) -> None:
     if planes is None:
         planes = _look(work, network, views, device, dtype)
     with work.step("surface"):
-        mesh, colours, empty = build(planes, settings.lrm, work.how.progress)
+        built = build(planes, settings.lrm, work.how.progress)
+    mesh = built.mesh
     if not len(mesh.faces):
         raise UsageError(
             f"the network sees no density above {settings.lrm.threshold:g}; try --set lrm.threshold="
             f"{settings.lrm.threshold / 2:g}"
         )
-    if empty:
+    if built.empty:
         work.note("the network sees no surface in these views: the mesh is a stand-in")
     if settings.lrm.simplify:
-        work.note(f"simplified to {len(mesh.faces)} faces")
+        _tell_faces(work, settings.lrm.simplify, built.found)
+        if len(mesh.faces) < built.found:
+            work.note(f"simplified to {len(mesh.faces)} faces")
     if settings.lrm.texture:
         from meshcli.texture import bake_colours
 
         with work.step("texture"):
-            mesh = bake_colours(mesh, colours, settings.texture, work.how.progress)
+            mesh = bake_colours(mesh, built.colours, settings.texture, work.how.progress)
     _write(work, mesh, len(views))
     if device.type == "cuda":
         import torch
 
         work.facts["peak_vram"] = torch.cuda.max_memory_allocated(device)  # bytes
+
+
+def _tell_faces(work: Work, asked: int, found: int) -> None:
+    """Put on record how many faces were asked for, and say so where the surface had no more than fewer."""
+    work.facts["faces_asked"] = asked
+    if found < asked:
+        work.note(f"{asked} faces were asked for, and the surface has {found}: a finer grid has more")
 
 
 def _planes_from_before(work: Work, network: Network, device: Any) -> "Planes | None":

@@ -27,7 +27,8 @@ CONTACT = "renders/contact.png"
 
 def render_mesh(project: Project, *, settings: Settings = Settings(), how: How = How()) -> Outcome:
     """Make the turntable, the stills and the contact sheet of the mesh."""
-    _check(settings.render)
+    if how.device == "mps" and settings.render.source == "mesh":
+        raise UsageError("--device mps is for --from field; the processor, or with cuda nvdiffrast, shows the mesh")
     with entering(project, how):
         manifest = project.load()
         if not project.path(MESH).is_file():
@@ -53,13 +54,6 @@ def render_mesh(project: Project, *, settings: Settings = Settings(), how: How =
 def fallback(settings: Settings) -> dict[str, Any]:
     """What to take instead when memory runs out: smaller pictures; empty when nothing is left."""
     return {"render.size": settings.render.size // 2} if settings.render.size > 128 else {}
-
-
-def _check(settings: RenderSettings) -> None:
-    if min(settings.frames, settings.fps, settings.samples) < 1 or not 16 <= settings.size <= 8192:
-        raise UsageError("render: frames, fps and samples must be at least 1, size between 16 and 8192")
-    if not -90.0 <= settings.elevation <= 90.0:
-        raise UsageError("render.elevation must lie between -90 and 90 degrees")
 
 
 def _render(work: Work, settings: RenderSettings) -> None:

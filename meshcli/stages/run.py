@@ -1,20 +1,26 @@
 """All four stages, each as its own child process, so that memory is truly given back. Light: no numpy."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from meshcli.children import run_child
+from meshcli.engines import Generator, Reconstructor, honours, pick_generator, refuse_idle_everywhere
 from meshcli.errors import InputError, MeshcliError, UsageError
 from meshcli.manifest import STAGES, Manifest, Record, Stage
 from meshcli.progress import Tell, unheard
 from meshcli.project import Project
+from meshcli.settings import Settings
 from meshcli.stages.cut_short import cut_short, standing
+from meshcli.stages.networks import pick_engine
+from meshcli.stages.painting import lacking
 from meshcli.stages.photo_set import sideless
 from meshcli.stages.pool import with_photos
+from meshcli.stages.ready import engine_before
 from meshcli.stages.select import USUAL
 from meshcli.stages.status import read_status, stage_status
+from meshcli.stages.work import How
 
 
 class StageFailedError(MeshcliError):
@@ -45,6 +51,12 @@ class RunArguments:
     first: Stage = "generate"
     last: Stage = "render"
     dry: bool = False  # only find out what would run, and why
+    typed: Mapping[Stage, Sequence[str]] = field(default_factory=dict)  # options that were typed and are for one stage
+    shared: Sequence[str] = ()  # options about networks, for whichever stage has one
+    generator: Generator = "auto"
+    reconstructor: Reconstructor = "auto"
+    settings: Settings = field(default_factory=Settings)  # of the configuration file and --set
+    how: How = field(default_factory=How)
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -70,7 +82,7 @@ def run_stages(
     lock is held by the children, not here.
     """
     _check(project, arguments)
-    run = _Run(project, arguments, capture or arguments.dry, tell, hand_on)
+    run = _Run(project, arguments, capture or arguments.dry, tell, hand_on, _share(project, arguments))
     steps = {"generate": run.generate, "select": run.select, "reconstruct": run.reconstruct, "render": run.render}
     for stage in arguments.stages:
         if changed := next((document["stage"] for document in run.documents if document.get("runs")), ""):
@@ -89,12 +101,14 @@ class _Run:
     capture: bool
     tell: Tell
     hand_on: Tell
+    networks: Mapping[str, Sequence[str]] = field(default_factory=dict)  # stage -> shared options that it honours
     documents: list[dict[str, Any]] = field(default_factory=list)
 
     def generate(self) -> None:
         """With `align` where nobody says from which sides the photos were taken."""
         arguments = self.arguments
-        self._call("generate", [*arguments.generate, *arguments.cameras, *self._forced], arguments.photos)
+        options = [*arguments.generate, *self.networks.get("generate", ())]
+        self._call("generate", [*options, *arguments.cameras, *self._forced], arguments.photos)
         if not self._planned and sideless(self.project.load()):
             if arguments.dry:
                 reason = "nobody says from which sides the photos were taken"
@@ -103,7 +117,7 @@ class _Run:
             self._call("generate", [], command="align")
             # `sculpt` makes one body of all photos now; the set is on record, and what was just done need not be forced
             if stage_status(self.project, self.project.load(), "generate").state != "done":
-                self._call("generate", arguments.generate)
+                self._call("generate", options)
 
     def select(self) -> None:
         """Unless somebody has chosen."""
@@ -114,11 +128,13 @@ class _Run:
             reason = "the choice of views stands"
             self.documents.append({"stage": "select", "runs": False, "reason": reason, "engine": ""})
         else:
-            self.tell("select: the choice of views stands")
+            idle = "; --include-photos is for another one" if self.arguments.include_photos else ""
+            self.tell(f"select: the choice of views stands{idle}")
 
     def reconstruct(self) -> None:
         """The mesh."""
-        self._call("reconstruct", [*self.arguments.reconstruct, *self._forced])
+        options = [*self.arguments.reconstruct, *self.networks.get("reconstruct", ())]
+        self._call("reconstruct", [*options, *self._forced])
 
     def render(self) -> None:
         """The pictures of it."""
@@ -162,6 +178,9 @@ def _check(project: Project, arguments: RunArguments) -> None:
         if words and stage not in stages:
             what = "photos and their cameras" if stage == "generate" else "--views and --include-photos"
             raise UsageError(f"{what} are for {stage}, which --from {stages[0]} --to {stages[-1]} leaves out")
+    for idle, typed in arguments.typed.items():
+        if typed and idle not in stages:
+            raise UsageError(f"{typed[0]} is for {idle}, which --from {stages[0]} --to {stages[-1]} leaves out")
     if arguments.first != "generate":
         for status in read_status(project).stages[: STAGES.index(arguments.first)]:
             if status.state != "done":
@@ -169,6 +188,34 @@ def _check(project: Project, arguments: RunArguments) -> None:
                     f"--from {arguments.first}: {status.stage} is {status.state} ({status.reason}); run "
                     f"`{project.command('run')} --from {status.stage}`"
                 )
+
+
+def _share(project: Project, arguments: RunArguments) -> dict[str, list[str]]:
+    """Which stage gets which of the options that they share; UsageError for one that no engine has a use for."""
+    if not arguments.shared:
+        return {}
+    manifest = project.load() if project.exists else Manifest()
+    choose = {"generate": _generator, "reconstruct": _reconstructor}
+    picked = {stage: pick(manifest, arguments) for stage, pick in choose.items() if stage in arguments.stages}
+    refuse_idle_everywhere(arguments.shared, picked)
+    return {
+        stage: [word for word in arguments.shared if honours(engine, word)] for stage, (engine, _) in picked.items()
+    }
+
+
+def _generator(manifest: Manifest, arguments: RunArguments) -> tuple[str, str]:
+    """The engine that `generate` will take, and why."""
+    ready = not arguments.photos and any(photo.stated.get("ready") for photo in manifest.live_photos)
+    if ready or arguments.generator == "photos":
+        return "photos", "the views are ready" if ready else "named"
+    before = "" if arguments.force else engine_before(manifest, ready)
+    missing = lacking(arguments.settings, arguments.how) if arguments.generator == "auto" else ""
+    return pick_generator(arguments.generator, before, missing)
+
+
+def _reconstructor(manifest: Manifest, arguments: RunArguments) -> tuple[str, str]:
+    """The engine that `reconstruct` will take, and why."""
+    return pick_engine(arguments.reconstructor, manifest.stages.get("reconstruct"), arguments.settings, arguments.how)
 
 
 def automatic_count(manifest: Manifest) -> int:

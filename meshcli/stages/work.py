@@ -11,7 +11,7 @@ import resource
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -84,6 +84,7 @@ class How:
     show: "Callable[[str, Pixels], None] | None" = None  # looks at unfinished pictures (H, W, 3)
     complain: Tell = unheard  # hears what is wrong with something that is left out
     keep_going: bool = False  # leave out photos that cannot be used
+    flags: Sequence[str] = ()  # typed, that only some engines have a use for
     dry: bool = False  # only find out whether there is anything to do, and why
 
 

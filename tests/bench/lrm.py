@@ -139,8 +139,8 @@ def extraction(kind: str) -> Callable[[Path], dict[str, Any]]:
         settings = LrmSettings(grid=grid, threshold=threshold)
 
         def work() -> dict[str, Any]:
-            mesh, _, empty = build(body, settings, silent)
-            return {"vertices": len(mesh.vertices), "faces": len(mesh.faces), "empty": empty}
+            built = build(body, settings, silent)
+            return {"vertices": len(built.mesh.vertices), "faces": len(built.mesh.faces), "empty": built.empty}
 
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))

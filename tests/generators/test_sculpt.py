@@ -125,6 +125,17 @@ def test_six_views_per_photo_at_the_rig():
     assert any("guessed" in note for note in sculpture.notes)
 
 
+def test_no_view_of_a_broad_body_is_cut():
+    """The front of a cube fills its photo: seen from beside, its near edge would leave a picture at the rig's own."""
+    photo = View("a", np.full((64, 64, 4), (90, 120, 60, 0), np.uint8), orbit(0, 0))
+    photo.pixels[5:59, 5:59, 3] = 255
+    (views,) = sculpt([photo], QUICK, FitSettings(), [0], silent).views
+    for view in views:
+        alpha = view.pixels[..., 3]
+        assert not np.concatenate([alpha[0], alpha[-1], alpha[:, 0], alpha[:, -1]]).any()
+        assert 4.0 < view.camera.distance == pytest.approx(views[0].camera.distance)
+
+
 def test_red_stays_on_its_side():
     """Seen from +x, +y is at the right: a mirrored world would swap the colours."""
     views = sculpt([ball(orbit(0, 0))], QUICK, FitSettings(), [0], silent).views[0]

@@ -76,6 +76,18 @@ def test_hull_of_a_ball_holds_the_ball_tightly() -> None:
     assert (hull - grown)[radii < 0.5].mean() == pytest.approx(3 * pixel * 4 / GRID.voxel, rel=0.1)
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (1, 64), (64, 1)])
+def test_a_silhouette_one_sample_wide_is_not_left(shape: tuple[int, int]) -> None:
+    """Wherever a ray passes it, the distance to its cone is that of the one sample there is across."""
+    around = np.full((shape[0] + 2, shape[1] + 2), np.float32(-1e6))  # what lies beside it in memory
+    silhouette = around[1:-1, 1:-1]
+    silhouette[:] = 5.0
+    camera = orbit(0, 0)
+    hull = visual_hull([camera], [silhouette], GRID)
+    depth = 4.0 - nodes_of(GRID)[..., 0]
+    np.testing.assert_allclose(hull, -5.0 * depth / (camera.fy * shape[0]) / GRID.voxel, rtol=1e-4)
+
+
 def test_blur_keeps_the_sum_and_spreads_it() -> None:
     field = np.zeros((21, 22, 23), np.float32)
     field[10, 11, 12] = 1

@@ -72,6 +72,23 @@ def test_faces_look_outwards() -> None:
     assert (a * np.cross(b, c)).sum() > 0
 
 
+def two_balls(points: np.ndarray) -> np.ndarray:
+    large = np.linalg.norm(points + np.array([0, 0, 0.3]), axis=-1) - 0.4
+    return np.minimum(large, np.linalg.norm(points - np.array([0, 0, 0.6]), axis=-1) - 0.15)
+
+
+def test_the_parts_that_are_wanted_are_kept() -> None:
+    views = [photograph(camera, two_balls) for camera in zero123plus_rig()]
+    settings = FitSettings((32,), (10,), 1000)
+    tops = {}
+    for parts in ("all", "large", "largest"):
+        mesh = fit(views, replace(settings, parts=parts), 0, silent)
+        tops[parts] = float(mesh.vertices[:, 2].max())
+        assert mesh.faces.max() == len(mesh.vertices) - 1
+    assert tops["all"] == tops["large"] == pytest.approx(0.75, abs=0.06)
+    assert tops["largest"] == pytest.approx(0.1, abs=0.06)
+
+
 def hash_with(threads: int) -> str:
     code = (
         "import hashlib, test_fit as t; m = t.fit(t.rig_views(), t.SETTINGS, 7, t.silent);"

@@ -1,4 +1,6 @@
+from collections import Counter
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -88,6 +90,49 @@ def test_a_suggestion_is_well_spread_and_fair(azimuths: tuple[float, ...]) -> No
     gaps = [(b - a) % 360 for a, b in zip(around, [*around[1:], around[0]], strict=True)]
     assert max(gaps) <= 90.0 + 1e-6
     assert chosen == suggest(some)
+
+
+def uneven(**views: int) -> Manifest:
+    """Photos that have so many views each, from a rig of their own."""
+    photos = tuple(Photo(name, f"{name}.png", "", "", name, orbit(0, 0)) for name in views)
+    entries = tuple(
+        ViewEntry(name if count == 1 else f"{name}{tile}", "", name, orbit(70.0 * tile + 13.0 * index, 10), "photos")
+        for index, (name, count) in enumerate(views.items())
+        for tile in range(count)
+    )
+    return Manifest(photos, entries)
+
+
+@pytest.mark.parametrize(
+    ("views", "count", "uses"),
+    [
+        ({"a": 6, "b": 1}, 6, {"a": 5, "b": 1}),  # b has less than its share
+        ({"a": 6, "b": 1}, 7, {"a": 6, "b": 1}),
+        ({"a": 1, "b": 6, "c": 6}, 6, None),  # 1, then 3 and 2 or 2 and 3
+        ({"a": 2, "b": 6, "c": 1}, 8, {"a": 2, "b": 5, "c": 1}),
+        ({"a": 6, "b": 1, "c": 1, "d": 1}, 6, {"a": 3, "b": 1, "c": 1, "d": 1}),
+        ({"a": 1, "b": 1, "c": 1}, 2, None),
+        ({"a": 6, "b": 1}, 1, None),
+        ({"a": 1}, 1, {"a": 1}),
+    ],
+)
+def test_photos_with_unequal_numbers_of_views(views: dict[str, int], count: int, uses: dict[str, int] | None) -> None:
+    some = uneven(**views)
+    chosen = suggest(some, count)
+    assert len(set(chosen)) == count
+    used = Counter(name[0] for name in chosen)
+    if uses is not None:
+        assert used == uses
+    # As equal as it can be: nobody gives more than another who has some left, but for the one that does not divide.
+    left = [used[name] for name, there in views.items() if used[name] < there]
+    assert not left or max(used.values()) <= min(left) + 1
+
+
+def test_any_number_of_views_can_be_chosen_of_any_photos() -> None:
+    for views in product(range(4), range(1, 7), (1, 6)):
+        some = uneven(**{name: count for name, count in zip("abc", views, strict=True) if count})
+        for count in range(1, len(some.views) + 1):
+            assert len(set(suggest(some, count))) == count
 
 
 def test_a_suggestion_of_another_size() -> None:

@@ -92,7 +92,7 @@ def test_views_to_files(views: Project, weights: Path) -> None:
 def test_the_texture_has_the_fields_colours(views: Project, weights: Path) -> None:
     build(views, **TEXTURE)
     planes = instantmesh.Planes.read(views.path("mesh/triplane.safetensors"), tiny_file().sizes, torch.device("cpu"))
-    _, colours, _ = instantmesh.build(planes, replace(SMALL.lrm, grid=20), lambda *_: None)
+    colours = instantmesh.build(planes, replace(SMALL.lrm, grid=20), lambda *_: None).colours
     mesh = read_glb(views.path("mesh/mesh.glb"))
     assert mesh.texture is not None
     corners = mesh.texture.coordinates[mesh.texture.faces]
@@ -206,9 +206,30 @@ def test_simplified_without_texture_and_the_largest_part(views: Project, weights
     outcome, _ = build(views, **{"lrm.parts": "largest", "lrm.simplify": 200})
     assert facts(views)["faces"] == pytest.approx(200, abs=20)
     assert any("simplified to" in note for note in outcome.notes)
+    assert facts(views)["faces_asked"] == 200
     assert {output.file for output in outcome.record.outputs} == {
         "mesh/mesh.glb", "mesh/mesh.obj", "mesh/triplane.safetensors"
     }  # fmt: skip
+
+
+def test_more_faces_than_there_are(views: Project, weights: Path) -> None:
+    build(views)
+    whole = facts(views)["faces"]
+    assert "faces_asked" not in facts(views)
+    outcome, _ = build(views, **{"lrm.simplify": 10_000_000})
+    assert (facts(views)["faces_asked"], facts(views)["faces"]) == (10_000_000, whole)
+    assert any(f"the surface has {whole}" in note for note in outcome.notes)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("lrm.grid", 16), ("lrm.grid", 0), ("lrm.simplify", 4), ("texture.size", 16), ("lrm.parts", "largest")],
+)
+@pytest.mark.parametrize("engine", [ENGINE, "instant-nerf-base"])
+def test_the_least_of_everything(engine: str, key: str, value: Any, views: Project, tmp_path: Path) -> None:
+    write_weights(tmp_path / "ckpts", engine)
+    build(views, engine, **{**TEXTURE, key: value})
+    assert facts(views)["faces"] >= 4
 
 
 def failing(times: int) -> Callable[..., Any]:
@@ -260,11 +281,6 @@ def test_a_bug_is_no_lack_of_memory(views: Project, weights: Path, monkeypatch: 
 def test_settings_that_cannot_be(views: Project, weights: Path, key: str, value: float) -> None:
     with pytest.raises(UsageError, match=key):
         build(views, **{key: value})
-
-
-def test_a_grid_is_for_networks(views: Project) -> None:
-    with pytest.raises(UsageError, match="--grid is for the networks"):
-        build(views, "fit", **{"lrm.grid": 64})
 
 
 def test_bfloat16_is_near_and_said(views: Project, weights: Path) -> None:

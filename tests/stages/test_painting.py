@@ -19,7 +19,7 @@ from meshcli.config import override
 from meshcli.engines import pick_generator
 from meshcli.errors import MissingError, ResourceError, UsageError
 from meshcli.project import Project
-from meshcli.settings import Settings
+from meshcli.settings import Settings, Zero123PlusSettings, range_of
 from meshcli.stages import painting
 from meshcli.stages.generate import generate_views
 from meshcli.stages.painting import fallback, lacking
@@ -121,6 +121,19 @@ def test_a_photo_s_views_are_its_own(project: Project, photos: list[Path], paint
     assert [project.digest(f"views/{number:02d}.png") for number in range(12)] == before
     assert project.load().views[6].camera.azimuth == pytest.approx(130, abs=5)
     assert len(project.load().stages["generate"].outputs) > 18
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("steps", 1), ("guidance", 1.0), ("guidance", 50.0), ("view_size", 64), ("view_size", 96), ("view_size", 160),
+     ("batch", 16), ("checkpoint_every", 0), ("checkpoint_every", 1000), ("preview", 0), ("preview", 1000)],
+)  # fmt: skip
+def test_the_ends_of_every_range(key: str, value: float, project: Project, photos: list[Path], paint: Paint) -> None:
+    """And a size between those that the network halves without a rest."""
+    assert range_of(Zero123PlusSettings, key) is not None
+    assert paint(*photos[:2], typed=ANGLES, **{f"zero123plus.{key}": value}) == ["a", "b"] or key == "batch"
+    side = value if key == "view_size" else 64
+    assert pixels(project, 11).shape == (side, side, 4)
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from meshcli.posing import ready_views
 from meshcli.project import Project
 from meshcli.stages.generate import generate_views
 from meshcli.stages.photo_set import Typed
+from meshcli.stages.run import selecting
 from meshcli.stages.select import select_views
 from meshcli.stages.status import read_status
 from meshcli.stages.work import How
@@ -152,6 +153,18 @@ def test_ready_views_keep_their_frames(project: Project, tmp_path: Path, engines
     assert {status.state for status in read_status(project).stages[:1]} == {"done"}
     with pytest.raises(InputError, match="holds none of the pictures"):
         ready_views(tmp_path / "nowhere", file)
+
+
+def test_single_views_join_a_sheet(project: Project, tmp_path: Path, engines: dict[str, int]) -> None:
+    """Six views of one photo, one each of others: an automatic choice takes what each of them has."""
+    generate_views(project, [f"{sheet(tmp_path)}@0"], SHEET)
+    Image.fromarray(tiles()[3]).save(tmp_path / "v.png")
+    generate_views(project, [tmp_path / "v.png"], Typed(rig=rig(tmp_path, "v.png"), ready="view"), add=True)
+    assert [view.name for view in project.load().views] == ["a0", "a1", "a2", "a3", "a4", "a5", "b"]
+    assert selecting(project, "") == ["--auto", "6"]
+    assert "b" in select_views(project, auto=6).record.options["views"]
+    select_views(project, auto=7)
+    assert len(project.load().selection.names) == 7  # type: ignore[union-attr]
 
 
 def test_posed_photos_are_the_views(project: Project, photos: list[Path], engines: dict[str, int]) -> None:

@@ -274,9 +274,9 @@ def test_two_runs_at_once(more: list[str]) -> None:
 
 @pytest.mark.slow
 def test_a_child_that_the_system_kills_counts_as_memory(engines: dict[str, int], photos: list[Path]) -> None:
-    settings = override(Settings(), {"fit.resolutions": [60]}, "test")
+    settings = override(Settings(), {"fit.resolutions": [60], "fit.steps": [9]}, "test")
     generate_views(Project("desk"), photos[:1], settings=settings, seed=3)
-    words = ["run", "desk", *QUICK, "--set", "fit.resolutions=[60]"]
+    words = ["run", "desk", *QUICK, "--set", "fit.resolutions=[60]", "--set", "fit.steps=[9]"]
     result = meshcli(*words, trouble="fit:killed")
     assert result.returncode == 75
     assert len(error_lines(result.stderr)) == 1
@@ -291,7 +291,9 @@ def loop(tmp_path: Path) -> Callable[[str], tuple[list[int], str]]:
     """The loop of the README with the fakes: the exit codes of all runs, and what was said."""
     readme = (Path(__file__).parents[2] / "README.md").read_text()
     (script,) = re.findall(r"```sh\n(.*?until meshcli run.*?)```", readme, re.DOTALL)
-    script = script.replace("1.jpg 2.jpg 3.jpg", f"1.png --seed=3 {' '.join(QUICK)} --set=fit.resolutions=[60,90]")
+    script = script.replace(
+        "1.jpg 2.jpg 3.jpg", f"1.png --seed=3 {' '.join(QUICK)} --set=fit.resolutions=[60,90] --set=fit.steps=[9,9]"
+    )
     assert "-lt 20" in script
     script = script.replace("-lt 20", "-lt 6")  # to be done sooner
     command, codes = tmp_path / "bin" / "meshcli", tmp_path / "codes"

@@ -2,7 +2,8 @@
 
 import json
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from PIL import Image
 from meshcli.config import override
 from meshcli.errors import ProjectError, ResourceError, UsageError
 from meshcli.project import Project
-from meshcli.settings import Settings
+from meshcli.settings import Settings, range_of
+from meshcli.stages import networks, painting, reconstruct, render
 from meshcli.stages.generate import generate_views
 from meshcli.stages.photo_set import Typed
 from meshcli.stages.reconstruct import reconstruct_mesh
@@ -200,6 +202,58 @@ def test_when_memory_runs_out_the_same_command_takes_less_and_then_stays(
     assert engines["fit"] == calls
     with pytest.raises(ResourceError):
         reconstruct_mesh(painted, settings=SMALL, how=How(force=True))
+
+
+@pytest.mark.parametrize(
+    ("smaller", "says"),
+    [
+        ({"fit.resolutions": [2, 2, 2]}, "fit.resolutions must be between 16 and"),
+        ({"fit.resolutions": [24]}, "fit.resolutions has 1 entries and fit.steps 3"),
+        ({"texture.size": 0}, "texture.size must be between"),
+        ({"texture.size": 10**30}, "texture.size must be between"),
+        ({"texture.size": "x"}, "must be of type int"),
+        ({"no.such": 1}, "there is no setting no"),
+    ],
+)
+def test_recorded_settings_that_are_valid_no_more(smaller: dict[str, object], says: str, finished: Project) -> None:
+    """An older version, or somebody's editor, may have written them: exit 5 in one line, and --force gets by."""
+    manifest = finished.load()
+    record = replace(manifest.stages["reconstruct"], status="failed", smaller=smaller)
+    finished.save(manifest.with_record("reconstruct", record))
+    with pytest.raises(ProjectError, match=r"manifest\.json: ") as caught:
+        reconstruct_mesh(finished, settings=SMALL)
+    assert says in str(caught.value)
+    read_status(finished)
+    assert reconstruct_mesh(finished, settings=SMALL, how=How(force=True)).record.status == "done"
+
+
+@pytest.mark.parametrize("options", [{"fit": {"rays": 0}, "render": {"source": 3, "size": -1}}, {"fit": []}, {}])
+def test_recorded_options_of_any_kind_make_a_stage_stale_at_most(options: dict[str, object], finished: Project) -> None:
+    manifest = finished.load()
+    for stage in ("generate", "select", "reconstruct", "render"):
+        manifest = manifest.with_record(stage, replace(manifest.stages[stage], options=options))
+    finished.save(manifest)
+    assert set(states(finished).values()) <= {"stale", "done"}
+    assert reconstruct_mesh(finished, settings=SMALL).record.status == "done"
+
+
+def test_smaller_settings_are_valid_and_come_to_an_end() -> None:
+    """From the largest there are, for every engine."""
+    largest: dict[str, object] = {"lrm.grid": 512, "zero123plus.batch": 16, "zero123plus.vram": "high"}
+    for section in fields(Settings):
+        for name, default in vars(getattr(Settings(), section.name)).items():
+            if allowed := range_of(type(getattr(Settings(), section.name)), name):
+                high = type(default[0] if isinstance(default, tuple) else default)(allowed.high)
+                largest[f"{section.name}.{name}"] = [high] * 3 if isinstance(default, tuple) else high
+    steps = (
+        reconstruct.fallback, networks.fallback, render.fallback,
+        partial(painting.fallback, "sculpt"), partial(painting.fallback, "zero123plus"),
+    )  # fmt: skip
+    for smaller in steps:
+        settings, count = override(Settings(), largest, "test"), 0
+        while less := smaller(settings):
+            settings, count = override(settings, less, "smaller"), count + 1
+            assert count < 30
 
 
 def test_a_full_disk_keeps_the_settings(painted: Project, monkeypatch: pytest.MonkeyPatch) -> None:
