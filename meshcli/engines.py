@@ -12,7 +12,7 @@ PREFERRED = NETWORKS[:2]  # what `auto` takes when it can; radiance fields only 
 
 # An engine's own version is part of the fingerprint: raise it when the same input gives another result.
 VERSIONS = {
-    "cut_out": 3, "sculpt": 2, "zero123plus": 1, "photos": 1, "fit": 6, "select": 1, "embree": 1, "scores": 1,
+    "cut_out": 4, "sculpt": 2, "zero123plus": 1, "photos": 1, "fit": 6, "select": 1, "embree": 1, "scores": 1,
     **dict.fromkeys(NETWORKS, 1),
 }  # fmt: skip
 
