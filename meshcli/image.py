@@ -2,6 +2,9 @@
 
 A picture is (H, W, 4) uint8, sRGB, straight alpha, first row at the top. Where alpha is 0 the RGB is white, unless a
 generator painted it. Blending works on sRGB values, as the networks were trained.
+
+What a file says about its values is heard: its colour profile, else PNG's sRGB chunk, else the exponent in its gAMA
+chunk. Primaries in a cHRM chunk are taken for sRGB's.
 """
 
 import io
@@ -15,12 +18,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageDraw, ImageFont
 
 from meshcli.errors import InputError
-from meshcli.opening import check_size, frames, opened, orientation
+from meshcli.opening import frames, opened, orientation, reduce
 from meshcli.progress import Tell, unheard
 from meshcli.view import Pixels
 
 HAZE = 8  # of 255: alpha below this is a network's haze or a sloppy eraser, not the object
 WHITE = np.uint8(255)
+USUAL = 0.45455  # what PNG's gAMA says of sRGB, and of everything whose maker did not ask
 BITS_PER_SAMPLE = 258  # TIFF tag
 TURNS = {  # EXIF's orientations; 1 is upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -49,15 +53,14 @@ def load_picture(path: Path, max_pixels: int = 100_000_000, side: int = 0, tell:
     """Read a picture file, turned upright, in sRGB, as RGBA (H, W, 4); the first one of several.
 
     `side` is the longer side that is needed: a larger picture is shrunk to it. Raises InputError when the file is
-    missing, no picture, damaged or larger than `max_pixels`, MissingError for HEIC without the package that reads it.
+    missing, no picture, damaged or has more than `max_pixels` to be held at once, MissingError for HEIC without the
+    package that reads it.
     """
     with opened(path) as picture:
-        check_size(path, picture, max_pixels)
+        reduce(path, picture, max_pixels, side)
         if (count := frames(picture)) > 1:
             tell(f"{path} holds {count} pictures; the first one is taken")
         turn = TURNS.get(orientation(picture))
-        if side:
-            picture.draft(None, (side, side))  # JPEGs can be read at a half, a quarter, an eighth of their size
         picture.load()
     converted = _to_srgb(_shrunk(_eight_bit(picture), side))
     return np.array(converted if turn is None else converted.transpose(turn))
@@ -193,14 +196,29 @@ def _scaled(picture: Image.Image) -> Image.Image:
     top = 4095 if bits == 12 else 65535
     if values.dtype.itemsize > 2:  # 32 bits, of which hardly ever all are used
         top = max(top, int(values.max()))
-        shades = Image.fromarray(np.rint(values * (255.0 / top)).clip(0, 255).astype(np.uint8))
+        shades = Image.fromarray(_shades(values / top, _gamma(picture)))
     else:
-        table = np.rint(np.arange(65536) * (255.0 / top)).clip(0, 255).astype(np.uint8)
-        shades = Image.fromarray(table[values])
+        shades = Image.fromarray(_shades(np.arange(65536) / top, _gamma(picture))[values])
     clear = picture.info.get("transparency")  # the one shade of a PNG that is not there
     if isinstance(clear, int):
         shades.putalpha(Image.fromarray(np.where(values == clear, np.uint8(0), np.uint8(255))))
     return shades
+
+
+def _gamma(picture: Image.Image) -> float:
+    """The exponent that PNG's gAMA chunk says was put on the light; 0 where something else is known, or nothing."""
+    gamma = picture.info.get("gamma", 0.0)
+    if "srgb" in picture.info or picture.info.get("icc_profile") or abs(gamma - USUAL) < 0.005:
+        return 0.0
+    return float(gamma) if 0.1 <= gamma <= 4.0 else 0.0  # others are no curves that anything could have been seen by
+
+
+def _shades(values: NDArray[np.float64], gamma: float) -> NDArray[np.uint8]:
+    """Values from 0 to 1 in bytes; light to the power of `gamma` as sRGB (IEC 61966-2-1)."""
+    if gamma:
+        light = values.clip(0.0, 1.0) ** (1.0 / gamma)
+        values = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1.0 / 2.4) - 0.055)
+    return np.rint(values * 255.0).clip(0, 255).astype(np.uint8)
 
 
 def _shrunk(picture: Image.Image, side: int) -> Image.Image:
@@ -221,6 +239,8 @@ def _to_srgb(picture: Image.Image) -> Image.Image:
         picture = picture.convert(picture.mode.rstrip("A"))
         picture.info["icc_profile"] = profile
     rgb = _converted(picture).convert("RGB")
+    if gamma := _gamma(picture):
+        rgb = rgb.point(_shades(np.arange(256) / 255.0, gamma).tolist() * 3)
     rgb.putalpha(255 if alpha is None else alpha)
     return rgb
 

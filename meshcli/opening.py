@@ -4,6 +4,7 @@ Everything that Pillow reads, and HEIC where the package pillow-heif is installe
 """
 
 import logging
+import math
 import stat
 import warnings
 from collections.abc import Iterator
@@ -38,7 +39,7 @@ def opened(path: Path) -> "Iterator[Image]":
     """A picture whose header is read; what its reader stumbles over, here or in the `with`, is an InputError.
 
     MissingError for a HEIC file without the package that reads it. Pillow's own limit on the number of pixels does not
-    apply: see `check_size`.
+    apply: see `reduce`.
     """
     check_file(path)
     with _said(path), _pillow_unheard(), _open(path) as picture:
@@ -62,17 +63,28 @@ def check_file(path: Path) -> None:
 def check_picture(path: Path, max_pixels: int) -> None:
     """Read all of a picture and forget it; InputError when it is damaged, or larger than it may be."""
     with opened(path) as picture:
-        check_size(path, picture, max_pixels)
-        picture.draft(None, (1, 1))  # a JPEG need not be computed at full size to see whether it is whole
+        reduce(path, picture, max_pixels, 1)  # a JPEG need not be computed at full size to see whether it is whole
         picture.load()
 
 
-def check_size(path: Path, picture: "Image", max_pixels: int) -> None:
-    """InputError when there are more pixels than the user allows: small files can hold gigabytes."""
+def reduce(path: Path, picture: "Image", max_pixels: int, side: int = 0) -> None:
+    """Have a JPEG read at a half, a quarter, an eighth of its size when its longer side stays `side` pixels or more.
+
+    InputError when there are more pixels to hold than the user allows: small files can hold gigabytes. What is read
+    reduced takes so much less, unless it is progressive: then its coefficients are held at full size, half as large as
+    the pixels of another picture.
+    """
     width, height = picture.size
-    if width * height > max_pixels:
+    whole = width * height
+    if side:
+        scale = side / max(width, height)
+        picture.draft(None, (max(1, math.ceil(width * scale)), max(1, math.ceil(height * scale))))
+    held = picture.size[0] * picture.size[1]
+    if picture.size != (width, height) and picture.info.get("progressive"):
+        held = max(held, whole // 2)
+    if held > max_pixels:
         raise InputError(
-            f"{path} has {width * height / 1e6:.0f} megapixels, more than {max_pixels / 1e6:.0f}; "
+            f"{path} has {whole / 1e6:.0f} megapixels, more than {max_pixels / 1e6:.0f}; "
             "shrink it or allow it with --max-pixels"
         )
 

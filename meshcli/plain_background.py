@@ -23,17 +23,22 @@ DRIFT = 16.0  # pixels: backgrounds change over no less than this
 GENTLE = 5.0  # of 255 per pixel: slopes of shadows
 
 
-def background_of(colours: Floats) -> Floats | None:
+def background_of(colours: Floats, inside: Mask | None = None) -> Floats | None:
     """The empty picture (H, W, 3): a quadratic fitted to the border, then local means where background was found.
 
-    None when the border is not of one smooth colour. It is smooth, so a coarse picture is enough to find it.
+    None when the border is not of one smooth colour. It is smooth, so a coarse picture is enough to find it. `inside`
+    is the part that is to be looked at; its rim is the border then.
     """
     height, width = colours.shape[:2]
     step = max(1, round(max(height, width) / REFERENCE_SIZE))
     few = colours[::step, ::step]
-    background, inliers, residual = _border_fit(few)
+    part = np.ones(few.shape[:2], bool) if inside is None else inside[::step, ::step]
+    if not part.any():
+        return None
+    background, inliers, residual = _border_fit(few, part)
     if inliers < 0.7 or residual > TOLERANCE / 3.0:
         return None
+    few = np.where(part[..., None], few, background)
     # Real backgrounds of generated views drift by more than the tolerance across a picture, but slowly.
     for _ in range(2):
         found = _touching_border(_distance(few, background) < TOLERANCE)
@@ -43,15 +48,19 @@ def background_of(colours: Floats) -> Floats | None:
     return background if step == 1 else resize_floats(background, width, height)
 
 
-def _border_fit(colours: Floats) -> tuple[Floats, float, float]:
-    """A quadratic through the border's colours, the share of the border it explains, and its median error there."""
+def is_background(colours: Floats, background: Floats) -> Mask:
+    """Pixels (H, W) of the background's colour."""
+    return _distance(colours, background) < TOLERANCE
+
+
+def _border_fit(colours: Floats, part: Mask) -> tuple[Floats, float, float]:
+    """A quadratic through the colours at a part's border, the share of it that it explains, its median error there."""
     height, width = colours.shape[:2]
     row, column = np.mgrid[0:height, 0:width].astype(np.float32)
     y, x = row / height - 0.5, column / width - 0.5
     terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)
     thickness = max(2, max(height, width) // 100)
-    border = np.ones((height, width), bool)
-    border[thickness:-thickness, thickness:-thickness] = False
+    border = part & ~ndimage.binary_erosion(part, np.ones((3, 3), np.bool_), thickness)
     inputs, wanted = terms[border], colours[border]
     trusted = np.ones(len(inputs), bool)
     for _ in range(8):  # trimmed least squares: an object may touch the border

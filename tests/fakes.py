@@ -48,7 +48,7 @@ class Sculpture:
 
 def cut_out(pixels: Any, settings: Any, rembg: bool = True, offline: bool = False) -> Any:
     COUNTS["cut_out"] += 1
-    return SimpleNamespace(pixels=pixels, method="alpha")
+    return SimpleNamespace(pixels=pixels, method="alpha", notes=())
 
 
 def sculpt(photos: Sequence[View], settings: Any, fit: Any, seeds: Sequence[int], progress: Any) -> Sculpture:
@@ -141,7 +141,7 @@ def modules(exports: bool = False) -> dict[str, ModuleType]:
     """What stands in for which module; with the files and pictures of the mesh too, where they do not matter."""
     table: dict[str, dict[str, Any]] = {
         "meshcli.scores": {"score_views": score_views},
-        "meshcli.foreground": {"cut_out": cut_out},
+        "meshcli.foreground": {"cut_out": cut_out, "cut_from_page": lambda pixels: None},
         "meshcli.generators.sculpt": {"sculpt": sculpt, "sculpt_each": sculpt},
         "meshcli.registration": {"register": register, "ViewSet": ViewSet},
         "meshcli.reconstructors.fit": {"fit": fit},

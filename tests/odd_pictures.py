@@ -36,6 +36,19 @@ def png16(path: Path, values: "np.ndarray", clear: int | None = None) -> Path:
     return path
 
 
+def with_chunk(path: Path, name: bytes, data: bytes) -> Path:
+    """A PNG with one chunk more, behind its header."""
+    chunk = struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:33] + chunk + whole[33:])
+    return path
+
+
+def with_gamma(path: Path, gamma: float) -> Path:
+    """A PNG that says that its values are light to this power."""
+    return with_chunk(path, b"gAMA", struct.pack(">I", round(gamma * 100_000)))
+
+
 def tiff12(path: Path, values: "np.ndarray") -> Path:
     """A TIFF of 12 bits, grey, uncompressed, (H, W) with W even."""
     height, width = values.shape

@@ -17,7 +17,7 @@ LAYERS = [
     "meshcli errors progress settings camera atomic compiled engines tables models tensors pickles opening photo_list "
     "linear text photo_names streams",
     "projection image view mesh posing config lens rig rig_photos frame",
-    "visibility rasteriser manifest fingerprint plain_background framing viewpoints",
+    "visibility rasteriser manifest fingerprint plain_background framing transparency viewpoints",
     "project picture colouring foreground texture video showcase contact_sheet scores children device lrm "
     "weights checkpoints conversion download",
     "generators reconstructors export",

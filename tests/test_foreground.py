@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw
 from scipy import ndimage
 
 from meshcli import cli
@@ -114,10 +115,11 @@ def test_soft_shadow_is_left_behind():
     assert extra.mean() < 0.002
 
 
-@pytest.mark.parametrize("coverage", [np.zeros((SIZE, SIZE)), disc((80, 80), 0.5)])
-def test_nothing_to_see(coverage):
-    with pytest.raises(InputError, match="empty"):
-        cut_out(opaque(picture(coverage, (150, 60, 40), 255.0)), PhotoSettings())
+def test_nothing_to_see():
+    with pytest.raises(InputError, match="the picture is empty, of one colour all over: cut the object out by hand"):
+        cut_out(opaque(picture(np.zeros((SIZE, SIZE)), (150, 60, 40), 255.0)), PhotoSettings())
+    with pytest.raises(InputError, match=r"empty mask.*rembg was switched off"):
+        cut_out(opaque(picture(disc((80, 80), 0.5), (150, 60, 40), 255.0)), PhotoSettings(), rembg=False)
 
 
 def busy():
@@ -265,6 +267,174 @@ def test_real_photos_with_the_real_network(name, u2netp, monkeypatch):
 @pytest.mark.parametrize("alpha", [255, 0])
 def test_pictures_of_hardly_any_pixels_are_one_line(shape: tuple[int, int], alpha: int) -> None:
     pixels = np.full((*shape, 4), (200, 30, 30, alpha), np.uint8)
-    with pytest.raises(InputError, match=r"of the object|nothing|transparent") as error:
+    with pytest.raises(InputError, match=r"is empty|nothing of it") as error:
         cut_out(pixels, PhotoSettings(), rembg=False)
     assert "\n" not in str(error.value)
+
+
+def photo():
+    """A mug on a white page, and how much of each pixel it covers."""
+    return picture(mug(), (150, 60, 40), 255.0), mug()
+
+
+def rounded(radius):
+    shape = Image.new("L", (SIZE, SIZE))
+    ImageDraw.Draw(shape).rounded_rectangle((0, 0, SIZE - 1, SIZE - 1), radius, fill=255)
+    return np.asarray(shape)
+
+
+def bordered(width):
+    return np.pad(np.full((SIZE - 2 * width, SIZE - 2 * width), 255, np.uint8), width)
+
+
+def overlap(cut, truth):
+    found, wanted = cut.pixels[..., 3] >= 128, truth >= 0.5
+    return (found & wanted).sum() / (found | wanted).sum()
+
+
+@pytest.mark.parametrize("alpha", [*map(rounded, (3, 24, 60, 79)), *map(bordered, (1, 2, 4))])
+def test_transparency_that_trims_a_page_cuts_nothing_out(alpha):
+    rgb, truth = photo()
+    cut = cut_out(np.dstack([rgb, alpha]), PhotoSettings(), rembg=False)
+    assert cut.method == "plain"
+    assert overlap(cut, truth) > 0.97
+    assert any("trims a page" in note for note in cut.notes)
+
+
+@pytest.mark.parametrize("expand", [False, True])
+@pytest.mark.parametrize("angle", [2, -8, 45])
+def test_a_picture_that_was_turned(angle, expand):
+    rgb, truth = photo()
+    both = np.dstack([rgb, np.full((SIZE, SIZE), 255, np.uint8)])
+    pixels = np.asarray(Image.fromarray(both).rotate(angle, Image.Resampling.BICUBIC, expand=expand))
+    shape = Image.fromarray((truth * 255).astype(np.uint8)).rotate(angle, Image.Resampling.BICUBIC, expand=expand)
+    cut = cut_out(pixels, PhotoSettings(), rembg=False)
+    assert cut.method == "plain"
+    assert overlap(cut, np.asarray(shape) / 255.0) > 0.97
+
+
+@pytest.mark.parametrize("level", [254, 128])
+def test_transparency_that_is_the_same_everywhere(level):
+    rgb, truth = photo()
+    cut = cut_out(np.dstack([rgb, np.full((SIZE, SIZE), level, np.uint8)]), PhotoSettings(), rembg=False)
+    assert cut.method == "plain"
+    assert overlap(cut, truth) > 0.97
+
+
+def test_an_object_may_reach_the_rim_of_its_page():
+    truth = np.roll(mug(), 32, axis=0)
+    rgb = picture(truth, (150, 60, 40), 255.0)
+    cut = cut_out(np.dstack([rgb, rounded(24)]), PhotoSettings(), rembg=False)
+    assert cut.method == "plain"
+    assert overlap(cut, truth) > 0.97
+
+
+def woven():
+    """A pattern that goes on to every border."""
+    noise = ndimage.gaussian_filter(np.random.default_rng(3).normal(0, 1, (SIZE, SIZE, 3)), (3, 3, 0))
+    return (128 + 45 * noise / noise.std()).clip(0, 255).astype(np.uint8)
+
+
+def ball():
+    """Of one colour, lit from the upper left, and what it covers: the whole width of the picture."""
+    row, column = (np.mgrid[0:SIZE, 0:SIZE] - SIZE / 2) / (SIZE / 2)
+    away = row**2 + column**2
+    light = 0.3 + 0.7 * np.clip(0.8 * np.sqrt(np.clip(1 - away, 0, 1)) - 0.4 * column - 0.4 * row, 0, 1)
+    return (light[..., None] * (200, 50, 40)).clip(0, 255).astype(np.uint8), away < 1
+
+
+def flat_things():
+    """Pictures and their alpha: what fills its frame as a page does, and is a cut-out all the same."""
+    plain = np.full((SIZE, SIZE, 3), (60, 90, 160), np.uint8)
+    cover = np.full((SIZE, SIZE, 3), 245, np.uint8)
+    cover[60:100, 60:100] = (30, 80, 160)
+    box = np.zeros((SIZE, SIZE), np.uint8)
+    box[14:-14, 14:-14] = 255
+    clear_sides = np.full((SIZE, SIZE), 255, np.uint8)
+    clear_sides[:, :4] = clear_sides[:, -4:] = 0
+    rgb, round_ = ball()
+    return {
+        "a printed box": (woven(), clear_sides),
+        "a cushion": (woven(), rounded(30)),
+        "a tile of one colour": (plain, rounded(30)),
+        "a book with room round it": (cover, box),
+        "a ball": (rgb, round_ * np.uint8(255)),
+    }
+
+
+@pytest.mark.parametrize("thing", flat_things())
+def test_what_looks_like_a_page_and_is_none(thing):
+    rgb, alpha = flat_things()[thing]
+    cut = cut_out(np.dstack([rgb, alpha]), PhotoSettings(), rembg=False)
+    assert cut.method == "alpha"
+    assert overlap(cut, alpha / 255.0) == 1.0
+
+
+@pytest.mark.parametrize("down", [0, 36])
+def test_a_cut_out_may_fill_its_frame(down):
+    """Without room round it, or reaching the border."""
+    pixels = np.dstack([photo()[0], (mug() * 255).astype(np.uint8)])
+    rows, columns = (np.nonzero(mug().any(axis=axis))[0] for axis in (1, 0))
+    pixels = np.roll(pixels, down, axis=0) if down else pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    cut = cut_out(pixels, PhotoSettings(), rembg=False)
+    assert (cut.method, cut.notes) == ("alpha", ())
+    assert overlap(cut, pixels[..., 3] / 255.0) == 1.0
+
+
+def test_a_glass_is_cut_out_whole():
+    rgb, truth = photo()
+    cut = cut_out(np.dstack([rgb, (truth * 70).round().astype(np.uint8)]), PhotoSettings(), rembg=False)
+    assert cut.method == "alpha"
+    assert overlap(cut, truth) > 0.99
+
+
+def test_a_way_that_fails_hands_on(monkeypatch, tmp_path):
+    """White on white: the next one is asked, and it is said which failed; without it exit 4, and what to type."""
+    rgb = picture(mug(), (251, 251, 251), 255.0)
+    monkeypatch.setenv("U2NET_HOME", str(tmp_path))
+    with pytest.raises(MissingError, match=r"leaves nothing of the object.*`meshcli models pull u2netp` gets it"):
+        cut_out(opaque(rgb), PhotoSettings(), offline=True)
+    (tmp_path / "u2netp.onnx").touch()
+    mask = (mug() * 255).astype(np.uint8)
+    monkeypatch.setitem(sys.modules, "rembg", fake_rembg(mask))
+    cut = cut_out(opaque(rgb), PhotoSettings(), offline=True)
+    assert cut.method == "rembg"
+    assert overlap(cut, mug()) > 0.9
+    assert cut.notes == (
+        "the plain background of this picture leaves nothing of the object (empty mask); rembg found the object",
+    )
+    monkeypatch.setitem(sys.modules, "rembg", fake_rembg(np.zeros_like(mask)))
+    with pytest.raises(
+        InputError, match=r"plain background.* and rembg's u2netp leaves nothing of the object"
+    ) as error:
+        cut_out(opaque(rgb), PhotoSettings(), offline=True)
+    assert "\n" not in str(error.value)
+
+
+def test_a_clear_line_hands_on_to_the_network(monkeypatch, tmp_path):
+    """Transparency that leaves everything, in front of a busy background; what is clear stays clear."""
+    monkeypatch.setenv("U2NET_HOME", str(tmp_path))
+    (tmp_path / "u2netp.onnx").touch()
+    asked = []
+
+    def remove(rgb, session, only_mask):
+        asked.append(rgb)
+        return np.where(mug() > 0.5, 255, 0).astype(np.uint8)
+
+    fake = fake_rembg(None)
+    monkeypatch.setitem(sys.modules, "rembg", SimpleNamespace(new_session=fake.new_session, remove=remove))
+    alpha = np.full((SIZE, SIZE), 255, np.uint8)
+    alpha[0] = 0
+    cut = cut_out(np.dstack([woven(), alpha]), PhotoSettings(), offline=True)
+    assert cut.method == "rembg"
+    assert (asked[0][0] == 255).all()
+    assert cut.notes == (
+        "the transparency of this picture makes the whole frame the object (full-frame mask; leave room round it), "
+        "the background is not plain; rembg found the object",
+    )
+
+
+def test_the_whole_frame_is_taken_with_a_word():
+    """A busy picture with round corners: nothing tells it from a cushion."""
+    cut = cut_out(np.dstack([woven(), rounded(30)]), PhotoSettings(), rembg=False)
+    assert any("nearly the whole frame" in note for note in cut.notes)

@@ -9,7 +9,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from odd_pictures import BLUE, GREEN, RED, cut_short, grey_profile, png16, rgb_profile, scene, tiff12
+from odd_pictures import (
+    BLUE,
+    GREEN,
+    RED,
+    cut_short,
+    grey_profile,
+    png16,
+    rgb_profile,
+    scene,
+    tiff12,
+    with_chunk,
+    with_gamma,
+)
 from PIL import Image, ImageCms
 
 from meshcli.errors import InputError, MeshcliError, MissingError
@@ -157,6 +169,58 @@ def test_colour_profiles(tmp_path: Path) -> None:
     near(load_picture(tmp_path / "deep.png"), (1, 1), (*[linear(128 / 255)] * 3, 255), 2)
 
 
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P", "1"])
+def test_what_a_png_says_of_its_gamma(mode: str, tmp_path: Path) -> None:
+    (scene().quantize(8) if mode == "P" else scene().convert(mode)).save(tmp_path / "a.png")
+    picture = load_picture(with_gamma(tmp_path / "a.png", 1.0))
+    if mode != "1":
+        near(picture, MIDDLE, (*[linear(128 / 255)] * 3, 255), 2)
+    else:
+        assert set(np.unique(picture)) == {0, 255}
+    if mode in {"RGB", "RGBA", "P"}:
+        near(picture, CORNER, SIGNAL)  # 0 and 255 are the same on every curve
+
+
+def test_gamma_leaves_transparency_alone(tmp_path: Path) -> None:
+    Image.new("RGBA", (4, 4), (128, 128, 128, 128)).save(tmp_path / "a.png")
+    near(load_picture(with_gamma(tmp_path / "a.png", 1.0)), (1, 1), (*[linear(128 / 255)] * 3, 128), 1)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_gamma_of_sixteen_bits(channels: int, tmp_path: Path) -> None:
+    values = np.full((4, 4, channels), 0x2020, np.uint16)
+    if channels in (2, 4):
+        values[..., -1] = 0xFFFF
+    picture = load_picture(with_gamma(png16(tmp_path / "a.png", values), 1.0))
+    near(picture, (1, 1), (*[linear(0x2020 / 65535)] * 3, 255), 2)
+
+
+def test_dark_shades_of_sixteen_bits_are_told_apart(tmp_path: Path) -> None:
+    """In linear values all of these lie below the second of eight bits."""
+    ramp = np.arange(0, 256, 8, dtype=np.uint16).reshape(1, -1, 1)
+    shades = load_picture(with_gamma(png16(tmp_path / "a.png", ramp), 1.0))[0, :, 0]
+    np.testing.assert_allclose(shades, [linear(value / 65535) for value in ramp.ravel()], atol=0.5)
+    assert len(np.unique(shades)) > 12
+
+
+def test_what_goes_before_gamma(tmp_path: Path) -> None:
+    """A profile, the sRGB chunk; a gamma as everybody writes it, and those that are none, change nothing."""
+    scene().save(tmp_path / "a.png", icc_profile=rgb_profile(gamma=2.2))
+    before = load_picture(tmp_path / "a.png")
+    np.testing.assert_array_equal(load_picture(with_gamma(tmp_path / "a.png", 1.0)), before)
+    scene().save(tmp_path / "b.png")
+    with_chunk(tmp_path / "b.png", b"sRGB", b"\0")
+    near(load_picture(with_gamma(tmp_path / "b.png", 1.0)), MIDDLE, GREY, 0)
+    for gamma in (0.45455, 0.45, 0.0, 40_000.0):
+        scene().save(tmp_path / "c.png")
+        near(load_picture(with_gamma(tmp_path / "c.png", gamma)), MIDDLE, GREY, 0)
+
+
+def test_the_gamma_of_old_macs(tmp_path: Path) -> None:
+    scene().save(tmp_path / "a.png")
+    near(load_picture(with_gamma(tmp_path / "a.png", 1 / 1.8)), MIDDLE, (*[linear((128 / 255) ** 1.8)] * 3, 255), 1)
+
+
 def test_srgb_by_any_name_changes_no_number(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -216,6 +280,29 @@ def test_a_jpeg_is_shrunk_and_turned(tmp_path: Path) -> None:
     small = load_picture(tmp_path / "a.jpg", side=40)
     assert small.shape == (24, 40, 4)
     near(small, CORNER, SIGNAL, 12)
+
+
+def test_a_jpeg_takes_the_room_that_it_is_read_with(tmp_path: Path) -> None:
+    """More pixels than may be held, of which a quarter each way is enough; a progressive one holds half of them."""
+    for name, options in (("a.jpg", {}), ("p.jpg", {"progressive": True}), ("a.png", {})):
+        scene(400, 240).save(tmp_path / name, **options)
+    near(load_picture(tmp_path / "a.jpg", 10_000, 100), CORNER, SIGNAL, 12)
+    near(load_picture(tmp_path / "p.jpg", 50_000, 100), CORNER, SIGNAL, 12)
+    check_picture(tmp_path / "a.jpg", 10_000)
+    check_picture(tmp_path / "p.jpg", 50_000)
+    for name, most, side in (
+        ("a.jpg", 10_000, 0),
+        ("a.jpg", 5_000, 100),
+        ("p.jpg", 40_000, 100),
+        ("a.png", 50_000, 100),
+    ):
+        with pytest.raises(InputError, match=f"{name} has 0 megapixels, more than 0; .*--max-pixels"):
+            load_picture(tmp_path / name, most, side)
+
+
+def test_a_long_jpeg_is_reduced_by_its_longer_side(tmp_path: Path) -> None:
+    scene(1600, 80).save(tmp_path / "a.jpg")
+    assert load_picture(tmp_path / "a.jpg", 2_200, 200).shape == (10, 200, 4)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif", ".gif", ".bmp", ".avif", ".jp2", ".tga", ".ppm"])

@@ -7,10 +7,11 @@ backgrounds stay in the colours as they are, others become white, for engines th
 import numpy as np
 
 from meshcli.errors import InputError
-from meshcli.foreground import cut_out
+from meshcli.foreground import cut_from_page, cut_out
 from meshcli.image import Crop, resize, split_sheet
-from meshcli.plain_background import background_of, matte, outside_of
+from meshcli.plain_background import Floats, background_of, matte, outside_of
 from meshcli.settings import PhotoSettings
+from meshcli.transparency import coverage, cuts_out
 from meshcli.view import Pixels
 
 SIDE = 320  # pixels of a view
@@ -35,18 +36,27 @@ def cut_sheet(sheet: Pixels) -> list[Pixels]:
 
 def ready_view(pixels: Pixels, settings: PhotoSettings, offline: bool) -> Pixels:
     """The same view with its silhouette as alpha, (H, W, 4); InputError when there is no object in it."""
-    if pixels[..., 3].min() < 255:
-        return _with_object(pixels)
-    colours = pixels[..., :3].astype(np.float32)
+    alpha = pixels[..., 3]
+    if alpha.min() < 255 and cuts_out(alpha):
+        on_page = cut_from_page(pixels)
+        return _with_object(np.dstack([pixels[..., :3], coverage(alpha)])) if on_page is None else on_page
+    opaque = np.dstack([pixels[..., :3], np.full_like(alpha, 255)])
+    found = _from_plain(pixels[..., :3].astype(np.float32))
+    return cut_out(opaque, settings, settings.rembg, offline).pixels if found is None else found
+
+
+def _from_plain(colours: Floats) -> Pixels | None:
+    """A view in front of its plain background (H, W, 3) with its silhouette; None when there is no object in it."""
     background = background_of(colours)
     if background is None:
-        return cut_out(pixels, settings, settings.rembg, offline).pixels
+        return None
     white = float(background.mean()) >= NEAR_WHITE
-    alpha, own = matte(colours, background, outside_of(colours, background, shadows=not white))
-    covered = alpha[..., None]
+    covered, own = matte(colours, background, outside_of(colours, background, shadows=not white))
+    if not (covered >= 0.5).any():
+        return None
+    covered = covered[..., None]
     shown = colours if white else own * covered + 255.0 * (1.0 - covered)
-    whole = np.concatenate([shown, 255.0 * covered], axis=-1)
-    return _with_object(whole.round().clip(0, 255).astype(np.uint8))
+    return np.concatenate([shown, 255.0 * covered], axis=-1).round().clip(0, 255).astype(np.uint8)
 
 
 def squared(pixels: Pixels) -> tuple[Pixels, Crop]:

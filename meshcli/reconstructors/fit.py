@@ -31,7 +31,7 @@ from meshcli.reconstructors.fairing import fair
 from meshcli.reconstructors.fit_level import Level, Schedule, Shape, Tuning, Weights
 from meshcli.reconstructors.lost_parts import Silhouette, bring_back, join
 from meshcli.reconstructors.pixel_rays import PixelRays, gather_rays, in_lattice
-from meshcli.reconstructors.surface import extract_surface, keep_parts, taubin
+from meshcli.reconstructors.surface import CRUMB, LARGE, extract_surface, keep_parts, taubin
 from meshcli.reconstructors.volume_rendering import meets
 from meshcli.settings import FitSettings
 from meshcli.view import View
@@ -39,8 +39,6 @@ from meshcli.view import View
 Prior = Callable[[Grid], Field]
 
 PADDING = 5  # voxels around the hull's box
-LARGE = 0.01  # of the faces: what is a large part
-CRUMB = 0.0005  # of the faces: a smaller part comes from resampling the grid
 ENLARGE = 2  # samples per pixel of the silhouettes' distance maps
 ACROSS = 0.2  # of a resolution: voxels that the thickness of a thin thing gets, as far as the number of nodes allows
 THINNEST = 2.0  # voxels: a grid shows the true thickness of what is thicker

@@ -12,6 +12,9 @@ from skimage.measure import marching_cubes
 from meshcli.errors import InputError
 from meshcli.reconstructors.distance_field import Field, Grid
 
+LARGE = 0.01  # of the faces: what is a large part
+CRUMB = 0.0005  # of the faces: a smaller part comes from resampling the grid
+
 Number = TypeVar("Number", np.float32, np.float64)
 Vertices = NDArray[np.float64]
 Faces = NDArray[np.int32]
@@ -53,7 +56,7 @@ def adjacency(faces: Faces, count: int) -> csr_array:
 
 
 def keep_parts(
-    vertices: NDArray[Number], faces: Faces, share: float = 0.01, *, only_largest: bool = False
+    vertices: NDArray[Number], faces: Faces, share: float = LARGE, *, only_largest: bool = False
 ) -> tuple[NDArray[Number], Faces]:
     """The connected parts that have at least this share of the faces, or the one that has the most."""
     _, part = connected_components(adjacency(faces, len(vertices)), directed=False)

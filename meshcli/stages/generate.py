@@ -251,6 +251,8 @@ def _prepare(work: Work, photo: Photo, claim: Claim, settings: PhotoSettings) ->
     size = picture_size(claim.path)
     read_claim(claim, photo.sha256)  # it is what was copied
     cut = cut_out(pixels, settings, rembg=settings.rembg, offline=work.how.offline)
+    for note in cut.notes:
+        work.note(f"{claim.source}: {note}")
     framed, crop = frame_foreground(cut.pixels, settings.foreground_ratio)
     framed[framed[..., 3] == 0, :3] = 255  # engines that look at RGB alone expect white
     frame = (crop.left, crop.top, crop.width, crop.height)

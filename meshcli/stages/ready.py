@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from meshcli.engines import Generator
+from meshcli.engines import VERSIONS, Generator
 from meshcli.errors import ProjectError, UsageError
 from meshcli.fingerprint import digest
 from meshcli.frame import Frame
@@ -47,7 +47,7 @@ def engine_before(manifest: Manifest, ready: bool) -> str:
 def prepare_ready(work: Work, photo: Photo, claim: Claim, settings: PhotoSettings) -> Prepared:
     """A view, or the first of a sheet, with its silhouette, in its own frame."""
     ready = claim.stated.ready
-    prepared = digest([photo.sha256, ready, settings.rembg, settings.rembg_model])
+    prepared = digest([photo.sha256, VERSIONS["cut_out"], ready, settings.rembg, settings.rembg_model])
     if photo.prepared == prepared and not work.how.force and work.project.path(photo.file).is_file():
         work.outputs.append(work.project.output(photo.file))
         return replace(photo, camera=claim.stated.framed(photo.crop, *photo.size)), {}

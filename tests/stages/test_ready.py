@@ -394,3 +394,17 @@ def test_real_calibrated_photos(project: Project, tmp_path: Path) -> None:
     scale = np.linalg.norm(np.array(manifest.frame["to_ours"])[0, :3])
     assert scale * np.linalg.norm(high - low) / 2.0 == pytest.approx(1.0, abs=0.1)  # 0.95 to the farthest point
     assert all(view.scores["shape"] > 0.7 for view in manifest.views)
+
+
+def test_a_new_way_to_cut_out_makes_ready_views_stale(
+    project: Project, tmp_path: Path, engines: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from meshcli.engines import VERSIONS
+
+    Image.fromarray(tiles()[0]).save(tmp_path / "v.png")
+    generate_views(project, [tmp_path / "v.png"], Typed(rig=rig(tmp_path, "v.png"), ready="view"))
+    before = project.load().photos[0].prepared
+    assert generate_views(project).skipped
+    monkeypatch.setitem(VERSIONS, "cut_out", VERSIONS["cut_out"] + 1)
+    assert not generate_views(project).skipped
+    assert project.load().photos[0].prepared != before
