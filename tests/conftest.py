@@ -20,7 +20,10 @@ COLOURS = [(200, 50, 50), (50, 200, 50), (50, 50, 200)]
 
 
 # What somebody has set for the program, its libraries or the terminal, and would change what it does here.
-PERSONAL = re.compile("MESHCLI|HF_|U2NET|REMBG|XDG_DATA_HOME|NO_COLOR|FORCE_COLOR|COLUMNS|LINES|PYTHONUNBUFFERED")
+PERSONAL = re.compile(
+    "MESHCLI|HF_|U2NET|REMBG|XDG_DATA_HOME|PYTHONUNBUFFERED|"
+    "NO_COLOR|FORCE_COLOR|PY_COLORS|COLORTERM|GITHUB_ACTIONS|TTY_|COLUMNS|LINES"
+)
 HERE = "127.0.0.1,localhost"
 
 
@@ -28,6 +31,7 @@ def pytest_configure() -> None:
     """An environment as a newcomer has it, for this process and for those that it starts; no proxy leads to itself."""
     for name in filter(PERSONAL.match, list(os.environ)):
         del os.environ[name]
+    os.environ["TERM"] = "xterm-256color"
     for name in ("NO_PROXY", "no_proxy"):
         os.environ[name] = f"{os.environ.get(name, HERE)},{HERE}"
 
