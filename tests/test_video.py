@@ -83,7 +83,7 @@ def test_a_program_that_is_no_ffmpeg(tmp_path: Path, monkeypatch: pytest.MonkeyP
     program.chmod(0o755)
     monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(program))
     with pytest.raises(MissingError) as caught:
-        write(tmp_path / "a.mp4", frames)
+        write(Mp4Writer(tmp_path / "a.mp4", 64, 48, 25), frames)
     says = {"false": "exit code 1", "words": "Unknown encoder", "crash": "signal 11 ended it"}
     reason = says.get(name, "it wrote no video")
     assert str(caught.value) == f"ffmpeg could not write {tmp_path / 'a.mp4'}: {reason}; {ADVICE}"
@@ -95,7 +95,7 @@ def test_an_ffmpeg_that_the_system_kills_counts_as_memory(tmp_path: Path, monkey
     program.chmod(0o755)
     monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(program))
     with pytest.raises(MemoryError):
-        write(tmp_path / "a.mp4", 100)
+        write(Mp4Writer(tmp_path / "a.mp4", 64, 48, 25), 100)
 
 
 @pytest.mark.parametrize("kind", ["missing", "in no folder", "a folder", "not executable", "no program", "in no path"])
@@ -112,7 +112,7 @@ def test_an_ffmpeg_that_cannot_be_started(tmp_path: Path, monkeypatch: pytest.Mo
     name = "ffmpeg-of-nobody" if kind == "in no path" else str(program)
     monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", name)
     with pytest.raises(MissingError) as caught:
-        write(tmp_path / "a.mp4", 1)
+        write(Mp4Writer(tmp_path / "a.mp4", 64, 48, 25), 1)
     assert str(caught.value).startswith(f"ffmpeg cannot be started ({name}: ")
     assert str(caught.value).endswith(ADVICE)
 
