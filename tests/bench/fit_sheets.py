@@ -12,6 +12,7 @@ from fit_meshes import parse, save_comparison
 from measure import DATA, Array, on_white, psnr
 from PIL import Image
 from scipy.ndimage import binary_dilation
+from scipy.sparse.csgraph import connected_components
 from skimage.morphology import remove_small_holes, remove_small_objects
 
 from meshcli.camera import zero123plus_rig
@@ -20,6 +21,7 @@ from meshcli.mesh import Mesh
 from meshcli.picture import render
 from meshcli.progress import silent
 from meshcli.reconstructors.fit import fit
+from meshcli.reconstructors.surface import adjacency
 from meshcli.settings import FitSettings
 from meshcli.view import View
 from meshcli.visibility import Scene
@@ -56,7 +58,7 @@ PROTOTYPE = {
 def main() -> None:
     """Print one line per sheet, then the mean of the compact ones."""
     arguments = parse(__doc__ or "", (*COMPACT, *THIN))
-    print("| sheet | PSNR / IoU | prototype | bar | seconds |\n|---|---|---|---|---|")
+    print("| sheet | PSNR / IoU | pieces | prototype | bar | seconds |\n|---|---|---|---|---|---|")
     compact = []
     for name in arguments.names:
         views = sheet_views(name)
@@ -66,12 +68,13 @@ def main() -> None:
         ours = score_sheet(mesh, views)
         if name in COMPACT:
             compact.append(ours)
-        print(f"| {name} | {row(ours)} | {row(PROTOTYPE.get(name))} | {bar(ours, name)} | {seconds:.1f} |", flush=True)
+        verdict = f"{row(PROTOTYPE.get(name))} | {bar(ours, name)} | {seconds:.1f}"
+        print(f"| {name} | {row(ours)} | {pieces(mesh)} | {verdict} |", flush=True)
         if arguments.grey:
             save_comparison(mesh, views, arguments.grey / f"{name}.png")
     if compact:
         mean = tuple(np.mean(compact, axis=0))
-        print(f"| mean of {len(compact)} compact | {row(mean)} | | {'ok' if reaches(mean, MEAN) else 'MISSED'} | |")
+        print(f"| mean of {len(compact)} compact | {row(mean)} | | | {'ok' if reaches(mean, MEAN) else 'MISSED'} | |")
 
 
 def sheet_views(name: str) -> list[View]:
@@ -105,6 +108,12 @@ def score_sheet(mesh: Mesh, views: list[View]) -> tuple[float, float]:
         figures.append((psnr(on_white(picture), np.where(near, view.pixels[..., :3] / 255.0, 1.0)), iou))
     mean = np.mean(figures, axis=0)
     return float(mean[0]), float(mean[1])
+
+
+def pieces(mesh: Mesh) -> int:
+    """How many connected parts a mesh has; each of these sheets shows one object."""
+    _, part = connected_components(adjacency(mesh.faces, len(mesh.vertices)), directed=False)
+    return len(np.unique(part[mesh.faces[:, 0]]))
 
 
 def bar(figures: tuple[float, float], name: str) -> str:

@@ -1,22 +1,30 @@
 """Thin, small and torn bodies whose distances are known exactly."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.ndimage import label
+from scipy.sparse.csgraph import connected_components
 from test_fit import photograph
 
 from meshcli.camera import zero123plus_rig
+from meshcli.foreground import plain_background_alpha
+from meshcli.generators.photos import cut_sheet
+from meshcli.image import load_picture
 from meshcli.progress import silent
 from meshcli.reconstructors.distance_field import Field, Grid
 from meshcli.reconstructors.fit import fit, fit_shape
 from meshcli.reconstructors.lost_parts import Silhouette, bring_back, join
+from meshcli.reconstructors.surface import adjacency
 from meshcli.settings import FitSettings
+from meshcli.view import View
 from meshcli.visibility import Scene
 
 Body = Callable[[np.ndarray], np.ndarray]
 Point = tuple[float, float, float]
+SHEETS = Path(__file__).parents[3] / "shared/data/views/white"
 GRID = Grid.around(np.full(3, -1.0), np.full(3, 1.0), 60, 5)
 QUICK = FitSettings((16, 28), (20, 15), 2000)
 
@@ -141,3 +149,20 @@ def test_what_is_hardly_thicker_than_a_voxel_is_told() -> None:
     mesh = fit(views, FitSettings((24,), (5,), 500), 0, silent, notes.append)
     assert len(mesh.faces)
     assert any("voxel" in note for note in notes)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not SHEETS.exists(), reason="../shared/data is not here")
+@pytest.mark.parametrize("name", ["fox", "plant"])
+def test_a_painted_object_is_one_piece(name: str) -> None:
+    """Legs and stems tear where the painted views disagree: fox lost both front paws, plant its flowers."""
+    views = []
+    for tile, (picture, camera) in enumerate(
+        zip(cut_sheet(load_picture(SHEETS / f"{name}.png")), zero123plus_rig(), strict=True)
+    ):
+        alpha = plain_background_alpha(picture[..., :3])
+        assert alpha is not None
+        views.append(View(str(tile), np.dstack([picture[..., :3], alpha]), camera))
+    mesh = fit(views, FitSettings(), 0, silent)
+    _, part = connected_components(adjacency(mesh.faces, len(mesh.vertices)), directed=False)
+    assert len(np.unique(part[mesh.faces])) == 1
