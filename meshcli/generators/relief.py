@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from meshcli.camera import DISTANCE, Camera, orbit
@@ -15,7 +14,7 @@ from meshcli.image import over, resize
 from meshcli.mesh import Mesh, Texture, face_normals
 from meshcli.projection import camera_to_world, project, rays
 from meshcli.reconstructors.distance_field import Field, Grid, redistance, silhouette_distance, visual_hull
-from meshcli.reconstructors.surface import adjacency, extract_surface, taubin
+from meshcli.reconstructors.surface import extract_surface, keep_largest, taubin
 from meshcli.settings import SculptSettings
 from meshcli.view import Pixels, View
 
@@ -82,7 +81,7 @@ def _surface(relief: Relief, view: View, settings: SculptSettings) -> tuple[Floa
     inner = np.zeros(grid.shape, bool)
     inner[1:-1, 1:-1, 1:-1] = True
     surface = extract_surface(redistance(np.clip(field, -8.0, 8.0), np.flatnonzero(inner)), grid)
-    vertices, faces = _largest(*surface, relief.lines.pieces)
+    vertices, faces = keep_largest(*surface, count=relief.lines.pieces)  # crumbs of what is too fine are none of them
     return taubin(vertices, faces, 8) @ axes, faces, _notes(relief, height, grid, len(lost), settings)
 
 
@@ -106,14 +105,6 @@ def _grid(relief: Relief, voxel: float, resolution: int) -> Grid:
     points = plane.points()[relief.mask]
     corners = np.concatenate([points + half * plane.front, points - half * plane.front])
     return fine_grid(corners.min(axis=0), corners.max(axis=0), voxel, resolution, PADDING)
-
-
-def _largest(vertices: Floats, faces: NDArray[np.int32], count: int) -> tuple[Floats, NDArray[np.int32]]:
-    """As many connected parts as the silhouette has: crumbs of what is too fine for the grid are none of them."""
-    _, part = connected_components(adjacency(faces, len(vertices)), directed=False)
-    largest = np.argsort(-np.bincount(part), kind="stable")[:count]
-    used, renumbered = np.unique(faces[np.isin(part[faces[:, 0]], largest)], return_inverse=True)
-    return vertices[used], renumbered.reshape(-1, 3).astype(np.int32)
 
 
 def _rods(lines: Floats, grid: Grid) -> Field:

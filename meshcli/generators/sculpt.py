@@ -23,7 +23,7 @@ from meshcli.progress import Progress
 from meshcli.reconstructors.distance_field import Field, Grid, blur, redistance
 from meshcli.reconstructors.fit import fit_shape
 from meshcli.reconstructors.fit_level import Schedule, Tuning, Weights
-from meshcli.reconstructors.surface import CRUMB, Faces, Vertices, extract_surface, keep_parts, taubin
+from meshcli.reconstructors.surface import Faces, Vertices, extract_pieces, extract_surface, keep_parts, taubin
 from meshcli.settings import FitSettings, SculptSettings
 from meshcli.view import View
 from meshcli.viewpoints import far_enough
@@ -140,7 +140,7 @@ def _body(photos: Sequence[View], settings: SculptSettings, fit: FitSettings, se
             steps=settings.fit_steps,
         )
         shape = fit_shape(views, levels, seed, progress, prior, FEW_PHOTOS)
-        vertices, faces = keep_parts(*extract_surface(shape.distance, shape.grid), CRUMB)
+        vertices, faces = extract_pieces(shape.distance, shape.grid)
     mesh = Mesh(taubin(vertices, faces, 10).astype(np.float32), faces)
     return colour_vertices(mesh, [_shrunk(photo, COLOUR_SIZE) for photo in photos])
 

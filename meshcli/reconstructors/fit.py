@@ -31,7 +31,7 @@ from meshcli.reconstructors.fairing import fair
 from meshcli.reconstructors.fit_level import Level, Schedule, Shape, Tuning, Weights
 from meshcli.reconstructors.lost_parts import Silhouette, bring_back, join
 from meshcli.reconstructors.pixel_rays import PixelRays, gather_rays, in_lattice
-from meshcli.reconstructors.surface import CRUMB, LARGE, extract_surface, keep_parts, taubin
+from meshcli.reconstructors.surface import extract_pieces, keep_parts, taubin
 from meshcli.reconstructors.volume_rendering import meets
 from meshcli.settings import FitSettings
 from meshcli.view import View
@@ -73,9 +73,9 @@ def fit(
     shape = fit_shape(views, settings, seed, progress)
     if thickness_of(views) < THINNEST * shape.grid.voxel:
         note(f"the object is hardly thicker than a voxel ({shape.grid.voxel:.4f}): the mesh may be thicker than it is")
-    vertices, faces = extract_surface(shape.distance, shape.grid)
-    share = CRUMB if settings.parts == "all" else LARGE
-    vertices, faces = keep_parts(vertices, faces, share, only_largest=settings.parts == "largest")
+    vertices, faces = extract_pieces(shape.distance, shape.grid)
+    if settings.parts != "all":
+        vertices, faces = keep_parts(vertices, faces, only_largest=settings.parts == "largest")
     vertices = taubin(vertices, faces, 10)
     vertices = fair(vertices, faces, _reach(shape, vertices))
     return colour_vertices(Mesh(vertices.astype(np.float32), faces), views)

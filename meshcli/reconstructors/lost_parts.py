@@ -30,9 +30,10 @@ Labels = NDArray[np.int32]
 LOST = 2.5  # pixels of a picture of 320 rows: what lies farther from everything that the body covers is lost
 LEAST = 2.0  # pixels of any picture: where a rim lies is known no better
 THICKNESS = 0.8  # voxels: how deep a part that comes back is at least, so that a grid can hold it
-NARROW, WIDE = 1.2, 4.0  # voxels: radius of a joint that is put back
+NARROW, WIDE = 1.5, 4.0  # voxels: radius of a joint that is put back
+CORE = 1.2  # voxels: radius of a joint where the hull has no room for more
 OUTSIDE = 1.5  # voxels outside the hull that a joint may run through
-CRUMB = 20  # pixels of all pictures together, of 320 rows: a piece that alone shows fewer is no part of the object
+CRUMB = 20  # pixels of a picture of 320 rows: a piece that alone shows fewer in all views but one is no part
 SEPARATE = 0.005  # of a silhouette's pixels: a smaller island in it is a speck
 TOUCHING = np.ones((3, 3), bool)  # pixels that share a corner are connected, as the nodes' faces project
 
@@ -182,13 +183,13 @@ def join(
 def _needed(
     places: Sequence[NDArray[np.float64]], grid: Grid, silhouettes: Sequence[Silhouette], crumb: float
 ) -> NDArray[np.bool_]:
-    """Whether each piece, given by its nodes, shows in the silhouettes what no other does; the largest in any case."""
-    shown = np.zeros(len(places))
-    for each in silhouettes:
+    """Whether each piece, given by its nodes, shows in two silhouettes what no other does; the largest in any case."""
+    shown = np.zeros((len(silhouettes), len(places)))
+    for row, each in zip(shown, silhouettes, strict=True):
         prints = [each.footprint(points, grid.voxel) for points in places]
         total = np.sum(prints, axis=0)
-        shown += [np.count_nonzero(one & each.mask & (total == 1)) / each.scale**2 for one in prints]
-    needed: NDArray[np.bool_] = shown >= crumb
+        row[:] = [np.count_nonzero(one & each.mask & (total == 1)) / each.scale**2 for one in prints]
+    needed: NDArray[np.bool_] = np.sort(shown, axis=0)[-min(2, len(silhouettes))] >= crumb
     needed[np.argmax([len(points) for points in places])] = True
     return needed
 
@@ -228,7 +229,7 @@ def _with_joint(distance: Field, hull: Field, path: NDArray[np.int64]) -> tuple[
     line = np.ones(distance.shape, bool)
     line[tuple(path.T)] = False
     away = np.asarray(distance_transform_edt(line), np.float32)
-    joint = np.maximum(away - radius, np.minimum(hull, away - np.float32(NARROW)))
+    joint = np.maximum(away - radius, np.minimum(hull, away - np.float32(CORE)))
     return np.minimum(distance, joint), np.minimum(hull, joint)
 
 

@@ -4,7 +4,7 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import zoom
+from scipy.ndimage import label, zoom
 from scipy.sparse import coo_array, csr_array, diags_array
 from scipy.sparse.csgraph import connected_components
 from skimage.measure import marching_cubes
@@ -13,7 +13,6 @@ from meshcli.errors import InputError
 from meshcli.reconstructors.distance_field import Field, Grid
 
 LARGE = 0.01  # of the faces: what is a large part
-CRUMB = 0.0005  # of the faces: a smaller part comes from resampling the grid
 
 Number = TypeVar("Number", np.float32, np.float64)
 Vertices = NDArray[np.float64]
@@ -55,6 +54,18 @@ def adjacency(faces: Faces, count: int) -> csr_array:
     return matrix
 
 
+def extract_pieces(distance: Field, grid: Grid) -> tuple[Vertices, Faces]:
+    """The surface, in as many connected parts as the grid has pieces: smaller ones come from resampling it."""
+    return keep_largest(*extract_surface(distance, grid), count=int(label(distance < 0)[1]))
+
+
+def keep_largest(vertices: NDArray[Number], faces: Faces, count: int) -> tuple[NDArray[Number], Faces]:
+    """The `count` connected parts that have the most vertices."""
+    _, part = connected_components(adjacency(faces, len(vertices)), directed=False)
+    largest = np.argsort(-np.bincount(part), kind="stable")[:count]
+    return _used(vertices, faces[np.isin(part[faces[:, 0]], largest)])
+
+
 def keep_parts(
     vertices: NDArray[Number], faces: Faces, share: float = LARGE, *, only_largest: bool = False
 ) -> tuple[NDArray[Number], Faces]:
@@ -62,8 +73,12 @@ def keep_parts(
     _, part = connected_components(adjacency(faces, len(vertices)), directed=False)
     sizes = np.bincount(part[faces[:, 0]])
     least = sizes.max() if only_largest else share * len(faces)
-    keep = faces[sizes[part[faces[:, 0]]] >= least]
-    used, renumbered = np.unique(keep, return_inverse=True)
+    return _used(vertices, faces[sizes[part[faces[:, 0]]] >= least])
+
+
+def _used(vertices: NDArray[Number], faces: NDArray[np.int32]) -> tuple[NDArray[Number], Faces]:
+    """The vertices that faces refer to, and the faces with their new numbers."""
+    used, renumbered = np.unique(faces, return_inverse=True)
     return vertices[used], renumbered.reshape(-1, 3).astype(np.int32)
 
 

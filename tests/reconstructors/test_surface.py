@@ -5,7 +5,7 @@ import pytest
 
 from meshcli.errors import InputError
 from meshcli.reconstructors.distance_field import Grid
-from meshcli.reconstructors.surface import extract_surface, keep_parts, taubin
+from meshcli.reconstructors.surface import extract_pieces, extract_surface, keep_largest, keep_parts, taubin
 
 GRID = Grid.around(np.array([-1.0, -0.8, -0.9]), np.array([1.2, 0.9, 0.7]), 36, 5)
 
@@ -69,3 +69,13 @@ def test_taubin_smooths_noise_and_keeps_the_volume() -> None:
 def test_a_grid_without_a_surface_is_refused_in_one_line(least: float) -> None:
     with pytest.raises(InputError, match="no surface is left"):
         extract_surface(distance_to(((0.1, 0.0, -0.1), 0.5)).clip(least), GRID)
+
+
+def test_a_surface_has_as_many_parts_as_its_grid_has_pieces() -> None:
+    three = distance_to(((0.1, 0.0, -0.1), 0.5), ((-0.7, -0.5, 0.4), 0.15), ((0.9, 0.6, 0.4), 0.1))
+    vertices, faces = extract_pieces(three, GRID)
+    for count in (1, 2, 3, 4):
+        kept, _ = keep_largest(vertices, faces, count)
+        assert len(kept) == len(vertices) if count >= 3 else len(kept) < len(vertices)
+    largest, _ = keep_largest(vertices, faces, 1)
+    assert np.linalg.norm(largest - np.array([0.1, 0.0, -0.1]), axis=1).max() < 0.55
