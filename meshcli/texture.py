@@ -24,6 +24,9 @@ Look = Callable[[Array, Array], Array]  # faces (N,) and weights of their corner
 
 GUTTER = 3.0  # texels around the charts that continue the surface; beyond them its border's colour is repeated
 BAND = 1 << 19  # texels coloured at a time
+# The last atlas. xatlas ends its threads without a lock: one that is just going to sleep misses that, and the process
+# waits for it for ever, without heeding signals. When the next atlas takes this place, they have long been asleep.
+KEPT: list[xatlas.Atlas] = []
 
 
 def simplify(mesh: Mesh, faces: int) -> Mesh:
@@ -90,6 +93,7 @@ def bake_colours(
 def unwrap(mesh: Mesh, size: int) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """A flat map without overlaps: coordinates (T, 2) in [0, 1] and which of them each face's corners have (F, 3)."""
     atlas = xatlas.Atlas()
+    KEPT[:] = [atlas]
     atlas.add_mesh(mesh.vertices, mesh.faces)
     packing = xatlas.PackOptions()
     packing.resolution = size

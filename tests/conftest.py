@@ -81,12 +81,13 @@ def photos(tmp_path: Path) -> list[Path]:
 
 
 @pytest.fixture(scope="session")
-def u2netp(request: pytest.FixtureRequest) -> Path:
+def u2netp(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that holds rembg's smallest network; fetched once, and a reason to skip when it cannot be."""
     from tools.u2netp import fetch
 
+    cache = getattr(request.config, "cache", None)  # none with -p no:cacheprovider
     try:
-        return fetch(request.config.cache.mkdir("u2netp")).parent
+        return fetch(cache.mkdir("u2netp") if cache else tmp_path_factory.mktemp("u2netp")).parent
     except RuntimeError as error:
         pytest.skip(str(error))
 

@@ -36,6 +36,16 @@ def test_simplify_keeps_closed_meshes_closed_and_colours_in_place() -> None:
     assert psnr(before, after) > 24
 
 
+def test_an_atlas_ends_when_its_threads_have_long_been_asleep() -> None:
+    kept = []
+    for count in (60, 80):
+        unwrap(simplify(ball(5), count), 64)
+        kept += texture.KEPT
+    assert len(kept) == 2
+    assert kept[0] is not kept[1]
+    assert kept[1:] == texture.KEPT
+
+
 def test_faces_that_lie_back_to_back_go() -> None:
     flap = np.array([[0, 1, 50], [1, 0, 50]])
     faces = np.concatenate([ball(2).faces, flap, flap + 60])

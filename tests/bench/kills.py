@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -144,22 +145,22 @@ def strike(home: Path, command: Sequence[str], blow: Blow, reference: dict[str, 
     if process.poll() is None:
         (os.killpg if blow.group else os.kill)(process.pid, blow.number)
     result.farewell = _wait_for_all(process, home)
-    said = process.communicate()[1]
+    if result.farewell >= FAREWELL:
+        result.faults.append("children live on")
+    said = _last_words(process, home)
     result.code = process.returncode
     if result.code not in (0, -blow.number, 128 + blow.number):
         result.faults.append(f"exit code {result.code}: {said}")
     # Python itself, which is still starting, answers Ctrl-C with this; later it is an exception of ours.
     if "Traceback" in said and ("KeyboardInterrupt" not in said or project.exists):
         result.faults.append(f"a traceback: {said}")
-    if result.farewell >= FAREWELL:
-        result.faults.append("children live on")
     try:
         result.stage = _stage(project)
     except MeshcliError as error:
         result.faults.append(f"damaged: {error}")
     again = _start(home, command)
     gone = _wait_for_all(again, home, WITHIN)
-    said = again.communicate()[1]
+    said = _last_words(again, home)
     if again.returncode or gone >= WITHIN:
         result.faults.append(f"the same command ended with {again.returncode}: {said}")
         return result
@@ -215,6 +216,14 @@ def _wait_for_all(process: "subprocess.Popen[str]", home: Path, within: float = 
             break
         time.sleep(POLL)
     return time.monotonic() - start
+
+
+def _last_words(process: "subprocess.Popen[str]", home: Path) -> str:
+    """What it said on stderr, which has an end when everybody who holds it has one."""
+    for member in _family(home):
+        with suppress(ProcessLookupError):
+            os.kill(member, signal.SIGKILL)
+    return str(process.communicate()[1])
 
 
 def _family(home: Path) -> list[int]:
