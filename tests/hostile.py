@@ -366,7 +366,8 @@ def quick_engines() -> Iterator[None]:
         contextlib.ExitStack() as stack,
         mock.patch("meshcli.stages.generate.lacking", return_value="weights"),
         mock.patch("meshcli.cli.listen_to_signals"),
-        mock.patch("meshcli.cli.app", get_command(cli.app)),  # to build it takes longer than most of these commands
+        mock.patch("meshcli.cli.app", built := get_command(cli.app)),  # to build it takes longer than most commands
+        mock.patch("meshcli.cli.get_command", return_value=built),
         mock.patch("meshcli.stages.work._versions", return_value={}),
         mock.patch("meshcli.image.labelled_sheet", lambda pictures, labels, columns: pictures[0][:8, :8, :3]),
         mock.patch("os.fsync"),

@@ -31,7 +31,7 @@ from meshcli.stages.status import read_status
 
 PHOTO = Path(__file__).resolve().parents[2] / "examples" / "desk" / "1.png"
 SETTINGS = (
-    "sculpt.view_size=64", "sculpt.relief=48", "sculpt.resolution=24", "fit.resolutions=[12,20]", "fit.steps=[8,8]",
+    "sculpt.view_size=64", "sculpt.relief=48", "sculpt.resolution=24", "fit.resolutions=[16,24]", "fit.steps=[8,8]",
     "fit.rays=1000", "texture.faces=300", "texture.size=64", "render.size=64", "render.frames=3",
 )  # fmt: skip
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
