@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from shapes import shrub, soft_box, sweep, turned
 
-from meshcli.camera import Camera, orbit
-from meshcli.mesh import Mesh
+from meshcli.meshes.mesh import Mesh
+from meshcli.views.camera import Camera, orbit
 
 Array = NDArray[Any]
 Point = tuple[float, float, float]

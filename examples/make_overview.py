@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from meshcli.camera import orbit
 from meshcli.export.gltf import read_glb
-from meshcli.image import over
-from meshcli.picture import Renderer
-from meshcli.project import Project
+from meshcli.pictures.image import over
+from meshcli.project.project import Project
+from meshcli.rendering.renderer import Renderer
 from meshcli.stages.inputs import chosen_views
-from meshcli.stages.pictures import load_views
+from meshcli.stages.view_loading import load_views
+from meshcli.views.camera import orbit
 
 Array = NDArray[Any]
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.terminal_theme import MONOKAI
 
-from meshcli.picker.screen import Row, Size, build_screen
-from meshcli.picker.state import Picking
-from meshcli.picker.terminal import pictures
-from meshcli.project import Project
-from meshcli.stages.choice import suggest
+from meshcli.commands.picker.screen import Row, Size, build_screen
+from meshcli.commands.picker.state import Picking
+from meshcli.commands.picker.terminal import pictures
+from meshcli.project.project import Project
+from meshcli.stages.view_choice import suggest
 
 OUTPUT = Path(__file__).resolve().parent / "select.svg"
 COLUMNS, ROWS = 120, 36

@@ -12,9 +12,9 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-from meshcli.camera import Camera
-from meshcli.projection import pixel_centres, rays
-from meshcli.visibility import Hits, Scene
+from meshcli.meshes.raycasting import Hits, Scene
+from meshcli.views.camera import Camera
+from meshcli.views.projection import pixel_centres, rays
 
 Array = NDArray[Any]
 

@@ -2,20 +2,20 @@
 
 import sys
 
-from meshcli import streams
-from meshcli.children import INTERRUPTED, Interrupted, listen_to_signals
 from meshcli.errors import MissingError
+from meshcli.system import standard_streams
+from meshcli.system.processes import INTERRUPTED, Interrupted, listen_to_signals
 
 
 def main() -> int:
     """Run the command line; its exit code."""
-    streams.prepare()
+    standard_streams.prepare()
     if sys.platform == "win32":  # it has neither the signals nor the limits that the stages rely on
         sys.stderr.write("error: meshcli runs on Linux and macOS; on Windows, use it in WSL\n")
         return MissingError.exit_code
     try:
         listen_to_signals()  # one that waited for this is heard at once
-        from meshcli import cli
+        from meshcli.commands import cli
 
         return cli.main()
     except Interrupted as error:  # while it was imported

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_t
 
 from meshcli.errors import UsageError
 from meshcli.settings import MOST_LEVELS, Range, Settings
-from meshcli.text import read_text
+from meshcli.system.text_files import read_text
 
 T = TypeVar("T")
 LARGEST = 256 * 1024  # bytes of a file: ours have less than two thousand

@@ -5,10 +5,10 @@ from functools import cache
 import numpy as np
 import trimesh
 
-from meshcli.camera import zero123plus_rig
-from meshcli.mesh import Mesh
-from meshcli.picture import Renderer
-from meshcli.view import View
+from meshcli.meshes.mesh import Mesh
+from meshcli.rendering.renderer import Renderer
+from meshcli.views.camera import zero123plus_rig
+from meshcli.views.view import View
 
 
 def paint(points: np.ndarray) -> np.ndarray:

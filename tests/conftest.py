@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from published import BOTH, Numbers
 
-from meshcli.project import Project
+from meshcli.project.project import Project
 
 COLOURS = [(200, 50, 50), (50, 200, 50), (50, 50, 200)]
 

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from meshcli.camera import zero123plus_rig
 from meshcli.settings import FitSettings
-from meshcli.view import View
+from meshcli.views.camera import zero123plus_rig
+from meshcli.views.view import View
 
 COUNTS = dict.fromkeys(("cut_out", "sculpt", "fit", "bake", "score_views", "register"), 0)
 
@@ -140,17 +140,17 @@ class Showcase:
 def modules(exports: bool = False) -> dict[str, ModuleType]:
     """What stands in for which module; with the files and pictures of the mesh too, where they do not matter."""
     table: dict[str, dict[str, Any]] = {
-        "meshcli.scores": {"score_views": score_views},
-        "meshcli.foreground": {"cut_out": cut_out, "cut_from_page": lambda pixels: None},
-        "meshcli.generators.sculpt": {"sculpt": sculpt, "sculpt_each": sculpt},
-        "meshcli.registration": {"register": register, "ViewSet": ViewSet},
+        "meshcli.views.scores": {"score_views": score_views},
+        "meshcli.pictures.foreground": {"cut_out": cut_out, "cut_from_page": lambda pixels: None},
+        "meshcli.generators.sculpt.sculpt": {"sculpt": sculpt, "sculpt_each": sculpt},
+        "meshcli.alignment.azimuths": {"register": register, "ViewSet": ViewSet},
         "meshcli.reconstructors.fit": {"fit": fit},
-        "meshcli.texture": {"bake": bake, "simplify": simplify},
+        "meshcli.meshes.texture": {"bake": bake, "simplify": simplify},
     }
     if exports:
         table["meshcli.export.gltf"] = {"write_glb": _bytes, "read_glb": Path.read_bytes}
         table["meshcli.export.obj"] = {"write_obj": lambda mesh, name: {f"{name}.obj": _bytes(mesh)}}
-        table["meshcli.showcase"] = {"Showcase": Showcase}
+        table["meshcli.rendering.turntable"] = {"Showcase": Showcase}
     made = {}
     for name, attributes in table.items():
         made[name] = ModuleType(name)
@@ -187,10 +187,10 @@ def _trouble(engine: str, settings: Any) -> None:
 
 if __name__ == "__main__":
     sys.modules |= modules(exports=True)
-    from meshcli import children
-    from meshcli.cli import main
+    from meshcli.commands.cli import main
     from meshcli.stages import generate
+    from meshcli.system import processes
 
     generate.lacking = lambda *_: "weights"  # whoever runs the tests may have them
-    children.COMMAND[:] = [sys.executable, __file__]
+    processes.COMMAND[:] = [sys.executable, __file__]
     sys.exit(main())

@@ -29,8 +29,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from typer.main import get_command
 
-from meshcli import cli
-from meshcli.camera import orbit
+from meshcli.commands import cli
+from meshcli.views.camera import orbit
 
 LIMIT = 60  # seconds for all commands of a case: nothing here takes more than a few
 RAW = ("Cc", "Cs", "Zl", "Zp")  # controls, lone surrogates, separators of lines
@@ -365,11 +365,13 @@ def quick_engines() -> Iterator[None]:
     with (
         contextlib.ExitStack() as stack,
         mock.patch("meshcli.stages.generate.lacking", return_value="weights"),
-        mock.patch("meshcli.cli.listen_to_signals"),
-        mock.patch("meshcli.cli.app", built := get_command(cli.app)),  # to build it takes longer than most commands
-        mock.patch("meshcli.cli.get_command", return_value=built),
-        mock.patch("meshcli.stages.work._versions", return_value={}),
-        mock.patch("meshcli.image.labelled_sheet", lambda pictures, labels, columns: pictures[0][:8, :8, :3]),
+        mock.patch("meshcli.commands.cli.listen_to_signals"),
+        mock.patch(
+            "meshcli.commands.cli.app", built := get_command(cli.app)
+        ),  # to build it takes longer than most commands
+        mock.patch("meshcli.commands.cli.get_command", return_value=built),
+        mock.patch("meshcli.stages.stage_runner._versions", return_value={}),
+        mock.patch("meshcli.pictures.image.labelled_sheet", lambda pictures, labels, columns: pictures[0][:8, :8, :3]),
         mock.patch("os.fsync"),
     ):
         # Not patch.dict: it would forget every module that was loaded in between, and numpy is not loaded twice.

@@ -147,6 +147,6 @@ if __name__ == "__main__":
         vit = VitSizes(hidden=32, layers=1, heads=2, inner=64, patch=64, image=320)
         sizes = Sizes("mesh", 32, 1, 2, 6, 12, 4, 16, grid_res=20, grid_scale=2.1, encoder_feat_dim=32, vit=vit)
         networks.read_network = lambda name: NetworkFile(sizes, 96, 0.0, "")
-    from meshcli.cli import main
+    from meshcli.commands.cli import main
 
     sys.exit(main())

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from meshcli.camera import orbit, zero123plus_rig
-from meshcli.fingerprint import file_digest
-from meshcli.image import encode_png
-from meshcli.manifest import Manifest, Photo, Selection, ViewEntry
-from meshcli.project import Project
+from meshcli.pictures.image import encode_png
+from meshcli.project.manifest import Manifest, Photo, Selection, ViewEntry
+from meshcli.project.project import Project
+from meshcli.system.digests import file_digest
+from meshcli.views.camera import orbit, zero123plus_rig
 
 SHEETS = Path(__file__).resolve().parents[2] / "shared" / "data" / "views" / "white"
 

@@ -147,7 +147,7 @@ def test_whatever_is_typed_is_valid_or_named(values: list[tuple[str, Any]]) -> N
 
 def test_flags_know_the_ranges_of_their_settings() -> None:
     """What the parser of the command line lets through, the settings take."""
-    from meshcli import cli
+    from meshcli.commands import cli
 
     flags = {
         cli.generate: {"max_pixels": "photo.max_pixels", **{name: f"zero123plus.{name}" for name in (

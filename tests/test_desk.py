@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from meshcli.camera import Camera
-from meshcli.mesh import Mesh
-from meshcli.picture import render
+from meshcli.meshes.mesh import Mesh
+from meshcli.rendering.renderer import render
+from meshcli.views.camera import Camera
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from tools import error_catalogue
 
-from meshcli import cli, errors
+from meshcli import errors
+from meshcli.commands import cli
 
 ROOT = Path(error_catalogue.PACKAGE).parent
 CODES = {0, 1, 2, 3, 4, 5, 75, 130, 143}

@@ -14,18 +14,18 @@ from hostile import NUMBERS, SENTENCES, TABLES, written
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from meshcli.camera import orbit
 from meshcli.config import read_settings
 from meshcli.errors import MeshcliError
 from meshcli.export.gltf import read_glb, write_glb
-from meshcli.image import encode_png
-from meshcli.manifest import ViewEntry
-from meshcli.mesh import Mesh, Texture
-from meshcli.project import Project
+from meshcli.meshes.mesh import Mesh, Texture
+from meshcli.pictures.image import encode_png
+from meshcli.project.manifest import ViewEntry
+from meshcli.project.project import Project
 from meshcli.reconstructors.network_file import read_network
-from meshcli.rig import read_rig
-from meshcli.stages.pictures import load_views
-from meshcli.tensors import read_contents
+from meshcli.stages.view_loading import load_views
+from meshcli.views.camera import orbit
+from meshcli.views.rig_files import read_rig
+from meshcli.weights.safetensors_file import read_contents
 
 OPTIONS = settings(max_examples=120, deadline=None, database=None, derandomize=True, phases=[Phase.generate],
                    suppress_health_check=list(HealthCheck))  # fmt: skip

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from meshcli.generators.zero123plus_files import Files
+from meshcli.generators.zero123plus.files import Files
 
 UNET = {
     "_class_name": "UNet2DConditionModel",

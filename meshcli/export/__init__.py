@@ -1,0 +1,1 @@
+"""Meshes in files of other programs, each in that format's own frame."""

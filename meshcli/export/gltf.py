@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from meshcli.export.frames import to_gltf
 from meshcli.export.rows import unique_rows
-from meshcli.image import encode_png
-from meshcli.mesh import Mesh, corner_normals
+from meshcli.meshes.mesh import Mesh, corner_normals
+from meshcli.pictures.image import encode_png
 
 Array = NDArray[Any]
 

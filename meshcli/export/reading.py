@@ -12,7 +12,7 @@ from PIL import Image
 
 from meshcli.errors import InputError
 from meshcli.export.frames import from_gltf
-from meshcli.mesh import Mesh, Texture
+from meshcli.meshes.mesh import Mesh, Texture
 
 Array = NDArray[Any]
 

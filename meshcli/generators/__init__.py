@@ -1,0 +1,1 @@
+"""Photos to views: the engines of `generate`."""

@@ -7,12 +7,12 @@ backgrounds stay in the colours as they are, others become white, for engines th
 import numpy as np
 
 from meshcli.errors import InputError
-from meshcli.foreground import cut_from_page, cut_out
-from meshcli.image import Crop, resize, split_sheet
-from meshcli.plain_background import Floats, background_of, matte, outside_of
+from meshcli.pictures.foreground import cut_from_page, cut_out
+from meshcli.pictures.image import Crop, resize, split_sheet
+from meshcli.pictures.pixels import Pixels
+from meshcli.pictures.plain_background import Floats, background_of, matte, outside_of
+from meshcli.pictures.transparency import coverage, cuts_out
 from meshcli.settings import PhotoSettings
-from meshcli.transparency import coverage, cuts_out
-from meshcli.view import Pixels
 
 SIDE = 320  # pixels of a view
 LAYOUTS = {(2, 3): (3, 2), (3, 2): (2, 3), (6, 1): (1, 6)}  # width and height in views -> rows, columns

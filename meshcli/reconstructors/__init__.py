@@ -1,0 +1,1 @@
+"""Views to a mesh: the engines of `reconstruct`."""

@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
-from meshcli.camera import Camera
-from meshcli.colouring import colour_vertices
 from meshcli.errors import InputError
-from meshcli.mesh import Mesh
+from meshcli.meshes.colouring import colour_vertices
+from meshcli.meshes.mesh import Mesh
 from meshcli.progress import Progress
-from meshcli.reconstructors.distance_field import (
+from meshcli.sdf.extract import extract_pieces, keep_parts, taubin
+from meshcli.sdf.fairing import fair
+from meshcli.sdf.fit_level import Level, Schedule, Shape, Tuning, Weights
+from meshcli.sdf.grid import (
     Field,
     Grid,
     blur,
@@ -27,14 +29,12 @@ from meshcli.reconstructors.distance_field import (
     silhouette_distance,
     visual_hull,
 )
-from meshcli.reconstructors.fairing import fair
-from meshcli.reconstructors.fit_level import Level, Schedule, Shape, Tuning, Weights
-from meshcli.reconstructors.lost_parts import Silhouette, bring_back, join
-from meshcli.reconstructors.pixel_rays import PixelRays, gather_rays, in_lattice
-from meshcli.reconstructors.surface import extract_pieces, keep_parts, taubin
-from meshcli.reconstructors.volume_rendering import meets
+from meshcli.sdf.lost_parts import Silhouette, bring_back, join
+from meshcli.sdf.pixel_rays import PixelRays, gather_rays, in_lattice
+from meshcli.sdf.volume_rendering import meets
 from meshcli.settings import FitSettings
-from meshcli.view import View
+from meshcli.views.camera import Camera
+from meshcli.views.view import View
 
 Prior = Callable[[Grid], Field]
 

@@ -20,14 +20,14 @@ from meshcli.lrm.mesh_field import MeshDecoder, MeshField, Surface
 from meshcli.lrm.model import DECODER, load_decoder, parameter_shapes, planes_of, resize
 from meshcli.lrm.nerf_field import NerfDecoder, NerfField
 from meshcli.lrm.sizes import Sizes
-from meshcli.mesh import Mesh
-from meshcli.models import LRM
+from meshcli.meshes.mesh import Mesh
+from meshcli.meshes.texture import simplify
 from meshcli.progress import Progress
-from meshcli.reconstructors.surface import keep_parts
+from meshcli.sdf.extract import keep_parts
 from meshcli.settings import LrmSettings
-from meshcli.tensors import check_shapes, read_contents, state_dict
-from meshcli.texture import simplify
-from meshcli.view import View
+from meshcli.views.view import View
+from meshcli.weights.catalogue import LRM
+from meshcli.weights.safetensors_file import check_shapes, read_contents, state_dict
 
 PLANES = "planes"
 MOST = 24  # views

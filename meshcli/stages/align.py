@@ -8,19 +8,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from meshcli.camera import Camera
 from meshcli.errors import UsageError
-from meshcli.manifest import Manifest, Photo, ViewEntry
-from meshcli.posing import Aligned, Stated
-from meshcli.project import Project
+from meshcli.project.manifest import Manifest, Photo, ViewEntry
+from meshcli.project.project import Project
 from meshcli.stages.inputs import inputs_now
 from meshcli.stages.photo_set import stated_of
-from meshcli.stages.pool import is_photo, refresh
-from meshcli.stages.room import check_room
-from meshcli.stages.work import How
+from meshcli.stages.stage_runner import How
+from meshcli.stages.view_candidates import is_photo, refresh
+from meshcli.system.memory_check import check_room
+from meshcli.views.camera import Camera
+from meshcli.views.photo_cameras import Aligned, Stated
 
 if TYPE_CHECKING:
-    from meshcli.registration import Placement, ViewSet
+    from meshcli.alignment.azimuths import Placement, ViewSet
 
 TRUSTED = (0, 5)  # of the views sculpted from a single photo: those that look at what the photo shows
 
@@ -48,7 +48,7 @@ def align_photos(project: Project, *, seed: int = 0, how: How = How()) -> list[A
         _refuse_needless(project, manifest)
         check_room("sculpt")  # whose libraries do this too
 
-        from meshcli.registration import register
+        from meshcli.alignment.azimuths import register
 
         placements = register(_sets(project, manifest), seed, how.progress)
         stated = {photo.name: stated_of(photo) for photo in manifest.live_photos}
@@ -78,8 +78,8 @@ def _refuse_needless(project: Project, manifest: Manifest) -> None:
 
 
 def _sets(project: Project, manifest: Manifest) -> "list[ViewSet]":
-    from meshcli.registration import ViewSet
-    from meshcli.stages.pictures import load_views
+    from meshcli.alignment.azimuths import ViewSet
+    from meshcli.stages.view_loading import load_views
 
     sets = []
     for photo in manifest.live_photos:

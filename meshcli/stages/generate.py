@@ -12,14 +12,20 @@ from typing import Any
 
 from meshcli.engines import VERSIONS, Generator, pick_generator, refuse_idle
 from meshcli.errors import InputError
-from meshcli.fingerprint import digest
-from meshcli.lens import picture_size
-from meshcli.manifest import Manifest, Photo, Record
-from meshcli.photo_names import shortened
-from meshcli.project import Project
+from meshcli.project.manifest import Manifest, Photo, Record
+from meshcli.project.project import Project
 from meshcli.settings import PhotoSettings, Settings
+from meshcli.stages.imported_views import (
+    WHOLE,
+    Prepared,
+    engine_before,
+    enter_frame,
+    hand_on,
+    prepare_ready,
+    retired,
+    suited,
+)
 from meshcli.stages.inputs import Parts, fingerprint, photo_parts
-from meshcli.stages.painting import check_engine, engine_options, fallback, lacking, paint_views
 from meshcli.stages.photo_set import (
     Claim,
     Typed,
@@ -30,10 +36,13 @@ from meshcli.stages.photo_set import (
     sideless,
     with_alignment,
 )
-from meshcli.stages.pool import is_photo, refreshed
-from meshcli.stages.ready import WHOLE, Prepared, engine_before, enter_frame, hand_on, prepare_ready, retired, suited
-from meshcli.stages.sieve import Sieve
-from meshcli.stages.work import How, Outcome, Task, Work, affordable, ensure_room, entering, unchanged, working
+from meshcli.stages.photo_validation import Sieve
+from meshcli.stages.stage_runner import How, Outcome, Task, Work, affordable, ensure_room, entering, unchanged, working
+from meshcli.stages.view_candidates import is_photo, refreshed
+from meshcli.stages.view_generation import check_engine, engine_options, fallback, lacking, paint_views
+from meshcli.system.digests import digest
+from meshcli.views.lens import picture_size
+from meshcli.views.picture_names import shortened
 
 
 def generate_views(
@@ -244,8 +253,8 @@ def _prepare(work: Work, photo: Photo, claim: Claim, settings: PhotoSettings) ->
         work.outputs.append(work.project.output(photo.file))
         return replace(photo, camera=claim.stated.framed(photo.crop, *photo.size)), {}
 
-    from meshcli.foreground import cut_out
-    from meshcli.image import encode_png, frame_foreground, load_picture
+    from meshcli.pictures.foreground import cut_out
+    from meshcli.pictures.image import encode_png, frame_foreground, load_picture
 
     pixels = load_picture(claim.path, settings.max_pixels, settings.side, work.note)
     size = picture_size(claim.path)

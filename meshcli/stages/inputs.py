@@ -11,9 +11,9 @@ from typing import Any
 
 from meshcli.engines import VERSIONS
 from meshcli.errors import UsageError
-from meshcli.fingerprint import digest
-from meshcli.manifest import Manifest, Selection, Stage, ViewEntry
-from meshcli.project import Project
+from meshcli.project.manifest import Manifest, Selection, Stage, ViewEntry
+from meshcli.project.project import Project
+from meshcli.system.digests import digest
 
 MESH = "mesh/mesh.glb"
 PLANES = "mesh/triplane.safetensors"  # what a network made of the views

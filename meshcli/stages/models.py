@@ -6,17 +6,17 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from meshcli.checkpoints import read_shapes
-from meshcli.conversion import usable
-from meshcli.device import INSTALL
-from meshcli.download import listing, published, pull
 from meshcli.errors import MissingError
-from meshcli.fingerprint import file_digest
-from meshcli.models import COMPONENTS, MODELS, model
 from meshcli.progress import Progress, Tell, silent, unheard
-from meshcli.stages.work import How
-from meshcli.tensors import Shape, check_shapes, read_contents
-from meshcli.weights import Found, component, find, require, weights_digest
+from meshcli.stages.stage_runner import How
+from meshcli.system.digests import file_digest
+from meshcli.weights.catalogue import COMPONENTS, MODELS, model
+from meshcli.weights.conversion import usable
+from meshcli.weights.device import INSTALL
+from meshcli.weights.download import listing, published, pull
+from meshcli.weights.locations import Found, component, find, require, weights_digest
+from meshcli.weights.safetensors_file import Shape, check_shapes, read_contents
+from meshcli.weights.torch_checkpoint import read_shapes
 
 
 @dataclass(frozen=True)

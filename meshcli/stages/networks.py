@@ -11,20 +11,20 @@ from pathlib import Path
 from typing import Any
 
 from meshcli.config import override
-from meshcli.device import INSTALL
 from meshcli.engines import NETWORKS, Reconstructor, pick_reconstructor
 from meshcli.errors import MeshcliError, MissingError, ProjectError, UsageError
-from meshcli.fingerprint import digest
 from meshcli.lrm.sizes import Sizes, VitSizes
-from meshcli.manifest import Record
-from meshcli.project import Project
+from meshcli.project.manifest import Record
+from meshcli.project.project import Project
 from meshcli.reconstructors.network_file import NetworkFile, read_network
 from meshcli.settings import Settings
 from meshcli.stages.inputs import PLANES
 from meshcli.stages.models import fetch_missing
-from meshcli.stages.work import How
-from meshcli.tensors import read_contents
-from meshcli.weights import Found, find, require, weights_digest
+from meshcli.stages.stage_runner import How
+from meshcli.system.digests import digest
+from meshcli.weights.device import INSTALL
+from meshcli.weights.locations import Found, find, require, weights_digest
+from meshcli.weights.safetensors_file import read_contents
 
 ABOUT = "meshcli"  # key of their metadata
 

@@ -10,14 +10,14 @@ from itertools import count
 from pathlib import Path
 
 from meshcli.errors import InputError, ProjectError, UsageError
-from meshcli.fingerprint import bytes_digest, file_digest
-from meshcli.lens import exif_field_of_view, field_of_view, picture_size
-from meshcli.manifest import MOST_PHOTOS, NAME, Manifest, Photo
-from meshcli.posing import PhotoSpec, Ready, Stated, from_rig, from_rig_file, state
+from meshcli.json_table import Table
 from meshcli.progress import Tell
-from meshcli.project import Project
-from meshcli.stages.sieve import Sieve, of_places
-from meshcli.tables import Table
+from meshcli.project.manifest import MOST_PHOTOS, NAME, Manifest, Photo
+from meshcli.project.project import Project
+from meshcli.stages.photo_validation import Sieve, of_places
+from meshcli.system.digests import bytes_digest, file_digest
+from meshcli.views.lens import exif_field_of_view, field_of_view, picture_size
+from meshcli.views.photo_cameras import PhotoSpec, Ready, Stated, from_rig, from_rig_file, state
 
 
 @dataclass(frozen=True)

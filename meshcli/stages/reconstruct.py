@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Any
 from meshcli.config import options as sections
 from meshcli.engines import NETWORKS, Reconstructor, refuse_idle
 from meshcli.errors import MeshcliError, UsageError
-from meshcli.project import Project
+from meshcli.project.project import Project
 from meshcli.settings import Settings
 from meshcli.stages import networks
 from meshcli.stages.inputs import PLANES, chosen_views, fingerprint, view_parts
 from meshcli.stages.networks import Network, pick_engine, prepare
-from meshcli.stages.work import How, Outcome, Task, Work, affordable, ensure_room, entering, unchanged, working
-from meshcli.weights import require
+from meshcli.stages.stage_runner import How, Outcome, Task, Work, affordable, ensure_room, entering, unchanged, working
+from meshcli.weights.locations import require
 
 if TYPE_CHECKING:
-    from meshcli.mesh import Mesh
+    from meshcli.meshes.mesh import Mesh
     from meshcli.reconstructors.instantmesh import Planes
-    from meshcli.view import View
+    from meshcli.views.view import View
 
 USUAL = 6  # views that the networks were trained with
 
@@ -83,8 +83,8 @@ def _options(settings: Settings, seed: int, network: Network | None) -> dict[str
 
 
 def _fit(work: Work, settings: Settings, seed: int) -> None:
+    from meshcli.meshes.texture import bake, simplify
     from meshcli.reconstructors.fit import fit
-    from meshcli.texture import bake, simplify
 
     views = _views(work)
     with work.step("fit"):
@@ -99,8 +99,8 @@ def _fit(work: Work, settings: Settings, seed: int) -> None:
 
 
 def _run_network(work: Work, network: Network, settings: Settings) -> None:
-    from meshcli.device import dtype_name, resolve_device, resolve_dtype
     from meshcli.reconstructors.instantmesh import Planes, build
+    from meshcli.weights.device import dtype_name, resolve_device, resolve_dtype
 
     device = resolve_device(work.how.device)
     dtype = resolve_dtype(settings.lrm.dtype, device, auto="fp32")
@@ -127,7 +127,7 @@ def _run_network(work: Work, network: Network, settings: Settings) -> None:
         if len(mesh.faces) < built.found:
             work.note(f"simplified to {len(mesh.faces)} faces")
     if settings.lrm.texture:
-        from meshcli.texture import bake_colours
+        from meshcli.meshes.texture import bake_colours
 
         with work.step("texture"):
             mesh = bake_colours(mesh, built.colours, settings.texture, work.how.progress)
@@ -162,8 +162,8 @@ def _planes_from_before(work: Work, network: Network, device: Any) -> "Planes | 
 
 def _look(work: Work, network: Network, views: "list[View]", device: Any, dtype: Any) -> "Planes":
     """Run the network; the planes are written at once, so that what follows may fail without losing them."""
-    from meshcli.conversion import usable
     from meshcli.reconstructors.instantmesh import look
+    from meshcli.weights.conversion import usable
 
     found = network.found or require(network.engine)
     if len(views) != USUAL:
@@ -177,7 +177,7 @@ def _look(work: Work, network: Network, views: "list[View]", device: Any, dtype:
 
 
 def _views(work: Work) -> "list[View]":
-    from meshcli.stages.pictures import load_views
+    from meshcli.stages.view_loading import load_views
 
     return load_views(work.project, chosen_views(work.project, work.manifest))
 

@@ -6,19 +6,19 @@ The mesh is read from the file that `reconstruct` wrote, as any other program wo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from meshcli.atomic import replacing
 from meshcli.config import options as sections
 from meshcli.errors import InputError, ProjectError, UsageError
-from meshcli.project import Project
+from meshcli.project.project import Project
 from meshcli.settings import RenderSettings, Settings
 from meshcli.stages.inputs import MESH, PLANES, chosen_views, fingerprint, mesh_parts
 from meshcli.stages.networks import field_sizes
+from meshcli.stages.stage_runner import How, Outcome, Task, Work, affordable, ensure_room, entering, unchanged, working
 from meshcli.stages.status import read_status
-from meshcli.stages.work import How, Outcome, Task, Work, affordable, ensure_room, entering, unchanged, working
+from meshcli.system.atomic_files import replacing
 
 if TYPE_CHECKING:
-    from meshcli.mesh import Mesh
-    from meshcli.rasteriser import Rasteriser
+    from meshcli.meshes.mesh import Mesh
+    from meshcli.rendering.rasteriser import Rasteriser
 
 ENGINE = "embree"
 TURNTABLE = "renders/turntable.mp4"
@@ -58,9 +58,9 @@ def fallback(settings: Settings) -> dict[str, Any]:
 
 def _render(work: Work, settings: RenderSettings) -> None:
     from meshcli.export.gltf import read_glb
-    from meshcli.image import encode_png
-    from meshcli.showcase import Showcase
-    from meshcli.stages.pictures import load_views
+    from meshcli.pictures.image import encode_png
+    from meshcli.rendering.turntable import Showcase
+    from meshcli.stages.view_loading import load_views
 
     try:
         mesh = read_glb(work.project.path(MESH))
@@ -87,8 +87,8 @@ def _render(work: Work, settings: RenderSettings) -> None:
 
 def _rasteriser(work: Work, mesh: "Mesh") -> "Rasteriser | None":
     """On a GPU that was named, where nvdiffrast is installed."""
-    from meshcli.device import resolve_device
-    from meshcli.rasteriser import Rasteriser, available
+    from meshcli.rendering.rasteriser import Rasteriser, available
+    from meshcli.weights.device import resolve_device
 
     device = resolve_device(work.how.device)
     if not available():
@@ -99,9 +99,9 @@ def _rasteriser(work: Work, mesh: "Mesh") -> "Rasteriser | None":
 
 def _film_field(work: Work, settings: RenderSettings, path: Path) -> None:
     """The turntable of the radiance field; says how long it will take before it starts."""
-    from meshcli.device import resolve_device
-    from meshcli.reconstructors.field_film import film, seconds_per_picture
+    from meshcli.reconstructors.field_turntable import film, seconds_per_picture
     from meshcli.reconstructors.instantmesh import Planes
+    from meshcli.weights.device import resolve_device
 
     device = resolve_device(work.how.device)
     sizes = field_sizes(work.project, work.manifest.stages.get("reconstruct"))

@@ -5,22 +5,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from meshcli.children import run_child
 from meshcli.engines import Generator, Reconstructor, honours, pick_generator, refuse_idle_everywhere
 from meshcli.errors import InputError, MeshcliError, UsageError
-from meshcli.manifest import STAGES, Manifest, Record, Stage
 from meshcli.progress import Tell, unheard
-from meshcli.project import Project
+from meshcli.project.manifest import STAGES, Manifest, Record, Stage
+from meshcli.project.project import Project
 from meshcli.settings import Settings
-from meshcli.stages.cut_short import cut_short, standing
+from meshcli.stages.imported_views import engine_before
+from meshcli.stages.killed_child import cut_short, standing
 from meshcli.stages.networks import pick_engine
-from meshcli.stages.painting import lacking
 from meshcli.stages.photo_set import sideless
-from meshcli.stages.pool import with_photos
-from meshcli.stages.ready import engine_before
 from meshcli.stages.select import USUAL
+from meshcli.stages.stage_runner import How
 from meshcli.stages.status import read_status, stage_status
-from meshcli.stages.work import How
+from meshcli.stages.view_candidates import with_photos
+from meshcli.stages.view_generation import lacking
+from meshcli.system.processes import run_child
 
 
 class StageFailedError(MeshcliError):

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from meshcli.errors import UsageError
-from meshcli.manifest import CHOSEN, Chooser, Manifest, Selection, ViewEntry
-from meshcli.posing import missing_angles
-from meshcli.project import Project
-from meshcli.stages.choice import read_choice, suggest
+from meshcli.project.manifest import CHOSEN, Chooser, Manifest, Selection, ViewEntry
+from meshcli.project.project import Project
 from meshcli.stages.inputs import chosen_views, selection_inputs
 from meshcli.stages.photo_set import sideless
-from meshcli.stages.pool import SHEET, refresh, with_photos
-from meshcli.stages.work import How, Outcome, Task, entering, unchanged, working
+from meshcli.stages.stage_runner import How, Outcome, Task, entering, unchanged, working
+from meshcli.stages.view_candidates import SHEET, refresh, with_photos
+from meshcli.stages.view_choice import read_choice, suggest
+from meshcli.views.photo_cameras import missing_angles
 
 USUAL = 6
 
@@ -78,8 +78,8 @@ def prepare_pool(project: Project, include_photos: bool, how: How) -> Manifest:
 
 
 def _sheet(project: Project, views: Sequence[ViewEntry]) -> bytes:
-    from meshcli.image import encode_png, join_sheet, resize
-    from meshcli.stages.pictures import load_views
+    from meshcli.pictures.image import encode_png, join_sheet, resize
+    from meshcli.stages.view_loading import load_views
 
     pictures = [view.pixels for view in load_views(project, views)]
     height, width = pictures[0].shape[:2]

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from meshcli.errors import MeshcliError
-from meshcli.fingerprint import difference
-from meshcli.manifest import STAGES, Manifest, Record, Stage
-from meshcli.project import Project
+from meshcli.project.manifest import STAGES, Manifest, Record, Stage
+from meshcli.project.project import Project
 from meshcli.stages.inputs import inputs_now
-from meshcli.stages.work import missing_files
+from meshcli.stages.stage_runner import missing_files
+from meshcli.system.digests import difference
 
 State = Literal[
     "done",

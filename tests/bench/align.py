@@ -11,9 +11,9 @@ import time
 import numpy as np
 from measure import NAMES, pictures
 
-from meshcli.camera import zero123plus_rig
-from meshcli.registration import Placement, Pose, ViewSet, register
-from meshcli.view import View
+from meshcli.alignment.azimuths import Placement, Pose, ViewSet, register
+from meshcli.views.camera import zero123plus_rig
+from meshcli.views.view import View
 
 ANGLE, SIZE = 5.0, 0.05  # what counts as right
 SEED = 5

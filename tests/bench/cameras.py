@@ -9,12 +9,12 @@ from dataclasses import replace
 from fit_meshes import parse
 from measure import NAMES, pictures, shape, truth_samples
 
-from meshcli.camera import zero123plus_rig
 from meshcli.errors import InputError
 from meshcli.progress import silent
 from meshcli.reconstructors.fit import fit
 from meshcli.settings import FitSettings
-from meshcli.view import View
+from meshcli.views.camera import zero123plus_rig
+from meshcli.views.view import View
 
 CHOSEN = ((0.0, 0), (0.0, 1), (45.0, 2), (45.0, 4), (-50.0, 3), (-50.0, 5))  # azimuth of the photo, tile
 

@@ -12,13 +12,13 @@ import numpy as np
 from measure import NAMES, Array, Scores, load_truth, on_white, psnr, score, test_views, truth_views
 from PIL import Image
 
-from meshcli.mesh import Mesh
-from meshcli.picture import render
+from meshcli.meshes.mesh import Mesh
+from meshcli.meshes.raycasting import Scene
 from meshcli.progress import silent
 from meshcli.reconstructors.fit import fit
+from meshcli.rendering.renderer import render
 from meshcli.settings import FitSettings
-from meshcli.view import View
-from meshcli.visibility import Scene
+from meshcli.views.view import View
 
 PROTOTYPE = {
     "spot": Scores(0.0073, 1.0, 0.97, 30.8, 0.980),

@@ -24,10 +24,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from meshcli.errors import MeshcliError
-from meshcli.fingerprint import file_digest
-from meshcli.manifest import STAGES
-from meshcli.project import Project
+from meshcli.project.manifest import STAGES
+from meshcli.project.project import Project
 from meshcli.stages.status import read_status
+from meshcli.system.digests import file_digest
 
 PHOTO = Path(__file__).resolve().parents[2] / "examples" / "desk" / "1.png"
 SETTINGS = (

@@ -70,11 +70,11 @@ def planes(dtype: str) -> Callable[[Path], dict[str, Any]]:
     def step(folder: Path) -> dict[str, Any]:
         import torch
 
-        from meshcli.conversion import usable
         from meshcli.progress import silent
         from meshcli.reconstructors.instantmesh import look
         from meshcli.reconstructors.network_file import read_network
-        from meshcli.weights import require
+        from meshcli.weights.conversion import usable
+        from meshcli.weights.locations import require
 
         sizes = read_network("instant-mesh-large").sizes
         path = usable(require("instant-mesh-large", folder).path, "lrm_generator.")
@@ -95,13 +95,13 @@ def bf16_beside_fp32(folder: Path) -> dict[str, Any]:
     import torch
     from scipy.spatial import cKDTree
 
-    from meshcli.conversion import usable
     from meshcli.lrm.mesh_field import MeshField, grid_axis
     from meshcli.lrm.triplane import sample_lattice
     from meshcli.progress import silent
     from meshcli.reconstructors.instantmesh import look
     from meshcli.reconstructors.network_file import read_network
-    from meshcli.weights import require
+    from meshcli.weights.conversion import usable
+    from meshcli.weights.locations import require
 
     sizes = read_network("instant-mesh-large").sizes
     path = usable(require("instant-mesh-large", folder).path, "lrm_generator.")
@@ -154,13 +154,13 @@ def smooth_body(kind: str, folder: Path) -> tuple[Any, int, float]:
     import torch
     from torch.nn import functional
 
-    from meshcli.conversion import usable
     from meshcli.lrm.model import load_decoder
     from meshcli.lrm.triplane import Head, sample_lattice
     from meshcli.reconstructors.instantmesh import Planes
     from meshcli.reconstructors.network_file import read_network
-    from meshcli.tensors import state_dict
-    from meshcli.weights import require
+    from meshcli.weights.conversion import usable
+    from meshcli.weights.locations import require
+    from meshcli.weights.safetensors_file import state_dict
 
     name = f"instant-{kind}-large"
     file = read_network(name)
@@ -229,13 +229,13 @@ def usual_weights(folder: Path, place: Path) -> Path:
     """A copy of the large network whose distances are moved: the file of its weights."""
     import torch
 
-    from meshcli.conversion import usable
     from meshcli.lrm.mesh_field import MeshField, grid_axis
     from meshcli.lrm.triplane import sample_lattice
     from meshcli.progress import silent
     from meshcli.reconstructors.instantmesh import look
     from meshcli.reconstructors.network_file import read_network
-    from meshcli.weights import require
+    from meshcli.weights.conversion import usable
+    from meshcli.weights.locations import require
 
     name, bias = "instant-mesh-large", "synthesizer.decoder.net_sdf.6.bias"
     file = read_network(name)
@@ -258,7 +258,7 @@ def sheet_views() -> Any:
     """The tiles of a real sheet with their cameras."""
     from sheets import SHEETS, project_of
 
-    from meshcli.stages.pictures import load_views
+    from meshcli.stages.view_loading import load_views
 
     with tempfile.TemporaryDirectory() as place:
         project = project_of(SHEETS / SHEET, Path(place) / "object")

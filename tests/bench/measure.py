@@ -23,12 +23,12 @@ from scipy.ndimage import map_coordinates
 from scipy.spatial import cKDTree
 from skimage.metrics import structural_similarity
 
-from meshcli.camera import Camera, orbit, zero123plus_rig
-from meshcli.mesh import Mesh
-from meshcli.picture import render
-from meshcli.projection import pixel_centres, rays
-from meshcli.view import View
-from meshcli.visibility import Scene
+from meshcli.meshes.mesh import Mesh
+from meshcli.meshes.raycasting import Scene
+from meshcli.rendering.renderer import render
+from meshcli.views.camera import Camera, orbit, zero123plus_rig
+from meshcli.views.projection import pixel_centres, rays
+from meshcli.views.view import View
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 FILES = {

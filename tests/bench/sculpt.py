@@ -9,7 +9,7 @@ import time
 from fit_meshes import parse, save_comparison
 from measure import NAMES, photo_views, score, test_views
 
-from meshcli.generators.sculpt import sculpt
+from meshcli.generators.sculpt.sculpt import sculpt
 from meshcli.progress import silent
 from meshcli.settings import FitSettings, SculptSettings
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from meshcli.mesh import Mesh
+from meshcli.meshes.mesh import Mesh
 
 pytestmark = pytest.mark.slow
 

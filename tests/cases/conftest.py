@@ -4,20 +4,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import case_maker
 import make_desk
 import numpy as np
 import pytest
 
 from meshcli.export.gltf import write_glb
-from meshcli.mesh import Mesh
-
-MAKER = Path(__file__).parents[3] / "shared/cases/make_cases.py"
+from meshcli.meshes.mesh import Mesh
 
 
 @pytest.fixture(scope="session")
 def cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of all inputs, to be read only; the object in them is the example's desk, brightly coloured."""
-    if not MAKER.is_file():
+    if not case_maker.MAKER.is_file():
         pytest.skip("../shared/cases is not here")
     demo, out = tmp_path_factory.mktemp("demo"), tmp_path_factory.mktemp("cases")
     desk = make_desk.true_mesh()
@@ -25,7 +24,11 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (demo / "mesh").mkdir()
     (demo / "mesh/mesh.glb").write_bytes(write_glb(Mesh(desk.vertices, desk.faces, colours)))
     done = subprocess.run(
-        [sys.executable, MAKER, out, "--demo", demo], capture_output=True, text=True, check=False, timeout=240
+        [sys.executable, case_maker.__file__, out, "--demo", demo],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
     )
     assert done.returncode == 0, done.stderr
     return out

@@ -1,25 +1,24 @@
 """Rigs of other programs, as ../shared/cases makes them: the right value of every row of its table."""
 
 import json
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
+import case_maker
 import numpy as np
 import pytest
 
-from meshcli import cli
-from meshcli.camera import orbit
+from meshcli.commands import cli
 from meshcli.export.gltf import read_glb
-from meshcli.image import load_picture
-from meshcli.manifest import Photo
-from meshcli.picture import render
-from meshcli.posing import Stated, from_rig_file, ready_views
+from meshcli.pictures.image import load_picture
 from meshcli.progress import unheard
-from meshcli.project import Project
+from meshcli.project.manifest import Photo
+from meshcli.project.project import Project
+from meshcli.rendering.renderer import render
+from meshcli.views.camera import orbit
+from meshcli.views.photo_cameras import Stated, from_rig_file, ready_views
 
 QUICK = ("--config", "quick", "--offline")
-MAKER = Path(__file__).parents[3] / "shared/cases/make_cases.py"
 NAMES = [f"frame_{index}.png" for index in range(6)]
 CAM = [f"cam/{index}/0001.png" for index in range(6)]
 
@@ -171,13 +170,9 @@ def test_turned(at: Path, project: Project) -> None:
 
 @pytest.mark.parametrize("tag", [3, 6, 8])
 def test_every_turn_with_the_middle_elsewhere(tag: int, tmp_path: Path) -> None:
-    if not MAKER.is_file():
+    if not case_maker.MAKER.is_file():
         pytest.skip("../shared/cases is not here")
-    spec = spec_from_file_location("make_cases", MAKER)
-    assert spec is not None
-    assert spec.loader is not None
-    maker = module_from_spec(spec)
-    spec.loader.exec_module(maker)
+    maker = case_maker.load()
     width, height = (480, 640) if tag != 3 else (640, 480)
     cameras = [maker.lens(orbit(*side, 3.2, 50.0), width, height, cx=0.56, cy=0.41) for side in maker.SIDES]
     blank = np.full((height, width, 4), 255, np.uint8)

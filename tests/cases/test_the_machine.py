@@ -13,8 +13,8 @@ from PIL import Image
 from sheets import project_of
 
 from meshcli.export.gltf import write_glb
-from meshcli.mesh import Mesh
-from meshcli.project import Project
+from meshcli.meshes.mesh import Mesh
+from meshcli.project.project import Project
 from meshcli.stages.inputs import MESH
 from meshcli.stages.status import read_status
 

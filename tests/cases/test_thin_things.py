@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from test_rigs import shown
 
-from meshcli import cli
+from meshcli.commands import cli
 from meshcli.export.gltf import read_glb
-from meshcli.image import load_picture
-from meshcli.picture import render
-from meshcli.project import Project
+from meshcli.pictures.image import load_picture
+from meshcli.project.project import Project
+from meshcli.rendering.renderer import render
 
 pytestmark = pytest.mark.slow
 

@@ -9,11 +9,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from meshcli import cli
+from meshcli.commands import cli
 from meshcli.export.gltf import read_glb
-from meshcli.manifest import Photo
-from meshcli.picture import render
-from meshcli.project import Project
+from meshcli.project.manifest import Photo
+from meshcli.project.project import Project
+from meshcli.rendering.renderer import render
 
 Mask = NDArray[np.bool_]
 
@@ -22,7 +22,7 @@ Mask = NDArray[np.bool_]
 def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A directory of its own, on a machine without networks."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("meshcli.cli.listen_to_signals", lambda: None)
+    monkeypatch.setattr("meshcli.commands.cli.listen_to_signals", lambda: None)
     for name in ("HOME", "U2NET_HOME", "MESHCLI_CKPTS"):
         monkeypatch.setenv(name, str(tmp_path / "nothing"))
 

@@ -10,13 +10,13 @@ import trimesh
 from PIL import Image
 from published import Numbers
 
-from meshcli.camera import orbit
 from meshcli.errors import InputError
 from meshcli.export.frames import from_gltf
 from meshcli.export.gltf import read_glb, write_glb
 from meshcli.export.obj import read_obj, write_obj
-from meshcli.mesh import Mesh, Texture
-from meshcli.picture import render
+from meshcli.meshes.mesh import Mesh, Texture
+from meshcli.rendering.renderer import render
+from meshcli.views.camera import orbit
 
 RED, GREEN, BLUE = (210, 40, 30), (40, 180, 50), (30, 60, 200)
 ARMS = {RED: (0.9, 0, 0), GREEN: (0, 0.6, 0), BLUE: (0, 0, 0.4)}  # front, to the right of somebody in front, up

@@ -6,9 +6,9 @@ from PIL import Image, ImageDraw
 
 from meshcli.errors import MissingError
 from meshcli.generators.photos import cut_sheet, ready_view
-from meshcli.image import join_sheet
+from meshcli.pictures.image import join_sheet
+from meshcli.pictures.pixels import Pixels
 from meshcli.settings import PhotoSettings
-from meshcli.view import Pixels
 
 SIDE = 320
 SETTINGS = PhotoSettings()

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 from scipy.ndimage import shift
 
-from meshcli.camera import Camera, zero123plus_rig
 from meshcli.errors import InputError
 from meshcli.progress import silent
-from meshcli.projection import pixel_centres, rays
-from meshcli.reconstructors.distance_field import silhouette_distance
 from meshcli.reconstructors.fit import find_tolerance, fit
-from meshcli.reconstructors.pixel_rays import gather_rays
+from meshcli.sdf.grid import silhouette_distance
+from meshcli.sdf.pixel_rays import gather_rays
 from meshcli.settings import FitSettings
-from meshcli.view import View
+from meshcli.views.camera import Camera, zero123plus_rig
+from meshcli.views.projection import pixel_centres, rays
+from meshcli.views.view import View
 
 SIZE = 96
 SETTINGS = FitSettings(resolutions=(28, 44), steps=(50, 30), rays=4000)

@@ -7,12 +7,12 @@ from published import Numbers
 from safetensors.torch import save_file
 from tiny_lrm import tiny_sizes, write_weights
 
-from meshcli.camera import zero123plus_rig
 from meshcli.errors import MissingError, UsageError
 from meshcli.progress import silent
 from meshcli.reconstructors.instantmesh import Planes, camera_vectors, look, pictures
-from meshcli.tensors import state_dict
-from meshcli.view import View
+from meshcli.views.camera import zero123plus_rig
+from meshcli.views.view import View
+from meshcli.weights.safetensors_file import state_dict
 
 CPU = torch.device("cpu")
 

@@ -8,7 +8,7 @@ from meshcli.errors import UsageError
 from meshcli.reconstructors.network_file import read_network
 from meshcli.settings import Settings
 from meshcli.stages.networks import pick_engine
-from meshcli.stages.work import How
+from meshcli.stages.stage_runner import How
 
 VARIANTS = ("instant-mesh-large", "instant-mesh-base", "instant-nerf-large", "instant-nerf-base")
 

@@ -8,13 +8,13 @@ import pytest
 from PIL import Image
 
 from meshcli.errors import UsageError
-from meshcli.project import Project
+from meshcli.project.project import Project
 from meshcli.stages.align import align_photos
 from meshcli.stages.generate import generate_views
 from meshcli.stages.photo_set import Typed, sideless
-from meshcli.stages.pool import fully_posed
 from meshcli.stages.select import select_views
 from meshcli.stages.status import read_status, stage_status
+from meshcli.stages.view_candidates import fully_posed
 
 SHEETS = Typed(ready="sheet 1.2")
 

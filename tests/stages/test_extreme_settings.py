@@ -9,7 +9,7 @@ from PIL import Image
 
 from meshcli.config import override
 from meshcli.export.gltf import read_glb
-from meshcli.project import Project
+from meshcli.project.project import Project
 from meshcli.settings import Settings, range_of
 from meshcli.stages.generate import generate_views
 from meshcli.stages.photo_set import Typed

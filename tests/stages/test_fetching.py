@@ -16,8 +16,8 @@ from PIL import Image
 from sheets import project_of
 from tiny_lrm import tiny_weights
 
-from meshcli.models import INSTANTMESH, ZERO123PLUS
-from meshcli.project import Project
+from meshcli.project.project import Project
+from meshcli.weights.catalogue import INSTANTMESH, ZERO123PLUS
 
 TESTS = Path(__file__).parents[1]
 TINY_NETWORK = """
@@ -25,7 +25,7 @@ import sys
 from meshcli.stages import networks
 from tiny_lrm import tiny_file
 networks.read_network = lambda name: tiny_file("nerf" if "nerf" in name else "mesh")
-from meshcli.cli import main
+from meshcli.commands.cli import main
 sys.exit(main(sys.argv[1:]))
 """
 

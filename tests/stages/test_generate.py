@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from meshcli.camera import orbit
 from meshcli.config import override
 from meshcli.errors import InputError, ProjectError, UsageError
-from meshcli.fingerprint import seed_for
-from meshcli.project import Project
+from meshcli.project.project import Project
 from meshcli.settings import Settings
 from meshcli.stages.generate import generate_views
 from meshcli.stages.photo_set import Typed, letter, sideless
 from meshcli.stages.select import select_views
+from meshcli.stages.stage_runner import How
 from meshcli.stages.status import stage_status
-from meshcli.stages.work import How
+from meshcli.system.digests import seed_for
+from meshcli.views.camera import orbit
 
 ANGLES = Typed([0, 40, -50])
 
@@ -191,7 +191,7 @@ def empty(tmp_path: Path, engines: dict[str, int], monkeypatch: pytest.MonkeyPat
     """A picture that can be read, with nothing in it to cut out."""
     path = tmp_path / "empty.png"
     Image.new("RGBA", (8, 8), (255, 255, 255, 255)).save(path)
-    plain = sys.modules["meshcli.foreground"].cut_out
+    plain = sys.modules["meshcli.pictures.foreground"].cut_out
 
     def cut_out(pixels, *words, **flags):  # type: ignore[no-untyped-def]
         if pixels.shape == (8, 8, 4):
@@ -199,7 +199,7 @@ def empty(tmp_path: Path, engines: dict[str, int], monkeypatch: pytest.MonkeyPat
             raise InputError("nothing is left of the object")
         return plain(pixels, *words, **flags)
 
-    monkeypatch.setattr(sys.modules["meshcli.foreground"], "cut_out", cut_out)
+    monkeypatch.setattr(sys.modules["meshcli.pictures.foreground"], "cut_out", cut_out)
     return path
 
 
@@ -302,7 +302,7 @@ def test_a_run_that_was_cut_off_goes_on_without_arguments(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(sys.modules["meshcli.foreground"], "cut_out", cut_off)
+        patch.setattr(sys.modules["meshcli.pictures.foreground"], "cut_out", cut_off)
         with pytest.raises(KeyboardInterrupt):
             generate_views(project, photos, ANGLES)
     assert stage_status(project, project.load(), "generate").state == "interrupted"
@@ -389,7 +389,7 @@ def test_a_refined_camera_does_not_make_it_stale(
         turned = [replace(view, camera=view.camera.turned(3.0)) for view in sculpture.photos]
         return replace(sculpture, photos=turned)
 
-    monkeypatch.setattr(sys.modules["meshcli.generators.sculpt"], "sculpt", refining)
+    monkeypatch.setattr(sys.modules["meshcli.generators.sculpt.sculpt"], "sculpt", refining)
     generate_views(project, photos, ANGLES)
     assert project.load().photos[1].camera.azimuth == pytest.approx(43)
     assert generate_views(project).skipped

@@ -19,14 +19,14 @@ from meshcli.errors import MissingError, ResourceError, UsageError
 from meshcli.export.gltf import read_glb
 from meshcli.export.obj import read_obj
 from meshcli.lrm.mesh_field import MeshField
-from meshcli.project import Project
+from meshcli.project.project import Project
 from meshcli.reconstructors import instantmesh
 from meshcli.reconstructors.network_file import NetworkFile
 from meshcli.settings import Settings
 from meshcli.stages.reconstruct import reconstruct_mesh
 from meshcli.stages.select import select_views
+from meshcli.stages.stage_runner import How, Outcome
 from meshcli.stages.status import stage_status
-from meshcli.stages.work import How, Outcome
 
 ENGINE = "instant-mesh-large"
 SMALL = override(Settings(), {"texture.size": 64, "lrm.texture": False}, "")
@@ -347,14 +347,14 @@ import resource, sys
 sys.path[:0] = [{tests!r}]
 from tiny_lrm import tiny_file
 import torch  # loaded before the limit, which is for what is computed
-import meshcli.reconstructors.instantmesh, meshcli.texture, meshcli.export.gltf, meshcli.export.obj
+import meshcli.reconstructors.instantmesh, meshcli.meshes.texture, meshcli.export.gltf, meshcli.export.obj
 import meshcli.stages.networks as networks
 networks.read_network = lambda name: tiny_file()
 torch.set_num_threads(1)
 torch.zeros(1 << 20) @ torch.zeros(1 << 20)
 used = int(next(line for line in open("/proc/self/status") if line.startswith("VmData")).split()[1]) * 1024
 resource.setrlimit(resource.RLIMIT_DATA, (used + {spare}, used + {spare}))
-from meshcli.cli import main
+from meshcli.commands.cli import main
 sys.exit(main(sys.argv[1:]))
 """
 

@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 from processes import FAKES, alive, asleep_in_fit, error_lines, meshcli, until
 
-from meshcli.cli import main
+from meshcli.commands.cli import main
 from meshcli.config import override
 from meshcli.errors import UsageError
-from meshcli.manifest import STAGES
-from meshcli.project import Project
+from meshcli.project.manifest import STAGES
+from meshcli.project.project import Project
 from meshcli.settings import Settings
 from meshcli.stages.generate import generate_views
 from meshcli.stages.photo_set import Typed

@@ -12,17 +12,17 @@ from PIL import Image
 
 from meshcli.config import override
 from meshcli.errors import ProjectError, ResourceError, UsageError
-from meshcli.project import Project
+from meshcli.project.project import Project
 from meshcli.settings import Settings, range_of
-from meshcli.stages import networks, painting, reconstruct, render
+from meshcli.stages import networks, reconstruct, render, view_generation
 from meshcli.stages.generate import generate_views
 from meshcli.stages.photo_set import Typed
 from meshcli.stages.reconstruct import reconstruct_mesh
 from meshcli.stages.render import render_mesh
 from meshcli.stages.run import automatic_count, selecting
 from meshcli.stages.select import select_views
+from meshcli.stages.stage_runner import How
 from meshcli.stages.status import read_status
-from meshcli.stages.work import How
 
 SMALL = override(Settings(), {"render.size": 64, "render.frames": 3, "texture.size": 64}, "")
 
@@ -146,7 +146,7 @@ def test_an_edited_mesh_is_kept_and_rendered(finished: Project) -> None:
     finished.path("mesh/mesh.obj").write_text("# mine\n")
     assert reconstruct_mesh(finished, settings=SMALL).skipped
     from meshcli.export.gltf import read_glb, write_glb
-    from meshcli.mesh import Mesh
+    from meshcli.meshes.mesh import Mesh
 
     mesh = read_glb(finished.path("mesh/mesh.glb"))
     finished.path("mesh/mesh.glb").write_bytes(
@@ -247,7 +247,7 @@ def test_smaller_settings_are_valid_and_come_to_an_end() -> None:
                 largest[f"{section.name}.{name}"] = [high] * 3 if isinstance(default, tuple) else high
     steps = (
         reconstruct.fallback, networks.fallback, render.fallback,
-        partial(painting.fallback, "sculpt"), partial(painting.fallback, "zero123plus"),
+        partial(view_generation.fallback, "sculpt"), partial(view_generation.fallback, "zero123plus"),
     )  # fmt: skip
     for smaller in steps:
         settings, count = override(Settings(), largest, "test"), 0

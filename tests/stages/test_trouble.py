@@ -21,11 +21,11 @@ import pytest
 from PIL import Image
 from processes import error_lines
 
-from meshcli import atomic
-from meshcli.cli import main
-from meshcli.fingerprint import file_digest
-from meshcli.project import Project
+from meshcli.commands.cli import main
+from meshcli.project.project import Project
 from meshcli.stages.status import read_status
+from meshcli.system import atomic_files
+from meshcli.system.digests import file_digest
 
 Run = Callable[..., int]
 RUN = ["run", "desk", "1.png", "2.png", "--azimuth=0,40", "--generator=sculpt", "--reconstructor=fit"]
@@ -163,7 +163,7 @@ def test_a_cut_out_that_is_edited_while_its_views_are_painted_paints_them_anew(
     run: Run, whole: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cut_out = Path("desk/photos/a.png")
-    sculpt = sys.modules["meshcli.generators.sculpt"].sculpt
+    sculpt = sys.modules["meshcli.generators.sculpt.sculpt"].sculpt
 
     def slow_sculpt(*arguments: Any) -> Any:
         pixels = np.array(Image.open(cut_out))
@@ -171,10 +171,10 @@ def test_a_cut_out_that_is_edited_while_its_views_are_painted_paints_them_anew(
         Image.fromarray(pixels).save(cut_out)
         return sculpt(*arguments)
 
-    monkeypatch.setattr(sys.modules["meshcli.generators.sculpt"], "sculpt", slow_sculpt)
+    monkeypatch.setattr(sys.modules["meshcli.generators.sculpt.sculpt"], "sculpt", slow_sculpt)
     assert run("generate", "desk", "--force", "--engine=sculpt") == 0
     assert "stale" in states()
-    monkeypatch.setattr(sys.modules["meshcli.generators.sculpt"], "sculpt", sculpt)
+    monkeypatch.setattr(sys.modules["meshcli.generators.sculpt.sculpt"], "sculpt", sculpt)
     assert run() == 0
     assert states() == {"done"}
     assert files()["desk/views/00.png"] != whole["desk/views/00.png"]
@@ -189,7 +189,7 @@ def test_a_photo_that_changes_while_it_is_taken_in_is_not_mixed_with_its_copy(
 ) -> None:
     Path("desk").rename("finished")
     photo, before, other = Path("2.png"), Path("2.png").read_bytes(), Path("3.png").read_bytes()
-    write_files = atomic.write_files
+    write_files = atomic_files.write_files
 
     def changing(named: dict[Path, bytes]) -> None:
         write_files(named)
@@ -198,10 +198,10 @@ def test_a_photo_that_changes_while_it_is_taken_in_is_not_mixed_with_its_copy(
             if not vanishes:
                 photo.write_bytes(other)
 
-    monkeypatch.setattr("meshcli.project.write_files", changing)
+    monkeypatch.setattr("meshcli.project.project.write_files", changing)
     assert run() == 3
     assert "2.png" in errors(capsys)[0]
-    monkeypatch.setattr("meshcli.project.write_files", write_files)
+    monkeypatch.setattr("meshcli.project.project.write_files", write_files)
     photo.write_bytes(before)
     assert run() == 0
     assert files() == whole
@@ -210,18 +210,18 @@ def test_a_photo_that_changes_while_it_is_taken_in_is_not_mixed_with_its_copy(
 def test_the_project_vanishes_in_the_middle(
     run: Run, whole: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sculpt = sys.modules["meshcli.generators.sculpt"].sculpt
+    sculpt = sys.modules["meshcli.generators.sculpt.sculpt"].sculpt
 
     def gone(*arguments: Any) -> Any:
         shutil.rmtree("desk")
         return sculpt(*arguments)
 
-    monkeypatch.setattr(sys.modules["meshcli.generators.sculpt"], "sculpt", gone)
+    monkeypatch.setattr(sys.modules["meshcli.generators.sculpt.sculpt"], "sculpt", gone)
     code = run("generate", "desk", "--force", "--engine=sculpt")
     assert code in (0, 3, 5)
     assert len(errors(capsys)) == (code != 0)
     assert "done" not in states()
-    monkeypatch.setattr(sys.modules["meshcli.generators.sculpt"], "sculpt", sculpt)
+    monkeypatch.setattr(sys.modules["meshcli.generators.sculpt.sculpt"], "sculpt", sculpt)
     assert run() == 0
     assert files() == whole
 
@@ -229,7 +229,7 @@ def test_the_project_vanishes_in_the_middle(
 def test_clocks_and_dates_of_files_do_not_matter(
     run: Run, whole: dict[str, str], monkeypatch: pytest.MonkeyPatch, engines: dict[str, int]
 ) -> None:
-    monkeypatch.setattr("meshcli.stages.work.now", lambda: "1980-01-01T00:00:00+00:00")
+    monkeypatch.setattr("meshcli.stages.stage_runner.now", lambda: "1980-01-01T00:00:00+00:00")
     counts = dict(engines)
     for seconds in (0, 4e9):  # 1970 and 2096
         for path in Path("desk").rglob("*"):

@@ -10,12 +10,12 @@ import pytest
 import trimesh
 
 from meshcli.export.gltf import read_glb
-from meshcli.image import over
-from meshcli.picture import render
-from meshcli.project import Project
+from meshcli.pictures.image import over
+from meshcli.project.project import Project
+from meshcli.rendering.renderer import render
 from meshcli.stages.inputs import chosen_views
-from meshcli.stages.pictures import load_views
 from meshcli.stages.status import read_status
+from meshcli.stages.view_loading import load_views
 
 DESK = Path(__file__).parents[2] / "examples" / "desk"
 SCRIPT = """
@@ -25,7 +25,7 @@ def refuse(*_):
     raise OSError("no network in this test")
 
 socket.socket.connect = refuse
-from meshcli.cli import main
+from meshcli.commands.cli import main
 
 for words in json.loads(sys.argv[1]):
     code = main(words)

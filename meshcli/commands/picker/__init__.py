@@ -1,0 +1,1 @@
+"""The interactive table in which a person chooses views."""

@@ -1,0 +1,161 @@
+"""How the picker looks: a scrolling table with thumbnails, the view at the bar large, a plan view of the cameras."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rich.console import Group, RenderableType
+from rich.layout import Layout
+from rich.table import Table
+from rich.text import Text
+
+from meshcli.commands.console import SCORES, score
+from meshcli.commands.picker.compass import Mark, plan_view
+from meshcli.commands.picker.state import Picking
+from meshcli.project.manifest import ViewEntry
+from meshcli.stages.view_choice import coverage
+
+Picture = Callable[[str, int, int], RenderableType]  # name of a view, columns, rows -> its picture
+
+NARROW = 40  # columns of a table without thumbnails and the single scores
+KEYS = "↑↓ move · space take/drop · a propose · enter accept · q leave · or type 0,3,b2"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A view as the table shows it."""
+
+    number: int
+    view: ViewEntry
+    photo: str  # the name its photo was handed in with
+
+
+@dataclass(frozen=True)
+class Size:
+    """Of the terminal, in characters, and how it is shared out."""
+
+    columns: int
+    rows: int
+
+    @property
+    def thumbnail(self) -> int:
+        """Rows of a small picture; each has twice as many columns."""
+        return 3 if self.rows < 28 else 4 if self.rows < 44 else 6
+
+    @property
+    def picture(self) -> int:
+        """Rows of the large picture; it has twice as many columns."""
+        spare = self.columns - NARROW - 2 * self.thumbnail - 4
+        return max(4, min(spare // 2, self.rows - self.compass - 4, 40))
+
+    @property
+    def compass(self) -> int:
+        """Rows of the plan view, an odd number."""
+        return 7 if self.rows < 34 else 11
+
+    @property
+    def table(self) -> int:
+        """Columns of the table."""
+        return max(NARROW + 2 * self.thumbnail, self.columns - 2 * self.picture - 2)
+
+    @property
+    def page(self) -> int:
+        """Views in sight."""
+        return max(1, (self.rows - 4) // self.thumbnail)
+
+
+def build_screen(title: str, rows: Sequence[Row], state: Picking, small: Picture, large: Picture, size: Size) -> Layout:
+    """The whole terminal."""
+    screen, body, side = Layout(), Layout(), Layout()
+    here = rows[state.row]
+    # One row more than the picture has: the sixel protocol draws it from there.
+    side.split_column(
+        Layout(large(here.view.name, 2 * size.picture, size.picture), size=size.picture + 1),
+        Layout(_beside(rows, state, size)),
+    )
+    body.split_row(Layout(_table(rows, state, small, size), size=size.table), Layout(side))
+    screen.split_column(Layout(_headline(title, rows, state), size=1), body, Layout(_foot(state), size=2))
+    return screen
+
+
+def _table(rows: Sequence[Row], state: Picking, small: Picture, size: Size) -> Table:
+    wide = size.table >= NARROW + 2 * size.thumbnail + 24
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim", width=size.table)
+    for title, width in (("", 2), ("", 2 * size.thumbnail), ("no", 3), ("name", 4)):
+        table.add_column(title, width=width, no_wrap=True)
+    table.add_column("photo", ratio=1, no_wrap=True, overflow="ellipsis")
+    for title in ("az", "el", *(SCORES if wide else ()), "score"):
+        table.add_column(title, justify="right", no_wrap=True, min_width=4)
+    first = max(0, min(state.row - size.page // 2, len(rows) - size.page))
+    for index, row in list(enumerate(rows))[first : first + size.page]:
+        scores = row.view.scores
+        camera = row.view.camera
+        table.add_row(
+            _mark(row.view.name, state.chosen, index == state.row, size.thumbnail),
+            small(row.view.name, 2 * size.thumbnail, size.thumbnail),
+            str(row.number),
+            row.view.name,
+            Text(row.photo),
+            f"{round(camera.azimuth) % 360}",
+            f"{camera.elevation:.0f}",
+            *([score(scores.get(key)) for key in SCORES.values()] if wide else ()),
+            score(scores.get("total")),
+            style="bold" if index == state.row else "",
+        )
+    return table
+
+
+def _mark(name: str, chosen: Sequence[str], at_bar: bool, rows: int) -> Text:
+    """A bar beside the current row, the place in the choice."""
+    bar = "▌" if at_bar else " "
+    place = str(chosen.index(name) + 1) if name in chosen else " "
+    lines = [f"{bar}{place}"[:2] if len(place) == 1 else place, *[bar] * (rows - 1)]
+    return Text("\n".join(lines), "bold green" if name in chosen else "bold cyan")
+
+
+def _beside(rows: Sequence[Row], state: Picking, size: Size) -> Table:
+    """The plan view, and what is known of the view at the bar."""
+    here = rows[state.row]
+    marks = [Mark(row.view.camera.azimuth, "o", "dim") for row in rows if row.view.name not in state.chosen]
+    places = {name: place for place, name in enumerate(state.chosen, 1)}
+    chosen = [row for row in rows if row.view.name in places]
+    marks += [
+        Mark(row.view.camera.azimuth, str(places[row.view.name]) if places[row.view.name] < 10 else "●", "bold green")
+        for row in chosen
+    ]
+    marks.append(Mark(here.view.camera.azimuth, _sign(here.view.name, places), "reverse bold"))
+    plan = Text("\n").join(Text.assemble(*line) for line in plan_view(marks, size.compass))
+    camera = here.view.camera
+    facts = [
+        Text(f"{here.number}  {here.view.name}", "bold"),
+        Text(f"{round(camera.azimuth) % 360}°, {camera.elevation:.0f}°", no_wrap=True),
+        *(
+            Text(f"{title} {score(here.view.scores[key])}", no_wrap=True)
+            for title, key in SCORES.items()
+            if here.view.scores.get(key) is not None
+        ),
+    ]
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_row(plan, Group(*facts))
+    return table
+
+
+def _sign(name: str, places: dict[str, int]) -> str:
+    if name not in places:
+        return "o"
+    return str(places[name]) if places[name] < 10 else "●"
+
+
+def _headline(title: str, rows: Sequence[Row], state: Picking) -> Text:
+    names = {row.view.name: row.view for row in rows}
+    cameras = [names[name].camera for name in state.chosen]
+    seen = f", they see {coverage(cameras):.0%} of all sides" if cameras else ""
+    return Text(f"{title}: {len(cameras)} of {len(rows)} views chosen{seen}", "bold", no_wrap=True, overflow="ellipsis")
+
+
+def _foot(state: Picking) -> Group:
+    keys = Text(KEYS, "dim", no_wrap=True, overflow="ellipsis")
+    if state.message:
+        keys = Text(state.message, "bold red", no_wrap=True, overflow="ellipsis")
+    chosen = Text(f"chosen: {' '.join(state.chosen) or 'none'}", no_wrap=True, overflow="ellipsis")
+    typed = Text.assemble("> ", (state.typed, "bold"), ("_", "blink"), no_wrap=True, overflow="ellipsis")
+    return Group(keys, typed if state.typed else chosen)

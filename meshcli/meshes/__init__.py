@@ -1,0 +1,1 @@
+"""Triangle meshes: rays against them, colours and textures on them."""

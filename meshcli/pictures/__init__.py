@@ -1,0 +1,1 @@
+"""Picture files, and the object cut out of its background."""

@@ -1,0 +1,102 @@
+"""The PHOTO arguments as files: `photo.jpg`, `photo.jpg@45`, a directory, or `-` for a list on standard input. Light.
+
+A directory stands for the pictures in it, sorted as people count (2 before 10); hidden files and other kinds are passed
+over. A list has one argument a line, or, when there is a NUL byte in it, one before each NUL, as `find -print0` writes:
+then a name may hold a newline.
+"""
+
+import os
+import re
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from meshcli.errors import InputError, UsageError
+from meshcli.progress import Tell
+from meshcli.system.text_files import unmarked
+
+SUFFIXES = (
+    ".apng", ".avif", ".bmp", ".dib", ".gif", ".heic", ".heif", ".hif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg",
+    ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".qoi", ".tga", ".tif", ".tiff", ".webp",
+)  # fmt: skip
+STDIN = "-"
+LONGEST = 1 << 24  # bytes of a list: more is no list, and would never end
+PICTURES = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"II*\0", b"MM\0*", b"GIF8")  # how files begin that are no lists
+
+
+def list_photos(arguments: Sequence[str], stdin: BinaryIO | None, tell: Tell) -> list[str]:
+    """Every photo of a command line, as `read_spec` takes it; says how many a directory or a list holds.
+
+    Raises InputError for a directory without pictures and for a list that is empty or none, UsageError for two lists.
+    """
+    if list(arguments).count(STDIN) > 1:
+        raise UsageError(f"{STDIN} is there twice, and there is one standard input")
+    photos: list[str] = []
+    for argument in arguments:
+        if argument == STDIN:
+            listed = _read_list(stdin)
+            tell(f"{counted(len(listed), 'photo')} on standard input")
+            photos += [photo for each in listed for photo in _in_directory(each, tell)]
+        else:
+            photos += _in_directory(argument, tell)
+    return photos
+
+
+def there(name: str | Path) -> Path | None:
+    """The path when something is there; a letter with an accent may be one character in its name or two (NFC, NFD)."""
+    if not str(name):
+        return None  # a variable of a shell script that was never set; `Path` would take it for the directory it is in
+    for form in (str(name), unicodedata.normalize("NFC", str(name)), unicodedata.normalize("NFD", str(name))):
+        try:
+            Path(form).lstat()
+        except (OSError, ValueError):
+            continue
+        return Path(form)
+    return None
+
+
+def natural(name: str) -> list[tuple[int, int, str]]:
+    """A key to sort by: digits count as numbers, capitals as small letters."""
+    words = re.split(r"([0-9]+)", name)  # every second one is a number
+    return [(1, int(word), "") if place % 2 else (0, 0, word.casefold()) for place, word in enumerate(words)]
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 photo`, `2 photos`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _in_directory(argument: str, tell: Tell) -> list[str]:
+    """The pictures in a directory; an argument that is none, as it is."""
+    path = there(argument)
+    if path is None or not path.is_dir():
+        return [f"./{argument}" if argument == STDIN else argument]
+    try:
+        entries = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    found = [entry for entry in entries if entry.suffix.lower() in SUFFIXES and not entry.is_dir()]
+    rest = len(entries) - len(found)
+    others = f"; {counted(rest, 'other')} passed over" if rest else ""
+    if not found:
+        raise InputError(f"{path} is a directory without pictures{others}")
+    tell(f"{path}: {counted(len(found), 'picture')}{others}")
+    return [str(entry) for entry in sorted(found, key=lambda entry: (natural(entry.name), entry.name))]
+
+
+def _read_list(stdin: BinaryIO | None) -> list[str]:
+    data = stdin.read(LONGEST + 1) if stdin else b""
+    if data.startswith(PICTURES):
+        raise InputError(f"{STDIN} means a list of file names on standard input, and what comes there is a picture")
+    if len(data) > LONGEST:
+        raise InputError(f"what comes on standard input is longer than {LONGEST >> 20} MB, so it is no list of photos")
+    try:
+        data = unmarked(data)
+    except ValueError as error:
+        raise InputError(f"what comes on standard input is no list of file names: {error}") from error
+    lines = data.split(b"\0") if b"\0" in data else data.splitlines()
+    names = [os.fsdecode(line) for line in lines if line]
+    if not names:
+        raise InputError(f"{STDIN} means a list of file names on standard input, and nothing came there")
+    return names

@@ -1,0 +1,6 @@
+"""The arrays that pictures are."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]  # (H, W, channels): grey, RGB or RGBA; sRGB, straight alpha

@@ -1,0 +1,1 @@
+"""The project directory: its manifest, its lock, its files. Light."""

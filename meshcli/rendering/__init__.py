@@ -1,0 +1,1 @@
+"""Meshes to pictures: rays or CUDA, turntables, contact sheets, video."""

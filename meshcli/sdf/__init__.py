@@ -1,0 +1,1 @@
+"""Signed-distance grids: fitted by volume rendering, extracted as meshes."""

@@ -1,0 +1,285 @@
+"""Signed-distance grids: negative inside, one float32 per lattice node, distances in voxels unless said otherwise."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import prange
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt, maximum_filter, zoom
+
+from meshcli.system.numba_kernel import kernel
+from meshcli.views.camera import Camera
+from meshcli.views.projection import world_to_camera
+
+Field = NDArray[np.float32]  # (X, Y, Z)
+Array = NDArray[Any]
+BLOCKS = 64  # into which loops over nodes are split: fixed, for a loop's last turns may round differently
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A box of cubic voxels: node (i, j, k) lies at origin + voxel * (i, j, k)."""
+
+    origin: tuple[float, float, float]
+    voxel: float
+    shape: tuple[int, int, int]
+
+    @classmethod
+    def around(cls, low: NDArray[np.float64], high: NDArray[np.float64], resolution: int, padding: int) -> "Grid":
+        """The box from low to high, its longest side `resolution` voxels, `padding` more voxels on every side."""
+        voxel = float((high - low).max()) / resolution
+        counts = np.ceil((high - low) / voxel).astype(int) + 2 * padding + 1
+        origin = (low + high) / 2 - voxel * (counts - 1) / 2
+        return cls(tuple(origin.tolist()), voxel, tuple(counts.tolist()))
+
+    def to_lattice(self, points: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        """World positions (..., 3) to lattice units."""
+        lattice: NDArray[np.float64] = (points - np.array(self.origin)) / self.voxel
+        return lattice
+
+    def to_world(self, points: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        """Lattice positions (..., 3) to the world."""
+        world: NDArray[np.float64] = np.asarray(points, dtype=np.float64) * self.voxel + np.array(self.origin)
+        return world
+
+
+def silhouette_distance(alpha: NDArray[np.uint8], enlarge: int = 2) -> Field:
+    """Signed distance to a mask's outline, positive inside; (H * enlarge, W * enlarge), in samples of that picture.
+
+    Nothing is known beyond the picture's border: an object that touches it is not closed off there.
+    """
+    fine = zoom(alpha.astype(np.float32), enlarge, order=1, grid_mode=True, mode="nearest")
+    inside = fine >= 127.5
+    if inside.all() or not inside.any():
+        return np.full(fine.shape, 1e3 if inside.all() else -1e3, np.float32)
+    out = np.asarray(distance_transform_edt(~inside), dtype=np.float32)
+    into = np.asarray(distance_transform_edt(inside), dtype=np.float32)
+    return np.where(inside, into - 0.5, 0.5 - out).astype(np.float32)
+
+
+@kernel(parallel=True)
+def _hull(
+    matrix: Array, intrinsics: Array, silhouette: Array, scale: float, origin: Array, voxel: float, field: Array
+) -> None:
+    """Raise `field` to the world distance from one silhouette's cone, positive outside."""
+    height, width = silhouette.shape
+    fx, fy, cx, cy = intrinsics
+    for i in prange(field.shape[0]):
+        for j in range(field.shape[1]):
+            for k in range(field.shape[2]):
+                x, y, z = origin[0] + voxel * i, origin[1] + voxel * j, origin[2] + voxel * k
+                depth = -(matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 2] * z + matrix[2, 3])
+                if depth <= 1e-6:
+                    field[i, j, k] = max(field[i, j, k], 1e3)
+                    continue
+                column = (
+                    cx + fx * (matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2] * z + matrix[0, 3]) / depth
+                ) * width - 0.5
+                row = (
+                    cy - fy * (matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2] * z + matrix[1, 3]) / depth
+                ) * height - 0.5
+                c, r = min(max(column, 0.0), width - 1.0), min(max(row, 0.0), height - 1.0)
+                a, b = int(c), int(r)
+                right, below = min(a + 1, width - 1), min(b + 1, height - 1)
+                u, v = c - a, r - b
+                value = (1 - v) * ((1 - u) * silhouette[b, a] + u * silhouette[b, right]) + v * (
+                    (1 - u) * silhouette[below, a] + u * silhouette[below, right]
+                )
+                beyond = ((column - c) ** 2 + (row - r) ** 2) ** 0.5
+                if value < 0:
+                    value -= beyond
+                field[i, j, k] = max(field[i, j, k], -value * depth * scale)
+
+
+def visual_hull(cameras: Sequence[Camera], silhouettes: Sequence[Field], grid: Grid) -> Field:
+    """Distance in voxels to the intersection of the silhouettes' cones (Laurentini 1994), negative inside.
+
+    silhouettes: from `silhouette_distance`; a constant added to one makes it grow by as many of its samples.
+    """
+    field = np.full(grid.shape, -1e3, np.float32)
+    origin = np.array(grid.origin)
+    for camera, silhouette in zip(cameras, silhouettes, strict=True):
+        intrinsics = np.array([camera.fx, camera.fy, camera.cx, camera.cy])
+        scale = 1.0 / (camera.fy * silhouette.shape[0])  # world size of one sample at depth 1; samples are square
+        _hull(world_to_camera(camera), intrinsics, silhouette, scale, origin, grid.voxel, field)
+    return field / np.float32(grid.voxel)
+
+
+@kernel(parallel=True)
+def _blur_rows(source: Array, target: Array, weights: Array, axis: int) -> None:
+    """Convolve along one axis; outside the grid is zero."""
+    radius = weights.shape[0] // 2
+    nx, ny, nz = source.shape
+    for i in prange(nx):
+        for j in range(ny):
+            row = target[i, j]
+            row[:] = 0.0
+            for tap in range(-radius, radius + 1):
+                weight = weights[tap + radius]
+                if axis == 0:
+                    if 0 <= i + tap < nx:
+                        row += weight * source[i + tap, j]
+                elif axis == 1:
+                    if 0 <= j + tap < ny:
+                        row += weight * source[i, j + tap]
+                else:
+                    low, high = max(0, -tap), min(nz, nz - tap)
+                    row[low:high] += weight * source[i, j, low + tap : high + tap]
+
+
+def blur(field: Field, sigma: float) -> Field:
+    """Gaussian blur with zeros beyond the grid; sigma in voxels."""
+    radius = max(1, int(np.ceil(2.5 * sigma)))
+    taps = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
+    weights = (taps / taps.sum()).astype(np.float32)
+    first, second = np.empty_like(field), np.empty_like(field)
+    _blur_rows(field, first, weights, 0)
+    _blur_rows(first, second, weights, 1)
+    _blur_rows(second, first, weights, 2)
+    return first
+
+
+def near(field: Field) -> Field:
+    """Distances cut off at 6 voxels, lowered by as much: zero where far outside, as `blur` has it beyond the grid."""
+    return np.clip(field, -6, 6) - 6
+
+
+def depth(field: Field) -> Field:
+    """How deep the body is near each node, up to 5 voxels: the largest depth within 3 voxels along the axes."""
+    deepest: Field = maximum_filter(np.clip(-field, 0, 5), 7)
+    return deepest
+
+
+@kernel(parallel=True)
+def laplacian(field: Array, nodes: Array, result: Array) -> None:
+    """Seven-point Laplacian at some nodes (flat indices, none on the grid's border), zero elsewhere in `result`."""
+    sx, sy = field.shape[1] * field.shape[2], field.shape[2]
+    f, out = field.ravel(), result.ravel()
+    size = (nodes.shape[0] + BLOCKS - 1) // BLOCKS
+    for block in prange(BLOCKS):
+        for n in range(block * size, min((block + 1) * size, nodes.shape[0])):
+            at = nodes[n]
+            out[at] = f[at - sx] + f[at + sx] + f[at - sy] + f[at + sy] + f[at - 1] + f[at + 1] - 6 * f[at]
+
+
+@kernel(parallel=True)
+def curvatures(field: Array, nodes: Array, smaller: Array, larger: Array) -> None:
+    """The principal curvatures of smaller and larger size of the level sets, per voxel, at some nodes (flat indices).
+
+    Moving by the smaller smooths along edges and rods, and neither rounds the ones nor thins the others (compare the
+    flow of curves in space by Lorigo et al. 2001). Positive on a bump.
+    """
+    sx, sy = field.shape[1] * field.shape[2], field.shape[2]
+    f, small, large = field.ravel(), smaller.ravel(), larger.ravel()
+    size = (nodes.shape[0] + BLOCKS - 1) // BLOCKS
+    for block in prange(BLOCKS):
+        for n in range(block * size, min((block + 1) * size, nodes.shape[0])):
+            at = nodes[n]
+            centre = 2 * f[at]
+            x, y, z = 0.5 * (f[at + sx] - f[at - sx]), 0.5 * (f[at + sy] - f[at - sy]), 0.5 * (f[at + 1] - f[at - 1])
+            xx, yy, zz = (
+                f[at + sx] + f[at - sx] - centre,
+                f[at + sy] + f[at - sy] - centre,
+                f[at + 1] + f[at - 1] - centre,
+            )
+            xy = 0.25 * (f[at + sx + sy] - f[at + sx - sy] - f[at - sx + sy] + f[at - sx - sy])
+            xz = 0.25 * (f[at + sx + 1] - f[at + sx - 1] - f[at - sx + 1] + f[at - sx - 1])
+            yz = 0.25 * (f[at + sy + 1] - f[at + sy - 1] - f[at - sy + 1] + f[at - sy - 1])
+            square = x * x + y * y + z * z + np.float32(1e-4)
+            # Goldman 2005: mean and Gaussian curvature of an implicit surface
+            mean = (
+                square * (xx + yy + zz)
+                - (x * x * xx + y * y * yy + z * z * zz + 2 * (x * y * xy + x * z * xz + y * z * yz))
+            ) / (2 * square * square**0.5)
+            gauss = (
+                x * x * (yy * zz - yz * yz)
+                + y * y * (xx * zz - xz * xz)
+                + z * z * (xx * yy - xy * xy)
+                + 2 * (x * y * (xz * yz - xy * zz) + y * z * (xy * xz - yz * xx) + x * z * (xy * yz - xz * yy))
+            ) / (square * square)
+            root = max(mean * mean - gauss, np.float32(0)) ** 0.5
+            if mean < 0:
+                root = -root
+            small[at] = min(max(mean - root, np.float32(-1)), np.float32(1))
+            large[at] = min(max(mean + root, np.float32(-1)), np.float32(1))
+
+
+@kernel(parallel=True)
+def _relax(initial: Array, source: Array, target: Array, nodes: Array, rate: Any) -> None:
+    """One step towards |gradient| = 1 that leaves the zero level where `initial` has it.
+
+    Sussman, Smereka and Osher 1994 with the sub-cell fix of Russo and Smereka 2000.
+    """
+    strides = (initial.shape[1] * initial.shape[2], initial.shape[2], 1)
+    first, now, after = initial.ravel(), source.ravel(), target.ravel()
+    size = (nodes.shape[0] + BLOCKS - 1) // BLOCKS
+    for block in prange(BLOCKS):
+        for n in range(block * size, min((block + 1) * size, nodes.shape[0])):
+            at = nodes[n]
+            s0 = first[at]
+            crosses = False
+            steep = np.float32(1e-6)
+            for axis in range(3):
+                low, high = first[at - strides[axis]], first[at + strides[axis]]
+                if s0 * low < 0 or s0 * high < 0:
+                    crosses = True
+                slope = max(abs(high - low) * 0.5, abs(high - s0), abs(s0 - low))
+                steep += slope * slope
+            sign = 1.0 if s0 > 0 else -1.0
+            if crosses:
+                central = np.float32(1e-6)
+                for axis in range(3):
+                    half = 0.5 * (first[at + strides[axis]] - first[at - strides[axis]])
+                    central += half * half
+                wanted = s0 / max(central**0.5, np.float32(0.5) * steep**0.5)
+                after[at] = now[at] - rate * (sign * abs(now[at]) - wanted)
+                continue
+            total = np.float32(0.0)
+            for axis in range(3):
+                back = now[at] - now[at - strides[axis]]
+                ahead = now[at + strides[axis]] - now[at]
+                if sign > 0:
+                    back, ahead = max(back, np.float32(0.0)), min(ahead, np.float32(0.0))
+                else:
+                    back, ahead = min(back, np.float32(0.0)), max(ahead, np.float32(0.0))
+                total += max(back * back, ahead * ahead)
+            after[at] = now[at] - rate * sign * (total**0.5 - 1)
+
+
+def redistance(field: Field, nodes: NDArray[np.int64], steps: int = 12) -> Field:
+    """The same surface as a distance in voxels, good to about steps / 2 voxels away from it, at the given nodes."""
+    now, after = field.copy(), field.copy()
+    for _ in range(steps):
+        _relax(field, now, after, nodes, np.float32(0.45))
+        now, after = after, now
+    return now
+
+
+@kernel(parallel=True)
+def resample(field: Array, offset: Array, ratio: float, shape: tuple[int, int, int]) -> Array:
+    """Trilinear values of a grid at the nodes of another, whose node n lies at offset + ratio * n of the first."""
+    nx, ny, nz = shape
+    result = np.empty((nx, ny, nz), np.float32)
+    mx, my, mz = field.shape
+    for i in prange(nx):
+        x = min(max(offset[0] + ratio * i, 0.0), mx - 1.001)
+        a = int(x)
+        u = x - a
+        for j in range(ny):
+            y = min(max(offset[1] + ratio * j, 0.0), my - 1.001)
+            b = int(y)
+            v = y - b
+            for k in range(nz):
+                z = min(max(offset[2] + ratio * k, 0.0), mz - 1.001)
+                c = int(z)
+                w = z - c
+                total = 0.0
+                for corner in range(8):
+                    p, q, r = corner >> 2, (corner >> 1) & 1, corner & 1
+                    total += (
+                        (u if p else 1 - u) * (v if q else 1 - v) * (w if r else 1 - w) * field[a + p, b + q, c + r]
+                    )
+                result[i, j, k] = total
+    return result

@@ -1,0 +1,255 @@
+"""Calls the engine that paints the views, and stores what it painted. Light until there is something to do.
+
+`sculpt` looks at all photos together. `zero123plus` paints each by itself, so that finished photos are kept, whatever
+happens to the others, and an unfinished one is gone on with: its painting lies in `views/NAME.unfinished` until its
+views are there.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from meshcli.config import options as sections
+from meshcli.engines import VERSIONS
+from meshcli.errors import MissingError
+from meshcli.project.manifest import Photo, Record, ViewEntry
+from meshcli.project.project import Project
+from meshcli.settings import Settings
+from meshcli.stages.photo_set import sideless
+from meshcli.stages.stage_runner import How, Work, peak_rss
+from meshcli.stages.view_candidates import with_views
+from meshcli.system.digests import digest, seed_for
+from meshcli.views.camera import Camera, orbit, zero123plus_rig
+from meshcli.weights.device import INSTALL
+
+if TYPE_CHECKING:
+    from meshcli.views.view import View
+
+RESULT = ("steps", "guidance", "unet", "view_size")  # the settings of zero123plus that change what it paints
+UNUSUAL = {"dtype": "auto", "compile": False}  # those that do so only when they are not left as they are
+TILES = 6  # views of a photo
+MESH_ONLY = ("parts", "texture")  # the settings of fit that views do not depend on
+
+
+def engine_options(
+    engine: str, settings: Settings, seed: int, how: How, record: Record | None = None
+) -> dict[str, Any]:
+    """What the views depend on besides the photos: settings, seed, weights, which are fetched if they are not here.
+
+    Work that is on record needs none to be known as unchanged: it may have come from another machine.
+    """
+    own = {"sculpt": ("sculpt", "fit"), "zero123plus": ("zero123plus",), "photos": ()}
+    table = sections(settings, "photo", *own[engine])
+    del table["photo"]["max_pixels"]  # a limit, not a property of the result
+    if "fit" in table:
+        table["fit"] = {key: value for key, value in table["fit"].items() if key not in MESH_ONLY}
+    if engine == "zero123plus":
+        named = {key for key, usual in UNUSUAL.items() if getattr(settings.zero123plus, key) != usual}
+        table["zero123plus"] = {key: table["zero123plus"][key] for key in (*RESULT, *named)}
+        table["weights"] = _weights(settings, how, record)
+    return {**table, "seed": seed}
+
+
+def check_engine(engine: str, settings: Settings, how: How) -> None:
+    """Complain before anything is touched: MissingError for libraries or weights, UsageError for a device."""
+    if engine == "zero123plus":
+        from meshcli.weights.device import resolve_device
+
+        _fetch(settings, how)
+        resolve_device(how.device)
+
+
+def lacking(settings: Settings, how: How) -> str:
+    """What zero123plus would need and this machine does not have, with the command that gets it; or nothing."""
+    from meshcli.generators.zero123plus.files import missing
+
+    if weights := missing(settings.zero123plus.unet, how.weights):
+        return f"the weights {weights}, `meshcli models pull {weights}` gets them"
+    libraries = _absent_libraries()
+    return f"{libraries[0]}, {INSTALL} gets it" if libraries else ""
+
+
+def fallback(engine: str, settings: Settings) -> dict[str, Any]:
+    """What to take instead when memory runs out; empty when nothing is left."""
+    if engine == "photos":
+        return {}
+    return _smaller_network(settings) if engine == "zero123plus" else _smaller_sculpture(settings)
+
+
+def paint_views(work: Work, settings: Settings, seed: int) -> None:
+    """Six views of every photo, in files and in the manifest."""
+    if work.task.engine == "zero123plus":
+        _diffuse(work, settings, seed)
+    else:
+        _sculpt(work, settings, seed)
+
+
+def _absent_libraries() -> list[str]:
+    return [name for name in ("torch", "diffusers", "transformers", "safetensors") if find_spec(name) is None]
+
+
+def _weights(settings: Settings, how: How, record: Record | None) -> dict[str, str]:
+    from meshcli.generators.zero123plus.files import locate
+
+    try:
+        return locate(settings.zero123plus.unet, how.weights).digests()
+    except MissingError:
+        known = record.options.get("weights") if record and record.engine == "zero123plus" else None
+        if isinstance(known, dict) and not how.weights:
+            return known
+    _fetch(settings, how)
+    return locate(settings.zero123plus.unet, how.weights).digests()
+
+
+def _fetch(settings: Settings, how: How) -> None:
+    """Get the weights where they are not here; MissingError when that, or a library, is impossible or forbidden."""
+    from meshcli.generators.zero123plus.files import needed
+    from meshcli.stages.models import fetch_missing
+
+    if libraries := _absent_libraries():
+        raise MissingError(f"zero123plus needs {', '.join(libraries)}: {INSTALL}")
+    fetch_missing(needed(settings.zero123plus.unet), how)
+
+
+def _smaller_sculpture(settings: Settings) -> dict[str, Any]:
+    """Coarser grids, then smaller views."""
+    if max(settings.fit.resolutions) > 40:
+        return {
+            "fit.resolutions": [max(24, size * 2 // 3) for size in settings.fit.resolutions],
+            "sculpt.resolution": max(48, settings.sculpt.resolution * 2 // 3),
+        }
+    return {"sculpt.view_size": settings.sculpt.view_size // 2} if settings.sculpt.view_size > 160 else {}
+
+
+def _smaller_network(settings: Settings) -> dict[str, Any]:
+    """One photo at a time, fewer networks at a time, then half the precision."""
+    own = settings.zero123plus
+    if own.batch > 1:
+        return {"zero123plus.batch": 1}
+    if own.vram != "low":
+        return {"zero123plus.vram": "normal" if own.vram == "high" else "low"}
+    return {"zero123plus.dtype": "bf16"} if own.dtype == "fp32" else {}
+
+
+def _sculpt(work: Work, settings: Settings, seed: int) -> None:
+    """All photos together, their cameras refined where they were not exact."""
+    from meshcli.generators.sculpt.sculpt import sculpt, sculpt_each
+    from meshcli.pictures.image import encode_png
+    from meshcli.stages.view_loading import load_views
+
+    photos = work.manifest.live_photos
+    with work.step("views"):
+        pictures = load_views(work.project, photos)
+        seeds = [seed_for(seed, photo.sha256) for photo in photos]
+        if sideless(work.manifest):
+            sculpture = sculpt_each(pictures, settings.sculpt, settings.fit, seeds, work.how.progress)
+        else:
+            sculpture = sculpt(pictures, settings.sculpt, settings.fit, seeds, work.how.progress)
+    for note in sculpture.notes:
+        work.note(note)
+    files: dict[str, bytes] = {}
+    for photo, seen, views in zip(photos, sculpture.photos, sculpture.views, strict=True):
+        entries = _enter(work, replace(photo, camera=seen.camera, painted=""), [view.camera for view in views])
+        files |= {entry.file: encode_png(view.pixels) for entry, view in zip(entries, views, strict=True)}
+    work.write(files)
+
+
+def _diffuse(work: Work, settings: Settings, seed: int) -> None:
+    """Each photo by itself; what is finished is kept."""
+    from meshcli.generators.zero123plus.networks import open_networks
+    from meshcli.generators.zero123plus.sampling import Hooks, Job, paint
+    from meshcli.generators.zero123plus.sheet_views import cut_sheet
+    from meshcli.pictures.image import encode_png
+    from meshcli.stages.view_loading import load_views
+
+    own = settings.zero123plus
+    networks = open_networks(own, work.how.device, work.how.weights, work.how.progress, work.how.tell)
+    photos = work.manifest.live_photos
+    store, jobs, rigs = _Unfinished(work.project), {}, {}
+    keys = {photo.name: _key(work, photo) for photo in photos}  # before they are read: who edits one now is heard
+    with work.step("cameras"):
+        pictures = load_views(work.project, photos)
+        placed = _placed(work, pictures, settings)
+    for photo, picture, seen in zip(photos, pictures, placed, strict=True):
+        key, rig = keys[photo.name], zero123plus_rig(seen.azimuth, _enlarged(seen), seen.known)
+        after = replace(photo, camera=seen, painted=key)
+        if work.how.force:
+            store.forget(photo.name)
+        elif _finished(work, photo, key):
+            work.outputs += [work.project.output(entry.file) for entry in _enter(work, after, rig)]
+            continue
+        jobs[photo.name] = Job(photo.name, picture.pixels, seed_for(seed, photo.sha256), key)
+        rigs[photo.name] = after, rig
+    hooks = Hooks(work.how.progress, work.how.show, work.step)
+    for job, sheet in paint(list(jobs.values()), networks, own, store, hooks):
+        tiles = cut_sheet(sheet, settings.photo)
+        entries = _enter(work, *rigs[job.name])
+        work.write({entry.file: encode_png(tile) for entry, tile in zip(entries, tiles.pictures, strict=True)})
+        work.save(work.manifest)
+        store.forget(job.name)
+        if tiles.whole:
+            names = ", ".join(entries[tile].name for tile in tiles.whole)
+            work.note(f"the background of {names} could not be told from the object: no mask for these views")
+    work.facts |= networks.facts()
+    work.how.tell(f"peak memory {peak_rss() / 1e9:.1f} GB")
+
+
+@dataclass(frozen=True)
+class _Unfinished:
+    """Paintings in the project that are not finished."""
+
+    project: Project
+
+    def load(self, name: str) -> bytes | None:
+        path = self.project.path(self._file(name))
+        return path.read_bytes() if path.is_file() else None
+
+    def save(self, name: str, data: bytes) -> None:
+        self.project.write({self._file(name): data})
+
+    def forget(self, name: str) -> None:
+        self.project.path(self._file(name)).unlink(missing_ok=True)
+
+    def _file(self, name: str) -> str:
+        return f"views/{name}.unfinished"
+
+
+def _key(work: Work, photo: Photo) -> str:
+    """What the views of a photo depend on; cameras are no part of it, they can be changed afterwards."""
+    options = {name: table for name, table in work.task.options.items() if name != "photo"}
+    version = VERSIONS[work.task.engine]
+    return digest([work.task.engine, version, options, photo.sha256, work.project.digest(photo.file)])
+
+
+def _finished(work: Work, photo: Photo, key: str) -> bool:
+    views = [view for view in work.manifest.views if view.photo == photo.name and view.engine == work.task.engine]
+    there = [view for view in views if work.project.path(view.file).is_file()]
+    return photo.painted == key and len(there) == TILES
+
+
+def _placed(work: Work, pictures: "Sequence[View]", settings: Settings) -> list[Camera]:
+    """The photos' cameras in one world: a painter frames each photo for itself."""
+    aligned = all(photo.stated.get("aligned") for photo in work.manifest.live_photos)
+    if len(pictures) == 1 or aligned or sideless(work.manifest):
+        return [picture.camera for picture in pictures]
+    from meshcli.generators.sculpt.sculpt import place
+
+    placed, notes = place(pictures, settings.sculpt)
+    for note in notes:
+        work.note(note)
+    return [view.camera for view in placed]
+
+
+def _enlarged(camera: Camera) -> float:
+    """How much larger the object is in a photo than it would be from the generator's own distance."""
+    usual = orbit(0.0, 0.0)
+    return (usual.distance / usual.fy) / (camera.distance / camera.fy)
+
+
+def _enter(work: Work, photo: Photo, cameras: Sequence[Camera]) -> list[ViewEntry]:
+    """A photo and its views in the manifest."""
+    photos = tuple(photo if photo.name == before.name else before for before in work.manifest.photos)
+    named = {f"{photo.name}{tile}": camera for tile, camera in enumerate(cameras)}
+    work.manifest, entries = with_views(replace(work.manifest, photos=photos), photo.name, named, work.task.engine)
+    return entries

@@ -1,0 +1,106 @@
+"""Find the similarity that puts the object that foreign cameras look at into our world, by its silhouettes.
+
+Up is the direction that the cameras' horizontal axes are perpendicular to: nobody tilts a tripod sideways. The object
+is upright then, its visual hull's box is centred at the origin, and its farthest point lies at 0.95. Azimuth 0 stays on
+the foreign world's x axis, or on the axis that is forward where x is not horizontal.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
+
+from meshcli.views.camera import FARTHEST
+from meshcli.views.projection import camera_to_world, project, rays
+from meshcli.views.view import View
+from meshcli.views.world_transform import Frame, Vector, axis
+
+Floats = NDArray[np.float64]
+
+NODES = 72  # along a side of the lattice that is carved
+TOLERANCE = 1.0  # voxels by which silhouettes grow before they carve
+ALMOST = np.cos(np.radians(3.0))  # an axis of the foreign world this near to up is up
+
+
+def find_frame(photos: Sequence[View], up: str = "") -> Frame:
+    """Foreign photos with silhouettes -> the similarity. `up` names an axis of the foreign world, empty finds it."""
+    rotation = _upright(photos, up)
+    centre, radius = _rough_box(photos)
+    for _ in range(2):  # the first lattice may be far too large
+        inside = _carved(photos, centre, radius) @ rotation.T
+        if not len(inside):
+            break
+        low, high = inside.min(axis=0), inside.max(axis=0)
+        centre = rotation.T @ ((low + high) / 2.0)
+        voxel = 2.0 * radius / (NODES - 1)
+        radius = 1.2 * (float(np.linalg.norm(inside - (low + high) / 2.0, axis=1).max()) - 0.5 * voxel)
+    scale = FARTHEST * 1.2 / radius
+    shift = -scale * rotation @ centre
+    rows = tuple(_vector(row) for row in rotation)
+    return Frame(float(scale), (rows[0], rows[1], rows[2]), _vector(shift))
+
+
+def _upright(photos: Sequence[View], up: str) -> Floats:
+    """Our axes in the foreign world, as rows."""
+    z = np.array(axis(up), dtype=float) if up else _find_up(photos)
+    # The axis before the vertical one is forward: x for z up, z for y up, as in (x, y, z) -> (z, x, y).
+    forward = np.eye(3)[(int(np.abs(z).argmax()) + 1) % 3]
+    x = forward - (forward @ z) * z
+    x /= np.linalg.norm(x)
+    return np.stack([x, np.cross(z, x), z])
+
+
+def _find_up(photos: Sequence[View]) -> Floats:
+    poses = [camera_to_world(photo.camera) for photo in photos]
+    sideways = np.stack([pose[:3, 0] for pose in poses])
+    upwards = np.mean([pose[:3, 1] for pose in poses], axis=0)
+    values, vectors = np.linalg.eigh(sideways.T @ sideways)
+    # All from one side: any direction across is perpendicular, the mean of the cameras' own is as good as it gets.
+    found = vectors[:, 0] if values[1] > 1e-3 * len(photos) else upwards
+    found = found * (1.0 if found @ upwards >= 0.0 else -1.0)
+    found /= np.linalg.norm(found)
+    axis = np.zeros(3)
+    axis[np.abs(found).argmax()] = np.sign(found[np.abs(found).argmax()])
+    return axis if found @ axis > ALMOST else found
+
+
+def _rough_box(photos: Sequence[View]) -> tuple[Floats, float]:
+    """The point nearest to the rays through the silhouettes' middles, and a radius that holds all silhouettes."""
+    matrix, right, sizes = np.zeros((3, 3)), np.zeros(3), []
+    for photo in photos:
+        rows, columns = np.nonzero(photo.pixels[..., 3] >= 128)
+        middle = np.array([(columns.min() + columns.max() + 1) / 2, (rows.min() + rows.max() + 1) / 2])
+        origin, direction = rays(photo.camera, middle, photo.width, photo.height)
+        across = np.eye(3) - np.outer(direction, direction)
+        matrix += across
+        right += across @ origin
+        width = (columns.max() + 1 - columns.min()) / photo.width / photo.camera.fx
+        height = (rows.max() + 1 - rows.min()) / photo.height / photo.camera.fy
+        sizes.append((origin, direction, np.hypot(width, height)))
+    if len(photos) == 1 or np.linalg.eigvalsh(matrix)[0] < 1e-6:  # one direction only: the distance is free
+        origin, direction, size = sizes[0]
+        return origin + direction, float(size) / 2.0
+    centre = np.linalg.solve(matrix, right).astype(np.float64)
+    return centre, max(float(np.linalg.norm(centre - origin)) * size / 2.0 for origin, _, size in sizes)
+
+
+def _carved(photos: Sequence[View], centre: Floats, radius: float) -> Floats:
+    """Points of a lattice around the centre that all silhouettes hold, (N, 3)."""
+    axis = np.linspace(-radius, radius, NODES)
+    points = centre + np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
+    for photo in photos:
+        away = distance_transform_edt(photo.pixels[..., 3] < 128)
+        place, depth = project(photo.camera, points, photo.width, photo.height)
+        column, row = np.floor(place).astype(int).T
+        seen = (depth > 0) & (column >= 0) & (column < photo.width) & (row >= 0) & (row < photo.height)
+        grown = TOLERANCE * (axis[1] - axis[0]) / np.maximum(depth, 1e-9) * photo.camera.fy * photo.height
+        inside = np.zeros(len(points), bool)  # a framed photo shows the whole object: beyond it there is none
+        inside[seen] = away[row[seen], column[seen]] <= grown[seen]
+        points = points[inside]
+    return points
+
+
+def _vector(values: Floats) -> Vector:
+    x, y, z = (float(value) for value in values)
+    return x, y, z

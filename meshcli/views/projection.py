@@ -1,0 +1,54 @@
+"""Cameras as arrays: points to pixels, pixels to rays. The conventions are those of camera.py."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from meshcli.views.camera import Camera
+
+Floats = NDArray[np.float64]
+
+
+def camera_to_world(camera: Camera) -> Floats:
+    """The rigid transform from camera to world, (4, 4)."""
+    return np.array(camera.camera_to_world, dtype=np.float64)
+
+
+def world_to_camera(camera: Camera) -> Floats:
+    """The inverse of `camera_to_world`, (4, 4), by transposing the rotation."""
+    pose = camera_to_world(camera)
+    inverse = np.eye(4)
+    inverse[:3, :3] = pose[:3, :3].T
+    inverse[:3, 3] = -pose[:3, :3].T @ pose[:3, 3]
+    return inverse
+
+
+def project(camera: Camera, points: Floats, width: int, height: int) -> tuple[Floats, Floats]:
+    """Points (..., 3) to pixel positions (..., 2) and depths along the viewing direction (...).
+
+    Depth is positive in front of the camera; positions of points behind it mean nothing.
+    """
+    matrix = world_to_camera(camera)
+    local = points @ matrix[:3, :3].T + matrix[:3, 3]
+    depth = -local[..., 2]
+    safe = np.where(np.abs(depth) < 1e-12, 1e-12, depth)
+    column = (camera.cx + camera.fx * local[..., 0] / safe) * width
+    row = (camera.cy - camera.fy * local[..., 1] / safe) * height
+    return np.stack([column, row], axis=-1), depth
+
+
+def rays(camera: Camera, pixels: Floats, width: int, height: int) -> tuple[Floats, Floats]:
+    """Rays through pixel positions (..., 2): origins (..., 3) and unit directions (..., 3)."""
+    pose = camera_to_world(camera)
+    x = (pixels[..., 0] / width - camera.cx) / camera.fx
+    y = -(pixels[..., 1] / height - camera.cy) / camera.fy
+    local = np.stack([x, y, -np.ones_like(x)], axis=-1)
+    direction = local @ pose[:3, :3].T
+    direction /= np.linalg.norm(direction, axis=-1, keepdims=True)
+    return np.broadcast_to(pose[:3, 3], direction.shape), direction
+
+
+def pixel_centres(width: int, height: int, samples: int = 1) -> Floats:
+    """Positions of samples x samples points in every pixel: (height * samples, width * samples, 2)."""
+    columns = (np.arange(width * samples) + 0.5) / samples
+    lines = (np.arange(height * samples) + 0.5) / samples
+    return np.stack(np.meshgrid(columns, lines), axis=-1)

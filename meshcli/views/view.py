@@ -1,0 +1,25 @@
+"""A picture and the camera it was taken with, inseparable."""
+
+from dataclasses import dataclass
+
+from meshcli.pictures.pixels import Pixels
+from meshcli.views.camera import Camera
+
+
+@dataclass(frozen=True)
+class View:
+    """A posed picture of the object."""
+
+    name: str
+    pixels: Pixels  # (H, W, 4) straight alpha, sRGB; the RGB under alpha 0 is kept as it came
+    camera: Camera
+
+    @property
+    def height(self) -> int:
+        """In pixels."""
+        return int(self.pixels.shape[0])
+
+    @property
+    def width(self) -> int:
+        """In pixels."""
+        return int(self.pixels.shape[1])

@@ -1,0 +1,266 @@
+"""Fetch weights, whole and checked, with progress. Light until it fetches.
+
+From the Hugging Face hub into a folder of weights, resumable; the published sha256 is compared and written down beside
+the files. rembg's models come from rembg's own place into rembg's own folder, their md5 compared. What $HF_ENDPOINT,
+$HF_TOKEN, $HF_HUB_OFFLINE and the like say is the hub library's to follow.
+"""
+
+import errno
+import json
+import logging
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from meshcli.errors import MeshcliError, MissingError, ResourceError
+from meshcli.progress import Progress, silent
+from meshcli.system.atomic_files import write_files
+from meshcli.weights.catalogue import COMPONENTS, REMBG, SETTINGS, Model
+from meshcli.weights.device import INSTALL
+from meshcli.weights.locations import cached_digest, data_directory, rembg_folders
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS)  # not the network
+TIMEOUT = 30.0  # seconds without an answer
+PUBLISHED = ".published.json"  # beside the files: what the hub said of them
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A file of a repository."""
+
+    name: str
+    size: int  # bytes
+    sha256: str  # empty for small files, which the hub has no such digest of
+
+
+def pull(wanted: Model, folder: Path | None = None, progress: Progress = silent) -> Path:
+    """Fetch a model and return where it is; what is there already is kept, what was cut off goes on.
+
+    `folder` is for the hub's files; rembg's have their own. Raises MissingError when it cannot be fetched or arrives
+    damaged, and ResourceError when there is no room for it.
+    """
+    if wanted.md5:
+        return _pull_rembg(wanted, progress)
+    base = folder or default_folder()
+    target = base / wanted.file if wanted.folder else base
+    with _explained(wanted, base, "cannot be reached"):
+        files = choose(wanted, listing(wanted.repository))
+    with _explained(wanted, base, "stopped sending; the same command goes on"):
+        missing = [file for file in files if not _is_here(target / file.name, file)]
+        _check_room(target, sum(file.size for file in missing))
+        for number, file in enumerate(missing, 1):
+            what = f"{file.name} ({number} of {len(missing)})" if len(missing) > 1 else file.name
+            _fetch(wanted, file, target, progress, what)
+            _note(target, file)
+    return base / wanted.file
+
+
+def default_folder() -> Path:
+    """Where fetched weights go: $MESHCLI_CKPTS, else the user's data directory."""
+    named = os.environ.get("MESHCLI_CKPTS")
+    return Path(named).expanduser() if named else data_directory() / "ckpts"
+
+
+def listing(repository: str) -> list[Remote]:
+    """The files of a repository and their digests, as the hub states them."""
+    from huggingface_hub import HfApi
+
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it tells of its retries otherwise
+    files = HfApi().model_info(repository, files_metadata=True, timeout=TIMEOUT).siblings or []
+    return [Remote(file.rfilename, file.size or 0, file.lfs.sha256 if file.lfs else "") for file in files]
+
+
+def choose(wanted: Model, files: Sequence[Remote]) -> list[Remote]:
+    """Those that a model needs: of a component's weights the best kind that is published."""
+    known = {file.name: file for file in files}
+    if not wanted.folder:
+        names = [wanted.file]
+    else:
+        weights = [[f"{part}/{name}" for name in names] for part, names in COMPONENTS.items()]
+        names = [*SETTINGS, *(next((name for name in kinds if name in known), kinds[0]) for kinds in weights)]
+        names += [name for name in known if name.startswith("tokenizer/")]
+    if absent := [name for name in names if name not in known]:
+        raise MissingError(f"{wanted.repository} publishes no {absent[0]} any more")
+    return [known[name] for name in names]
+
+
+def published(path: Path) -> str:
+    """The sha256 that the hub stated of a file when it was fetched; empty when it is not known.
+
+    Files in the hub's own cache are links to files that are named by it.
+    """
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        return str(json.loads((path.parent / PUBLISHED).read_text(encoding="utf-8"))[path.name]["sha256"])
+    blob = path.resolve()
+    return blob.name if blob.parent.name == "blobs" and len(blob.name) == 64 else ""
+
+
+def _is_here(path: Path, file: Remote) -> bool:
+    """Whether a file is there, whole: by its digest where the hub has one, else by its size."""
+    if not path.is_file() or path.stat().st_size != file.size:
+        return False
+    return not file.sha256 or cached_digest(path) == file.sha256
+
+
+def _check_room(folder: Path, size: int) -> None:
+    """Say so before gigabytes are fetched in vain."""
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
+    free = shutil.disk_usage(existing).free
+    if size > free:
+        raise ResourceError(
+            f"{folder} has room for {free / 1e9:.1f} GB, and {size / 1e9:.1f} GB are to be fetched; free some space, "
+            "or name another folder with --to"
+        )
+
+
+def _fetch(wanted: Model, file: Remote, target: Path, progress: Progress, what: str) -> None:
+    """One file, going on from what an earlier call has left; `hf_hub_download` would begin anew."""
+    from filelock import FileLock
+
+    path = target / file.name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".part-{file.sha256[:16] or file.size}-{path.name}")
+    lock = part.with_name(f"{part.name}.lock")
+    with FileLock(lock):
+        if not _is_here(path, file):
+            _receive(wanted.repository, file, part, _bar(progress, what))
+            if not _is_here(part, file):
+                part.unlink(missing_ok=True)
+                raise MissingError(f"{file.name} arrived damaged: {wanted.repository} states another sha256; try again")
+            part.replace(path)
+    lock.unlink(missing_ok=True)
+
+
+def _receive(repository: str, file: Remote, part: Path, bar: "type[tqdm]") -> None:
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.file_download import http_get
+    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
+
+    address = hf_hub_url(repository, file.name)
+    location = get_hf_file_metadata(address).location
+    headers = build_hf_headers()
+    if urlsplit(location).netloc != urlsplit(address).netloc:  # the token is the hub's, not its storage's
+        headers.pop("authorization", None)
+    with part.open("ab", buffering=0) as opened:
+        while True:
+            before = opened.tell()
+            try:
+                http_get(location, opened, resume_size=before, headers=headers, expected_size=file.size, tqdm_class=bar)
+            except Exception as error:  # a line that was cut: not every version of the library goes on by itself
+                refused = isinstance(error, HfHubHTTPError) or (isinstance(error, OSError) and error.errno in DISK)
+                if refused or opened.tell() <= before:
+                    raise
+            else:
+                break
+        os.fsync(opened.fileno())
+
+
+def _note(target: Path, file: Remote) -> None:
+    """Write down what the hub said, beside the file."""
+    if file.sha256:
+        memory = (target / file.name).parent / PUBLISHED
+        known: dict[str, Mapping[str, Any]] = {}
+        with suppress(OSError, ValueError):
+            known = dict(json.loads(memory.read_text(encoding="utf-8")))
+        known[Path(file.name).name] = {"sha256": file.sha256, "size": file.size}
+        write_files({memory: json.dumps(known, indent=1).encode()})
+
+
+def _bar(progress: Progress, what: str) -> "type[tqdm]":
+    """What the hub's library takes for a progress bar."""
+    from tqdm import tqdm
+
+    class Bar(tqdm):  # type: ignore[misc]
+        """Draws nothing, and hands the numbers on, in megabytes."""
+
+        def __init__(self, *words: Any, **flags: Any) -> None:
+            flags["disable"] = True
+            super().__init__(*words, **flags)
+            self.done = int(flags.get("initial") or 0)
+            self.whole = int(flags.get("total") or 0)
+
+        def update(self, n: float | None = 1) -> None:
+            self.done += int(n or 0)
+            progress(self.done >> 20, max(self.whole, self.done) >> 20, f"fetching {what}, MB")
+
+    return Bar
+
+
+@contextmanager
+def _explained(wanted: Model, base: Path, trouble: str) -> Iterator[None]:
+    """Whatever keeps the hub's files from coming is one line."""
+    try:
+        from huggingface_hub import errors
+    except ImportError as error:
+        raise MissingError(f"fetching needs the extra `models`: {INSTALL}") from error
+    by_hand = f"or put {wanted.file} from there into {base}"
+    try:
+        yield
+    except MeshcliError:
+        raise
+    except errors.OfflineModeIsEnabled as error:
+        raise MissingError(f"HF_HUB_OFFLINE is set: {wanted.name} is not fetched from {wanted.repository}") from error
+    except errors.GatedRepoError as error:
+        raise MissingError(f"{wanted.repository} wants you to log in: set HF_TOKEN, {by_hand}") from error
+    except (errors.HfHubHTTPError, ValueError) as error:
+        raise MissingError(f"{wanted.repository} does not give it out ({_first_line(error)}); {by_hand}") from error
+    except Exception as error:  # of several libraries, which are others in the next version
+        if isinstance(error, OSError) and error.errno in DISK:
+            raise
+        raise MissingError(f"{wanted.repository} {trouble} ({_first_line(error)}); try again, {by_hand}") from error
+
+
+def _pull_rembg(wanted: Model, progress: Progress) -> Path:
+    """Like rembg itself, with a progress bar of ours."""
+    import pooch
+    import requests
+
+    folder = rembg_folders(wanted.name)[0]
+    pooch.get_logger().setLevel("WARNING")
+    meter = _Meter(progress, f"fetching {wanted.file}, kB")
+    address = f"{REMBG}/{wanted.file}"
+    by_hand = f"or put {wanted.file} into {folder}"
+    try:
+        pooch.retrieve(
+            address, f"md5:{wanted.md5}", wanted.file, folder,
+            downloader=pooch.HTTPDownloader(progressbar=meter, chunk_size=1 << 16, timeout=TIMEOUT),
+        )  # fmt: skip
+    except requests.HTTPError as error:
+        raise MissingError(f"{address} is not given out ({_first_line(error)}); {by_hand}") from error
+    except requests.RequestException as error:
+        raise MissingError(f"{address} cannot be reached ({type(error).__name__}); try again, {by_hand}") from error
+    except ValueError as error:  # another md5
+        raise MissingError(f"{address} is not the file it should be (md5 differs); try again, {by_hand}") from error
+    return folder / wanted.file
+
+
+class _Meter:
+    """What pooch takes for a progress bar."""
+
+    def __init__(self, progress: Progress, what: str) -> None:
+        self.progress, self.what = progress, what
+        self.total = 0
+        self.done = 0
+
+    def update(self, size: int) -> None:
+        self.done += size
+        self.progress(self.done >> 10, max(self.total, self.done) >> 10, self.what)
+
+    def reset(self) -> None:
+        self.done = 0
+
+    def close(self) -> None:
+        pass
+
+
+def _first_line(error: BaseException) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:200]

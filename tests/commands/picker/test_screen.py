@@ -1,0 +1,77 @@
+import io
+from dataclasses import replace
+
+import pytest
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+from meshcli.commands.picker.screen import Row, Size, build_screen
+from meshcli.commands.picker.state import Picking
+from meshcli.project.manifest import ViewEntry
+from meshcli.views.camera import zero123plus_rig
+
+SCORES = {"shape": 0.91, "colour": 0.82, "sharpness": 0.73, "whole": 1.0, "total": 0.87}
+ROWS = [
+    Row(number, ViewEntry(f"{photo}{tile}", "", photo, camera, "sculpt", SCORES), f"photo {photo}.jpg")
+    for number, (photo, tile, camera) in enumerate(
+        (photo, tile, camera) for photo in "abc" for tile, camera in enumerate(zero123plus_rig(ord(photo) * 40.0))
+    )
+]
+
+
+def picture(name: str, columns: int, rows: int) -> RenderableType:
+    return Text("\n".join(["#" * columns] * rows))
+
+
+def shown(state: Picking, columns: int = 80, rows: int = 24, **options: bool) -> list[str]:
+    console = Console(file=io.StringIO(), width=columns, height=rows, force_terminal=True, **options)  # type: ignore[arg-type]
+    screen = build_screen("desk", ROWS, state, picture, picture, Size(columns, rows))
+    lines = console.render_lines(screen, console.options.update(height=rows))
+    return ["".join(segment.text for segment in line) for line in lines]
+
+
+STATE = Picking(tuple(row.view.name for row in ROWS), (), ("a1", "c5"))
+
+
+@pytest.mark.parametrize("size", [(80, 24), (60, 18), (120, 40), (200, 60)])
+def test_it_fills_the_terminal_and_no_more(size: tuple[int, int]) -> None:
+    lines = shown(STATE, *size)
+    assert [len(line) for line in lines] == [size[0]] * size[1]
+
+
+def test_the_bar_is_always_in_sight_and_the_list_scrolls() -> None:
+    for row in range(18):
+        text = "\n".join(line[:44] for line in shown(replace(STATE, row=row)))
+        assert f" {ROWS[row].view.name} " in text, row
+        assert text.count("▌") == 3  # as high as a thumbnail
+    assert " a0 " not in "\n".join(shown(replace(STATE, row=17)))
+
+
+def test_small_terminals_show_the_total_and_the_rest_beside_the_picture() -> None:
+    text = "\n".join(shown(STATE))
+    assert "0.87" in text
+    assert "shape 0.91" in text
+    assert "2 of 18 views chosen" in text
+    wide = shown(STATE, 160, 40)
+    assert all(title in wide[1] for title in ("photo", "shape", "colour", "sharp", "whole", "score"))
+
+
+def test_the_large_picture_takes_half_of_the_height() -> None:
+    lines = shown(STATE)
+    assert sum("#" * 26 in line for line in lines) == 13
+
+
+def test_what_is_typed_and_what_is_wrong_are_shown() -> None:
+    lines = shown(replace(STATE, typed="0,99", message="there is no view 99; views are 0-17"))
+    assert "there is no view 99" in lines[-2]
+    assert lines[-1].startswith("> 0,99")
+
+
+def test_a_file_name_is_never_markup() -> None:
+    odd = [replace(ROWS[0], photo="[red]x[/].png")]
+    console = Console(file=io.StringIO(), width=80, height=24, force_terminal=True)
+    state = Picking(("a0",), ())
+    lines = console.render_lines(build_screen("[b]d", odd, state, picture, picture, Size(80, 24)))
+    text = "\n".join("".join(segment.text for segment in line) for line in lines)
+    assert "[red]x[/]" in text
+    assert text.startswith("[b]d")

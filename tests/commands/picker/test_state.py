@@ -1,0 +1,70 @@
+from meshcli.commands.picker.state import Picking
+from meshcli.errors import UsageError
+
+NAMES = ("a0", "a1", "a2", "b0", "b1")
+
+
+def read(text: str) -> list[str]:
+    if text == "9":
+        raise UsageError("there is no view 9")
+    return text.replace(",", " ").split()
+
+
+def after(*keys: str, chosen: tuple[str, ...] = (), page: int = 2) -> Picking:
+    state = Picking(NAMES, ("a1", "b1"), chosen, page=page)
+    for key in keys:
+        state = state.pressed(key, read)
+    return state
+
+
+def test_the_bar_moves_and_stops_at_the_ends() -> None:
+    assert after("j", "down", "k", "down").row == 2
+    assert after("up", "up").row == 0
+    assert after(*["down"] * 9).row == 4
+    assert after("pagedown").row == 2
+    assert after("end", "pageup").row == 2
+    assert after("end", "home").row == 0
+
+
+def test_space_takes_and_drops_in_order() -> None:
+    assert after("end", " ", "home", " ").chosen == ("b1", "a0")
+    assert after(" ", chosen=("b0", "a0")).chosen == ("b0",)
+
+
+def test_a_proposes_unless_a_number_follows() -> None:
+    assert after("a").chosen == ("a1", "b1")
+    assert after("a", "enter").end == "accepted"
+    typed = after("a", "0", chosen=("b0",))
+    assert (typed.chosen, typed.typed) == (("b0",), "a0")
+    assert after("a", "l", "l").typed == "all"
+    assert after("a", "down", "0").typed == "0"
+
+
+def test_a_typed_answer_is_taken_whole() -> None:
+    end = after(*"a0 a2,b1", "enter", chosen=("b0",))
+    assert (end.chosen, end.end) == (("a0", "a2", "b1"), "accepted")
+    assert after(":", *"a0", "enter").chosen == ("a0",)
+    assert after(*"b0", "backspace", "1", "enter").chosen == ("b1",)
+
+
+def test_a_wrong_answer_can_be_mended() -> None:
+    wrong = after("9", "enter", chosen=("b0",))
+    assert (wrong.message, wrong.typed, wrong.end) == ("there is no view 9", "9", "")
+    mended = wrong.pressed("backspace", read)
+    assert (mended.message, mended.typed, mended.chosen) == ("", "", ("b0",))
+
+
+def test_leaving_changes_nothing() -> None:
+    assert after(" ", "q").end == "left"
+    assert after("escape").end == "left"
+    assert after("4", "escape").end == ""
+
+
+def test_nothing_cannot_be_accepted() -> None:
+    refused = after("enter")
+    assert refused.end == ""
+    assert "nothing is chosen" in refused.message
+
+
+def test_unknown_keys_do_nothing() -> None:
+    assert after("f7", "\t", "é"[:0]) == after()

@@ -1,0 +1,348 @@
+"""The command line as a user meets it: exit codes, what goes where, what is loaded."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from meshcli.commands import cli
+from meshcli.project.project import Project
+from meshcli.views.camera import orbit
+
+FAKES = [sys.executable, str(Path(__file__).parents[1] / "fakes.py")]
+QUICK = ["--set", "render.size=64", "--set", "render.frames=3", "--set", "texture.size=64"]
+
+
+@pytest.fixture(autouse=True)
+def _at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("meshcli.commands.cli.listen_to_signals", lambda: None)
+    for name in ("NO_COLOR", "FORCE_COLOR", "MESHCLI_TEST"):
+        monkeypatch.delenv(name, raising=False)
+
+
+class Result:
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+
+@pytest.fixture
+def meshcli(capsys: pytest.CaptureFixture[str], engines: dict[str, int], photos: list[Path]):  # type: ignore[no-untyped-def]
+    def call(*words: str) -> Result:
+        capsys.readouterr()
+        code = cli.main(words)
+        captured = capsys.readouterr()
+        return Result(code, captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture
+def painted(meshcli):  # type: ignore[no-untyped-def]
+    assert meshcli("generate", "desk", "1.png", "2.png", "3.png", "--azimuth", "0,40,-50").code == 0
+    return meshcli
+
+
+def alone(code: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+
+
+HEAVY = ("numpy", "scipy", "skimage", "PIL", "numba", "trimesh", "torch", "onnxruntime", "rembg", "omegaconf")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["generate", "--help"], ["status", "desk"], ["generate", "desk", "no.png"], ["select", "desk"],
+     ["select", "desk", "--list"],
+     ["align", "desk"], ["reconstruct", "desk"], ["generate", "desk", "--engine", "sculpt", "--dry-run"],
+     ["select", "desk", "--auto", "--dry-run"]],
+)  # fmt: skip
+def test_nothing_heavy_is_loaded_for_little(words: list[str], painted) -> None:  # type: ignore[no-untyped-def]
+    code = (
+        "import sys; from meshcli.commands.cli import main; code = main(sys.argv[1:]);"
+        f"print(code, sorted(set({HEAVY}) & set(sys.modules)), file=sys.stderr)"
+    )
+    last = alone(code, *words).stderr.splitlines()[-1]
+    assert last.endswith("[]"), last
+
+
+@pytest.mark.parametrize("verb", ["generate", "align", "select", "reconstruct", "render", "run", "status"])
+def test_help_shows_an_example(verb: str, meshcli) -> None:  # type: ignore[no-untyped-def]
+    assert f"Example: meshcli {verb} desk" in meshcli(verb, "--help").out
+
+
+def test_help_tells_the_exit_codes(meshcli) -> None:  # type: ignore[no-untyped-def]
+    text = " ".join(meshcli("--help").out.split())
+    for part in ("0 done", "1 a bug", "2 usage", "3 bad", "4 weights", "5 project", "75 out of memory", "130", "143"):
+        assert part in text
+
+
+def test_the_four_verbs(painted) -> None:  # type: ignore[no-untyped-def]
+    assert painted("select", "desk", "--views", "0,3,5,7,8,10").out == "desk/selection.png\n"
+    assert painted("reconstruct", "desk", "--texture-size", "64").out == "desk/mesh/mesh.glb\n"
+    result = painted("render", "desk", "--frames", "3", "--size", "64")
+    assert result.out == "desk/renders/turntable.mp4\n"
+    assert "next" not in result.err
+    assert painted("select", "desk", "--views", "0,3,5,7,8,10").err.startswith("select: unchanged since")
+    assert Project("desk").load().selection.by == "flag"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["align", "new"], 2, "no project yet"),
+        (["generate", "new", "1.png", "2.png", "--azimuth", "0,x"], 2, "--azimuth 0,120,240"),
+        (["generate", "new", "1.png", "--azimuth", "nan"], 2, "finite"),
+        (["generate", "new", "1.png", "--azimuth", "0,4"], 2, "2 values for 1 photo; one per photo, in this order"),
+        (["generate", "new", "4.png"], 3, "no photo 4.png"),
+        (["generate", "new", "1.png", "0,40"], 3, "--azimuth 0,120,240"),
+        (["generate", "new", "cameras.txt"], 3, "cameras.txt"),
+        (["generate", "1.png", "2.png"], 2, "project directory comes first"),
+        (["generate", "new"], 2, "meshcli generate new PHOTO"),
+        (["generate", "new", "1.png", "--engine", "zero"], 2, "--engine"),
+        (["generate", "new", "1.png", "--set", "fit.ray=4"], 2, "did you mean fit.rays?"),
+        (["generate", "new", "1.png", "--config", "no.yaml"], 2, "no.yaml"),
+        (["generate", "new", "1.png", "--max-pixels", "100"], 3, "--max-pixels"),
+        (["generat", "new"], 2, "generate"),
+        (["status", "new"], 2, "meshcli generate new PHOTO"),
+        (["select", "desk"], 2, "--views"),
+        (["select", "desk", "--views", "18"], 2, "0-5, 6-11, 12-17"),
+        (["select", "desk", "--views", "1,1"], 2, "twice"),
+        (["select", "desk", "--auto", "99"], 2, "18 views"),
+        (["select", "desk", "--views", "1", "--auto"], 2, "exclude"),
+        (["reconstruct", "desk"], 2, "meshcli select desk"),
+        (["render", "desk"], 2, "meshcli reconstruct desk"),
+        (["render", "desk", "--frames", "0"], 2, "--frames"),
+        (["status", "damaged"], 5, "manifest.json"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_line_and_the_right_code(words: list[str], code: int, says: str, painted) -> None:  # type: ignore[no-untyped-def]
+    Path("cameras.txt").write_text("no picture")
+    Path("damaged").mkdir()
+    Path("damaged/manifest.json").write_text("{")
+    result = painted(*words)
+    assert result.code == code, result.err
+    assert says in result.err
+    lines = [line for line in result.err.splitlines() if not line.startswith("engine ")]
+    assert len(lines) == 1
+    assert lines[0].startswith("error: ")
+    assert result.out == ""
+    assert json.loads(painted(*words, "--json").out)["exit_code"] == code
+
+
+def test_what_looks_like_markup_is_printed_as_it_is(meshcli) -> None:  # type: ignore[no-untyped-def]
+    name = "a[red]none[/].png"
+    assert name in meshcli("generate", "new", name).err
+    long = "very" * 60 + ".png"
+    assert f"there is no photo {long}\n" in meshcli("generate", "new", long).err
+
+
+ODD = ["new\nline.png", "\x1b[31mred.png", "[bold]x.png", "-dash.png", os.fsdecode(b"lat\xfcn.png")]
+
+
+def test_odd_names_are_one_line_each(meshcli) -> None:  # type: ignore[no-untyped-def]
+    for name in ODD:
+        Path("1.png").rename(name)
+        assert meshcli("generate", "desk", "--force", "--", name).code == 0
+        source = Project("desk").load().live_photos[0].source
+        assert source == name
+        assert json.loads(meshcli("status", "desk", "--json").out)["next"]
+        Path(name).rename("1.png")
+    for name in ODD:
+        Path(name).write_bytes(b"")
+        result = meshcli("generate", "bad", "--", name)
+        assert (result.code, result.err.count("\n")) == (3, 1), result.err
+        assert "\x1b" not in result.err
+        shown = name.encode("unicode_escape").decode() if not name.isprintable() else name
+        assert result.err == f"error: {shown} is empty\n"
+
+
+def test_json_with_a_name_that_is_no_utf_8(meshcli) -> None:  # type: ignore[no-untyped-def]
+    directory = os.fsdecode(b"d\xfcsk")
+    result = meshcli("generate", directory, "1.png", "--json")
+    assert json.loads(result.out)["project"] == directory
+
+
+@pytest.mark.parametrize("word", ["--auto", "--auto=6", "--auto 6", "-q --auto", "--auto -q"])
+def test_auto_may_stand_alone(word: str, painted) -> None:  # type: ignore[no-untyped-def]
+    assert painted("select", "desk", *word.split()).code == 0
+    assert len(Project("desk").load().selection.names) == 6  # type: ignore[union-attr]
+    assert painted("select", "desk", "--auto", "4").code == 0
+    assert len(Project("desk").load().selection.names) == 4  # type: ignore[union-attr]
+
+
+def test_a_list_for_people_and_for_scripts(painted) -> None:  # type: ignore[no-untyped-def]
+    painted("select", "desk", "--views", "b2,a0")
+    assert "b2" in painted("select", "desk", "--list").out
+    rows = json.loads(painted("select", "desk", "--list", "--json").out)["views"]
+    assert [row["number"] for row in rows] == list(range(18))
+    assert {row["name"]: row["chosen"] for row in rows if row["chosen"]} == {"b2": 1, "a0": 2}
+    assert rows[6]["azimuth"] == pytest.approx(70)
+    assert rows[6]["scores"] == {"shape": 0.9, "whole": 1.0, "total": 0.95}
+    assert 0.3 < json.loads(painted("select", "desk", "--list", "--json").out)["coverage"] < 0.6
+    assert "0.95" in painted("select", "desk", "--list").out
+
+
+def test_json_is_one_document_and_nothing_else(painted) -> None:  # type: ignore[no-untyped-def]
+    result = painted("select", "desk", "--auto", "--json")
+    assert json.loads(result.out)["next"] == "meshcli reconstruct desk"
+    assert result.err == ""
+    stages = json.loads(painted("status", "desk", "--json").out)["stages"]
+    assert {name: stage["state"] for name, stage in stages.items()} == {
+        "generate": "done", "select": "done", "reconstruct": "missing", "render": "missing",
+    }  # fmt: skip
+
+
+def test_quiet_says_nothing_but_errors(meshcli) -> None:  # type: ignore[no-untyped-def]
+    assert meshcli("generate", "desk", "1.png", "-q").err == ""
+    assert meshcli("select", "desk", "--views", "88", "-q").err.startswith("error: ")
+
+
+def test_verbose_tells_seconds_and_memory(painted) -> None:  # type: ignore[no-untyped-def]
+    assert "peak_rss" in painted("select", "desk", "--auto", "-v").err
+    for more in (["-vv"], ["-v", "-v"], ["-vvv"], ["-qvv"], ["--verbose", "--verbose"]):
+        assert "Traceback" in painted("select", "desk", "--views", "99", *more).err
+    for more in ([], ["-v"], ["--", "-vv"]):
+        assert "Traceback" not in painted("select", "desk", "--views", "99", *more).err
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        (["select", "desk", "--views", "--json"], False),  # a value
+        (["generate", "new", "--", "--json"], False),  # the name of a photo
+        (["status", "none", "--json"], True),
+        (["status", "none", "--jsno", "--json"], True),
+        (["models", "path", "no-such", "--json"], False),  # it has no such flag
+        (["models", "pull", "no-such", "--json"], True),
+        (["models", "pul", "--json"], True),
+        (["--no-such", "status", "none", "--json"], True),
+    ],
+)
+def test_the_parser_says_whether_json_is_asked_for(words: list[str], asked: bool, painted) -> None:  # type: ignore[no-untyped-def]
+    result = painted(*words)
+    assert result.code in (2, 3)
+    assert (result.out != "") == asked
+    if asked:
+        assert json.loads(result.out)["exit_code"] == 2
+
+
+def test_colour_is_a_matter_of_the_environment(painted, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    assert "\x1b" not in painted("status", "desk").out
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert "\x1b[" in painted("status", "desk").out
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[3" not in painted("status", "desk").out
+
+
+def test_an_angle_may_begin_with_a_minus(meshcli) -> None:  # type: ignore[no-untyped-def]
+    assert meshcli("generate", "desk", "1.png", "2.png", "--azimuth", "-50,40", "--elevation", "10").code == 0
+    assert Project("desk").load().photos[0].camera.azimuth == pytest.approx(310)
+
+
+def test_a_bug_keeps_its_traceback(painted, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    painted("select", "desk", "--auto")
+    process = subprocess.run(
+        [*FAKES, "reconstruct", "desk"], env={**os.environ, "MESHCLI_TEST": "fit:bug"}, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert process.returncode == 1
+    assert "ZeroDivisionError: a bug" in process.stderr
+
+
+def test_a_person_at_a_plain_terminal_is_asked(painted) -> None:  # type: ignore[no-untyped-def]
+    child, terminal = pty.fork()
+    if child == 0:
+        os.environ["TERM"] = "dumb"  # it cannot place its cursor: a question instead of the picker
+        os.execv(FAKES[0], [*FAKES, "select", "desk"])  # noqa: S606 (our own interpreter)
+    shown = _shown(terminal, "> ")
+    assert "which views?" in shown
+    os.write(terminal, b"0,99\n")
+    shown = _shown(terminal, "> ")
+    assert "there is no view 99; views are 0-5, 6-11, 12-17" in shown
+    os.write(terminal, b"b2 0-1\n")
+    _shown(terminal, "next:")
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    os.close(terminal)
+    selection = Project("desk").load().selection
+    assert selection is not None
+    assert (selection.names, selection.by) == (("b2", "a0", "a1"), "person")
+
+
+def _shown(terminal: int, last: str) -> str:
+    """What a terminal shows until these characters come."""
+    text = b""
+    while last.encode() not in text:
+        text += os.read(terminal, 4096)
+    return text.decode()
+
+
+def test_output_that_cannot_be_written_is_one_line(painted) -> None:  # type: ignore[no-untyped-def]
+    with Path("/dev/full").open("w") as full:
+        line = [*FAKES, "status", "desk"]
+        done = subprocess.run(line, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 75
+    assert done.stderr.splitlines()[0].startswith("error: the disk of the output is full")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["generate", "new", "1.png", "--from-sheet", "2.png"], 2, "exclude each other"),
+        (["generate", "new", "1.png", "--rig-version", "1.1"], 2, "--from-sheet"),
+        (["generate", "new", "--from-views", "."], 2, "--rig FILE"),
+        (["generate", "new", "1.png", "--up", "y"], 2, "--rig"),
+        (["generate", "new", "1.png", "--rig", "no.json"], 3, "no.json"),
+        (["generate", "new", "1.png", "--rig", "no.json", "--up", "q"], 2, "--up q: write one of x, y, z, -x, -y, -z"),
+        (["generate", "new", "1.png", "--focal", "50", "--sensor", "big"], 2, "--sensor big"),
+        (["generate", "new", "--from-sheet", "no.png"], 3, "no photo no.png"),
+        (["generate", "new", "--from-sheet", "1.png"], 3, "not six square views"),
+        (["select", "desk", "--auto", "--include-photos"], 2, "no photo has a known azimuth"),
+    ],
+)  # fmt: skip
+def test_mistakes_about_cameras_and_ready_views(words: list[str], code: int, says: str, painted) -> None:  # type: ignore[no-untyped-def]
+    result = painted(*words)
+    assert (result.code, result.out) == (code, "")
+    assert says in result.err
+
+
+def test_ready_sheets_on_the_command_line(meshcli) -> None:  # type: ignore[no-untyped-def]
+    sheet = np.full((960, 640, 3), 250, np.uint8)
+    for row, column in ((row, column) for row in range(3) for column in range(2)):
+        sheet[row * 320 + 80 : row * 320 + 200, column * 320 + 90 : column * 320 + 220 + 9 * row] = 60
+    Image.fromarray(sheet).save("sheet.png")
+    line = ["run", "desk", "--from-sheet", "sheet.png", "--azimuth", "30", *QUICK]
+    process = subprocess.run([*FAKES, *line], capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
+    manifest = Project("desk").load()
+    assert [round(view.camera.azimuth) for view in manifest.views] == [60, 120, 180, 240, 300, 0]
+    assert len(manifest.selection.names) == 6  # type: ignore[union-attr]
+
+
+def test_ready_views_on_the_command_line(meshcli) -> None:  # type: ignore[no-untyped-def]
+    Path("views").mkdir()
+    for number in (1, 2):
+        Image.open(f"{number}.png").save(f"views/{number}.png")
+    rows = [{"file": f"{number}.png", "camera": orbit(80.0 * number, 5).to_json()} for number in (1, 2)]
+    Path("rig.json").write_text(json.dumps({"meshcli": 1, "photos": rows}))
+    assert meshcli("generate", "desk", "--from-views", "views", "--rig", "rig.json").code == 0
+    assert [round(view.camera.azimuth) for view in Project("desk").load().views] == [80, 160]
+    assert meshcli("generate", "desk").err.startswith("generate: unchanged")
+    assert "no camera for 3.png" in meshcli("generate", "other", "3.png", "--rig", "rig.json").err
+
+
+def test_a_foreign_rig_is_for_all_photos(meshcli) -> None:  # type: ignore[no-untyped-def]
+    poses = [orbit(60.0 * number, 8).to_json()["camera_to_world"] for number in (0, 1)]
+    frames = [{"file_path": f"{number}.png", "transform_matrix": pose} for number, pose in enumerate(poses, 1)]
+    Path("transforms.json").write_text(json.dumps({"w": 120, "h": 90, "fl_x": 160, "frames": frames}))
+    assert meshcli("generate", "desk", "1.png", "2.png", "--rig", "transforms.json").code == 0
+    before = Path("desk/manifest.json").read_bytes()
+    result = meshcli("generate", "desk", "3.png@200", "--add")
+    assert (result.code, "hand them all in with one --rig" in result.err) == (2, True)
+    assert Path("desk/manifest.json").read_bytes() == before

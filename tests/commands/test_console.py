@@ -1,0 +1,47 @@
+import io
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from meshcli.commands import console
+from meshcli.commands.console import Reporter
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
+    """Seconds, as the reporter sees them."""
+    now = [100.0]
+    monkeypatch.setattr(console.time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_lines_off_a_terminal_say_how_long_it_takes_yet(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
+    reporter = Reporter()
+    for done, after in ((5, 0.0), (6, 10.0), (8, 30.0), (8, 31.0), (70, 650.0)):
+        clock[0] = 100.0 + after
+        reporter.progress(done, 75, "photo a: painting")
+    assert capsys.readouterr().err.splitlines() == [
+        "photo a: painting 6/75, 12 min left",
+        "photo a: painting 8/75, 11 min left",
+        "photo a: painting 70/75, 50 s left",
+    ]
+    reporter.progress(0, 3, "fitting")  # another whole: nothing is known of its pace
+    clock[0] += 6.0
+    reporter.progress(1, 3, "fitting")
+    assert capsys.readouterr().err == "fitting 1/3, 12 s left\n"
+
+
+def test_unfinished_pictures_are_shown_on_a_terminal_with_colours(capsys: pytest.CaptureFixture[str]) -> None:
+    picture = np.full((120, 80, 3), (200, 30, 30), np.uint8)
+    Reporter().show("a", picture)
+    assert capsys.readouterr().err == ""
+    reporter = Reporter()
+    output = io.StringIO()
+    reporter.console = Console(file=output, force_terminal=True, color_system="truecolor", width=80)
+    reporter._bar.disable = False
+    reporter.show("a", picture)
+    assert output.getvalue().startswith("photo a:\n")
+    assert "200;30;30" in output.getvalue()
+    assert len(output.getvalue().splitlines()) == 31  # 40 columns of half blocks, twice as many rows of pixels
