@@ -190,12 +190,12 @@ def _changed_values(draw: st.DrawFn, whole: Any, free: bool) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-def written(whole: Any, **how: Any) -> str:
+def written(whole: Any, **run_options: Any) -> str:
     """As JSON, with numbers of any length: Python refuses to spell out those of more than 4300 digits."""
     limit = sys.get_int_max_str_digits()
     sys.set_int_max_str_digits(0)
     try:
-        return json.dumps(whole, **how)
+        return json.dumps(whole, **run_options)
     finally:
         sys.set_int_max_str_digits(limit)
 

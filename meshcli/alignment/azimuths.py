@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from itertools import combinations, product
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from meshcli.arrays import Float64Array
 from meshcli.meshes.mesh import Mesh
 from meshcli.meshes.raycasting import Scene
 from meshcli.pictures.image import resize
@@ -22,8 +22,6 @@ from meshcli.reconstructors.fit import fit
 from meshcli.settings import FitSettings
 from meshcli.views.projection import pixel_centres, rays
 from meshcli.views.view import View
-
-Floats = NDArray[np.float64]
 
 BODY = FitSettings(resolutions=(32, 56), steps=(60, 50), rays=6000)
 COARSE, FINE = 44, 80  # pixels along a view's side: for the sweep, for the refinement
@@ -111,10 +109,10 @@ class _Watched:
 class _Pictures:
     """Pixels of all views of a set."""
 
-    origins: Floats  # (N, 3)
-    directions: Floats  # (N, 3)
-    alpha: Floats  # (N,)
-    colour: Floats  # (N, 3) straight, 0 to 1
+    origins: Float64Array  # (N, 3)
+    directions: Float64Array  # (N, 3)
+    alpha: Float64Array  # (N,)
+    colour: Float64Array  # (N, 3) straight, 0 to 1
 
     @classmethod
     def make(cls, views: Sequence[View], size: int) -> "_Pictures":
@@ -129,7 +127,7 @@ class _Pictures:
         )
 
 
-def _unlikeness(body: _Watched, seen: _Pictures, turn: float, scale: float) -> float:
+def _appearance_cost(body: _Watched, seen: _Pictures, turn: float, scale: float) -> float:
     """How little a body looks like a set's pictures when it is turned by -`turn` degrees and scaled by `scale`."""
     angle = np.radians(turn)
     cosine, sine = np.cos(angle), np.sin(angle)
@@ -146,8 +144,8 @@ def _unlikeness(body: _Watched, seen: _Pictures, turn: float, scale: float) -> f
 
 def _mutual(a: _Watched, b: _Watched, turn: float, scale: float, size: int) -> float:
     """The unlikeness both ways: photo b was taken `turn` degrees further than a and shows the object `scale` times."""
-    forth = _unlikeness(a, b.pictures[size], turn, scale)
-    return (forth + _unlikeness(b, a.pictures[size], -turn, 1.0 / scale)) / 2.0
+    forth = _appearance_cost(a, b.pictures[size], turn, scale)
+    return (forth + _appearance_cost(b, a.pictures[size], -turn, 1.0 / scale)) / 2.0
 
 
 def _pair(anchor: _Watched, other: _Watched, start: float, known: float | None) -> list[Pose]:
@@ -175,7 +173,7 @@ def _pair(anchor: _Watched, other: _Watched, start: float, known: float | None) 
 def _refined(cost: Callable[[float, float], float], start: Pose, fixed: bool) -> Pose:
     """The pose of lowest cost(azimuth, enlarged) near another one; the azimuth stays where it is fixed."""
 
-    def place(values: Floats) -> tuple[float, float]:
+    def place(values: Float64Array) -> tuple[float, float]:
         azimuth = start.azimuth if fixed else start.azimuth + FIRST_STEP[0] * float(values[0])
         return azimuth, start.enlarged * float(np.exp(FIRST_STEP[1] * values[-1]))
 

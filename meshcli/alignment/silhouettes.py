@@ -9,18 +9,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 from scipy.optimize import least_squares
 
+from meshcli.arrays import Float64Array
 from meshcli.pictures.image import resize
 from meshcli.sdf.grid import Field, Grid, silhouette_distance
 from meshcli.system.sparse_solve import ensure_buffer
 from meshcli.views.camera import FARTHEST, Camera, Rows
 from meshcli.views.projection import camera_to_world, project, rays
 from meshcli.views.view import View
-
-Floats = NDArray[np.float64]
 
 SIZE = 256  # pixels along the longer side of a silhouette
 RIM = 120  # rays per photo
@@ -46,8 +44,8 @@ class Alignment:
 class _Outline:
     """One photo's silhouette and its rim."""
 
-    distance: Floats  # (H, W) pixels from the edge, positive inside
-    rim: Floats  # (N, 2) pixel positions just inside
+    distance: Float64Array  # (H, W) pixels from the edge, positive inside
+    rim: Float64Array  # (N, 2) pixel positions just inside
 
 
 def align(photos: Sequence[View]) -> Alignment:
@@ -60,13 +58,13 @@ def align(photos: Sequence[View]) -> Alignment:
         return Alignment(list(photos), before, before)
     start = _matched_heights(photos, free) if len(free) == len(photos) else np.zeros((len(free), 5))
 
-    def cameras(values: Floats) -> list[Camera]:
+    def cameras(values: Float64Array) -> list[Camera]:
         moved = list(stated)
         for index, change in zip(free, values.reshape(-1, 5), strict=True):
             moved[index] = _moved(stated[index], change)
         return moved
 
-    def cost(values: Floats) -> Floats:
+    def cost(values: Float64Array) -> Float64Array:
         missing = _missing(cameras(values), outlines) / UNIT
         return np.concatenate([missing / np.sqrt(RIM), ((values.reshape(-1, 5) - start) / TRUST * 0.1).ravel()])
 
@@ -103,7 +101,7 @@ def misfit(
     return float(_missing(cameras, outlines or [_outline(photo) for photo in photos]).mean() / 2.0)
 
 
-def _missing(cameras: Sequence[Camera], outlines: Sequence[_Outline]) -> Floats:
+def _missing(cameras: Sequence[Camera], outlines: Sequence[_Outline]) -> Float64Array:
     """For every rim ray of every photo, how far its best point is outside of another silhouette, in world units."""
     reach = np.linspace(-REACH, REACH, STEPS)
     missing = []
@@ -120,7 +118,7 @@ def _missing(cameras: Sequence[Camera], outlines: Sequence[_Outline]) -> Floats:
     return np.concatenate(missing)
 
 
-def _inside(camera: Camera, outline: _Outline, points: Floats) -> Floats:
+def _inside(camera: Camera, outline: _Outline, points: Float64Array) -> Float64Array:
     """How far points (..., 3) are inside a silhouette's cone, in world units."""
     height, width = outline.distance.shape
     where, depth = project(camera, points, width, height)
@@ -128,7 +126,7 @@ def _inside(camera: Camera, outline: _Outline, points: Floats) -> Floats:
     limit = np.array([height - 1.0, width - 1.0]).reshape(2, *[1] * (place.ndim - 1))
     within = place.clip(0.0, limit)
     beyond = np.sqrt(((place - within) ** 2).sum(axis=0))
-    inside: Floats = (map_coordinates(outline.distance, within, order=1) - beyond) * depth / (camera.fy * height)
+    inside: Float64Array = (map_coordinates(outline.distance, within, order=1) - beyond) * depth / (camera.fy * height)
     return inside
 
 
@@ -142,7 +140,7 @@ def _outline(photo: View) -> _Outline:
     return _Outline(distance, np.stack([columns[chosen], rows[chosen]], axis=-1) + 0.5)
 
 
-def _matched_heights(photos: Sequence[View], free: Sequence[int]) -> Floats:
+def _matched_heights(photos: Sequence[View], free: Sequence[int]) -> Float64Array:
     """Changes (N, 5) after which all boxes are equally high and centred: photos are framed each on its own."""
     boxes = []
     for index in free:
@@ -158,7 +156,7 @@ def _matched_heights(photos: Sequence[View], free: Sequence[int]) -> Floats:
     return np.stack([np.log(scale), right / scale, up / scale, nothing, nothing], axis=-1)
 
 
-def _moved(camera: Camera, change: Floats) -> Camera:
+def _moved(camera: Camera, change: Float64Array) -> Camera:
     """A camera whose picture is enlarged and shifted and that is raised and turned about the world's origin."""
     scale, right, up = np.exp(change[0]), change[1], change[2]
     turned = camera.turned(float(np.degrees(change[4])))
@@ -179,5 +177,5 @@ def _moved(camera: Camera, change: Floats) -> Camera:
     )
 
 
-def _rows(pose: Floats) -> Rows:
+def _rows(pose: Float64Array) -> Rows:
     return tuple(tuple(map(float, row)) for row in pose)

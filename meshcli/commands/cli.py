@@ -175,9 +175,11 @@ def generate(
         directory,
         "generate",
         lambda project, as_told: generate_views(
-            project, pictures, typed, add=add, settings=settings, engine=engine, seed=seed, how=as_told
+            project, pictures, typed, add=add, settings=settings, engine=engine, seed=seed, run_options=as_told
         ),
-        replace(invocation.how(force, wait, offline, device, weights, dry_run, typed_words), keep_going=keep_going),
+        replace(
+            invocation.run_options(force, wait, offline, device, weights, dry_run, typed_words), keep_going=keep_going
+        ),
         as_json, quiet, verbose,
     )  # fmt: skip
 
@@ -197,8 +199,8 @@ def align(
     project = Project(directory)
     invocation.step_aside(project, "generate", "align")
     with Reporter(quiet or as_json, verbose) as reporter, invocation.explaining(project):
-        told = replace(invocation.how(False, wait), progress=reporter.progress, tell=reporter.tell)
-        answers = align_photos(project, seed=seed, how=told)
+        told = replace(invocation.run_options(False, wait), progress=reporter.progress, tell=reporter.tell)
+        answers = align_photos(project, seed=seed, run_options=told)
     following = read_status(project).next
     if as_json:
         show_json(
@@ -242,7 +244,7 @@ def select(
         raise UsageError("--views and --auto exclude each other")
     if dry_run and not (views or auto):
         raise UsageError("--dry-run asks nobody; say --views or --auto")
-    told = invocation.how(force, wait, dry=dry_run)
+    told = invocation.run_options(force, wait, dry=dry_run)
     answer = views or (
         "" if auto else invocation.ask(project, include_photos, replace(told, tell=Reporter(quiet).tell))
     )
@@ -254,7 +256,7 @@ def select(
         directory,
         "select",
         lambda project, as_told: select_views(
-            project, answer, auto=auto or 0, include_photos=include_photos, by=by, how=as_told
+            project, answer, auto=auto or 0, include_photos=include_photos, by=by, run_options=as_told
         ),
         told, as_json, quiet, verbose,
     )  # fmt: skip
@@ -297,8 +299,10 @@ def reconstruct(
     invocation.perform(
         directory,
         "reconstruct",
-        lambda project, as_told: reconstruct_mesh(project, settings=settings, engine=engine, seed=seed, how=as_told),
-        invocation.how(force, wait, offline, device, weights, dry_run, typed_words), as_json, quiet, verbose,
+        lambda project, as_told: reconstruct_mesh(
+            project, settings=settings, engine=engine, seed=seed, run_options=as_told
+        ),
+        invocation.run_options(force, wait, offline, device, weights, dry_run, typed_words), as_json, quiet, verbose,
     )  # fmt: skip
 
 
@@ -335,8 +339,8 @@ def render(
     invocation.perform(
         directory,
         "render",
-        lambda project, as_told: render_mesh(project, settings=settings, how=as_told),
-        invocation.how(force, wait, device=device, dry=dry_run), as_json, quiet, verbose,
+        lambda project, as_told: render_mesh(project, settings=settings, run_options=as_told),
+        invocation.run_options(force, wait, device=device, dry=dry_run), as_json, quiet, verbose,
     )  # fmt: skip
 
 
@@ -421,7 +425,7 @@ def run(
         generator="photos" if from_sheet or from_views else generator,
         reconstructor=reconstructor,
         settings=known,
-        how=invocation.how(force, wait, offline, device, weights),
+        run_options=invocation.run_options(force, wait, offline, device, weights),
     )  # fmt: skip
     documents = run_stages(Project(directory), arguments, capture=as_json, tell=tell, hand_on=hand_on)
     if as_json:

@@ -32,10 +32,10 @@ from meshcli.stages.killed_child import cut_short, standing
 from meshcli.stages.photo_set import Typed
 from meshcli.stages.run import StageFailedError
 from meshcli.stages.select import USUAL, prepare_pool
-from meshcli.stages.stage_runner import How, Outcome, explained
+from meshcli.stages.stage_runner import Outcome, RunOptions, explained
 from meshcli.stages.status import read_status
 from meshcli.stages.view_choice import read_choice, suggest
-from meshcli.system.processes import apart
+from meshcli.system.processes import fork_supervised
 from meshcli.views.lens import read_sensor
 from meshcli.views.photo_cameras import ready_views
 from meshcli.views.world_transform import axis
@@ -43,8 +43,8 @@ from meshcli.weights.device import check_device
 
 
 def perform(
-    directory: Path, name: Stage, stage: Callable[[Project, How], Outcome], how: How, as_json: bool, quiet: bool,
-    verbose: int,
+    directory: Path, name: Stage, stage: Callable[[Project, RunOptions], Outcome], run_options: RunOptions,
+    as_json: bool, quiet: bool, verbose: int,
 ) -> int:  # fmt: skip
     """Call a stage, report, and return the exit code; what the machine refuses becomes a one-line error."""
     project = Project(directory)
@@ -52,9 +52,9 @@ def perform(
         step_aside(project, name)
     with Reporter(quiet or as_json, verbose) as reporter:
         with explaining(project):
-            heard = replace(how, progress=reporter.progress, tell=reporter.tell, complain=reporter.complain)
+            heard = replace(run_options, progress=reporter.progress, tell=reporter.tell, complain=reporter.complain)
             outcome = stage(project, replace(heard, show=reporter.show))
-        if how.dry:
+        if run_options.dry:
             plan = outcome_plan(outcome)
             if as_json:
                 show_json({"meshcli": 1, "project": str(project.root), **plan})
@@ -75,7 +75,7 @@ def step_aside(project: Project, stage: Stage, command: str = "") -> None:
     `command` is what is called when it is no stage of its own.
     """
     before = standing(project, stage)
-    code = apart()
+    code = fork_supervised()
     if code is not None:
         if error := cut_short(project, stage, code, before, command):
             raise error
@@ -94,7 +94,7 @@ def explaining(project: Project) -> Iterator[None]:
         raise known from error
 
 
-def how(
+def run_options(
     force: bool,
     wait: bool,
     offline: bool = False,
@@ -102,12 +102,12 @@ def how(
     weights: Path | None = None,
     dry: bool = False,
     flags: Sequence[str] = (),
-) -> How:
+) -> RunOptions:
     """How a stage is run, from its flags."""
     check_device(device)
     if offline:
         stay_offline()
-    return How(force, wait, offline, device, weights, dry=dry, flags=flags)
+    return RunOptions(force, wait, offline, device, weights, dry=dry, flags=flags)
 
 
 def network_words(device: str, dtype: str, weights: Path | None) -> list[str]:
@@ -169,14 +169,14 @@ def handed_in(
     return ready_views(views, typed.rig), replace(typed, ready="view")
 
 
-def ask(project: Project, include_photos: bool, how: How) -> str:
+def ask(project: Project, include_photos: bool, run_options: RunOptions) -> str:
     """What the person at the terminal chooses; empty when the choice is to stay as it is."""
     manifest = project.load()
     if not manifest.live_views:
         raise UsageError(f"{project.root} has no views; run `{project.command('generate')}`")
     if not interactive():
         raise UsageError("there is no terminal to ask on; use --views 0,3,5, --auto or --list")
-    manifest = prepare_pool(project, include_photos, how)
+    manifest = prepare_pool(project, include_photos, run_options)
     proposed = suggest(manifest, min(USUAL, len(manifest.live_views)))
     standing = manifest.selection.names if manifest.selection else proposed
     if not full_screen():

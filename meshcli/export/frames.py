@@ -4,12 +4,10 @@ Our world: z up, azimuth 0 (the front) on +x, right-handed. glTF and OBJ: y up, 
 1 metre. The turn is cyclic, (x, y, z) -> s (y, z, x), so its determinant is +1 (times s^3): never a mirror image.
 """
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from meshcli.arrays import Array
 
 TO_GLTF = np.array([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0]])
 

@@ -11,14 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from meshcli.arrays import Array
 from meshcli.export.frames import to_gltf
 from meshcli.export.rows import unique_rows
 from meshcli.meshes.mesh import Mesh, corner_normals
 from meshcli.pictures.image import encode_png
-
-Array = NDArray[Any]
 
 FLOAT, SHORT, INT = 5126, 5123, 5125
 VERTICES, INDICES = 34962, 34963  # kinds of buffer views

@@ -2,17 +2,14 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from meshcli.arrays import Array
 from meshcli.export.frames import to_gltf
 from meshcli.export.rows import unique_rows
 from meshcli.meshes.mesh import Mesh, corner_normals
 from meshcli.pictures.image import encode_png
-
-Array = NDArray[Any]
 
 BLOCK = 4096  # rows
 

@@ -7,14 +7,12 @@ from typing import Any
 
 import numpy as np
 import trimesh
-from numpy.typing import NDArray
 from PIL import Image
 
+from meshcli.arrays import Array
 from meshcli.errors import InputError
 from meshcli.export.frames import from_gltf
 from meshcli.meshes.mesh import Mesh, Texture
-
-Array = NDArray[Any]
 
 FARTHEST = 1e6  # from the origin, in the file's units
 PLAIN = 200  # grey of what has no colour

@@ -1,11 +1,8 @@
 """Equal rows of integer tables, as a few sorts of single numbers."""
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from meshcli.arrays import Array
 
 ROOM = 2**62
 

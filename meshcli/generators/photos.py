@@ -6,11 +6,12 @@ backgrounds stay in the colours as they are, others become white, for engines th
 
 import numpy as np
 
+from meshcli.arrays import Float32Array
 from meshcli.errors import InputError
 from meshcli.pictures.foreground import cut_from_page, cut_out
 from meshcli.pictures.image import Crop, resize, split_sheet
 from meshcli.pictures.pixels import Pixels
-from meshcli.pictures.plain_background import Floats, background_of, matte, outside_of
+from meshcli.pictures.plain_background import background_of, matte, outside_of
 from meshcli.pictures.transparency import coverage, cuts_out
 from meshcli.settings import PhotoSettings
 
@@ -45,7 +46,7 @@ def ready_view(pixels: Pixels, settings: PhotoSettings, offline: bool) -> Pixels
     return cut_out(opaque, settings, settings.rembg, offline).pixels if found is None else found
 
 
-def _from_plain(colours: Floats) -> Pixels | None:
+def _from_plain(colours: Float32Array) -> Pixels | None:
     """A view in front of its plain background (H, W, 3) with its silhouette; None when there is no object in it."""
     background = background_of(colours)
     if background is None:

@@ -30,12 +30,12 @@ def memory_errors() -> Iterator[None]:
         raise
 
 
-def sparing(compute: Callable[[int], T]) -> T:
+def retry_in_smaller_chunks(compute: Callable[[int], T]) -> T:
     """`compute` with the usual number of points at a time; once more with fewer when memory runs out."""
-    return twice(lambda: compute(POINTS), lambda: compute(POINTS // SMALLER))
+    return retry_after_oom(lambda: compute(POINTS), lambda: compute(POINTS // SMALLER))
 
 
-def twice(first: Callable[[], T], second: Callable[[], T] | None = None) -> T:
+def retry_after_oom(first: Callable[[], T], second: Callable[[], T] | None = None) -> T:
     """What `first` computes, or, when memory ran out, `second`, which is `first` again if there is no other."""
     try:
         with memory_errors():

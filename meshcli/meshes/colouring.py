@@ -20,14 +20,13 @@ from scipy.sparse import coo_array, diags_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from meshcli.arrays import Array
 from meshcli.meshes.mesh import Mesh, smooth_normals
 from meshcli.meshes.raycasting import Scene
 from meshcli.system.numba_kernel import kernel
 from meshcli.system.sparse_solve import solve
 from meshcli.views.projection import camera_to_world, pixel_centres, rays, world_to_camera
 from meshcli.views.view import View
-
-Array = NDArray[Any]
 
 STANDARD = 320.0  # pixels: lengths in pixels below are for pictures of this size and grow with it
 FEATHER = 4.0  # pixels from an edge to a picture's full say

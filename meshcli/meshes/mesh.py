@@ -1,15 +1,13 @@
 """A triangle mesh with colours at its corners or a texture, in our world frame (z up)."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from meshcli.arrays import Array
 from meshcli.system.numba_kernel import kernel
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True)

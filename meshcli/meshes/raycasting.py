@@ -8,7 +8,6 @@ two triangles that share an edge; one that aims exactly at a shared corner may (
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import numba
 import numpy as np
@@ -16,7 +15,7 @@ from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore_scene import EmbreeScene
 from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from meshcli.arrays import Array
 
 CHUNK = 1 << 17  # rays handed over at once: keeps the copies in float32 and Embree's answers at some 10 MB
 

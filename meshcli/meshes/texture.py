@@ -1,7 +1,6 @@
 """Fewer faces, a flat map of the surface, and a texture coloured from the pictures."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import fast_simplification
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 from scipy.spatial import cKDTree
 
+from meshcli.arrays import Array
 from meshcli.meshes.colouring import SMOOTH, SURE, Colours, Painter, fill
 from meshcli.meshes.mesh import Mesh, Texture, smooth_normals
 from meshcli.meshes.raycasting import Scene
@@ -17,8 +17,6 @@ from meshcli.progress import Progress
 from meshcli.settings import TextureSettings
 from meshcli.system.numba_kernel import kernel
 from meshcli.views.view import View
-
-Array = NDArray[Any]
 
 Look = Callable[[Array, Array], Array]  # faces (N,) and weights of their corners (N, 3) to colours (N, 3), 0 to 255
 

@@ -11,10 +11,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from meshcli.arrays import Mask
 from meshcli.errors import InputError, MissingError
 from meshcli.pictures.image import HAZE
 from meshcli.pictures.pixels import Pixels
-from meshcli.pictures.plain_background import Mask, background_of, is_background, matte, outside_of, softness
+from meshcli.pictures.plain_background import background_of, is_background, matte, outside_of, softness
 from meshcli.pictures.transparency import STEP, coverage, cuts_out, page
 from meshcli.settings import PhotoSettings
 from meshcli.weights.catalogue import MODELS

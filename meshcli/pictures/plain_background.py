@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from meshcli.arrays import Float32Array, Mask
 from meshcli.pictures.image import resize_floats
 
-Floats = NDArray[np.float32]
-Mask = NDArray[np.bool_]
 Indices = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 REFERENCE_SIZE = 320
@@ -23,7 +22,7 @@ DRIFT = 16.0  # pixels: backgrounds change over no less than this
 GENTLE = 5.0  # of 255 per pixel: slopes of shadows
 
 
-def background_of(colours: Floats, inside: Mask | None = None) -> Floats | None:
+def background_of(colours: Float32Array, inside: Mask | None = None) -> Float32Array | None:
     """The empty picture (H, W, 3): a quadratic fitted to the border, then local means where background was found.
 
     None when the border is not of one smooth colour. It is smooth, so a coarse picture is enough to find it. `inside`
@@ -48,12 +47,12 @@ def background_of(colours: Floats, inside: Mask | None = None) -> Floats | None:
     return background if step == 1 else resize_floats(background, width, height)
 
 
-def is_background(colours: Floats, background: Floats) -> Mask:
+def is_background(colours: Float32Array, background: Float32Array) -> Mask:
     """Pixels (H, W) of the background's colour."""
     return _distance(colours, background) < TOLERANCE
 
 
-def _border_fit(colours: Floats, part: Mask) -> tuple[Floats, float, float]:
+def _border_fit(colours: Float32Array, part: Mask) -> tuple[Float32Array, float, float]:
     """A quadratic through the colours at a part's border, the share of it that it explains, its median error there."""
     height, width = colours.shape[:2]
     row, column = np.mgrid[0:height, 0:width].astype(np.float32)
@@ -70,7 +69,7 @@ def _border_fit(colours: Floats, part: Mask) -> tuple[Floats, float, float]:
     return terms @ solution, float((error < TOLERANCE).mean()), float(np.median(error))
 
 
-def outside_of(colours: Floats, background: Floats, shadows: bool = False) -> Mask:
+def outside_of(colours: Float32Array, background: Float32Array, shadows: bool = False) -> Mask:
     """Everything that is not the object: background that reaches the border, gaps in the object, specks.
 
     `shadows`: what fades into the background is no object either.
@@ -84,7 +83,7 @@ def outside_of(colours: Floats, background: Floats, shadows: bool = False) -> Ma
     return outside | _specks(~outside)
 
 
-def softness(colours: Floats, background: Floats, outside: Mask) -> float:
+def softness(colours: Float32Array, background: Float32Array, outside: Mask) -> float:
     """The share of the object's rim that hardly differs from the background: shadows and doubtful edges."""
     depth = _depth(outside) / _scale(outside)
     rim = _distance(colours, background)[(depth > 3.0) & (depth <= 4.0)]
@@ -104,7 +103,7 @@ def _specks(mask: Mask) -> Mask:
     return drop[labels]
 
 
-def _with_shadows(colours: Floats, background: Floats, outside: Mask) -> Mask:
+def _with_shadows(colours: Float32Array, background: Float32Array, outside: Mask) -> Mask:
     """What can be reached from outside over gentle slopes only, in the background's own hue: shadows and glows.
 
     An object ends in a step, a shadow fades.
@@ -126,7 +125,7 @@ def _with_shadows(colours: Floats, background: Floats, outside: Mask) -> Mask:
     return reached[labels]
 
 
-def _gaps(enclosed: Mask, distance: Floats) -> Mask:
+def _gaps(enclosed: Mask, distance: Float32Array) -> Mask:
     """The parts of the enclosed background colour that are holes and not highlights.
 
     All round a hole the object begins sharply, while the brightest spot of a white thing is surrounded by nearly
@@ -151,7 +150,7 @@ def _gaps(enclosed: Mask, distance: Floats) -> Mask:
     return gaps[labels]
 
 
-def matte(colours: Floats, background: Floats, outside: Mask) -> tuple[Floats, Floats]:
+def matte(colours: Float32Array, background: Float32Array, outside: Mask) -> tuple[Float32Array, Float32Array]:
     """Coverage (H, W) in [0, 1] and the object's own colours (H, W, 3), the background's share taken out.
 
     A pixel at the edge shows coverage * object + (1 - coverage) * background; the object's colour there is taken from
@@ -177,7 +176,7 @@ def matte(colours: Floats, background: Floats, outside: Mask) -> tuple[Floats, F
     return alpha, own
 
 
-def _strongest(away: Floats, rows: NDArray[np.intp], columns: NDArray[np.intp], reach: int) -> Indices:
+def _strongest(away: Float32Array, rows: NDArray[np.intp], columns: NDArray[np.intp], reach: int) -> Indices:
     """For each pixel the one within `reach` that is farthest from the background's colour."""
     height, width = away.shape
     best = (rows, columns)
@@ -198,8 +197,8 @@ def _touching_border(mask: Mask) -> Mask:
     return keep[labels]
 
 
-def _distance(colours: Floats, background: Floats) -> Floats:
-    distance: Floats = np.abs(colours - background).max(axis=-1)
+def _distance(colours: Float32Array, background: Float32Array) -> Float32Array:
+    distance: Float32Array = np.abs(colours - background).max(axis=-1)
     return distance
 
 
@@ -208,7 +207,9 @@ def _scale(picture: Mask) -> float:
     return float(max(height, width)) / REFERENCE_SIZE
 
 
-def _depth(outside: Mask) -> Floats:
+def _depth(outside: Mask) -> Float32Array:
     """How far inside the object, in pixels; the picture's border is no edge of the object."""
-    depth: Floats = ndimage.distance_transform_edt(np.pad(~outside, 1, mode="edge"))[1:-1, 1:-1].astype(np.float32)
+    depth: Float32Array = ndimage.distance_transform_edt(np.pad(~outside, 1, mode="edge"))[1:-1, 1:-1].astype(
+        np.float32
+    )
     return depth

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import ConvexHull, QhullError
 
+from meshcli.arrays import Mask
 from meshcli.pictures.image import HAZE
 from meshcli.pictures.pixels import Pixels
-from meshcli.pictures.plain_background import REFERENCE_SIZE, Mask
+from meshcli.pictures.plain_background import REFERENCE_SIZE
 
 STEP = 28  # of 255: the faintest edge, and the faintest body
 OPAQUE = 250  # of 255: what programs leave of the opaque part when they scale or compress alpha

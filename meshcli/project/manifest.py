@@ -11,7 +11,7 @@ from typing import Any, Literal, Self, get_args
 from meshcli.errors import ProjectError
 from meshcli.json_table import Table
 from meshcli.views.camera import Camera, read_camera
-from meshcli.views.photo_cameras import Stated
+from meshcli.views.photo_cameras import CameraPrior
 
 SCHEMA = 1
 
@@ -339,7 +339,7 @@ def _texts(table: Table) -> dict[str, str]:
 
 def _stated(table: Table) -> dict[str, Any]:
     """What is known of a photo's camera, as it stands; that it can be used is found out here."""
-    Stated.read(table.table("stated"))
+    CameraPrior.read(table.table("stated"))
     return dict(table.table("stated").values)
 
 

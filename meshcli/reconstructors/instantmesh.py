@@ -15,7 +15,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from meshcli.errors import UsageError
-from meshcli.lrm.memory import sparing, twice
+from meshcli.lrm.memory import retry_after_oom, retry_in_smaller_chunks
 from meshcli.lrm.mesh_field import MeshDecoder, MeshField, Surface
 from meshcli.lrm.model import DECODER, load_decoder, parameter_shapes, planes_of, resize
 from meshcli.lrm.nerf_field import NerfDecoder, NerfField
@@ -59,7 +59,7 @@ class Planes:
         return cls(sizes, values, load_decoder(sizes, tensors, device))
 
 
-def look(
+def encode_views(
     views: Sequence[View], sizes: Sizes, weights: Path, device: torch.device, dtype: torch.dtype, progress: Progress
 ) -> Planes:
     """Run the network on views, each with its own camera; `weights` is a safetensors file.
@@ -75,7 +75,7 @@ def look(
     def planes() -> Tensor:
         return planes_of(sizes, state_dict(weights, prefix=LRM), pictures(views), cameras, device, dtype, progress)
 
-    values = twice(planes)
+    values = retry_after_oom(planes)
     return Planes(sizes, values, decoder)
 
 
@@ -89,13 +89,13 @@ class Built:
     found: int  # faces before they were simplified
 
 
-def build(planes: Planes, settings: LrmSettings, progress: Progress) -> Built:
+def extract_mesh(planes: Planes, settings: LrmSettings, progress: Progress) -> Built:
     """The mesh of what the network saw.
 
     `settings.grid` and `settings.threshold` are resolved. Colours are cut off to bytes, as published.
     """
     progress(0, 3, "finding the surface")
-    surface = sparing(lambda chunk: _surface(planes, settings, chunk))
+    surface = retry_in_smaller_chunks(lambda chunk: _surface(planes, settings, chunk))
     vertices = surface.vertices.cpu().numpy().astype(np.float32)
     faces = surface.faces.cpu().numpy().astype(np.int32)
     if settings.parts != "all" and len(faces):
@@ -107,7 +107,7 @@ def build(planes: Planes, settings: LrmSettings, progress: Progress) -> Built:
     progress(2, 3, "colouring the surface")
 
     def colours(points: NDArray[np.float32]) -> NDArray[np.uint8]:
-        return sparing(lambda chunk: _colours(planes, points, chunk))
+        return retry_in_smaller_chunks(lambda chunk: _colours(planes, points, chunk))
 
     coloured = Mesh(mesh.vertices, mesh.faces, colours(mesh.vertices))
     progress(3, 3, "colouring the surface")

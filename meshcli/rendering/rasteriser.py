@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from meshcli.arrays import Array
 from meshcli.meshes.raycasting import Hits
 from meshcli.views.camera import Camera
 from meshcli.views.projection import world_to_camera
-
-Array = NDArray[Any]
 
 NEAR, FAR = 0.01, 100.0  # world units
 LARGEST = 2048  # samples along a side; nvdiffrast's limit on CUDA

@@ -14,6 +14,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from meshcli.arrays import Array
 from meshcli.meshes.mesh import Mesh, corner_normals
 from meshcli.meshes.raycasting import Scene
 from meshcli.pictures.pixels import Pixels
@@ -22,7 +23,6 @@ from meshcli.system.numba_kernel import kernel
 from meshcli.views import projection
 from meshcli.views.camera import Camera
 
-Array = NDArray[Any]
 Vector = tuple[float, float, float]
 Shading = Literal["unlit", "studio", "grey"]
 Paint = tuple[Array, Array, Array]  # corner colours (F, 3, 3), corner texture coordinates (F, 3, 2), texture

@@ -4,12 +4,11 @@ Bilateral filter of normals (Zheng, Fu, Au and Tai 2011), weighted by normals th
 that ripples do not lead astray (compare Zhang et al. 2015); vertices as in Sun, Rosin, Martin and Langbein 2007.
 """
 
-from typing import Any
-
 import numpy as np
 from numba import prange
 from numpy.typing import NDArray
 
+from meshcli.arrays import Array
 from meshcli.meshes.mesh import face_normals, faces_around
 from meshcli.sdf.extract import Faces, Vertices
 from meshcli.sdf.grid import BLOCKS
@@ -19,8 +18,6 @@ ROUNDS = 5  # of the filter
 AVERAGED = 2  # times over the faces that share a corner, for the guide
 ALIKE = 0.12  # difference of two unit normals that counts as a ripple; much more is an edge
 UPDATES = 20  # of the vertices
-
-Array = NDArray[Any]
 
 
 def fair(vertices: Vertices, faces: Faces, reach: NDArray[np.float64]) -> Vertices:

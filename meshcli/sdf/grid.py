@@ -9,12 +9,12 @@ from numba import prange
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt, maximum_filter, zoom
 
+from meshcli.arrays import Array
 from meshcli.system.numba_kernel import kernel
 from meshcli.views.camera import Camera
 from meshcli.views.projection import world_to_camera
 
 Field = NDArray[np.float32]  # (X, Y, Z)
-Array = NDArray[Any]
 BLOCKS = 64  # into which loops over nodes are split: fixed, for a loop's last turns may round differently
 
 

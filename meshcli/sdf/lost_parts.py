@@ -18,13 +18,13 @@ from scipy.ndimage import (
 )
 from skimage.graph import MCP_Geometric
 
+from meshcli.arrays import Mask
 from meshcli.sdf.grid import Field, Grid, depth, redistance
 from meshcli.sdf.pixel_rays import in_lattice
 from meshcli.sdf.volume_rendering import meets
 from meshcli.views.projection import pixel_centres, project, rays
 from meshcli.views.view import View
 
-Mask = NDArray[np.bool_]
 Labels = NDArray[np.int32]
 
 LOST = 2.5  # pixels of a picture of 320 rows: what lies farther from everything that the body covers is lost

@@ -4,34 +4,32 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 
+from meshcli.arrays import Float32Array
 from meshcli.sdf.grid import Grid
 from meshcli.views.projection import pixel_centres, rays
 from meshcli.views.view import View
 
 DILATION = 6  # pixels around a mask whose rays are drawn too, so that what sticks out is noticed
 
-Single = NDArray[np.float32]
-
 
 @dataclass(frozen=True)
 class PixelRays:
     """Rays and what is to be seen along them."""
 
-    origins: Single  # (N, 3) world
-    directions: Single  # (N, 3) of unit length
-    targets: Single  # (N, 4) RGB over white and coverage, 0 to 1
+    origins: Float32Array  # (N, 3) world
+    directions: Float32Array  # (N, 3) of unit length
+    targets: Float32Array  # (N, 4) RGB over white and coverage, 0 to 1
 
 
 @dataclass(frozen=True)
 class LatticeRays:
     """The same in a grid's lattice units, with the part inside the grid."""
 
-    origins: Single  # (N, 3)
-    directions: Single  # (N, 3)
-    spans: Single  # (N, 2) near and far; empty where near > far
+    origins: Float32Array  # (N, 3)
+    directions: Float32Array  # (N, 3)
+    spans: Float32Array  # (N, 2) near and far; empty where near > far
 
 
 def gather_rays(views: Sequence[View]) -> PixelRays:
@@ -48,7 +46,7 @@ def gather_rays(views: Sequence[View]) -> PixelRays:
     return PixelRays(np.concatenate(origins), np.concatenate(directions), np.concatenate(targets))
 
 
-def in_lattice(origins: Single, directions: Single, grid: Grid) -> LatticeRays:
+def in_lattice(origins: Float32Array, directions: Float32Array, grid: Grid) -> LatticeRays:
     """World rays in lattice units; spans keep one node away from the grid's border."""
     starts = grid.to_lattice(origins).astype(np.float32)
     safe = np.where(np.abs(directions) < 1e-9, 1e-9, directions)

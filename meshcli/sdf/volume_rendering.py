@@ -11,6 +11,7 @@ import numpy as np
 from numba import prange
 from numpy.typing import NDArray
 
+from meshcli.arrays import Array
 from meshcli.sdf.grid import BLOCKS
 from meshcli.system.numba_kernel import kernel
 
@@ -20,7 +21,6 @@ STOP = 1e-3  # transmittance below which a ray ends
 VISIBLE = 1e-4  # opacity below which the colour of a segment is not looked up
 FELT = 1e-3  # weight in the picture below which it is not corrected
 
-Array = NDArray[Any]
 Real = float | np.floating[Any]
 # positions, probability, alpha, transmittance in front, colour, and room for a cell's weights
 Segments = tuple[Array, Array, Array, Array, Array, Array]
@@ -90,15 +90,15 @@ def _composite(
     sx: int, sy: int,
 ) -> int:  # fmt: skip
     """Opacity and colour of the segments between samples: how many were used; fills `result` (3,), without white."""
-    positions, probability, alpha, through, shade, corners = segments
-    through[0] = 1.0
+    positions, probability, alpha, transmittance, shade, corners = segments
+    transmittance[0] = 1.0
     result[:] = 0.0
     used = 0
     for n in range(count - 1):
         used = n + 1
         ratio = probability[n + 1] / probability[n]
         alpha[n] = 1 - ratio if ratio < 1 and positions[n + 1] - positions[n] < 1.5 * step else 0.0
-        through[n + 1] = through[n] * (1 - alpha[n])
+        transmittance[n + 1] = transmittance[n] * (1 - alpha[n])
         shade[n, :] = 1.0
         if alpha[n] > VISIBLE:
             cell = _cell(origin, direction, positions[n] + 0.5 * step, sx, sy, corners)
@@ -108,15 +108,15 @@ def _composite(
                 for c in range(3):
                     shade[n, c] += corners[corner] * colours[node, c]
             for c in range(3):
-                result[c] += through[n] * alpha[n] * shade[n, c]
-        if through[n + 1] < STOP:
+                result[c] += transmittance[n] * alpha[n] * shade[n, c]
+        if transmittance[n + 1] < STOP:
             break
     return used
 
 
 @kernel()
-def _judge(
-    result: Array, rest: Real, target: Array, huber: Real, weights: tuple[Real, Real, Real], pull: Array
+def _loss(
+    result: Array, rest: Real, target: Array, huber: Real, weights: tuple[Real, Real, Real], grad_rgb: Array
 ) -> tuple[float, float]:
     """The loss of a ray, and its derivative by the coverage; that by the colour is left in `pull` (3,)."""
     rgb_weight, mask_weight, missing_weight = weights
@@ -128,29 +128,29 @@ def _judge(
         size = abs(error)
         if size < huber:
             loss += rgb_weight * 0.5 * error * error / huber
-            pull[c] = rgb_weight * error / huber
+            grad_rgb[c] = rgb_weight * error / huber
         else:
             loss += rgb_weight * (size - 0.5 * huber)
-            pull[c] = rgb_weight * (1.0 if error > 0 else -1.0)
+            grad_rgb[c] = rgb_weight * (1.0 if error > 0 else -1.0)
     return loss, 2 * weight * miss
 
 
 @kernel()
-def _back(
-    origin: Array, direction: Array, step: Real, sharpness: Real, used: int, segments: Segments, pull: Array,
+def _backward(
+    origin: Array, direction: Array, step: Real, sharpness: Real, used: int, segments: Segments, grad_rgb: Array,
     pull_mask: Real, slope: Array, into_colour: Array, sx: int, sy: int,
 ) -> None:  # fmt: skip
     """Walk the segments backwards: colour gradients are spread, those of the samples' distances left in `slope`."""
-    positions, probability, alpha, through, shade, corners = segments
+    positions, probability, alpha, transmittance, shade, corners = segments
     slope[: used + 1] = 0.0
     # the derivative by the transmittance behind a segment, times that transmittance
-    behind = through[used] * (pull[0] + pull[1] + pull[2] - pull_mask)
+    behind = transmittance[used] * (grad_rgb[0] + grad_rgb[1] + grad_rgb[2] - pull_mask)
     for n in range(used - 1, -1, -1):
         if alpha[n] <= 0:
             continue
-        here = pull[0] * shade[n, 0] + pull[1] * shade[n, 1] + pull[2] * shade[n, 2]
-        by_alpha = through[n] * here - behind / max(1 - alpha[n], np.float32(1e-6))
-        weight = through[n] * alpha[n]
+        here = grad_rgb[0] * shade[n, 0] + grad_rgb[1] * shade[n, 1] + grad_rgb[2] * shade[n, 2]
+        by_alpha = transmittance[n] * here - behind / max(1 - alpha[n], np.float32(1e-6))
+        weight = transmittance[n] * alpha[n]
         behind += weight * here
         p0, p1 = probability[n], probability[n + 1]
         slope[n] += by_alpha * p1 / p0 * sharpness * (1 - p0)
@@ -160,7 +160,7 @@ def _back(
             for corner in range(8):
                 node = _node(cell, corner, sx, sy)
                 for c in range(3):
-                    into_colour[node, c] += corners[corner] * weight * pull[c]
+                    into_colour[node, c] += corners[corner] * weight * grad_rgb[c]
 
 
 @kernel(parallel=True)
@@ -185,10 +185,10 @@ def picture_gradients(
     for buffer in prange(BUFFERS):
         positions, values = np.empty(MAX_SAMPLES, np.float32), np.empty(MAX_SAMPLES, np.float32)
         probability, alpha = np.empty(MAX_SAMPLES, np.float32), np.empty(MAX_SAMPLES, np.float32)
-        through, shade = np.empty(MAX_SAMPLES + 1, np.float32), np.empty((MAX_SAMPLES, 3), np.float32)
+        transmittance, shade = np.empty(MAX_SAMPLES + 1, np.float32), np.empty((MAX_SAMPLES, 3), np.float32)
         corners, slope = np.empty(8, np.float32), np.empty(MAX_SAMPLES + 1, np.float32)
-        result, pull = np.empty(3, np.float32), np.empty(3, np.float32)
-        segments = (positions, probability, alpha, through, shade, corners)
+        result, grad_rgb = np.empty(3, np.float32), np.empty(3, np.float32)
+        segments = (positions, probability, alpha, transmittance, shade, corners)
         into = distance_gradients[buffer]
         loss = 0.0
         for ray in range(buffer, rays, BUFFERS):
@@ -198,10 +198,10 @@ def picture_gradients(
             for n in range(count):
                 probability[n] = _sigmoid(sharpness * values[n])
             used = _composite(origin, direction, colours, step, count, segments, result, sx, sy)
-            lost, pull_mask = _judge(result, through[used], targets[ray], huber, weights, pull)
+            lost, pull_mask = _loss(result, transmittance[used], targets[ray], huber, weights, grad_rgb)
             loss += lost
-            _back(
-                origin, direction, step, sharpness, used, segments, pull, pull_mask, slope,
+            _backward(
+                origin, direction, step, sharpness, used, segments, grad_rgb, pull_mask, slope,
                 colour_gradients[buffer], sx, sy,
             )  # fmt: skip
             for n in range(min(used + 1, count)):

@@ -9,12 +9,12 @@ if TYPE_CHECKING:
     from meshcli.stages.reconstruct import reconstruct_mesh
     from meshcli.stages.render import render_mesh
     from meshcli.stages.select import select_views
-    from meshcli.stages.stage_runner import How, Outcome
+    from meshcli.stages.stage_runner import Outcome, RunOptions
 
-__all__ = ["How", "Outcome", "Typed", "generate_views", "reconstruct_mesh", "render_mesh", "select_views"]
+__all__ = ["Outcome", "RunOptions", "Typed", "generate_views", "reconstruct_mesh", "render_mesh", "select_views"]
 
 PLACES = {
-    "How": "stage_runner", "Outcome": "stage_runner", "Typed": "photo_set", "generate_views": "generate",
+    "RunOptions": "stage_runner", "Outcome": "stage_runner", "Typed": "photo_set", "generate_views": "generate",
     "reconstruct_mesh": "reconstruct", "render_mesh": "render", "select_views": "select",
 }  # fmt: skip
 

@@ -13,11 +13,11 @@ from meshcli.project.manifest import Manifest, Photo, ViewEntry
 from meshcli.project.project import Project
 from meshcli.stages.inputs import inputs_now
 from meshcli.stages.photo_set import stated_of
-from meshcli.stages.stage_runner import How
+from meshcli.stages.stage_runner import RunOptions
 from meshcli.stages.view_candidates import is_photo, refresh
 from meshcli.system.memory_check import check_room
 from meshcli.views.camera import Camera
-from meshcli.views.photo_cameras import Aligned, Stated
+from meshcli.views.photo_cameras import Aligned, CameraPrior
 
 if TYPE_CHECKING:
     from meshcli.alignment.azimuths import Placement, ViewSet
@@ -37,20 +37,20 @@ class Answer:
     others: tuple[float, ...]  # azimuths that are about equally good
 
 
-def align_photos(project: Project, *, seed: int = 0, how: How = How()) -> list[Answer]:
+def align_photos(project: Project, *, seed: int = 0, run_options: RunOptions = RunOptions()) -> list[Answer]:
     """Find azimuths and relative sizes; the answers by photo.
 
     Raises UsageError where there is nothing to compare: fewer than two photos, no views, or calibrated cameras;
     MemoryError where there is no room for the libraries.
     """
-    with project.writing(how.wait, how.tell):
+    with project.writing(run_options.wait, run_options.tell):
         manifest = project.load()
         _refuse_needless(project, manifest)
         check_room("sculpt")  # whose libraries do this too
 
         from meshcli.alignment.azimuths import register
 
-        placements = register(_sets(project, manifest), seed, how.progress)
+        placements = register(_sets(project, manifest), seed, run_options.progress)
         stated = {photo.name: stated_of(photo) for photo in manifest.live_photos}
         found = {
             placement.name: replace(stated[placement.name], aligned=_aligned(placement)) for placement in placements
@@ -118,7 +118,7 @@ def _aligned(placement: "Placement") -> Aligned:
     )  # fmt: skip
 
 
-def _entered(project: Project, manifest: Manifest, found: dict[str, Stated]) -> Manifest:
+def _entered(project: Project, manifest: Manifest, found: dict[str, CameraPrior]) -> Manifest:
     """With what was found, the cameras of painted views, and a record that still fits."""
     before = {photo.name: photo for photo in manifest.live_photos}
     photos = tuple(
@@ -141,12 +141,12 @@ def _entered(project: Project, manifest: Manifest, found: dict[str, Stated]) -> 
     return fresh.with_record("generate", replace(record, inputs=inputs_now(project, fresh, "generate")))
 
 
-def _placed(camera: Camera, stated: Stated) -> Camera:
+def _placed(camera: Camera, stated: CameraPrior) -> Camera:
     azimuth, known = stated.side
     return replace(_scaled(camera.turned(azimuth), 1.0 / stated.enlarged), known=known)
 
 
-def _answer(photo: Photo, stated: Stated) -> Answer:
+def _answer(photo: Photo, stated: CameraPrior) -> Answer:
     aligned = stated.aligned
     if aligned is None:
         raise ValueError(f"photo {photo.name} was not aligned")

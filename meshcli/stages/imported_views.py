@@ -8,8 +8,8 @@ from meshcli.errors import ProjectError, UsageError
 from meshcli.json_table import Table
 from meshcli.project.manifest import Manifest, Photo, ViewEntry
 from meshcli.settings import PhotoSettings
-from meshcli.stages.photo_set import Claim, read_claim, stated_of
-from meshcli.stages.stage_runner import Work
+from meshcli.stages.photo_set import RequestedPhoto, read_claim, stated_of
+from meshcli.stages.stage_runner import StageRun
 from meshcli.stages.view_candidates import entered, is_photo, with_views
 from meshcli.system.digests import digest
 from meshcli.views.world_transform import Frame
@@ -19,7 +19,7 @@ WHOLE = (0.0, 0.0, 1.0, 1.0)  # a frame that is the picture
 Prepared = tuple[Photo, dict[str, bytes]]  # with the files that are to be written
 
 
-def suited(engine: Generator, claims: Sequence[Claim]) -> Generator:
+def suited(engine: Generator, claims: Sequence[RequestedPhoto]) -> Generator:
     """The engine for a set of photos: ready views need `photos`, which needs a camera for every photo."""
     ready = [claim for claim in claims if claim.stated.ready]
     if 0 < len(ready) < len(claims):
@@ -44,69 +44,69 @@ def engine_before(manifest: Manifest, ready: bool) -> str:
     return "" if were_ready and not ready else record.engine
 
 
-def prepare_ready(work: Work, photo: Photo, claim: Claim, settings: PhotoSettings) -> Prepared:
+def prepare_ready(run: StageRun, photo: Photo, claim: RequestedPhoto, settings: PhotoSettings) -> Prepared:
     """A view, or the first of a sheet, with its silhouette, in its own frame."""
     ready = claim.stated.ready
     prepared = digest([photo.sha256, VERSIONS["cut_out"], ready, settings.rembg, settings.rembg_model])
-    if photo.prepared == prepared and not work.how.force and work.project.path(photo.file).is_file():
-        work.outputs.append(work.project.output(photo.file))
+    if photo.prepared == prepared and not run.run_options.force and run.project.path(photo.file).is_file():
+        run.outputs.append(run.project.output(photo.file))
         return replace(photo, camera=claim.stated.framed(photo.crop, *photo.size)), {}
 
     from meshcli.generators.photos import cut_sheet, ready_view, squared
     from meshcli.pictures.image import encode_png, load_picture
 
-    pixels = load_picture(claim.path, settings.max_pixels, tell=work.note)
+    pixels = load_picture(claim.path, settings.max_pixels, tell=run.note)
     read_claim(claim, photo.sha256)  # it is what was copied
     size, frame = (pixels.shape[1], pixels.shape[0]), WHOLE
     if ready == "view":
-        picture, crop = squared(ready_view(pixels, settings, work.how.offline))
+        picture, crop = squared(ready_view(pixels, settings, run.run_options.offline))
         frame = (crop.left, crop.top, crop.width, crop.height)
     else:
-        picture = ready_view(cut_sheet(pixels)[0], settings, work.how.offline)
+        picture = ready_view(cut_sheet(pixels)[0], settings, run.run_options.offline)
     camera = claim.stated.framed(frame, *size)
     after = replace(photo, camera=camera, size=size, crop=frame, prepared=prepared, method="ready")
     return after, {photo.file: encode_png(picture)}
 
 
-def enter_frame(work: Work, named: Mapping[str, tuple[str, Claim]]) -> None:
+def enter_frame(run: StageRun, named: Mapping[str, tuple[str, RequestedPhoto]]) -> None:
     """Put cameras of a foreign world into ours, and keep how; a world that was entered before stays where it is."""
     claims = {name: claim.stated for name, (_, claim) in named.items() if claim.stated.foreign}
     if not claims:
-        work.manifest = replace(work.manifest, frame={})
+        run.manifest = replace(run.manifest, frame={})
         return
-    recorded = work.manifest.frame
+    recorded = run.manifest.frame
     cameras = {name: digest(stated.to_json()) for name, stated in claims.items()}
-    photos = work.manifest.live_photos
+    photos = run.manifest.live_photos
     known = recorded.get("cameras")
     if known and isinstance(known, dict) and known.items() <= cameras.items():
         frame = Frame.read(Table(recorded, "manifest.json: frame", ProjectError))
     else:
-        frame = _found_frame(work, photos, next(iter(claims.values())).up)
+        frame = _found_frame(run, photos, next(iter(claims.values())).up)
         recorded = {**frame.to_json(), "cameras": cameras}
     placed = {photo.name: replace(photo, camera=frame.camera(photo.camera)) for photo in photos}
-    every = tuple(placed.get(photo.name, photo) for photo in work.manifest.photos)
-    work.save(replace(work.manifest, photos=every, frame=recorded))
+    every = tuple(placed.get(photo.name, photo) for photo in run.manifest.photos)
+    run.save(replace(run.manifest, photos=every, frame=recorded))
 
 
-def _found_frame(work: Work, photos: Sequence[Photo], up: str) -> Frame:
+def _found_frame(run: StageRun, photos: Sequence[Photo], up: str) -> Frame:
     from meshcli.stages.view_loading import load_views
     from meshcli.views.find_world_transform import find_frame
 
-    frame = find_frame(load_views(work.project, photos), up)
+    frame = find_frame(load_views(run.project, photos), up)
     x, y, z = frame.rotation[2]
-    work.note(f"the rig's world is entered with ({x:.2f}, {y:.2f}, {z:.2f}) up, {frame.scale:.4g} times as large")
+    run.note(f"the rig's world is entered with ({x:.2f}, {y:.2f}, {z:.2f}) up, {frame.scale:.4g} times as large")
     return frame
 
 
-def hand_on(work: Work, settings: PhotoSettings) -> None:
+def hand_on(run: StageRun, settings: PhotoSettings) -> None:
     """Photos as views, sheets cut into theirs."""
-    photos = work.manifest.live_photos
+    photos = run.manifest.live_photos
     sheets = [photo for photo in photos if str(photo.stated.get("ready", "")).startswith("sheet")]
-    with work.step("views"):
+    with run.step("views"):
         for photo in sheets:
-            _store_sheet(work, photo, settings)
-        work.manifest = retired(work.manifest, lambda view: not is_photo(view) and view.engine != "photos")
-        work.manifest = entered(work.manifest, [photo for photo in photos if photo not in sheets])
+            _store_sheet(run, photo, settings)
+        run.manifest = retired(run.manifest, lambda view: not is_photo(view) and view.engine != "photos")
+        run.manifest = entered(run.manifest, [photo for photo in photos if photo not in sheets])
 
 
 def retired(manifest: Manifest, gone: Callable[[ViewEntry], bool]) -> Manifest:
@@ -116,12 +116,12 @@ def retired(manifest: Manifest, gone: Callable[[ViewEntry], bool]) -> Manifest:
     return replace(manifest, views=tuple(views))
 
 
-def _store_sheet(work: Work, photo: Photo, settings: PhotoSettings) -> None:
+def _store_sheet(run: StageRun, photo: Photo, settings: PhotoSettings) -> None:
     from meshcli.generators.photos import cut_sheet, ready_view
     from meshcli.pictures.image import encode_png, load_picture
 
-    tiles = cut_sheet(load_picture(work.project.path(photo.original), settings.max_pixels))
+    tiles = cut_sheet(load_picture(run.project.path(photo.original), settings.max_pixels))
     named = {f"{photo.name}{tile}": camera for tile, camera in enumerate(stated_of(photo).sheet_cameras)}
-    work.manifest, entries = with_views(work.manifest, photo.name, named, "photos")
-    pictures = [ready_view(tile, settings, work.how.offline) for tile in tiles]
-    work.write({entry.file: encode_png(picture) for entry, picture in zip(entries, pictures, strict=True)})
+    run.manifest, entries = with_views(run.manifest, photo.name, named, "photos")
+    pictures = [ready_view(tile, settings, run.run_options.offline) for tile in tiles]
+    run.write({entry.file: encode_png(picture) for entry, picture in zip(entries, pictures, strict=True)})

@@ -8,7 +8,7 @@ from typing import Any
 
 from meshcli.errors import MissingError
 from meshcli.progress import Progress, Tell, silent, unheard
-from meshcli.stages.stage_runner import How
+from meshcli.stages.stage_runner import RunOptions
 from meshcli.system.digests import file_digest
 from meshcli.weights.catalogue import COMPONENTS, MODELS, model
 from meshcli.weights.conversion import usable
@@ -73,19 +73,19 @@ def pull_models(
     return pulled
 
 
-def fetch_missing(names: Sequence[str], how: How) -> None:
+def fetch_missing(names: Sequence[str], run_options: RunOptions) -> None:
     """Fetch what an engine that was asked for by name needs and does not have; the licence is said.
 
     Nothing is fetched where `how` names a place for weights, forbids the network, or only asks what would be done: the
     MissingError then says what to do, as it does when the libraries for the weights are not installed.
     """
-    absent = [name for name in names if find(name, how.weights) is None]
-    if absent and (how.weights or how.offline or how.dry):
-        require(absent[0], how.weights)
+    absent = [name for name in names if find(name, run_options.weights) is None]
+    if absent and (run_options.weights or run_options.offline or run_options.dry):
+        require(absent[0], run_options.weights)
     if absent and not find_spec("torch"):
         raise MissingError(f"{absent[0]} needs torch: {INSTALL}")
     if absent:
-        pull_models(absent, progress=how.progress, tell=how.tell)
+        pull_models(absent, progress=run_options.progress, tell=run_options.tell)
 
 
 def verify_models(

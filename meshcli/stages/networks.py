@@ -20,7 +20,7 @@ from meshcli.reconstructors.network_file import NetworkFile, read_network
 from meshcli.settings import Settings
 from meshcli.stages.inputs import PLANES
 from meshcli.stages.models import fetch_missing
-from meshcli.stages.stage_runner import How
+from meshcli.stages.stage_runner import RunOptions
 from meshcli.system.digests import digest
 from meshcli.weights.device import INSTALL
 from meshcli.weights.locations import Found, find, require, weights_digest
@@ -49,18 +49,20 @@ class Network:
         return {ABOUT: json.dumps({"engine": self.engine, "key": self.key, "weights": self.weights})}
 
 
-def pick_engine(name: Reconstructor, record: Record | None, settings: Settings, how: How) -> tuple[str, str]:
+def pick_engine(
+    name: Reconstructor, record: Record | None, settings: Settings, run_options: RunOptions
+) -> tuple[str, str]:
     """The engine that builds the mesh, and why."""
     if settings.lrm.file and name == "auto":
         return _described(settings.lrm.file), f"auto: the one that {settings.lrm.file} describes"
-    before = record.engine if record and record.status == "done" and not how.force else ""
-    return pick_reconstructor(name, before, lambda engine: lacks(engine, how))
+    before = record.engine if record and record.status == "done" and not run_options.force else ""
+    return pick_reconstructor(name, before, lambda engine: lacks(engine, run_options))
 
 
-def lacks(engine: str, how: How) -> str:
+def lacks(engine: str, run_options: RunOptions) -> str:
     """What an engine lacks on this machine, and how to get it; empty when it can run."""
     try:
-        found = find(engine, how.weights)
+        found = find(engine, run_options.weights)
     except MissingError as error:
         return str(error)
     if found is None:
@@ -69,7 +71,7 @@ def lacks(engine: str, how: How) -> str:
 
 
 def prepare(
-    project: Project, engine: str, settings: Settings, views: Mapping[str, str], how: How
+    project: Project, engine: str, settings: Settings, views: Mapping[str, str], run_options: RunOptions
 ) -> tuple[Network, Settings]:
     """A network for these views, and the settings with what its file says filled in.
 
@@ -89,10 +91,10 @@ def prepare(
         key = digest({"network": asdict(file.sizes), "weights": weights, "dtype": dtype, "views": dict(views)})
         return Network(engine, file, found, weights, key, before.get("key") == key)
 
-    prepared = network(_weights(engine, settings, file, how))
+    prepared = network(_weights(engine, settings, file, run_options))
     if prepared.found is None and not prepared.reusable:
-        fetch_missing([engine], how)
-        prepared = network(require(engine, how.weights))
+        fetch_missing([engine], run_options)
+        prepared = network(require(engine, run_options.weights))
     return prepared, settings
 
 
@@ -119,7 +121,7 @@ def field_sizes(project: Project, record: Record | None) -> Sizes:
         ) from error
 
 
-def fallback(settings: Settings) -> dict[str, Any]:
+def smaller_settings(settings: Settings) -> dict[str, Any]:
     """What to take instead when memory runs out: a coarser grid, then a smaller texture; empty when nothing is left."""
     if settings.lrm.grid > 64:
         return {"lrm.grid": max(64, settings.lrm.grid * 3 // 4)}
@@ -127,9 +129,9 @@ def fallback(settings: Settings) -> dict[str, Any]:
     return smaller if settings.lrm.texture and settings.texture.size > 512 else {}
 
 
-def _weights(engine: str, settings: Settings, file: NetworkFile, how: How) -> Found | None:
+def _weights(engine: str, settings: Settings, file: NetworkFile, run_options: RunOptions) -> Found | None:
     """--weights, then what the file of somebody names, then the usual places."""
-    named = how.weights
+    named = run_options.weights
     if not named and settings.lrm.file and file.weights and Path(file.weights).is_file():
         named = Path(file.weights)
     return find(engine, named)

@@ -17,7 +17,7 @@ from meshcli.project.project import Project
 from meshcli.stages.photo_validation import Sieve, of_places
 from meshcli.system.digests import bytes_digest, file_digest
 from meshcli.views.lens import exif_field_of_view, field_of_view, picture_size
-from meshcli.views.photo_cameras import PhotoSpec, Ready, Stated, from_rig, from_rig_file, state
+from meshcli.views.photo_cameras import CameraPrior, PhotoSpec, Ready, from_rig, from_rig_file, state
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,12 @@ class Typed:
 
 
 @dataclass(frozen=True)
-class Claim:
+class RequestedPhoto:
     """A photo that shall be in the set."""
 
     path: Path
     source: str  # what the user calls it
-    stated: Stated
+    stated: CameraPrior
     recorded: Photo | None = None
 
 
@@ -69,10 +69,11 @@ def claim_set(
     add: bool,
     sieve: Sieve,
     tell: Tell,
-) -> list[Claim]:
+) -> list[RequestedPhoto]:
     """The set that shall be, with what is known about every camera; what the sieve holds back is not in it."""
     recorded = [
-        Claim(project.path(photo.original), photo.source, stated_of(photo), photo) for photo in manifest.live_photos
+        RequestedPhoto(project.path(photo.original), photo.source, stated_of(photo), photo)
+        for photo in manifest.live_photos
     ]
     if not photos:
         claims = _restated(recorded, typed, tell)
@@ -82,7 +83,7 @@ def claim_set(
         specs, typed = list(found.values()), typed.of(list(found), len(photos))
         stated = _state(specs, [str(spec.path.absolute()) for spec in specs], typed, tell)
         new = [
-            Claim(spec.path, str(spec.path), replace(known, ready=typed.ready))
+            RequestedPhoto(spec.path, str(spec.path), replace(known, ready=typed.ready))
             for spec, known in zip(specs, stated, strict=True)
         ]
         claims = recorded + new if add else new
@@ -91,7 +92,9 @@ def claim_set(
     return [_with_lens(claim, tell) for claim in claims]
 
 
-def name_set(manifest: Manifest, claims: Sequence[Claim], sieve: Sieve) -> dict[str, tuple[str, Claim]]:
+def name_set(
+    manifest: Manifest, claims: Sequence[RequestedPhoto], sieve: Sieve
+) -> dict[str, tuple[str, RequestedPhoto]]:
     """Give every photo its letter, by its bytes: name -> (sha256 of the original, claim), in the order of letters.
 
     A photo of the set whose original was edited by hand keeps its letter; what it was edited from is another photo.
@@ -105,7 +108,7 @@ def name_set(manifest: Manifest, claims: Sequence[Claim], sieve: Sieve) -> dict[
     taken = {photo.name for photo in manifest.photos if photo.prepared} | {name for name in names if name}
     last = max(taken, key=_order, default="")
     fresh = map(letter, count(_place(last)))
-    named: dict[str, tuple[str, Claim]] = {}
+    named: dict[str, tuple[str, RequestedPhoto]] = {}
     sources: dict[str, str] = {}
     for claim, sha256, name in zip(claims, digests, names, strict=True):
         if sha256 in sources:
@@ -118,7 +121,7 @@ def name_set(manifest: Manifest, claims: Sequence[Claim], sieve: Sieve) -> dict[
     return dict(sorted(named.items(), key=lambda item: _order(item[0])))
 
 
-def refuse_edited(project: Project, manifest: Manifest, named: Mapping[str, tuple[str, Claim]]) -> None:
+def refuse_edited(project: Project, manifest: Manifest, named: Mapping[str, tuple[str, RequestedPhoto]]) -> None:
     """ProjectError where a photo is handed in again whose copy in the project was edited by hand."""
     for photo in manifest.photos:
         sha256, claim = named.get(photo.name, ("", None))
@@ -129,7 +132,7 @@ def refuse_edited(project: Project, manifest: Manifest, named: Mapping[str, tupl
             )
 
 
-def read_claim(claim: Claim, sha256: str) -> bytes:
+def read_claim(claim: RequestedPhoto, sha256: str) -> bytes:
     """A picture as it was when it was named; InputError when somebody has changed it since."""
     data = claim.path.read_bytes() if claim.path.is_file() else b""
     if bytes_digest(data) != sha256:
@@ -137,12 +140,14 @@ def read_claim(claim: Claim, sha256: str) -> bytes:
     return data
 
 
-def with_alignment(manifest: Manifest, named: Mapping[str, tuple[str, Claim]]) -> dict[str, tuple[str, Claim]]:
+def with_alignment(
+    manifest: Manifest, named: Mapping[str, tuple[str, RequestedPhoto]]
+) -> dict[str, tuple[str, RequestedPhoto]]:
     """The same claims with what `align` found out about photos of which nothing else is said now."""
     found = {photo.name: (photo.sha256, stated_of(photo)) for photo in manifest.photos}
 
-    def carried(name: str, sha256: str, claim: Claim) -> Claim:
-        before, known = found.get(name, ("", Stated()))
+    def carried(name: str, sha256: str, claim: RequestedPhoto) -> RequestedPhoto:
+        before, known = found.get(name, ("", CameraPrior()))
         same = before == sha256 and replace(known, aligned=None) == claim.stated
         return replace(claim, stated=known) if same else claim
 
@@ -169,12 +174,12 @@ def _place(name: str) -> int:
     return place
 
 
-def stated_of(photo: Photo) -> Stated:
+def stated_of(photo: Photo) -> CameraPrior:
     """What is known about a photo of the project."""
-    return Stated.read(Table(photo.stated, f"manifest.json: photo {photo.name}: stated", ProjectError))
+    return CameraPrior.read(Table(photo.stated, f"manifest.json: photo {photo.name}: stated", ProjectError))
 
 
-def _state(specs: Sequence[PhotoSpec], names: Sequence[str], typed: Typed, tell: Tell) -> list[Stated]:
+def _state(specs: Sequence[PhotoSpec], names: Sequence[str], typed: Typed, tell: Tell) -> list[CameraPrior]:
     """What was said about each photo, by flags, by photo@angle, or in a file of cameras."""
     angles = any(spec.azimuth is not None for spec in specs)
     if typed.ready.startswith("sheet") and (typed.elevations or typed.fovs or typed.focals or typed.rig):
@@ -207,7 +212,7 @@ def _fovs(specs: Sequence[PhotoSpec], typed: Typed) -> Sequence[float]:
     ]
 
 
-def _with_lens(claim: Claim, tell: Tell) -> Claim:
+def _with_lens(claim: RequestedPhoto, tell: Tell) -> RequestedPhoto:
     """A new photo of whose lens nothing was said, with what its file says."""
     stated = claim.stated
     if claim.recorded or stated.camera or stated.ready or stated.fov is not None:
@@ -222,7 +227,7 @@ def _with_lens(claim: Claim, tell: Tell) -> Claim:
     return replace(claim, stated=replace(stated, fov=fov))
 
 
-def _restated(recorded: Sequence[Claim], typed: Typed, tell: Tell) -> list[Claim]:
+def _restated(recorded: Sequence[RequestedPhoto], typed: Typed, tell: Tell) -> list[RequestedPhoto]:
     """The recorded set with what is typed now instead of what was known."""
     if not typed.anything:
         return list(recorded)
@@ -230,7 +235,7 @@ def _restated(recorded: Sequence[Claim], typed: Typed, tell: Tell) -> list[Claim
     new = _state(specs, [claim.source for claim in recorded], typed, tell)
     claims = []
     for claim, said in zip(recorded, new, strict=True):
-        known = said if said.camera else Stated(
+        known = said if said.camera else CameraPrior(
             claim.stated.azimuth if said.azimuth is None else said.azimuth,
             claim.stated.elevation if said.elevation is None else said.elevation,
             claim.stated.fov if said.fov is None else said.fov,
@@ -239,7 +244,7 @@ def _restated(recorded: Sequence[Claim], typed: Typed, tell: Tell) -> list[Claim
     return claims
 
 
-def _hash(claim: Claim) -> str:
+def _hash(claim: RequestedPhoto) -> str:
     if claim.path.is_fifo():  # it would be waited for, and can be read only once
         raise InputError(f"{claim.path} is not a file")
     try:

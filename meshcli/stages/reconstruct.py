@@ -11,7 +11,17 @@ from meshcli.settings import Settings
 from meshcli.stages import networks
 from meshcli.stages.inputs import PLANES, chosen_views, fingerprint, view_parts
 from meshcli.stages.networks import Network, pick_engine, prepare
-from meshcli.stages.stage_runner import How, Outcome, Task, Work, affordable, ensure_room, entering, unchanged, working
+from meshcli.stages.stage_runner import (
+    Outcome,
+    ResolvedTask,
+    RunOptions,
+    StageRun,
+    ensure_room,
+    entering,
+    recording,
+    unchanged,
+    with_reduced_settings,
+)
 from meshcli.weights.locations import require
 
 if TYPE_CHECKING:
@@ -28,35 +38,37 @@ def reconstruct_mesh(
     settings: Settings = Settings(),
     engine: Reconstructor = "auto",
     seed: int = 0,
-    how: How = How(),
+    run_options: RunOptions = RunOptions(),
 ) -> Outcome:
     """Build the textured mesh of the selected views, each seen by its own camera."""
-    with entering(project, how):
+    with entering(project, run_options):
         manifest = project.load()
         views = view_parts(project, chosen_views(project, manifest))
         record = manifest.stages.get("reconstruct")
-        chosen, why = pick_engine(engine, record, settings, how)
-        _refuse_flags(settings, chosen, why, how)
+        chosen, why = pick_engine(engine, record, settings, run_options)
+        _refuse_flags(settings, chosen, why, run_options)
         network = None
         if chosen in NETWORKS:
-            network, settings = prepare(project, chosen, settings, views, how)
-        settings, asked, smaller = affordable(record, chosen, settings, _options(settings, seed, network), how)
+            network, settings = prepare(project, chosen, settings, views, run_options)
+        settings, asked, smaller = with_reduced_settings(
+            record, chosen, settings, _options(settings, seed, network), run_options
+        )
         options = _options(settings, seed, network)
-        less = networks.fallback(settings) if network else fallback(settings)
-        task = Task("reconstruct", chosen, options, fingerprint(chosen, options, views), asked, smaller, less)
-        if outcome := unchanged(project, manifest, task, how):
+        less = networks.smaller_settings(settings) if network else smaller_settings(settings)
+        task = ResolvedTask("reconstruct", chosen, options, fingerprint(chosen, options, views), asked, smaller, less)
+        if outcome := unchanged(project, manifest, task, run_options):
             return outcome
-        ensure_room(project, manifest, task, how)
-        how.tell(f"engine {chosen} ({why})")
-        with working(project, manifest, task, how) as work:
+        ensure_room(project, manifest, task, run_options)
+        run_options.tell(f"engine {chosen} ({why})")
+        with recording(project, manifest, task, run_options) as run:
             if network:
-                _run_network(work, network, settings)
+                _run_network(run, network, settings)
             else:
-                _fit(work, settings, seed)
-        return work.outcome()
+                _fit(run, settings, seed)
+        return run.outcome()
 
 
-def fallback(settings: Settings) -> dict[str, Any]:
+def smaller_settings(settings: Settings) -> dict[str, Any]:
     """What to take instead when memory runs out: coarser grids, then a smaller texture; empty when nothing is left."""
     if max(settings.fit.resolutions) > 40:
         return {"fit.resolutions": [max(24, size * 2 // 3) for size in settings.fit.resolutions]}
@@ -64,11 +76,11 @@ def fallback(settings: Settings) -> dict[str, Any]:
     return smaller if settings.fit.texture and settings.texture.size > 512 else {}
 
 
-def _refuse_flags(settings: Settings, engine: str, why: str, how: How) -> None:
+def _refuse_flags(settings: Settings, engine: str, why: str, run_options: RunOptions) -> None:
     """Raise a UsageError for a flag that this engine would ignore."""
-    refuse_idle(how.flags, engine, why)
+    refuse_idle(run_options.flags, engine, why)
     section = "lrm" if engine in NETWORKS else "fit"
-    sized = [flag for flag in how.flags if flag.startswith("--texture-size")]
+    sized = [flag for flag in run_options.flags if flag.startswith("--texture-size")]
     if sized and not getattr(settings, section).texture:
         raise UsageError(f"{sized[0]}: there is no texture, for {section}.texture is false")
 
@@ -82,38 +94,38 @@ def _options(settings: Settings, seed: int, network: Network | None) -> dict[str
     return {**table, **network.options()}
 
 
-def _fit(work: Work, settings: Settings, seed: int) -> None:
+def _fit(run: StageRun, settings: Settings, seed: int) -> None:
     from meshcli.meshes.texture import bake, simplify
     from meshcli.reconstructors.fit import fit
 
-    views = _views(work)
-    with work.step("fit"):
-        dense = fit(views, settings.fit, seed, work.how.progress, work.note)
-    with work.step("simplify"):
+    views = _views(run)
+    with run.step("fit"):
+        dense = fit(views, settings.fit, seed, run.run_options.progress, run.note)
+    with run.step("simplify"):
         mesh = simplify(dense, settings.texture.faces)
-    _tell_faces(work, settings.texture.faces, len(dense.faces))
+    _tell_faces(run, settings.texture.faces, len(dense.faces))
     if settings.fit.texture:
-        with work.step("texture"):
-            mesh = bake(mesh, views, settings.texture, work.how.progress)
-    _write(work, mesh, len(views))
+        with run.step("texture"):
+            mesh = bake(mesh, views, settings.texture, run.run_options.progress)
+    _write(run, mesh, len(views))
 
 
-def _run_network(work: Work, network: Network, settings: Settings) -> None:
-    from meshcli.reconstructors.instantmesh import Planes, build
+def _run_network(run: StageRun, network: Network, settings: Settings) -> None:
+    from meshcli.reconstructors.instantmesh import Planes, extract_mesh
     from meshcli.weights.device import dtype_name, resolve_device, resolve_dtype
 
-    device = resolve_device(work.how.device)
+    device = resolve_device(run.run_options.device)
     dtype = resolve_dtype(settings.lrm.dtype, device, auto="fp32")
-    work.facts = {"device": str(device), "dtype": dtype_name(dtype), "weights": network.weights}
+    run.facts = {"device": str(device), "dtype": dtype_name(dtype), "weights": network.weights}
     planes: Planes | None = None
     if network.reusable:
-        with work.step("read planes"):
-            planes = _planes_from_before(work, network, device)
-    views = _views(work)
+        with run.step("read planes"):
+            planes = _planes_from_before(run, network, device)
+    views = _views(run)
     if planes is None:
-        planes = _look(work, network, views, device, dtype)
-    with work.step("surface"):
-        built = build(planes, settings.lrm, work.how.progress)
+        planes = _encode_views(run, network, views, device, dtype)
+    with run.step("surface"):
+        built = extract_mesh(planes, settings.lrm, run.run_options.progress)
     mesh = built.mesh
     if not len(mesh.faces):
         raise UsageError(
@@ -121,74 +133,74 @@ def _run_network(work: Work, network: Network, settings: Settings) -> None:
             f"{settings.lrm.threshold / 2:g}"
         )
     if built.empty:
-        work.note("the network sees no surface in these views: the mesh is a stand-in")
+        run.note("the network sees no surface in these views: the mesh is a stand-in")
     if settings.lrm.simplify:
-        _tell_faces(work, settings.lrm.simplify, built.found)
+        _tell_faces(run, settings.lrm.simplify, built.found)
         if len(mesh.faces) < built.found:
-            work.note(f"simplified to {len(mesh.faces)} faces")
+            run.note(f"simplified to {len(mesh.faces)} faces")
     if settings.lrm.texture:
         from meshcli.meshes.texture import bake_colours
 
-        with work.step("texture"):
-            mesh = bake_colours(mesh, built.colours, settings.texture, work.how.progress)
-    _write(work, mesh, len(views))
+        with run.step("texture"):
+            mesh = bake_colours(mesh, built.colours, settings.texture, run.run_options.progress)
+    _write(run, mesh, len(views))
     if device.type == "cuda":
         import torch
 
-        work.facts["peak_vram"] = torch.cuda.max_memory_allocated(device)  # bytes
+        run.facts["peak_vram"] = torch.cuda.max_memory_allocated(device)  # bytes
 
 
-def _tell_faces(work: Work, asked: int, found: int) -> None:
+def _tell_faces(run: StageRun, asked: int, found: int) -> None:
     """Put on record how many faces were asked for, and say so where the surface had no more than fewer."""
-    work.facts["faces_asked"] = asked
+    run.facts["faces_asked"] = asked
     if found < asked:
-        work.note(f"{asked} faces were asked for, and the surface has {found}: a finer grid has more")
+        run.note(f"{asked} faces were asked for, and the surface has {found}: a finer grid has more")
 
 
-def _planes_from_before(work: Work, network: Network, device: Any) -> "Planes | None":
+def _planes_from_before(run: StageRun, network: Network, device: Any) -> "Planes | None":
     """The planes that an earlier run left; None when their file is damaged and the weights are here."""
     from meshcli.reconstructors.instantmesh import Planes
 
     try:
-        planes = Planes.read(work.project.path(PLANES), network.file.sizes, device)
+        planes = Planes.read(run.project.path(PLANES), network.file.sizes, device)
     except MeshcliError:
         if network.found is None:
             raise
         return None
-    work.outputs.append(work.project.output(PLANES))
-    work.how.tell("the planes of the run before still hold: only the mesh is made anew")
+    run.outputs.append(run.project.output(PLANES))
+    run.run_options.tell("the planes of the run before still hold: only the mesh is made anew")
     return planes
 
 
-def _look(work: Work, network: Network, views: "list[View]", device: Any, dtype: Any) -> "Planes":
+def _encode_views(run: StageRun, network: Network, views: "list[View]", device: Any, dtype: Any) -> "Planes":
     """Run the network; the planes are written at once, so that what follows may fail without losing them."""
-    from meshcli.reconstructors.instantmesh import look
+    from meshcli.reconstructors.instantmesh import encode_views
     from meshcli.weights.conversion import usable
 
     found = network.found or require(network.engine)
     if len(views) != USUAL:
-        work.note(f"{len(views)} views: the network was trained with {USUAL}")
-    with work.step("weights"):
-        path = usable(found.path, found.model.prefix, work.how.progress, work.how.tell)
-    with work.step("views to planes"):
-        planes = look(views, network.file.sizes, path, device, dtype, work.how.progress)
-    work.write({PLANES: planes.write(network.metadata())})
+        run.note(f"{len(views)} views: the network was trained with {USUAL}")
+    with run.step("weights"):
+        path = usable(found.path, found.model.prefix, run.run_options.progress, run.run_options.tell)
+    with run.step("views to planes"):
+        planes = encode_views(views, network.file.sizes, path, device, dtype, run.run_options.progress)
+    run.write({PLANES: planes.write(network.metadata())})
     return planes
 
 
-def _views(work: Work) -> "list[View]":
+def _views(run: StageRun) -> "list[View]":
     from meshcli.stages.view_loading import load_views
 
-    return load_views(work.project, chosen_views(work.project, work.manifest))
+    return load_views(run.project, chosen_views(run.project, run.manifest))
 
 
-def _write(work: Work, mesh: "Mesh", views: int) -> None:
+def _write(run: StageRun, mesh: "Mesh", views: int) -> None:
     from meshcli.export.gltf import write_glb
     from meshcli.export.obj import write_obj
 
-    with work.step("write"):
+    with run.step("write"):
         both = mesh.colours is not None and mesh.texture is not None
         coloured = write_obj(replace(mesh, texture=None), "colours") if both else {}
         files = {"mesh.glb": write_glb(mesh), **write_obj(mesh, "mesh"), **coloured}
-        work.write({f"mesh/{name}": data for name, data in files.items()})
-    work.facts = {**work.facts, "views": views, "vertices": len(mesh.vertices), "faces": len(mesh.faces)}
+        run.write({f"mesh/{name}": data for name, data in files.items()})
+    run.facts = {**run.facts, "views": views, "vertices": len(mesh.vertices), "faces": len(mesh.faces)}

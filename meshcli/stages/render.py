@@ -12,7 +12,17 @@ from meshcli.project.project import Project
 from meshcli.settings import RenderSettings, Settings
 from meshcli.stages.inputs import MESH, PLANES, chosen_views, fingerprint, mesh_parts
 from meshcli.stages.networks import field_sizes
-from meshcli.stages.stage_runner import How, Outcome, Task, Work, affordable, ensure_room, entering, unchanged, working
+from meshcli.stages.stage_runner import (
+    Outcome,
+    ResolvedTask,
+    RunOptions,
+    StageRun,
+    ensure_room,
+    entering,
+    recording,
+    unchanged,
+    with_reduced_settings,
+)
 from meshcli.stages.status import read_status
 from meshcli.system.atomic_files import replacing
 
@@ -25,90 +35,94 @@ TURNTABLE = "renders/turntable.mp4"
 CONTACT = "renders/contact.png"
 
 
-def render_mesh(project: Project, *, settings: Settings = Settings(), how: How = How()) -> Outcome:
+def render_mesh(
+    project: Project, *, settings: Settings = Settings(), run_options: RunOptions = RunOptions()
+) -> Outcome:
     """Make the turntable, the stills and the contact sheet of the mesh."""
-    if how.device == "mps" and settings.render.source == "mesh":
+    if run_options.device == "mps" and settings.render.source == "mesh":
         raise UsageError("--device mps is for --from field; the processor, or with cuda nvdiffrast, shows the mesh")
-    with entering(project, how):
+    with entering(project, run_options):
         manifest = project.load()
         if not project.path(MESH).is_file():
             raise UsageError(f"{project.root} has no mesh; run `{project.command('reconstruct')}`")
         if settings.render.source == "field":
             field_sizes(project, manifest.stages.get("reconstruct"))
-        for status in read_status(project, alone=not how.dry).stages[:-1]:
+        for status in read_status(project, alone=not run_options.dry).stages[:-1]:
             if status.state != "done":
-                how.tell(f"the mesh may be out of date: {status.stage} is {status.state} ({status.reason})")
+                run_options.tell(f"the mesh may be out of date: {status.stage} is {status.state} ({status.reason})")
         record = manifest.stages.get("render")
-        settings, asked, smaller = affordable(record, ENGINE, settings, sections(settings, "render"), how)
+        settings, asked, smaller = with_reduced_settings(
+            record, ENGINE, settings, sections(settings, "render"), run_options
+        )
         options = sections(settings, "render")
         inputs = fingerprint(ENGINE, options, mesh_parts(project, manifest, settings.render.source))
-        task = Task("render", ENGINE, options, inputs, asked, smaller, fallback(settings))
-        if outcome := unchanged(project, manifest, task, how):
+        task = ResolvedTask("render", ENGINE, options, inputs, asked, smaller, smaller_settings(settings))
+        if outcome := unchanged(project, manifest, task, run_options):
             return outcome
-        ensure_room(project, manifest, task, how)
-        with working(project, manifest, task, how) as work:
-            _render(work, settings.render)
-        return work.outcome()
+        ensure_room(project, manifest, task, run_options)
+        with recording(project, manifest, task, run_options) as run:
+            _render(run, settings.render)
+        return run.outcome()
 
 
-def fallback(settings: Settings) -> dict[str, Any]:
+def smaller_settings(settings: Settings) -> dict[str, Any]:
     """What to take instead when memory runs out: smaller pictures; empty when nothing is left."""
     return {"render.size": settings.render.size // 2} if settings.render.size > 128 else {}
 
 
-def _render(work: Work, settings: RenderSettings) -> None:
+def _render(run: StageRun, settings: RenderSettings) -> None:
     from meshcli.export.gltf import read_glb
     from meshcli.pictures.image import encode_png
     from meshcli.rendering.turntable import Showcase
     from meshcli.stages.view_loading import load_views
 
     try:
-        mesh = read_glb(work.project.path(MESH))
+        mesh = read_glb(run.project.path(MESH))
     except InputError as error:
-        again = work.project.command("reconstruct")
+        again = run.project.command("reconstruct")
         raise ProjectError(f"{error}; `{again} --force` makes it anew") from error
-    if work.how.device.startswith("cuda"):
-        show = Showcase(mesh, settings, work.how.progress, _rasteriser(work, mesh))
+    if run.run_options.device.startswith("cuda"):
+        show = Showcase(mesh, settings, run.run_options.progress, _rasteriser(run, mesh))
     else:
-        show = Showcase(mesh, settings, work.how.progress)
-    with work.step("contact sheet"):
-        views = load_views(work.project, chosen_views(work.project, work.manifest))
-        work.write({CONTACT: encode_png(show.beside(views))})
-    with work.step("stills"):
-        work.write({f"renders/{name}.png": encode_png(picture) for name, picture in show.stills().items()})
-    with work.step("turntable"):
-        with replacing(work.project.path(TURNTABLE)) as path:
+        show = Showcase(mesh, settings, run.run_options.progress)
+    with run.step("contact sheet"):
+        views = load_views(run.project, chosen_views(run.project, run.manifest))
+        run.write({CONTACT: encode_png(show.beside(views))})
+    with run.step("stills"):
+        run.write({f"renders/{name}.png": encode_png(picture) for name, picture in show.stills().items()})
+    with run.step("turntable"):
+        with replacing(run.project.path(TURNTABLE)) as path:
             if settings.source == "field":
-                _film_field(work, settings, path)
+                _film_field(run, settings, path)
             else:
                 show.turntable(path)
-        work.outputs.append(work.project.output(TURNTABLE))
+        run.outputs.append(run.project.output(TURNTABLE))
 
 
-def _rasteriser(work: Work, mesh: "Mesh") -> "Rasteriser | None":
+def _rasteriser(run: StageRun, mesh: "Mesh") -> "Rasteriser | None":
     """On a GPU that was named, where nvdiffrast is installed."""
     from meshcli.rendering.rasteriser import Rasteriser, available
     from meshcli.weights.device import resolve_device
 
-    device = resolve_device(work.how.device)
+    device = resolve_device(run.run_options.device)
     if not available():
-        work.how.tell("nvdiffrast is not installed: the pictures of the mesh come from the processor")
+        run.run_options.tell("nvdiffrast is not installed: the pictures of the mesh come from the processor")
         return None
     return Rasteriser(mesh.vertices, mesh.faces, str(device))
 
 
-def _film_field(work: Work, settings: RenderSettings, path: Path) -> None:
+def _film_field(run: StageRun, settings: RenderSettings, path: Path) -> None:
     """The turntable of the radiance field; says how long it will take before it starts."""
     from meshcli.reconstructors.field_turntable import film, seconds_per_picture
     from meshcli.reconstructors.instantmesh import Planes
     from meshcli.weights.device import resolve_device
 
-    device = resolve_device(work.how.device)
-    sizes = field_sizes(work.project, work.manifest.stages.get("reconstruct"))
-    planes = Planes.read(work.project.path(PLANES), sizes, device)
+    device = resolve_device(run.run_options.device)
+    sizes = field_sizes(run.project, run.manifest.stages.get("reconstruct"))
+    planes = Planes.read(run.project.path(PLANES), sizes, device)
     minutes = seconds_per_picture(planes, settings.size) * settings.frames / 60
-    work.how.tell(
+    run.run_options.tell(
         f"{settings.frames} pictures of the radiance field take about {max(minutes, 0.1):.1f} minutes on {device}"
     )
-    film(planes, settings, path, work.how.progress)
-    work.facts["device"] = str(device)
+    film(planes, settings, path, run.run_options.progress)
+    run.facts["device"] = str(device)

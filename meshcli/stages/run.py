@@ -16,7 +16,7 @@ from meshcli.stages.killed_child import cut_short, standing
 from meshcli.stages.networks import pick_engine
 from meshcli.stages.photo_set import sideless
 from meshcli.stages.select import USUAL
-from meshcli.stages.stage_runner import How
+from meshcli.stages.stage_runner import RunOptions
 from meshcli.stages.status import read_status, stage_status
 from meshcli.stages.view_candidates import with_photos
 from meshcli.stages.view_generation import lacking
@@ -56,7 +56,7 @@ class RunArguments:
     generator: Generator = "auto"
     reconstructor: Reconstructor = "auto"
     settings: Settings = field(default_factory=Settings)  # of the configuration file and --set
-    how: How = field(default_factory=How)
+    run_options: RunOptions = field(default_factory=RunOptions)
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -209,13 +209,15 @@ def _generator(manifest: Manifest, arguments: RunArguments) -> tuple[str, str]:
     if ready or arguments.generator == "photos":
         return "photos", "the views are ready" if ready else "named"
     before = "" if arguments.force else engine_before(manifest, ready)
-    missing = lacking(arguments.settings, arguments.how) if arguments.generator == "auto" else ""
+    missing = lacking(arguments.settings, arguments.run_options) if arguments.generator == "auto" else ""
     return pick_generator(arguments.generator, before, missing)
 
 
 def _reconstructor(manifest: Manifest, arguments: RunArguments) -> tuple[str, str]:
     """The engine that `reconstruct` will take, and why."""
-    return pick_engine(arguments.reconstructor, manifest.stages.get("reconstruct"), arguments.settings, arguments.how)
+    return pick_engine(
+        arguments.reconstructor, manifest.stages.get("reconstruct"), arguments.settings, arguments.run_options
+    )
 
 
 def automatic_count(manifest: Manifest) -> int:

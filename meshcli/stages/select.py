@@ -8,7 +8,7 @@ from meshcli.project.manifest import CHOSEN, Chooser, Manifest, Selection, ViewE
 from meshcli.project.project import Project
 from meshcli.stages.inputs import chosen_views, selection_inputs
 from meshcli.stages.photo_set import sideless
-from meshcli.stages.stage_runner import How, Outcome, Task, entering, unchanged, working
+from meshcli.stages.stage_runner import Outcome, ResolvedTask, RunOptions, entering, recording, unchanged
 from meshcli.stages.view_candidates import SHEET, refresh, with_photos
 from meshcli.stages.view_choice import read_choice, suggest
 from meshcli.views.photo_cameras import missing_angles
@@ -23,21 +23,21 @@ def select_views(
     auto: int = USUAL,
     include_photos: bool = False,
     by: Chooser = "flag",
-    how: How = How(),
+    run_options: RunOptions = RunOptions(),
 ) -> Outcome:
     """Choose views: those named ("0,3,5", "a0,b2", "0-5", "all", "photo:a"), or the `auto` best and well-spread ones.
 
     `include_photos` first puts photos whose cameras are known among the views, as views of their own. Raises
     UsageError for views that do not exist or are named twice; nothing is changed then.
     """
-    with entering(project, how):
+    with entering(project, run_options):
         manifest = project.load()
         if not manifest.live_views:
             raise UsageError(f"{project.root} has no views; run `{project.command('generate')}`")
         text = views if isinstance(views, str) else ",".join(views)
-        pool = with_photos(project, manifest, how.tell) if include_photos else manifest
+        pool = with_photos(project, manifest, run_options.tell) if include_photos else manifest
         names = read_choice(text, pool) if text else []  # a wrong one leaves everything as it is
-        if how.dry:
+        if run_options.dry:
             manifest = pool  # its scores are at most those from before somebody edited a view
         elif include_photos or not text or not project.path(SHEET).is_file():
             manifest = refresh(project, pool)
@@ -45,20 +45,20 @@ def select_views(
         _refuse_sideless(project, manifest, names)
         selection = Selection(tuple(names), by if text else "auto")
         inputs = selection_inputs(project, manifest, selection)
-        task = Task("select", selection.by, {"views": names}, inputs)
-        outcome = unchanged(project, manifest, task, how)
-        if outcome and (manifest.selection == selection or how.dry):
+        task = ResolvedTask("select", selection.by, {"views": names}, inputs)
+        outcome = unchanged(project, manifest, task, run_options)
+        if outcome and (manifest.selection == selection or run_options.dry):
             return outcome
-        with working(project, replace(manifest, selection=selection), task, how) as work:
+        with recording(project, replace(manifest, selection=selection), task, run_options) as run:
             if len(names) == USUAL:
-                work.write({CHOSEN: _sheet(project, chosen_views(project, work.manifest))})
+                run.write({CHOSEN: _sheet(project, chosen_views(project, run.manifest))})
             else:
-                work.note(
+                run.note(
                     f"{len(names)} views are chosen; six is usual: `fit` takes any number, InstantMesh learned from six"
                 )
         if len(names) != USUAL:
             project.path(CHOSEN).unlink(missing_ok=True)  # it would show an older choice
-        return work.outcome()
+        return run.outcome()
 
 
 def _refuse_sideless(project: Project, manifest: Manifest, names: Sequence[str]) -> None:
@@ -69,11 +69,11 @@ def _refuse_sideless(project: Project, manifest: Manifest, names: Sequence[str])
         raise missing_angles(project.command("align"), unknown)
 
 
-def prepare_pool(project: Project, include_photos: bool, how: How) -> Manifest:
+def prepare_pool(project: Project, include_photos: bool, run_options: RunOptions) -> Manifest:
     """The project with everything that somebody wants to see who chooses: photos among the views if wanted, scores."""
-    with project.writing(how.wait, how.tell):
+    with project.writing(run_options.wait, run_options.tell):
         manifest = project.load()
-        pool = with_photos(project, manifest, how.tell) if include_photos else manifest
+        pool = with_photos(project, manifest, run_options.tell) if include_photos else manifest
         return refresh(project, pool)
 
 

@@ -71,7 +71,7 @@ NOT_ALLOWED = (
 
 
 @dataclass(frozen=True)
-class How:
+class RunOptions:
     """How a stage is run, as opposed to what it makes."""
 
     force: bool = False  # run although nothing changed, and with the full settings although memory ran out
@@ -89,7 +89,7 @@ class How:
 
 
 @dataclass(frozen=True)
-class Task:
+class ResolvedTask:
     """One run of a stage, resolved."""
 
     stage: Stage
@@ -114,13 +114,13 @@ class Outcome:
 
 
 @dataclass
-class Work:
+class StageRun:
     """A stage at work: where it puts what it makes and measures."""
 
     project: Project
     manifest: Manifest
-    task: Task
-    how: How
+    task: ResolvedTask
+    run_options: RunOptions
     outputs: list[Output] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
@@ -145,7 +145,7 @@ class Work:
     def note(self, sentence: str) -> None:
         """Something the user should know about the result."""
         self.notes.append(sentence)
-        self.how.tell(sentence)
+        self.run_options.tell(sentence)
 
     def save(self, manifest: Manifest) -> None:
         """Keep what is finished so far."""
@@ -157,8 +157,8 @@ class Work:
         return Outcome(self.task.stage, self.manifest.stages[self.task.stage], "", tuple(self.notes))
 
 
-def affordable(
-    record: Record | None, engine: str, settings: Settings, options: Mapping[str, Any], how: How
+def with_reduced_settings(
+    record: Record | None, engine: str, settings: Settings, options: Mapping[str, Any], run_options: RunOptions
 ) -> tuple[Settings, str, dict[str, Any]]:
     """The settings to use, the digest of those asked for, and what was made smaller.
 
@@ -166,12 +166,12 @@ def affordable(
     succeeded with them, they stay, so that calling it again finds nothing to do. `--force` tries the full ones.
     """
     asked = digest({"engine": engine, "options": options})
-    if not record or record.asked != asked or not record.smaller or how.force:
+    if not record or record.asked != asked or not record.smaller or run_options.force:
         return settings, asked, {}
     if record.status != "done":
         taken = ", ".join(f"{key}={value}" for key, value in record.smaller.items())
         perhaps = "perhaps " if record.facts.get(ENDED, SURE) != SURE else ""
-        how.tell(f"{perhaps}memory ran out the last time, taking smaller settings: {taken}")
+        run_options.tell(f"{perhaps}memory ran out the last time, taking smaller settings: {taken}")
     return _taken(settings, record.smaller), asked, record.smaller
 
 
@@ -192,28 +192,28 @@ def _taken(settings: Settings, smaller: Mapping[str, Any]) -> Settings:
     return taken
 
 
-def entering(project: Project, how: How, new: bool = False) -> AbstractContextManager[None]:
+def entering(project: Project, run_options: RunOptions, new: bool = False) -> AbstractContextManager[None]:
     """Be the only writer, or nobody who writes at all."""
-    return nullcontext() if how.dry else project.writing(how.wait, how.tell, new)
+    return nullcontext() if run_options.dry else project.writing(run_options.wait, run_options.tell, new)
 
 
-def unchanged(project: Project, manifest: Manifest, task: Task, how: How) -> Outcome | None:
+def unchanged(project: Project, manifest: Manifest, task: ResolvedTask, run_options: RunOptions) -> Outcome | None:
     """The outcome when the stage is done, for the same inputs, and its files are there; None when it must run.
 
     With `how.dry` it never runs: the outcome says why it would.
     """
     record = manifest.stages.get(task.stage)
-    reason = "--force" if how.force else _why(project, record, task)
+    reason = "--force" if run_options.force else _why(project, record, task)
     if record and not reason:
         return Outcome(task.stage, record, f"unchanged since {record.finished}")
-    if how.dry:
+    if run_options.dry:
         if record and record.status == "running" and project.busy():
             reason = "somebody is at it now"
         return Outcome(task.stage, Record("running", task.engine, task.options), planned=reason)
     return None
 
 
-def _why(project: Project, record: Record | None, task: Task) -> str:
+def _why(project: Project, record: Record | None, task: ResolvedTask) -> str:
     """Why a stage must run; empty when it need not."""
     if record is None:
         return "not run yet"
@@ -228,17 +228,17 @@ def missing_files(project: Project, record: Record) -> list[str]:
     return [output.file for output in record.outputs if not project.path(output.file).is_file()]
 
 
-def ensure_room(project: Project, manifest: Manifest, task: Task, how: How) -> None:
+def ensure_room(project: Project, manifest: Manifest, task: ResolvedTask, run_options: RunOptions) -> None:
     """Before the libraries of an engine are loaded: a failed record and ResourceError when they do not fit."""
     try:
         check_room(task.engine)
     except MemoryError:
-        with working(project, manifest, task, how):
+        with recording(project, manifest, task, run_options):
             raise
 
 
 @contextmanager
-def working(project: Project, manifest: Manifest, task: Task, how: How) -> Iterator[Work]:
+def recording(project: Project, manifest: Manifest, task: ResolvedTask, run_options: RunOptions) -> Iterator[StageRun]:
     """Run a stage; the caller holds the lock. What it made before stays listed until it is done again."""
     before = manifest.stages.get(task.stage)
     record = Record(
@@ -251,25 +251,25 @@ def working(project: Project, manifest: Manifest, task: Task, how: How) -> Itera
         smaller=task.smaller,
         fallback=task.fallback,
     )
-    work = Work(project, manifest, task, how, complete=before is not None and before.status == "done")
+    run = StageRun(project, manifest, task, run_options, complete=before is not None and before.status == "done")
     start = time.perf_counter()
     try:
         with spare_room():
-            work.save(manifest.with_record(task.stage, record))
-            yield work
-            work.seconds["total"] = round(time.perf_counter() - start, 3)
-            facts = {**_facts(task, work), **work.facts}
-            outputs = tuple(sorted(work.outputs, key=lambda output: output.file))
+            run.save(manifest.with_record(task.stage, record))
+            yield run
+            run.seconds["total"] = round(time.perf_counter() - start, 3)
+            facts = {**_facts(task, run), **run.facts}
+            outputs = tuple(sorted(run.outputs, key=lambda output: output.file))
             done = replace(
                 record,
                 status="done",
-                inputs=work.task.inputs,
+                inputs=run.task.inputs,
                 outputs=outputs,
                 facts=facts,
                 finished=now(),
                 fallback={},
             )
-            work.save(work.manifest.with_record(task.stage, done))
+            run.save(run.manifest.with_record(task.stage, done))
     except Exception as error:
         if _memory(error):
             _let_go(error)
@@ -277,11 +277,11 @@ def working(project: Project, manifest: Manifest, task: Task, how: How) -> Itera
         smaller = task.smaller | task.fallback if isinstance(known, ResourceError) and _memory(error) else task.smaller
         said = "memory ran out" if _memory(error) else str(known or repr(error))
         failed = replace(
-            record, status="failed", error=said, facts=_facts(task, work), finished=now(),
+            record, status="failed", error=said, facts=_facts(task, run), finished=now(),
             smaller=smaller, fallback={},
         )  # fmt: skip
         with suppress(OSError):  # a full disk may refuse this too; the running record then reads as interrupted
-            work.save(work.manifest.with_record(task.stage, failed))
+            run.save(run.manifest.with_record(task.stage, failed))
         if known is None or known is error:
             raise
         raise _with_advice(known, task, error) from error
@@ -320,7 +320,7 @@ def _let_go(error: BaseException) -> None:
         before = before.__cause__ or before.__context__
 
 
-def _with_advice(known: MeshcliError, task: Task, error: BaseException) -> MeshcliError:
+def _with_advice(known: MeshcliError, task: ResolvedTask, error: BaseException) -> MeshcliError:
     if not _memory(error):
         return known
     if not task.fallback:
@@ -335,9 +335,9 @@ def peak_rss() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _facts(task: Task, work: Work) -> dict[str, Any]:
+def _facts(task: ResolvedTask, run: StageRun) -> dict[str, Any]:
     return {
-        "seconds": work.seconds,
+        "seconds": run.seconds,
         "peak_rss": peak_rss(),
         "device": "cpu",
         "seed": task.options.get("seed", 0),

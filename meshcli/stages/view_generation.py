@@ -17,7 +17,7 @@ from meshcli.project.manifest import Photo, Record, ViewEntry
 from meshcli.project.project import Project
 from meshcli.settings import Settings
 from meshcli.stages.photo_set import sideless
-from meshcli.stages.stage_runner import How, Work, peak_rss
+from meshcli.stages.stage_runner import RunOptions, StageRun, peak_rss
 from meshcli.stages.view_candidates import with_views
 from meshcli.system.digests import digest, seed_for
 from meshcli.views.camera import Camera, orbit, zero123plus_rig
@@ -33,7 +33,7 @@ MESH_ONLY = ("parts", "texture")  # the settings of fit that views do not depend
 
 
 def engine_options(
-    engine: str, settings: Settings, seed: int, how: How, record: Record | None = None
+    engine: str, settings: Settings, seed: int, run_options: RunOptions, record: Record | None = None
 ) -> dict[str, Any]:
     """What the views depend on besides the photos: settings, seed, weights, which are fetched if they are not here.
 
@@ -47,69 +47,69 @@ def engine_options(
     if engine == "zero123plus":
         named = {key for key, usual in UNUSUAL.items() if getattr(settings.zero123plus, key) != usual}
         table["zero123plus"] = {key: table["zero123plus"][key] for key in (*RESULT, *named)}
-        table["weights"] = _weights(settings, how, record)
+        table["weights"] = _weights(settings, run_options, record)
     return {**table, "seed": seed}
 
 
-def check_engine(engine: str, settings: Settings, how: How) -> None:
+def check_engine(engine: str, settings: Settings, run_options: RunOptions) -> None:
     """Complain before anything is touched: MissingError for libraries or weights, UsageError for a device."""
     if engine == "zero123plus":
         from meshcli.weights.device import resolve_device
 
-        _fetch(settings, how)
-        resolve_device(how.device)
+        _fetch(settings, run_options)
+        resolve_device(run_options.device)
 
 
-def lacking(settings: Settings, how: How) -> str:
+def lacking(settings: Settings, run_options: RunOptions) -> str:
     """What zero123plus would need and this machine does not have, with the command that gets it; or nothing."""
     from meshcli.generators.zero123plus.files import missing
 
-    if weights := missing(settings.zero123plus.unet, how.weights):
+    if weights := missing(settings.zero123plus.unet, run_options.weights):
         return f"the weights {weights}, `meshcli models pull {weights}` gets them"
     libraries = _absent_libraries()
     return f"{libraries[0]}, {INSTALL} gets it" if libraries else ""
 
 
-def fallback(engine: str, settings: Settings) -> dict[str, Any]:
+def smaller_settings(engine: str, settings: Settings) -> dict[str, Any]:
     """What to take instead when memory runs out; empty when nothing is left."""
     if engine == "photos":
         return {}
     return _smaller_network(settings) if engine == "zero123plus" else _smaller_sculpture(settings)
 
 
-def paint_views(work: Work, settings: Settings, seed: int) -> None:
+def paint_views(run: StageRun, settings: Settings, seed: int) -> None:
     """Six views of every photo, in files and in the manifest."""
-    if work.task.engine == "zero123plus":
-        _diffuse(work, settings, seed)
+    if run.task.engine == "zero123plus":
+        _diffuse(run, settings, seed)
     else:
-        _sculpt(work, settings, seed)
+        _sculpt(run, settings, seed)
 
 
 def _absent_libraries() -> list[str]:
     return [name for name in ("torch", "diffusers", "transformers", "safetensors") if find_spec(name) is None]
 
 
-def _weights(settings: Settings, how: How, record: Record | None) -> dict[str, str]:
+def _weights(settings: Settings, run_options: RunOptions, record: Record | None) -> dict[str, str]:
     from meshcli.generators.zero123plus.files import locate
 
     try:
-        return locate(settings.zero123plus.unet, how.weights).digests()
+        return locate(settings.zero123plus.unet, run_options.weights).digests()
     except MissingError:
         known = record.options.get("weights") if record and record.engine == "zero123plus" else None
-        if isinstance(known, dict) and not how.weights:
+        if isinstance(known, dict) and not run_options.weights:
             return known
-    _fetch(settings, how)
-    return locate(settings.zero123plus.unet, how.weights).digests()
+    _fetch(settings, run_options)
+    return locate(settings.zero123plus.unet, run_options.weights).digests()
 
 
-def _fetch(settings: Settings, how: How) -> None:
+def _fetch(settings: Settings, run_options: RunOptions) -> None:
     """Get the weights where they are not here; MissingError when that, or a library, is impossible or forbidden."""
     from meshcli.generators.zero123plus.files import needed
     from meshcli.stages.models import fetch_missing
 
     if libraries := _absent_libraries():
         raise MissingError(f"zero123plus needs {', '.join(libraries)}: {INSTALL}")
-    fetch_missing(needed(settings.zero123plus.unet), how)
+    fetch_missing(needed(settings.zero123plus.unet), run_options)
 
 
 def _smaller_sculpture(settings: Settings) -> dict[str, Any]:
@@ -132,30 +132,30 @@ def _smaller_network(settings: Settings) -> dict[str, Any]:
     return {"zero123plus.dtype": "bf16"} if own.dtype == "fp32" else {}
 
 
-def _sculpt(work: Work, settings: Settings, seed: int) -> None:
+def _sculpt(run: StageRun, settings: Settings, seed: int) -> None:
     """All photos together, their cameras refined where they were not exact."""
     from meshcli.generators.sculpt.sculpt import sculpt, sculpt_each
     from meshcli.pictures.image import encode_png
     from meshcli.stages.view_loading import load_views
 
-    photos = work.manifest.live_photos
-    with work.step("views"):
-        pictures = load_views(work.project, photos)
+    photos = run.manifest.live_photos
+    with run.step("views"):
+        pictures = load_views(run.project, photos)
         seeds = [seed_for(seed, photo.sha256) for photo in photos]
-        if sideless(work.manifest):
-            sculpture = sculpt_each(pictures, settings.sculpt, settings.fit, seeds, work.how.progress)
+        if sideless(run.manifest):
+            sculpture = sculpt_each(pictures, settings.sculpt, settings.fit, seeds, run.run_options.progress)
         else:
-            sculpture = sculpt(pictures, settings.sculpt, settings.fit, seeds, work.how.progress)
+            sculpture = sculpt(pictures, settings.sculpt, settings.fit, seeds, run.run_options.progress)
     for note in sculpture.notes:
-        work.note(note)
+        run.note(note)
     files: dict[str, bytes] = {}
     for photo, seen, views in zip(photos, sculpture.photos, sculpture.views, strict=True):
-        entries = _enter(work, replace(photo, camera=seen.camera, painted=""), [view.camera for view in views])
+        entries = _enter(run, replace(photo, camera=seen.camera, painted=""), [view.camera for view in views])
         files |= {entry.file: encode_png(view.pixels) for entry, view in zip(entries, views, strict=True)}
-    work.write(files)
+    run.write(files)
 
 
-def _diffuse(work: Work, settings: Settings, seed: int) -> None:
+def _diffuse(run: StageRun, settings: Settings, seed: int) -> None:
     """Each photo by itself; what is finished is kept."""
     from meshcli.generators.zero123plus.networks import open_networks
     from meshcli.generators.zero123plus.sampling import Hooks, Job, paint
@@ -164,35 +164,37 @@ def _diffuse(work: Work, settings: Settings, seed: int) -> None:
     from meshcli.stages.view_loading import load_views
 
     own = settings.zero123plus
-    networks = open_networks(own, work.how.device, work.how.weights, work.how.progress, work.how.tell)
-    photos = work.manifest.live_photos
-    store, jobs, rigs = _Unfinished(work.project), {}, {}
-    keys = {photo.name: _key(work, photo) for photo in photos}  # before they are read: who edits one now is heard
-    with work.step("cameras"):
-        pictures = load_views(work.project, photos)
-        placed = _placed(work, pictures, settings)
+    networks = open_networks(
+        own, run.run_options.device, run.run_options.weights, run.run_options.progress, run.run_options.tell
+    )
+    photos = run.manifest.live_photos
+    store, jobs, rigs = _Unfinished(run.project), {}, {}
+    keys = {photo.name: _key(run, photo) for photo in photos}  # before they are read: who edits one now is heard
+    with run.step("cameras"):
+        pictures = load_views(run.project, photos)
+        placed = _placed(run, pictures, settings)
     for photo, picture, seen in zip(photos, pictures, placed, strict=True):
         key, rig = keys[photo.name], zero123plus_rig(seen.azimuth, _enlarged(seen), seen.known)
         after = replace(photo, camera=seen, painted=key)
-        if work.how.force:
+        if run.run_options.force:
             store.forget(photo.name)
-        elif _finished(work, photo, key):
-            work.outputs += [work.project.output(entry.file) for entry in _enter(work, after, rig)]
+        elif _finished(run, photo, key):
+            run.outputs += [run.project.output(entry.file) for entry in _enter(run, after, rig)]
             continue
         jobs[photo.name] = Job(photo.name, picture.pixels, seed_for(seed, photo.sha256), key)
         rigs[photo.name] = after, rig
-    hooks = Hooks(work.how.progress, work.how.show, work.step)
+    hooks = Hooks(run.run_options.progress, run.run_options.show, run.step)
     for job, sheet in paint(list(jobs.values()), networks, own, store, hooks):
         tiles = cut_sheet(sheet, settings.photo)
-        entries = _enter(work, *rigs[job.name])
-        work.write({entry.file: encode_png(tile) for entry, tile in zip(entries, tiles.pictures, strict=True)})
-        work.save(work.manifest)
+        entries = _enter(run, *rigs[job.name])
+        run.write({entry.file: encode_png(tile) for entry, tile in zip(entries, tiles.pictures, strict=True)})
+        run.save(run.manifest)
         store.forget(job.name)
         if tiles.whole:
             names = ", ".join(entries[tile].name for tile in tiles.whole)
-            work.note(f"the background of {names} could not be told from the object: no mask for these views")
-    work.facts |= networks.facts()
-    work.how.tell(f"peak memory {peak_rss() / 1e9:.1f} GB")
+            run.note(f"the background of {names} could not be told from the object: no mask for these views")
+    run.facts |= networks.facts()
+    run.run_options.tell(f"peak memory {peak_rss() / 1e9:.1f} GB")
 
 
 @dataclass(frozen=True)
@@ -215,29 +217,29 @@ class _Unfinished:
         return f"views/{name}.unfinished"
 
 
-def _key(work: Work, photo: Photo) -> str:
+def _key(run: StageRun, photo: Photo) -> str:
     """What the views of a photo depend on; cameras are no part of it, they can be changed afterwards."""
-    options = {name: table for name, table in work.task.options.items() if name != "photo"}
-    version = VERSIONS[work.task.engine]
-    return digest([work.task.engine, version, options, photo.sha256, work.project.digest(photo.file)])
+    options = {name: table for name, table in run.task.options.items() if name != "photo"}
+    version = VERSIONS[run.task.engine]
+    return digest([run.task.engine, version, options, photo.sha256, run.project.digest(photo.file)])
 
 
-def _finished(work: Work, photo: Photo, key: str) -> bool:
-    views = [view for view in work.manifest.views if view.photo == photo.name and view.engine == work.task.engine]
-    there = [view for view in views if work.project.path(view.file).is_file()]
+def _finished(run: StageRun, photo: Photo, key: str) -> bool:
+    views = [view for view in run.manifest.views if view.photo == photo.name and view.engine == run.task.engine]
+    there = [view for view in views if run.project.path(view.file).is_file()]
     return photo.painted == key and len(there) == TILES
 
 
-def _placed(work: Work, pictures: "Sequence[View]", settings: Settings) -> list[Camera]:
+def _placed(run: StageRun, pictures: "Sequence[View]", settings: Settings) -> list[Camera]:
     """The photos' cameras in one world: a painter frames each photo for itself."""
-    aligned = all(photo.stated.get("aligned") for photo in work.manifest.live_photos)
-    if len(pictures) == 1 or aligned or sideless(work.manifest):
+    aligned = all(photo.stated.get("aligned") for photo in run.manifest.live_photos)
+    if len(pictures) == 1 or aligned or sideless(run.manifest):
         return [picture.camera for picture in pictures]
     from meshcli.generators.sculpt.sculpt import place
 
     placed, notes = place(pictures, settings.sculpt)
     for note in notes:
-        work.note(note)
+        run.note(note)
     return [view.camera for view in placed]
 
 
@@ -247,9 +249,9 @@ def _enlarged(camera: Camera) -> float:
     return (usual.distance / usual.fy) / (camera.distance / camera.fy)
 
 
-def _enter(work: Work, photo: Photo, cameras: Sequence[Camera]) -> list[ViewEntry]:
+def _enter(run: StageRun, photo: Photo, cameras: Sequence[Camera]) -> list[ViewEntry]:
     """A photo and its views in the manifest."""
-    photos = tuple(photo if photo.name == before.name else before for before in work.manifest.photos)
+    photos = tuple(photo if photo.name == before.name else before for before in run.manifest.photos)
     named = {f"{photo.name}{tile}": camera for tile, camera in enumerate(cameras)}
-    work.manifest, entries = with_views(replace(work.manifest, photos=photos), photo.name, named, work.task.engine)
+    run.manifest, entries = with_views(replace(run.manifest, photos=photos), photo.name, named, run.task.engine)
     return entries

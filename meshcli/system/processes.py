@@ -59,7 +59,7 @@ def watch_parent() -> bool:
     return True
 
 
-def apart() -> int | None:
+def fork_supervised() -> int | None:
     """Go on in a copy of this process: None there; here its exit code, when it has ended; negative for a signal.
 
     So somebody is left to say what happened when the system or a library ends the copy. Signals are handed on to it,

@@ -5,11 +5,10 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg.blas import dtrsv
 from scipy.sparse.linalg import splu, spsolve
 
-Array = NDArray[Any]
+from meshcli.arrays import Array
 
 BUFFER = 40 << 20  # bytes; OpenBLAS maps 32 MB
 SIZE = 512  # of a system for which it needs the buffer

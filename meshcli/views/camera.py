@@ -16,7 +16,7 @@ from meshcli.json_table import Table
 
 Rows = tuple[tuple[float, ...], ...]  # 4 rows of 4
 
-Known = Literal[
+PoseSource = Literal[
     "given",  # typed by the user
     "rig",  # read from a file of calibrated cameras
     "aligned",  # found by comparing the pictures
@@ -38,7 +38,7 @@ class Camera:
     fy: float
     cx: float = 0.5
     cy: float = 0.5
-    known: Known = "assumed"
+    known: PoseSource = "assumed"
 
     @property
     def position(self) -> tuple[float, float, float]:
@@ -141,8 +141,10 @@ class Camera:
         except (TypeError, ValueError, AttributeError, OverflowError) as error:
             raise InputError(f"a camera holds something that is no number: {error}") from error
         known = table.get("known", "rig")
-        if known not in get_args(Known):
-            raise InputError(f"a camera's 'known' is {reprlib.repr(known)}, not one of {', '.join(get_args(Known))}")
+        if known not in get_args(PoseSource):
+            raise InputError(
+                f"a camera's 'known' is {reprlib.repr(known)}, not one of {', '.join(get_args(PoseSource))}"
+            )
         _check(rows, (fx, fy, cx, cy))
         return cls(rows, fx, fy, cx, cy, known)
 
@@ -160,7 +162,7 @@ def orbit(
     elevation: float,
     distance: float = DISTANCE,
     fov: float = FOV,
-    known: Known = "assumed",
+    known: PoseSource = "assumed",
     centre: tuple[float, float, float] = (0.0, 0.0, 0.0),
 ) -> Camera:
     """A camera on a sphere around a point, looking at it, the world's z axis up in the picture.
@@ -185,7 +187,7 @@ ZERO123PLUS_ELEVATIONS = {  # absolute, by version of the model
 
 
 def zero123plus_rig(
-    photo_azimuth: float = 0.0, enlarged: float = 1.0, known: Known = "assumed", version: str = "1.2"
+    photo_azimuth: float = 0.0, enlarged: float = 1.0, known: PoseSource = "assumed", version: str = "1.2"
 ) -> list[Camera]:
     """The six cameras of Zero123++ for a photo at this azimuth, in tile order.
 

@@ -8,15 +8,13 @@ the foreign world's x axis, or on the axis that is forward where x is not horizo
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
+from meshcli.arrays import Float64Array
 from meshcli.views.camera import FARTHEST
 from meshcli.views.projection import camera_to_world, project, rays
 from meshcli.views.view import View
 from meshcli.views.world_transform import Frame, Vector, axis
-
-Floats = NDArray[np.float64]
 
 NODES = 72  # along a side of the lattice that is carved
 TOLERANCE = 1.0  # voxels by which silhouettes grow before they carve
@@ -41,7 +39,7 @@ def find_frame(photos: Sequence[View], up: str = "") -> Frame:
     return Frame(float(scale), (rows[0], rows[1], rows[2]), _vector(shift))
 
 
-def _upright(photos: Sequence[View], up: str) -> Floats:
+def _upright(photos: Sequence[View], up: str) -> Float64Array:
     """Our axes in the foreign world, as rows."""
     z = np.array(axis(up), dtype=float) if up else _find_up(photos)
     # The axis before the vertical one is forward: x for z up, z for y up, as in (x, y, z) -> (z, x, y).
@@ -51,7 +49,7 @@ def _upright(photos: Sequence[View], up: str) -> Floats:
     return np.stack([x, np.cross(z, x), z])
 
 
-def _find_up(photos: Sequence[View]) -> Floats:
+def _find_up(photos: Sequence[View]) -> Float64Array:
     poses = [camera_to_world(photo.camera) for photo in photos]
     sideways = np.stack([pose[:3, 0] for pose in poses])
     upwards = np.mean([pose[:3, 1] for pose in poses], axis=0)
@@ -65,7 +63,7 @@ def _find_up(photos: Sequence[View]) -> Floats:
     return axis if found @ axis > ALMOST else found
 
 
-def _rough_box(photos: Sequence[View]) -> tuple[Floats, float]:
+def _rough_box(photos: Sequence[View]) -> tuple[Float64Array, float]:
     """The point nearest to the rays through the silhouettes' middles, and a radius that holds all silhouettes."""
     matrix, right, sizes = np.zeros((3, 3)), np.zeros(3), []
     for photo in photos:
@@ -85,7 +83,7 @@ def _rough_box(photos: Sequence[View]) -> tuple[Floats, float]:
     return centre, max(float(np.linalg.norm(centre - origin)) * size / 2.0 for origin, _, size in sizes)
 
 
-def _carved(photos: Sequence[View], centre: Floats, radius: float) -> Floats:
+def _carved(photos: Sequence[View], centre: Float64Array, radius: float) -> Float64Array:
     """Points of a lattice around the centre that all silhouettes hold, (N, 3)."""
     axis = np.linspace(-radius, radius, NODES)
     points = centre + np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
@@ -101,6 +99,6 @@ def _carved(photos: Sequence[View], centre: Floats, radius: float) -> Floats:
     return points
 
 
-def _vector(values: Floats) -> Vector:
+def _vector(values: Float64Array) -> Vector:
     x, y, z = (float(value) for value in values)
     return x, y, z

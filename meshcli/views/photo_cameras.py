@@ -19,7 +19,7 @@ from meshcli.json_table import Table
 from meshcli.pictures.photo_arguments import SUFFIXES, counted, there
 from meshcli.pictures.picture_file import check_file
 from meshcli.progress import Tell
-from meshcli.views.camera import DISTANCE, FOV, Camera, Known, Rows, orbit, read_camera, zero123plus_rig
+from meshcli.views.camera import DISTANCE, FOV, Camera, PoseSource, Rows, orbit, read_camera, zero123plus_rig
 from meshcli.views.picture_names import parts, shortened
 from meshcli.views.rig_files import is_ours, read_rig
 from meshcli.views.rig_photos import calibrated, find_pictures, find_shots
@@ -61,7 +61,7 @@ class Aligned:
 
 
 @dataclass(frozen=True)
-class Stated:
+class CameraPrior:
     """What is known about the camera of an original picture; None is unknown."""
 
     azimuth: float | None = None  # degrees
@@ -85,7 +85,7 @@ class Stated:
         return self.given or self.aligned is not None
 
     @property
-    def side(self) -> tuple[float, Known]:
+    def side(self) -> tuple[float, PoseSource]:
         """The azimuth to go by, and how it is known."""
         if self.azimuth is not None:
             return self.azimuth, "given"
@@ -177,7 +177,7 @@ def state(
     azimuths: Sequence[float] = (),
     elevations: Sequence[float] = (),
     fovs: Sequence[float] = (),
-) -> list[Stated]:
+) -> list[CameraPrior]:
     """What was typed about each photo; UsageError when the counts do not fit."""
     count = len(specs)
     if azimuths and len(azimuths) != count:
@@ -193,10 +193,10 @@ def state(
     turned = turned or [spec.azimuth for spec in specs]
     raised = _one_each("--elevation", elevations, count, -89.0, 89.0)
     lenses = _one_each("--fov", fovs, count, 1.0, 150.0)
-    return [Stated(*values) for values in zip(turned, raised, lenses, strict=True)]
+    return [CameraPrior(*values) for values in zip(turned, raised, lenses, strict=True)]
 
 
-def from_rig(specs: Sequence[PhotoSpec], tell: Tell) -> list[Stated] | None:
+def from_rig(specs: Sequence[PhotoSpec], tell: Tell) -> list[CameraPrior] | None:
     """The cameras of the files `cameras.json` beside the photos; None when there are none."""
     files = [spec.path.parent / RIG_FILE for spec in specs]
     known = {file: file.is_file() and is_ours(file) for file in dict.fromkeys(files)}
@@ -210,7 +210,7 @@ def from_rig(specs: Sequence[PhotoSpec], tell: Tell) -> list[Stated] | None:
         if files[without].is_file():
             tell(f"{files[without]} is not in meshcli's format and is not used; if it is a rig, hand it in with --rig")
         return None
-    found: dict[Path, Stated] = {}
+    found: dict[Path, CameraPrior] = {}
     for file in known:
         photos = list(dict.fromkeys(spec.path for spec, its in zip(specs, files, strict=True) if its == file))
         rig = read_rig(file)
@@ -220,12 +220,12 @@ def from_rig(specs: Sequence[PhotoSpec], tell: Tell) -> list[Stated] | None:
                 raise UsageError(f"{file} has no camera for {photo.name}; add it, or type the angles with --azimuth")
             shots.append(shot)
         seen = calibrated(rig, shots, photos)
-        found |= {photo: Stated(camera=each.camera) for photo, each in zip(photos, seen, strict=True)}
+        found |= {photo: CameraPrior(camera=each.camera) for photo, each in zip(photos, seen, strict=True)}
     tell(f"cameras are taken from {', '.join(sorted(map(str, known)))}")
     return [found[spec.path] for spec in specs]
 
 
-def from_rig_file(photos: Sequence[tuple[str, Path]], path: Path, up: str, tell: Tell) -> list[Stated]:
+def from_rig_file(photos: Sequence[tuple[str, Path]], path: Path, up: str, tell: Tell) -> list[CameraPrior]:
     """The cameras that a rig file has for photos, by the paths or names that they were handed in with."""
     rig = read_rig(path)
     names = [name for name, _ in photos]
@@ -240,7 +240,7 @@ def from_rig_file(photos: Sequence[tuple[str, Path]], path: Path, up: str, tell:
     bent = "; its lenses distort, which is passed over: undistorted pictures fit better" if rig.bent else ""
     tell(f"cameras are taken from {rig.path}{said}{bent}")
     up = up if rig.foreign else ""
-    return [Stated(camera=each.camera, foreign=rig.foreign, mirrored=each.mirrored, up=up) for each in seen]
+    return [CameraPrior(camera=each.camera, foreign=rig.foreign, mirrored=each.mirrored, up=up) for each in seen]
 
 
 def ready_views(folder: Path, path: Path) -> list[Path]:

@@ -1,19 +1,17 @@
 """Cameras as arrays: points to pixels, pixels to rays. The conventions are those of camera.py."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from meshcli.arrays import Float64Array
 from meshcli.views.camera import Camera
 
-Floats = NDArray[np.float64]
 
-
-def camera_to_world(camera: Camera) -> Floats:
+def camera_to_world(camera: Camera) -> Float64Array:
     """The rigid transform from camera to world, (4, 4)."""
     return np.array(camera.camera_to_world, dtype=np.float64)
 
 
-def world_to_camera(camera: Camera) -> Floats:
+def world_to_camera(camera: Camera) -> Float64Array:
     """The inverse of `camera_to_world`, (4, 4), by transposing the rotation."""
     pose = camera_to_world(camera)
     inverse = np.eye(4)
@@ -22,7 +20,7 @@ def world_to_camera(camera: Camera) -> Floats:
     return inverse
 
 
-def project(camera: Camera, points: Floats, width: int, height: int) -> tuple[Floats, Floats]:
+def project(camera: Camera, points: Float64Array, width: int, height: int) -> tuple[Float64Array, Float64Array]:
     """Points (..., 3) to pixel positions (..., 2) and depths along the viewing direction (...).
 
     Depth is positive in front of the camera; positions of points behind it mean nothing.
@@ -36,7 +34,7 @@ def project(camera: Camera, points: Floats, width: int, height: int) -> tuple[Fl
     return np.stack([column, row], axis=-1), depth
 
 
-def rays(camera: Camera, pixels: Floats, width: int, height: int) -> tuple[Floats, Floats]:
+def rays(camera: Camera, pixels: Float64Array, width: int, height: int) -> tuple[Float64Array, Float64Array]:
     """Rays through pixel positions (..., 2): origins (..., 3) and unit directions (..., 3)."""
     pose = camera_to_world(camera)
     x = (pixels[..., 0] / width - camera.cx) / camera.fx
@@ -47,7 +45,7 @@ def rays(camera: Camera, pixels: Floats, width: int, height: int) -> tuple[Float
     return np.broadcast_to(pose[:3, 3], direction.shape), direction
 
 
-def pixel_centres(width: int, height: int, samples: int = 1) -> Floats:
+def pixel_centres(width: int, height: int, samples: int = 1) -> Float64Array:
     """Positions of samples x samples points in every pixel: (height * samples, width * samples, 2)."""
     columns = (np.arange(width * samples) + 0.5) / samples
     lines = (np.arange(height * samples) + 0.5) / samples

@@ -19,14 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion, distance_transform_edt, gaussian_filter
 
+from meshcli.arrays import Float32Array, Mask
 from meshcli.pictures.image import over, resize
 from meshcli.pictures.pixels import Pixels
 from meshcli.views.camera import Camera
 from meshcli.views.projection import project
 from meshcli.views.view import View
 
-Floats = NDArray[np.float32]
-Mask = NDArray[np.bool_]
 Indices = NDArray[np.int64]
 Cells = NDArray[np.int16]
 
@@ -157,7 +156,7 @@ class _Carved:
             agreement.append(max(0.0, 1.0 - apart / APART))
         return agreement
 
-    def _surface(self) -> tuple[Floats, Floats]:
+    def _surface(self) -> tuple[Float32Array, Float32Array]:
         """Spots (N, 3) on the hull of all views, and outward normals."""
         hull = (self.count == 0).reshape(NODES, NODES, NODES)
         surface = hull & ~binary_erosion(hull)
@@ -166,7 +165,7 @@ class _Carved:
         normals = -gradient / np.maximum(np.linalg.norm(gradient, axis=-1, keepdims=True), 1e-9)
         return self.nodes[surface.ravel()].astype(np.float32), normals.astype(np.float32)
 
-    def _visible(self, camera: Camera, spots: Floats, normals: Floats) -> tuple[Mask, Indices]:
+    def _visible(self, camera: Camera, spots: Float32Array, normals: Float32Array) -> tuple[Mask, Indices]:
         """Which spots a camera sees well, by a coarse depth picture, and the pixels (N, 2) where."""
         place, depth = project(camera, spots.astype(np.float64), SIDE, SIDE)
         pixel = np.floor(place).astype(np.int64)
@@ -180,7 +179,7 @@ class _Carved:
         return within & (depth < nearest[cell] + 2.0 * self.voxel) & (facing > FACING), pixel
 
 
-def _outside_distance(alpha: Pixels) -> Floats:
+def _outside_distance(alpha: Pixels) -> Float32Array:
     """Pixels from the silhouette; 0 inside, and everywhere where there is none."""
     inside = alpha >= 128
     if not inside.any():
@@ -194,7 +193,7 @@ def _marked(cells: Cells) -> Mask:
     return marked
 
 
-def _blurred(picture: Pixels) -> tuple[Floats, Floats]:
+def _blurred(picture: Pixels) -> tuple[Float32Array, Float32Array]:
     """The object's colours, blurred without its surroundings, and how much object is near."""
     alpha = picture[..., 3:].astype(np.float32) / 255.0
     weight = gaussian_filter(alpha, (BLUR, BLUR, 0))

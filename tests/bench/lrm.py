@@ -71,7 +71,7 @@ def planes(dtype: str) -> Callable[[Path], dict[str, Any]]:
         import torch
 
         from meshcli.progress import silent
-        from meshcli.reconstructors.instantmesh import look
+        from meshcli.reconstructors.instantmesh import encode_views
         from meshcli.reconstructors.network_file import read_network
         from meshcli.weights.conversion import usable
         from meshcli.weights.locations import require
@@ -81,7 +81,7 @@ def planes(dtype: str) -> Callable[[Path], dict[str, Any]]:
         views, device = sheet_views(), torch.device("cpu")
 
         def work() -> dict[str, Any]:
-            found = look(views, sizes, path, device, getattr(torch, dtype), silent)
+            found = encode_views(views, sizes, path, device, getattr(torch, dtype), silent)
             return {"mean": round(float(found.values.mean()), 6)}
 
         return timed(work)
@@ -98,7 +98,7 @@ def bf16_beside_fp32(folder: Path) -> dict[str, Any]:
     from meshcli.lrm.mesh_field import MeshField, grid_axis
     from meshcli.lrm.triplane import sample_lattice
     from meshcli.progress import silent
-    from meshcli.reconstructors.instantmesh import look
+    from meshcli.reconstructors.instantmesh import encode_views
     from meshcli.reconstructors.network_file import read_network
     from meshcli.weights.conversion import usable
     from meshcli.weights.locations import require
@@ -108,7 +108,7 @@ def bf16_beside_fp32(folder: Path) -> dict[str, Any]:
     axis = grid_axis(sizes.grid_res, sizes.grid_scale)
     values, signs, vertices = [], [], []
     for dtype in (torch.float32, torch.bfloat16):
-        planes = look(sheet_views(), sizes, path, torch.device("cpu"), dtype, silent)
+        planes = encode_views(sheet_views(), sizes, path, torch.device("cpu"), dtype, silent)
         field = MeshField(planes.decoder, planes.values, sizes.grid_scale)
         lattice = sample_lattice(planes.values, axis)
         distances = field.distances(lattice)
@@ -132,14 +132,14 @@ def extraction(kind: str) -> Callable[[Path], dict[str, Any]]:
         import torch
 
         from meshcli.progress import silent
-        from meshcli.reconstructors.instantmesh import build
+        from meshcli.reconstructors.instantmesh import extract_mesh
         from meshcli.settings import LrmSettings
 
         body, grid, threshold = smooth_body(kind, folder)
         settings = LrmSettings(grid=grid, threshold=threshold)
 
         def work() -> dict[str, Any]:
-            built = build(body, settings, silent)
+            built = extract_mesh(body, settings, silent)
             return {"vertices": len(built.mesh.vertices), "faces": len(built.mesh.faces), "empty": built.empty}
 
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -232,7 +232,7 @@ def usual_weights(folder: Path, place: Path) -> Path:
     from meshcli.lrm.mesh_field import MeshField, grid_axis
     from meshcli.lrm.triplane import sample_lattice
     from meshcli.progress import silent
-    from meshcli.reconstructors.instantmesh import look
+    from meshcli.reconstructors.instantmesh import encode_views
     from meshcli.reconstructors.network_file import read_network
     from meshcli.weights.conversion import usable
     from meshcli.weights.locations import require
@@ -240,7 +240,7 @@ def usual_weights(folder: Path, place: Path) -> Path:
     name, bias = "instant-mesh-large", "synthesizer.decoder.net_sdf.6.bias"
     file = read_network(name)
     path = usable(require(name, folder).path, "lrm_generator.")
-    planes = look(sheet_views(), file.sizes, path, torch.device("cpu"), torch.bfloat16, silent)
+    planes = encode_views(sheet_views(), file.sizes, path, torch.device("cpu"), torch.bfloat16, silent)
     lattice = sample_lattice(planes.values, grid_axis(file.grid, file.sizes.grid_scale))
     field = MeshField(planes.decoder, planes.values, file.sizes.grid_scale).distances(lattice)
     copy = place / path.name

@@ -16,7 +16,7 @@ from meshcli.project.manifest import Photo
 from meshcli.project.project import Project
 from meshcli.rendering.renderer import render
 from meshcli.views.camera import orbit
-from meshcli.views.photo_cameras import Stated, from_rig_file, ready_views
+from meshcli.views.photo_cameras import CameraPrior, from_rig_file, ready_views
 
 QUICK = ("--config", "quick", "--offline")
 NAMES = [f"frame_{index}.png" for index in range(6)]
@@ -78,7 +78,7 @@ def dry(project: Project, *words: str) -> int:
     return cli.main(["generate", str(project.root), *words, "--engine", "photos", *QUICK, "--dry-run"])
 
 
-def read(rig: str, photos: list[Path]) -> list[Stated]:
+def read(rig: str, photos: list[Path]) -> list[CameraPrior]:
     return from_rig_file([(str(photo.absolute()), photo) for photo in photos], Path(rig), "", unheard)
 
 

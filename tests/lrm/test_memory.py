@@ -4,7 +4,7 @@ from unittest.mock import Mock
 import pytest
 import torch
 
-from meshcli.lrm.memory import SMALLER, map_blocks_from, memory_errors, sparing
+from meshcli.lrm.memory import SMALLER, map_blocks_from, memory_errors, retry_in_smaller_chunks
 from meshcli.lrm.triplane import POINTS
 
 
@@ -29,10 +29,10 @@ def test_one_more_try_with_fewer_points() -> None:
             torch.empty(1 << 60, dtype=torch.uint8)
         return "done"
 
-    assert sparing(compute) == "done"
+    assert retry_in_smaller_chunks(compute) == "done"
     assert tried == [POINTS, POINTS // SMALLER]
     with pytest.raises(MemoryError):
-        sparing(lambda points: torch.empty(1 << 60, dtype=torch.uint8))
+        retry_in_smaller_chunks(lambda points: torch.empty(1 << 60, dtype=torch.uint8))
 
 
 def test_the_allocator_is_told_each_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from tiny_lrm import tiny_sizes, write_weights
 
 from meshcli.errors import MissingError, UsageError
 from meshcli.progress import silent
-from meshcli.reconstructors.instantmesh import Planes, camera_vectors, look, pictures
+from meshcli.reconstructors.instantmesh import Planes, camera_vectors, encode_views, pictures
 from meshcli.views.camera import zero123plus_rig
 from meshcli.views.view import View
 from meshcli.weights.safetensors_file import state_dict
@@ -42,23 +42,26 @@ def test_pictures_are_colours_without_alpha() -> None:
 @pytest.mark.parametrize("count", [1, 24])
 def test_any_number_of_views(count: int, tmp_path: Path) -> None:
     views = (rig_views() * 4)[:count]
-    planes = look(views, tiny_sizes(), write_weights(tmp_path), CPU, torch.float32, silent)
+    planes = encode_views(views, tiny_sizes(), write_weights(tmp_path), CPU, torch.float32, silent)
     assert planes.values.shape == (3, 4, 12, 12)
     assert planes.values.isfinite().all()
 
 
 def test_more_than_24_views_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="24 views, not 30"):
-        look(rig_views() * 5, tiny_sizes(), write_weights(tmp_path), CPU, torch.float32, silent)
+        encode_views(rig_views() * 5, tiny_sizes(), write_weights(tmp_path), CPU, torch.float32, silent)
 
 
 def test_the_cameras_matter_and_the_order_of_views_does_not(tmp_path: Path) -> None:
     weights, views = write_weights(tmp_path), rig_views()
-    planes = look(views, tiny_sizes(), weights, CPU, torch.float32, silent).values
-    swapped = look(views[::-1], tiny_sizes(), weights, CPU, torch.float32, silent).values
+    planes = encode_views(views, tiny_sizes(), weights, CPU, torch.float32, silent).values
+    swapped = encode_views(views[::-1], tiny_sizes(), weights, CPU, torch.float32, silent).values
     assert float((planes - swapped).abs().max()) < 1e-5
     turned = [View(view.name, view.pixels, view.camera.turned(40)) for view in views]
-    assert float((planes - look(turned, tiny_sizes(), weights, CPU, torch.float32, silent).values).abs().max()) > 3e-4
+    assert (
+        float((planes - encode_views(turned, tiny_sizes(), weights, CPU, torch.float32, silent).values).abs().max())
+        > 3e-4
+    )
 
 
 def test_weights_may_keep_the_prefix_of_their_names(tmp_path: Path) -> None:
@@ -66,7 +69,7 @@ def test_weights_may_keep_the_prefix_of_their_names(tmp_path: Path) -> None:
     kept = tmp_path / "kept.safetensors"
     tensors = {f"lrm_generator.{name}": tensor for name, tensor in state_dict(weights).items()}
     save_file({**tensors, "lpips.weight": torch.zeros(3)}, kept)
-    plain, planes = (look(views, tiny_sizes(), path, CPU, torch.float32, silent) for path in (weights, kept))
+    plain, planes = (encode_views(views, tiny_sizes(), path, CPU, torch.float32, silent) for path in (weights, kept))
     assert torch.equal(plain.values, planes.values)
     assert plain.write({}) == planes.write({})
 
@@ -74,7 +77,9 @@ def test_weights_may_keep_the_prefix_of_their_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["mesh", "nerf"])
 def test_planes_come_back_from_their_file(kind: str, tmp_path: Path) -> None:
     sizes = tiny_sizes("nerf" if kind == "nerf" else "mesh")
-    planes = look(rig_views(), sizes, write_weights(tmp_path, f"instant-{kind}-base"), CPU, torch.float32, silent)
+    planes = encode_views(
+        rig_views(), sizes, write_weights(tmp_path, f"instant-{kind}-base"), CPU, torch.float32, silent
+    )
     path = tmp_path / "triplane.safetensors"
     path.write_bytes(planes.write({"key": "7"}))
     again = Planes.read(path, sizes, CPU)

@@ -8,7 +8,7 @@ from meshcli.errors import UsageError
 from meshcli.reconstructors.network_file import read_network
 from meshcli.settings import Settings
 from meshcli.stages.networks import pick_engine
-from meshcli.stages.stage_runner import How
+from meshcli.stages.stage_runner import RunOptions
 
 VARIANTS = ("instant-mesh-large", "instant-mesh-base", "instant-nerf-large", "instant-nerf-base")
 
@@ -44,7 +44,7 @@ def test_a_file_of_instantmesh_is_a_config(name: str, tmp_path: Path) -> None:
     path = changed(tmp_path, "unet_path", "unet_path", name)
     settings = read_settings(path)
     assert settings.lrm.file == str(path)
-    engine, why = pick_engine("auto", None, settings, How())
+    engine, why = pick_engine("auto", None, settings, RunOptions())
     assert engine == name
     assert "mine.yaml" in why
 
@@ -60,7 +60,7 @@ def test_sizes_come_from_the_file(tmp_path: Path) -> None:
     path = changed(tmp_path, "transformer_layers: 12", "transformer_layers: 5")
     assert read_network(str(path)).sizes.transformer_layers == 5
     with pytest.raises(UsageError, match="name its like with --engine"):
-        pick_engine("auto", None, read_settings(path), How())
+        pick_engine("auto", None, read_settings(path), RunOptions())
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from meshcli.settings import Settings
 from meshcli.stages.generate import generate_views
 from meshcli.stages.photo_set import Typed, letter, sideless
 from meshcli.stages.select import select_views
-from meshcli.stages.stage_runner import How
+from meshcli.stages.stage_runner import RunOptions
 from meshcli.stages.status import stage_status
 from meshcli.system.digests import seed_for
 from meshcli.views.camera import orbit
@@ -56,7 +56,7 @@ def test_the_same_again_is_skipped(project: Project, photos: list[Path], engines
         angles = Typed() if not again else ANGLES if again == photos else Typed([-50, 40, 0])
         assert generate_views(project, again, angles).skipped.startswith("unchanged")
     assert engines["sculpt"] == 1
-    assert not generate_views(project, how=How(force=True)).skipped
+    assert not generate_views(project, run_options=RunOptions(force=True)).skipped
     assert engines["sculpt"] == 2
 
 
@@ -85,13 +85,13 @@ def test_an_edited_original_and_what_it_was_edited_from_are_two_photos(
 def test_an_edited_original_is_never_overwritten(project: Project, photos: list[Path], engines: dict[str, int]) -> None:
     generate_views(project, photos[:1])
     edited = edit(project)
-    for more in (How(force=True), How(force=True, keep_going=True)):
+    for more in (RunOptions(force=True), RunOptions(force=True, keep_going=True)):
         with pytest.raises(ProjectError, match=r"a\.original\.png was edited since .*1\.png was handed in"):
-            generate_views(project, photos[:1], how=more)
+            generate_views(project, photos[:1], run_options=more)
     before = project.path("photos/a.original.png")
     assert before.read_bytes() == edited
     before.rename(before.with_name("mine.png"))
-    generate_views(project, photos[:1], how=How(force=True))
+    generate_views(project, photos[:1], run_options=RunOptions(force=True))
     assert before.read_bytes() == photos[0].read_bytes()
     edit(project)
     generate_views(project)  # the recorded set, as it is now
@@ -116,7 +116,7 @@ def test_the_same_views_again_keep_their_scores(project: Project, photos: list[P
     assert len(scores) == 18
     assert all(scores)
     select_views(project, auto=6)
-    generate_views(project, how=How(force=True))
+    generate_views(project, run_options=RunOptions(force=True))
     assert [view.scores for view in project.load().views] == scores
     assert engines["score_views"] == 1
     assert stage_status(project, project.load(), "select").state == "done"
@@ -218,7 +218,7 @@ def test_what_cannot_be_read_changes_nothing(
     before = everything(project)
     said: list[str] = []
     with pytest.raises(InputError, match="2 of 3 photos cannot be used; --keep-going"):
-        generate_views(project, [photos[1], bad, tmp_path / "no.png"], how=How(complain=said.append))
+        generate_views(project, [photos[1], bad, tmp_path / "no.png"], run_options=RunOptions(complain=said.append))
     assert [Path(line.split(" is not ")[0].split("photo ")[-1]).name for line in said] == ["bad.png", "no.png"]
     assert everything(project) == before
     assert engines["cut_out"] == 1
@@ -270,9 +270,9 @@ def test_the_rest_is_done_without_what_cannot_be_used(
     twin = tmp_path / "twin.png"
     twin.write_bytes(photos[0].read_bytes())
     said: list[str] = []
-    how = How(keep_going=True, complain=said.append)
+    run_options = RunOptions(keep_going=True, complain=said.append)
     handed = [photos[0], bad, photos[1], empty, tmp_path / "no.png", twin, photos[2]]
-    outcome = generate_views(project, handed, Typed([0, 1, 40, 2, 3, 4, -50]), how=how)
+    outcome = generate_views(project, handed, Typed([0, 1, 40, 2, 3, 4, -50]), run_options=run_options)
     assert [Path(left.photo).name for left in outcome.left_out] == ["bad.png", "no.png", "twin.png", "empty.png"]
     assert [left.reason for left in outcome.left_out] == said
     photos_now = project.load().live_photos
@@ -284,14 +284,14 @@ def test_the_rest_is_done_without_what_cannot_be_used(
     assert len(outputs) > 18
     assert all(project.path(output.file).is_file() for output in outputs)
     count = engines["cut_out"]
-    again = generate_views(project, handed, Typed([0, 1, 40, 2, 3, 4, -50]), how=how)
+    again = generate_views(project, handed, Typed([0, 1, 40, 2, 3, 4, -50]), run_options=run_options)
     assert again.skipped
     assert len(again.left_out) == 4
     assert engines["cut_out"] == count  # not tried again
     with pytest.raises(UsageError, match="6 values for 7 photos"):
-        generate_views(project, handed, Typed([0, 1, 40, 2, 3, 4]), how=how)
+        generate_views(project, handed, Typed([0, 1, 40, 2, 3, 4]), run_options=run_options)
     with pytest.raises(InputError, match="none of 2 photos can be used"):
-        generate_views(project, [bad, bad], how=how)
+        generate_views(project, [bad, bad], run_options=run_options)
     assert generate_views(project).skipped
 
 
@@ -329,7 +329,7 @@ def test_a_cut_out_edited_by_hand_is_kept_and_makes_new_views(
     assert project.digest("photos/b.png") == digest
     assert project.digest("views/06.png") != before
     assert engines["cut_out"] == 3
-    generate_views(project, how=How(force=True))
+    generate_views(project, run_options=RunOptions(force=True))
     assert project.digest("photos/b.png") != digest  # from the original again
 
 
@@ -351,7 +351,7 @@ def test_cameras_of_a_rig_file(project: Project, photos: list[Path], engines: di
     rows = [{"file": path.name, "camera": camera.turned(index * 50.0).to_json()} for index, path in enumerate(photos)]
     (tmp_path / "cameras.json").write_text(json.dumps({"meshcli": 1, "photos": rows}))
     said: list[str] = []
-    generate_views(project, photos, how=How(tell=said.append))
+    generate_views(project, photos, run_options=RunOptions(tell=said.append))
     assert any("cameras.json" in sentence for sentence in said)
     manifest = project.load()
     assert [photo.camera.azimuth for photo in manifest.photos] == pytest.approx([33, 83, 133])
@@ -360,7 +360,7 @@ def test_cameras_of_a_rig_file(project: Project, photos: list[Path], engines: di
     assert manifest.photos[0].camera == camera.cropped(left, top, width, height)
     assert generate_views(project).skipped  # the recorded set keeps its cameras
     said.clear()
-    generate_views(project, photos, ANGLES, how=How(tell=said.append))
+    generate_views(project, photos, ANGLES, run_options=RunOptions(tell=said.append))
     assert [photo.camera.azimuth for photo in project.load().photos] == pytest.approx([0, 40, 310])
 
 
@@ -393,5 +393,5 @@ def test_a_refined_camera_does_not_make_it_stale(
     generate_views(project, photos, ANGLES)
     assert project.load().photos[1].camera.azimuth == pytest.approx(43)
     assert generate_views(project).skipped
-    generate_views(project, how=How(force=True))
+    generate_views(project, run_options=RunOptions(force=True))
     assert project.load().photos[1].camera.azimuth == pytest.approx(43)  # from what was said, not from 43

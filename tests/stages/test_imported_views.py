@@ -14,7 +14,7 @@ from meshcli.stages.generate import generate_views
 from meshcli.stages.photo_set import Typed
 from meshcli.stages.run import selecting
 from meshcli.stages.select import select_views
-from meshcli.stages.stage_runner import How
+from meshcli.stages.stage_runner import RunOptions
 from meshcli.stages.status import read_status
 from meshcli.views.camera import orbit, zero123plus_rig
 from meshcli.views.photo_cameras import ready_views
@@ -198,7 +198,7 @@ def test_views_of_another_engine_give_way_and_numbers_stay(
     assert live() == painted
     select_views(project, "a,0", include_photos=True)
     assert live() == {**painted, 18: "a", 19: "b", 20: "c"}
-    generate_views(project, how=How(force=True), engine="sculpt")
+    generate_views(project, run_options=RunOptions(force=True), engine="sculpt")
     assert live() == {**painted, 18: "a", 19: "b", 20: "c"}  # somebody asked for them
 
 
@@ -228,7 +228,7 @@ def test_a_foreign_rig_enters_our_world(
 ) -> None:
     said: list[str] = []
     file = nerfstudio(tmp_path, photos)
-    outcome = generate_views(project, photos, Typed(rig=file), how=How(tell=said.append))
+    outcome = generate_views(project, photos, Typed(rig=file), run_options=RunOptions(tell=said.append))
     assert any("transforms.json" in sentence for sentence in said)
     assert any("(0.00, 1.00, 0.00) up" in note for note in outcome.notes)
     manifest = project.load()
@@ -304,7 +304,7 @@ def test_a_photo_that_exif_turns_and_its_camera_see_the_same(
             picture.save(photo, exif=exif)
     said: list[str] = []
     file = nerfstudio(tmp_path, photos)
-    generate_views(project, photos[:2], Typed(rig=file), engine="photos", how=How(tell=said.append))
+    generate_views(project, photos[:2], Typed(rig=file), engine="photos", run_options=RunOptions(tell=said.append))
     assert any("2 cameras turned with the pixels, as EXIF says" in sentence for sentence in said)
     manifest = project.load()
     assert manifest.photos[0].size == ((90, 120) if tag == 6 else (120, 90))
@@ -363,7 +363,7 @@ def test_a_lens_is_read_from_the_picture(project: Project, tmp_path: Path, engin
     exif.get_ifd(0x8769)[0xA405] = 50
     picture.save(tmp_path / "camera.jpg", exif=exif)
     said: list[str] = []
-    generate_views(project, [tmp_path / "camera.jpg"], how=How(tell=said.append))
+    generate_views(project, [tmp_path / "camera.jpg"], run_options=RunOptions(tell=said.append))
     assert project.load().photos[0].stated["fov"] == pytest.approx(29.1, abs=0.1)
     assert any("29.1 degrees" in sentence for sentence in said)
 

@@ -90,11 +90,11 @@ def test_a_loop_that_counts_to_20_gets_to_the_smallest_settings() -> None:
     """The README's; each stage of a `run` may end so at all of its settings, and twice at the first."""
     usual = Settings()
     chains = {
-        "sculpt": lambda settings: view_generation.fallback("sculpt", settings),
-        "zero123plus": lambda settings: view_generation.fallback("zero123plus", settings),
-        "fit": reconstruct.fallback,
-        "lrm": networks.fallback,
-        "render": render.fallback,
+        "sculpt": lambda settings: view_generation.smaller_settings("sculpt", settings),
+        "zero123plus": lambda settings: view_generation.smaller_settings("zero123plus", settings),
+        "fit": reconstruct.smaller_settings,
+        "lrm": networks.smaller_settings,
+        "render": render.smaller_settings,
     }
     start = {"lrm": override(usual, {"lrm.grid": 128}, "")}
     calls = dict.fromkeys(chains, 1)

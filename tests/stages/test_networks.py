@@ -25,7 +25,7 @@ from meshcli.reconstructors.network_file import NetworkFile
 from meshcli.settings import Settings
 from meshcli.stages.reconstruct import reconstruct_mesh
 from meshcli.stages.select import select_views
-from meshcli.stages.stage_runner import How, Outcome
+from meshcli.stages.stage_runner import Outcome, RunOptions
 from meshcli.stages.status import stage_status
 
 ENGINE = "instant-mesh-large"
@@ -59,8 +59,10 @@ def weights(tmp_path: Path) -> Path:
 def build(project: Project, engine: Any = ENGINE, **changes: Any) -> tuple[Outcome, list[str]]:
     """Reconstruct with some settings, and what was said."""
     said: list[str] = []
-    how = How(tell=said.append, device="cpu", offline=True, force=changes.pop("force", False))
-    return reconstruct_mesh(project, settings=override(SMALL, changes, ""), engine=engine, how=how), said
+    run_options = RunOptions(tell=said.append, device="cpu", offline=True, force=changes.pop("force", False))
+    return reconstruct_mesh(
+        project, settings=override(SMALL, changes, ""), engine=engine, run_options=run_options
+    ), said
 
 
 def facts(project: Project) -> dict[str, Any]:
@@ -92,7 +94,7 @@ def test_views_to_files(views: Project, weights: Path) -> None:
 def test_the_texture_has_the_fields_colours(views: Project, weights: Path) -> None:
     build(views, **TEXTURE)
     planes = instantmesh.Planes.read(views.path("mesh/triplane.safetensors"), tiny_file().sizes, torch.device("cpu"))
-    colours = instantmesh.build(planes, replace(SMALL.lrm, grid=20), lambda *_: None).colours
+    colours = instantmesh.extract_mesh(planes, replace(SMALL.lrm, grid=20), lambda *_: None).colours
     mesh = read_glb(views.path("mesh/mesh.glb"))
     assert mesh.texture is not None
     corners = mesh.texture.coordinates[mesh.texture.faces]
@@ -110,7 +112,7 @@ def test_another_grid_needs_neither_network_nor_weights(
     build(views)
     before = facts(views)["vertices"]
     weights.unlink()
-    monkeypatch.setattr(instantmesh, "look", forbidden)
+    monkeypatch.setattr(instantmesh, "encode_views", forbidden)
     outcome, said = build(views, **{"lrm.grid": 32})
     assert facts(views)["vertices"] > 1.5 * before
     assert any("still hold" in sentence for sentence in said)
@@ -173,7 +175,7 @@ def test_auto_takes_what_is_there(views: Project, weights: Path) -> None:
 def test_auto_says_what_the_network_lacks(views: Project) -> None:
     from meshcli.stages.networks import pick_engine
 
-    engine, why = pick_engine("auto", None, SMALL, How())
+    engine, why = pick_engine("auto", None, SMALL, RunOptions())
     assert engine == "fit"
     assert f"meshcli models pull {ENGINE}" in why
 
@@ -261,7 +263,7 @@ def test_memory_that_runs_out_twice_keeps_the_planes(
         build(views, **{"lrm.grid": 100})
     record = views.load().stages["reconstruct"]
     assert (record.status, record.smaller) == ("failed", {"lrm.grid": 75})
-    monkeypatch.setattr(instantmesh, "look", forbidden)
+    monkeypatch.setattr(instantmesh, "encode_views", forbidden)
     outcome, said = build(views, **{"lrm.grid": 100})
     assert any("taking smaller settings: lrm.grid=75" in sentence for sentence in said)
     assert outcome.record.options["lrm"]["grid"] == 75
@@ -301,7 +303,7 @@ def test_cuda(views: Project, weights: Path, dtype: str) -> None:
         views,
         settings=override(SMALL, {"lrm.dtype": dtype}, ""),
         engine=ENGINE,
-        how=How(device="cuda", force=True),
+        run_options=RunOptions(device="cuda", force=True),
     )
     assert facts(views)["device"] == "cuda:0"
     assert facts(views)["vertices"] == pytest.approx(exact, rel=0.1)
@@ -320,15 +322,15 @@ def test_a_film_of_the_field(views: Project, tmp_path: Path) -> None:
     write_weights(tmp_path / "ckpts", "instant-nerf-large")
     build(views, "instant-nerf-large")
     said: list[str] = []
-    how = How(tell=said.append, device="cpu")
-    render_mesh(views, settings=settings, how=how)
+    run_options = RunOptions(tell=said.append, device="cpu")
+    render_mesh(views, settings=settings, run_options=run_options)
     assert any("4 pictures of the radiance field take about" in sentence for sentence in said)
     assert stage_status(views, views.load(), "render").state == "done"
     film = views.path("renders/turntable.mp4")
     field = film.read_bytes()
-    assert render_mesh(views, settings=settings, how=how).skipped
+    assert render_mesh(views, settings=settings, run_options=run_options).skipped
     assert len(frames_of(film)) == 4
-    render_mesh(views, settings=override(settings, {"render.source": "mesh"}, ""), how=how)
+    render_mesh(views, settings=override(settings, {"render.source": "mesh"}, ""), run_options=run_options)
     assert film.read_bytes() != field
 
 

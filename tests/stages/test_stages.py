@@ -21,7 +21,7 @@ from meshcli.stages.reconstruct import reconstruct_mesh
 from meshcli.stages.render import render_mesh
 from meshcli.stages.run import automatic_count, selecting
 from meshcli.stages.select import select_views
-from meshcli.stages.stage_runner import How
+from meshcli.stages.stage_runner import RunOptions
 from meshcli.stages.status import read_status
 
 SMALL = override(Settings(), {"render.size": 64, "render.frames": 3, "texture.size": 64}, "")
@@ -63,7 +63,7 @@ def test_six_views_make_a_sheet_as_instantmesh_writes_it(painted: Project) -> No
 def test_another_number_of_views_is_fine_and_said(painted: Project) -> None:
     select_views(painted, auto=6)
     said: list[str] = []
-    outcome = select_views(painted, ["b2", "a0"], how=How(tell=said.append))
+    outcome = select_views(painted, ["b2", "a0"], run_options=RunOptions(tell=said.append))
     assert said == list(outcome.notes)
     assert "2 views" in said[0]
     assert not painted.path("selection.png").exists()
@@ -99,7 +99,7 @@ def test_calling_again_skips(finished: Project, engines: dict[str, int]) -> None
     assert reconstruct_mesh(finished, settings=SMALL).skipped
     assert render_mesh(finished, settings=SMALL).skipped
     assert engines == counts
-    assert not reconstruct_mesh(finished, settings=SMALL, how=How(force=True)).skipped
+    assert not reconstruct_mesh(finished, settings=SMALL, run_options=RunOptions(force=True)).skipped
 
 
 def test_an_edited_view_makes_what_follows_stale(finished: Project) -> None:
@@ -123,7 +123,7 @@ def test_another_choice_makes_the_mesh_stale(finished: Project) -> None:
     assert states(finished)["reconstruct"] == "stale"
     assert states(finished)["render"] == "stale"
     said: list[str] = []
-    render_mesh(finished, settings=SMALL, how=How(tell=said.append))
+    render_mesh(finished, settings=SMALL, run_options=RunOptions(tell=said.append))
     assert any("stale" in sentence for sentence in said)  # never rendered without saying so
 
 
@@ -131,7 +131,7 @@ def test_a_stale_mesh_is_said_even_when_rendering_is_skipped(finished: Project) 
     manifest = finished.load()
     finished.path(manifest.live_photos[0].file).write_bytes(finished.path("photos/b.png").read_bytes())
     said: list[str] = []
-    assert render_mesh(finished, settings=SMALL, how=How(tell=said.append)).skipped
+    assert render_mesh(finished, settings=SMALL, run_options=RunOptions(tell=said.append)).skipped
     assert any("generate is stale" in sentence for sentence in said)
 
 
@@ -185,7 +185,7 @@ def test_when_memory_runs_out_the_same_command_takes_less_and_then_stays(
         tries += 1
         said: list[str] = []
         try:
-            reconstruct_mesh(painted, settings=SMALL, how=How(tell=said.append))
+            reconstruct_mesh(painted, settings=SMALL, run_options=RunOptions(tell=said.append))
             break
         except ResourceError as error:
             errors.append(str(error))
@@ -201,7 +201,7 @@ def test_when_memory_runs_out_the_same_command_takes_less_and_then_stays(
     assert reconstruct_mesh(painted, settings=SMALL).skipped  # not the full settings again
     assert engines["fit"] == calls
     with pytest.raises(ResourceError):
-        reconstruct_mesh(painted, settings=SMALL, how=How(force=True))
+        reconstruct_mesh(painted, settings=SMALL, run_options=RunOptions(force=True))
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_recorded_settings_that_are_valid_no_more(smaller: dict[str, object], sa
         reconstruct_mesh(finished, settings=SMALL)
     assert says in str(caught.value)
     read_status(finished)
-    assert reconstruct_mesh(finished, settings=SMALL, how=How(force=True)).record.status == "done"
+    assert reconstruct_mesh(finished, settings=SMALL, run_options=RunOptions(force=True)).record.status == "done"
 
 
 @pytest.mark.parametrize("options", [{"fit": {"rays": 0}, "render": {"source": 3, "size": -1}}, {"fit": []}, {}])
@@ -246,8 +246,8 @@ def test_smaller_settings_are_valid_and_come_to_an_end() -> None:
                 high = type(default[0] if isinstance(default, tuple) else default)(allowed.high)
                 largest[f"{section.name}.{name}"] = [high] * 3 if isinstance(default, tuple) else high
     steps = (
-        reconstruct.fallback, networks.fallback, render.fallback,
-        partial(view_generation.fallback, "sculpt"), partial(view_generation.fallback, "zero123plus"),
+        reconstruct.smaller_settings, networks.smaller_settings, render.smaller_settings,
+        partial(view_generation.smaller_settings, "sculpt"), partial(view_generation.smaller_settings, "zero123plus"),
     )  # fmt: skip
     for smaller in steps:
         settings, count = override(Settings(), largest, "test"), 0
@@ -268,7 +268,7 @@ def test_a_failure_leaves_the_mesh_from_before(finished: Project, monkeypatch: p
     before = finished.path("mesh/mesh.glb").read_bytes()
     monkeypatch.setenv("MESHCLI_TEST", "fit:bug")
     with pytest.raises(ZeroDivisionError):
-        reconstruct_mesh(finished, settings=SMALL, how=How(force=True))
+        reconstruct_mesh(finished, settings=SMALL, run_options=RunOptions(force=True))
     record = finished.load().stages["reconstruct"]
     assert (record.status, "a bug" in record.error) == ("failed", True)
     assert finished.path("mesh/mesh.glb").read_bytes() == before
@@ -280,9 +280,9 @@ def test_an_interrupted_stage_is_called_so_by_who_holds_the_lock(finished: Proje
     manifest = finished.load()
     record = replace(manifest.stages["reconstruct"], status="running")
     finished.save(manifest.with_record("reconstruct", record))
-    for how in (How(), How(dry=True)):
+    for run_options in (RunOptions(), RunOptions(dry=True)):
         said: list[str] = []
-        render_mesh(finished, settings=SMALL, how=replace(how, tell=said.append, force=True))
+        render_mesh(finished, settings=SMALL, run_options=replace(run_options, tell=said.append, force=True))
         assert said[0] == f"the mesh may be out of date: reconstruct is interrupted (started {record.started})"
 
 
@@ -359,7 +359,7 @@ def posed(project: Project, photos: list[Path], engines: dict[str, int]) -> Proj
 
 def test_photos_can_be_views(posed: Project, engines: dict[str, int]) -> None:
     said: list[str] = []
-    select_views(posed, "a,b,0", include_photos=True, how=How(tell=said.append))
+    select_views(posed, "a,b,0", include_photos=True, run_options=RunOptions(tell=said.append))
     manifest = posed.load()
     assert [view.name for view in manifest.views[18:]] == ["a", "b", "c"]
     assert manifest.selection is not None
@@ -417,21 +417,24 @@ def everything(project: Project) -> dict[str, tuple[int, bytes]]:
 
 
 def test_a_dry_run_says_why_and_changes_nothing(finished: Project, photos: list[Path], engines: dict[str, int]) -> None:
-    dry = How(dry=True)
+    dry = RunOptions(dry=True)
     project = Project(finished.root.parent / "other")
-    assert generate_views(project, photos, Typed([0, 40, -50]), how=dry).planned == "not run yet"
+    assert generate_views(project, photos, Typed([0, 40, -50]), run_options=dry).planned == "not run yet"
     assert not project.root.exists()
     before, counts = everything(finished), dict(engines)
-    same = [generate_views(finished, how=dry), select_views(finished, auto=6, how=dry)]
-    same += [reconstruct_mesh(finished, settings=SMALL, how=dry), render_mesh(finished, settings=SMALL, how=dry)]
+    same = [generate_views(finished, run_options=dry), select_views(finished, auto=6, run_options=dry)]
+    same += [
+        reconstruct_mesh(finished, settings=SMALL, run_options=dry),
+        render_mesh(finished, settings=SMALL, run_options=dry),
+    ]
     assert [(outcome.planned, bool(outcome.skipped)) for outcome in same] == [("", True)] * 4
-    assert generate_views(finished, photos[:2], Typed([0, 40]), how=dry).planned == "photo c is gone"
-    assert generate_views(finished, typed=Typed([0, 45, -50]), how=dry).planned == "camera of photo b changed"
-    assert select_views(finished, "0-5", how=dry).planned
-    assert reconstruct_mesh(finished, how=dry).planned == "texture.size changed"
-    assert render_mesh(finished, settings=SMALL, how=replace(dry, force=True)).planned == "--force"
+    assert generate_views(finished, photos[:2], Typed([0, 40]), run_options=dry).planned == "photo c is gone"
+    assert generate_views(finished, typed=Typed([0, 45, -50]), run_options=dry).planned == "camera of photo b changed"
+    assert select_views(finished, "0-5", run_options=dry).planned
+    assert reconstruct_mesh(finished, run_options=dry).planned == "texture.size changed"
+    assert render_mesh(finished, settings=SMALL, run_options=replace(dry, force=True)).planned == "--force"
     finished.path("renders/top.png").unlink()
-    assert render_mesh(finished, settings=SMALL, how=dry).planned == "renders/top.png is gone"
+    assert render_mesh(finished, settings=SMALL, run_options=dry).planned == "renders/top.png is gone"
     del before[str(finished.root / "renders/top.png")]
     assert everything(finished) == before
     assert engines == counts
@@ -442,9 +445,9 @@ def test_a_dry_run_after_trouble_says_what_it_was(painted: Project, monkeypatch:
     monkeypatch.setenv("MESHCLI_TEST", "fit:bug")
     with pytest.raises(ZeroDivisionError):
         reconstruct_mesh(painted)
-    assert "a bug" in reconstruct_mesh(painted, how=How(dry=True)).planned
+    assert "a bug" in reconstruct_mesh(painted, run_options=RunOptions(dry=True)).planned
     manifest = painted.load()
     painted.save(manifest.with_record("reconstruct", replace(manifest.stages["reconstruct"], status="running")))
-    assert reconstruct_mesh(painted, how=How(dry=True)).planned == "it was interrupted"
+    assert reconstruct_mesh(painted, run_options=RunOptions(dry=True)).planned == "it was interrupted"
     with painted.writing():
-        assert reconstruct_mesh(painted, how=How(dry=True)).planned == "somebody is at it now"
+        assert reconstruct_mesh(painted, run_options=RunOptions(dry=True)).planned == "somebody is at it now"

@@ -23,9 +23,9 @@ from meshcli.settings import Settings, Zero123PlusSettings, range_of
 from meshcli.stages import view_generation
 from meshcli.stages.generate import generate_views
 from meshcli.stages.photo_set import Typed
-from meshcli.stages.stage_runner import How
+from meshcli.stages.stage_runner import RunOptions
 from meshcli.stages.status import stage_status
-from meshcli.stages.view_generation import fallback, lacking
+from meshcli.stages.view_generation import smaller_settings, lacking
 
 TINY = {
     "zero123plus.steps": 3,
@@ -78,11 +78,15 @@ Paint = Callable[..., list[str]]
 def paint(project: Project, weights: Path) -> Paint:
     """Call the stage; what it said, then which photos were painted."""
 
-    def call(*photos: Path, typed: Typed = Typed(), how: How = How(), **changes: Any) -> list[str]:
+    def call(
+        *photos: Path, typed: Typed = Typed(), run_options: RunOptions = RunOptions(), **changes: Any
+    ) -> list[str]:
         heard: list[str] = []
-        how = replace(how, weights=weights, device="cpu", progress=lambda done, total, what: heard.append(what))
+        run_options = replace(
+            run_options, weights=weights, device="cpu", progress=lambda done, total, what: heard.append(what)
+        )
         settings = override(SETTINGS, changes, "")
-        generate_views(project, photos, typed, settings=settings, engine="zero123plus", how=how)
+        generate_views(project, photos, typed, settings=settings, engine="zero123plus", run_options=run_options)
         return sorted({what.split()[1].rstrip(":") for what in heard if what.endswith("painting")})
 
     return call
@@ -144,7 +148,7 @@ def test_what_makes_new_views(project: Project, photos: list[Path], paint: Paint
     assert project.digest("views/00.png") != before
     assert paint() == ["a"]
     assert project.digest("views/00.png") == before
-    assert paint(how=How(force=True)) == ["a"]
+    assert paint(run_options=RunOptions(force=True)) == ["a"]
     assert project.digest("views/00.png") == before
     project.path("views/02.png").unlink()
     assert paint() == ["a"]
@@ -191,7 +195,7 @@ def test_memory_that_runs_out(
 def test_smaller_settings_come_to_an_end() -> None:
     settings = override(SETTINGS, {"zero123plus.batch": 3, "zero123plus.vram": "high"}, "")
     taken = []
-    while smaller := fallback("zero123plus", settings):
+    while smaller := smaller_settings("zero123plus", settings):
         taken.append(smaller)
         settings = override(settings, smaller, "")
     assert taken == [
@@ -210,10 +214,12 @@ def test_finished_views_need_no_weights(
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     monkeypatch.delenv("MESHCLI_CKPTS", raising=False)
     monkeypatch.chdir(tmp_path)
-    assert lacking(SETTINGS, How()).endswith("gets them")
+    assert lacking(SETTINGS, RunOptions()).endswith("gets them")
     assert generate_views(project, settings=SETTINGS).skipped
     with pytest.raises(MissingError, match="models pull zero123plus"):
-        generate_views(project, settings=SETTINGS, how=How(force=True, offline=True), engine="zero123plus")
+        generate_views(
+            project, settings=SETTINGS, run_options=RunOptions(force=True, offline=True), engine="zero123plus"
+        )
     assert stage_status(project, project.load(), "generate").state == "done"  # nothing was touched
 
 
@@ -222,22 +228,30 @@ def test_libraries_that_are_not_there(
 ) -> None:
     monkeypatch.setattr("meshcli.stages.view_generation.find_spec", lambda name: None if name == "diffusers" else name)
     with pytest.raises(MissingError, match=r"meshcli\[models\]"):
-        generate_views(project, photos[:1], settings=SETTINGS, engine="zero123plus", how=How(weights=weights))
-    assert lacking(SETTINGS, How(weights=weights)).startswith("diffusers")
+        generate_views(
+            project, photos[:1], settings=SETTINGS, engine="zero123plus", run_options=RunOptions(weights=weights)
+        )
+    assert lacking(SETTINGS, RunOptions(weights=weights)).startswith("diffusers")
 
 
 def test_a_device_that_is_not_there(project: Project, photos: list[Path], weights: Path) -> None:
     with pytest.raises(UsageError, match="cuda:7"):
         generate_views(
-            project, photos[:1], settings=SETTINGS, engine="zero123plus", how=How(weights=weights, device="cuda:7")
+            project,
+            photos[:1],
+            settings=SETTINGS,
+            engine="zero123plus",
+            run_options=RunOptions(weights=weights, device="cuda:7"),
         )
 
 
 def test_weights_that_are_not_there(project: Project, photos: list[Path], tmp_path: Path) -> None:
     with pytest.raises(MissingError, match="--weights"):
-        generate_views(project, photos[:1], settings=SETTINGS, engine="zero123plus", how=How(weights=tmp_path))
+        generate_views(
+            project, photos[:1], settings=SETTINGS, engine="zero123plus", run_options=RunOptions(weights=tmp_path)
+        )
     with pytest.raises(MissingError, match="--weights"):
-        lacking(SETTINGS, How(weights=tmp_path))
+        lacking(SETTINGS, RunOptions(weights=tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from meshcli.errors import InputError, ProjectError, UsageError
 from meshcli.json_table import Table
 from meshcli.views.camera import orbit
-from meshcli.views.photo_cameras import Aligned, PhotoSpec, Stated, from_rig, missing_angles, read_spec, state
+from meshcli.views.photo_cameras import Aligned, CameraPrior, PhotoSpec, from_rig, missing_angles, read_spec, state
 from meshcli.views.projection import project as project_points
 
 CROP = (0.4, -0.1, 0.5, 1.0)  # of a 200 x 100 picture: a square frame to the right, reaching above
@@ -34,7 +34,7 @@ def test_a_photo_that_does_not_exist(word: str, says: str) -> None:
 
 def test_the_counts_must_fit() -> None:
     specs = [PhotoSpec(Path("a")), PhotoSpec(Path("b"))]
-    assert state(specs, [0, 40], [10], []) == [Stated(0, 10), Stated(40, 10)]
+    assert state(specs, [0, 40], [10], []) == [CameraPrior(0, 10), CameraPrior(40, 10)]
     with pytest.raises(UsageError, match="3 values for 2 photos"):
         state(specs, [0, 1, 2])
     with pytest.raises(UsageError, match="one for all or one per photo"):
@@ -52,32 +52,32 @@ def test_the_line_to_type_is_exact() -> None:
 
 def test_what_alignment_found_stands_behind_what_was_said() -> None:
     found = Aligned(80.0, 1.25, 0.4, (260.0,))
-    camera = Stated(elevation=10.0, aligned=found).framed(CROP, 200, 100)
+    camera = CameraPrior(elevation=10.0, aligned=found).framed(CROP, 200, 100)
     assert (camera.azimuth, camera.elevation, camera.distance) == pytest.approx((80.0, 10.0, 3.2))
     assert camera.known == "aligned"
-    given = Stated(40.0, aligned=found).framed(CROP, 200, 100)
+    given = CameraPrior(40.0, aligned=found).framed(CROP, 200, 100)
     assert (given.azimuth, given.distance, given.known) == (pytest.approx(40.0), pytest.approx(3.2), "given")
-    whole = Stated(fov=20.0, aligned=found).framed(CROP, 200, 100)
-    nearer = Stated(fov=20.0).framed(CROP, 200, 100)
+    whole = CameraPrior(fov=20.0, aligned=found).framed(CROP, 200, 100)
+    nearer = CameraPrior(fov=20.0).framed(CROP, 200, 100)
     assert whole.distance == pytest.approx(nearer.distance / 1.25)
 
 
 def test_alignment_survives_the_manifest() -> None:
-    stated = Stated(elevation=5.0, aligned=Aligned(80.0, 1.25, 0.4, (260.0, 10.0)))
-    assert Stated.read(Table(stated.to_json(), "here", ProjectError)) == stated
+    stated = CameraPrior(elevation=5.0, aligned=Aligned(80.0, 1.25, 0.4, (260.0, 10.0)))
+    assert CameraPrior.read(Table(stated.to_json(), "here", ProjectError)) == stated
     damaged = {**stated.to_json(), "aligned": {"azimuth": 0.0, "enlarged": 0.0, "confidence": 1.0, "others": []}}
     with pytest.raises(ProjectError, match="enlarged"):
-        Stated.read(Table(damaged, "here", ProjectError))
+        CameraPrior.read(Table(damaged, "here", ProjectError))
 
 
 def test_without_anything_the_frame_is_zero123plus_own() -> None:
-    assert Stated().framed(CROP, 200, 100) == orbit(0, 0)
-    assert Stated(40.0, 10.0).framed(CROP, 200, 100) == orbit(40, 10, known="given")
+    assert CameraPrior().framed(CROP, 200, 100) == orbit(0, 0)
+    assert CameraPrior(40.0, 10.0).framed(CROP, 200, 100) == orbit(40, 10, known="given")
 
 
 @pytest.mark.parametrize("elevation", [None, -20.0, 35.0])
 def test_a_field_of_view_is_that_of_the_original(elevation: float | None) -> None:
-    stated = Stated(40.0, elevation, 45.0)
+    stated = CameraPrior(40.0, elevation, 45.0)
     framed = stated.framed(CROP, 200, 100)
     whole = stated.framed((0, 0, 1, 1), 200, 100)
     assert whole.fov == pytest.approx(45.0)
@@ -95,7 +95,7 @@ def test_a_field_of_view_is_that_of_the_original(elevation: float | None) -> Non
 
 def test_a_calibrated_camera_follows_the_frame() -> None:
     camera = orbit(70, 15, 3.0, 40.0, known="rig")
-    framed = Stated(camera=camera).framed(CROP, 200, 100)
+    framed = CameraPrior(camera=camera).framed(CROP, 200, 100)
     points = np.random.default_rng(0).normal(size=(20, 3)) * 0.3
     whole, _ = project_points(camera, points, 200, 100)
     part, _ = project_points(framed, points, 100, 100)

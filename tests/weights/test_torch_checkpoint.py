@@ -115,9 +115,9 @@ def test_a_training_checkpoint_with_objects_in_it(state, tmp_path, monkeypatch):
     assert not Path("nobody ran this").exists()
 
 
-def rewritten(source: Path, target: Path, change: dict[str, bytes | None], **how: Any) -> Path:
+def rewritten(source: Path, target: Path, change: dict[str, bytes | None], **run_options: Any) -> Path:
     """The archive with members replaced or left out."""
-    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w", **how) as new:
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w", **run_options) as new:
         for name in old.namelist():
             data = change.get(name.split("/", 1)[1], old.read(name))
             if data is not None:

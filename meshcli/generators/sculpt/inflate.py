@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.sparse import coo_array, csc_array
 from scipy.spatial import ConvexHull
 
+from meshcli.arrays import Float64Array, Mask
 from meshcli.generators.sculpt.silhouette import MiddleLines, extent, middle_lines, parts, without_specks
 from meshcli.sdf.grid import Field, Grid, silhouette_distance
 from meshcli.settings import SculptSettings
@@ -21,9 +21,6 @@ from meshcli.system.sparse_solve import factorise
 from meshcli.views.camera import Camera
 from meshcli.views.projection import camera_to_world, project
 from meshcli.views.view import View
-
-Floats = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 STEEP = 35.0  # degrees: up to this elevation the object is taken to stand upright
 BEYOND = 0.25  # of the plane's size: margin around the outline
@@ -35,22 +32,22 @@ ACROSS = 8.0  # samples across thin parts, as far as the number of samples in th
 class Plane:
     """A raster (rows, columns) on a plane through the world's origin."""
 
-    right: Floats  # (3,) unit
-    up: Floats  # (3,) unit
-    front: Floats  # (3,) unit, towards the photo
+    right: Float64Array  # (3,) unit
+    up: Float64Array  # (3,) unit
+    front: Float64Array  # (3,) unit, towards the photo
     left: float  # of the first column's centre, world units from the origin
     top: float  # of the first row's centre
     spacing: float
     shape: tuple[int, int]
 
-    def points(self) -> Floats:
+    def points(self) -> Float64Array:
         """World positions (rows, columns, 3) of the pixels' centres."""
         rows, columns = self.shape
         across = self.left + self.spacing * np.arange(columns)
         height = self.top - self.spacing * np.arange(rows)
         return across[None, :, None] * self.right + height[:, None, None] * self.up
 
-    def locate(self, points: Floats) -> tuple[Floats, Floats]:
+    def locate(self, points: Float64Array) -> tuple[Float64Array, Float64Array]:
         """Raster positions (row, column) (..., 2) of points projected on it, heights (...) in front."""
         column = (points @ self.right - self.left) / self.spacing
         row = (self.top - points @ self.up) / self.spacing
@@ -58,13 +55,13 @@ class Plane:
 
 
 @dataclass(frozen=True)
-class Relief:
+class InflatedBody:
     """The body in front of and behind a plane, the same on both sides."""
 
     plane: Plane
     mask: Mask  # (rows, columns)
     box: float  # 0 round, 1 a box
-    squared: Floats  # (rows, columns) square of half the thickness; negative outside, falling as it rose inside
+    squared: Float64Array  # (rows, columns) square of half the thickness; negative outside, falling as it rose inside
     lines: MiddleLines  # of the silhouette
 
     def field(self, grid: Grid) -> Field:
@@ -83,7 +80,7 @@ class Relief:
         return distance
 
 
-def inflate(view: View, settings: SculptSettings) -> Relief:
+def inflate(view: View, settings: SculptSettings) -> InflatedBody:
     """The body behind one photo's silhouette, (Poisson inflation; boxes stay boxes)."""
     lines = middle_lines(view)
     plane = _plane(view, settings.relief, lines.width)
@@ -103,7 +100,7 @@ def inflate(view: View, settings: SculptSettings) -> Relief:
     square = _extended(height**2, mask)
     # The raster's steps would stand out as ribs along steep sides; thin bars must survive their removal.
     smooth = np.maximum(ndimage.gaussian_filter(square, 1.5), np.where(mask, 0.4 * square, -np.inf))
-    return Relief(plane, mask, box, smooth, lines)
+    return InflatedBody(plane, mask, box, smooth, lines)
 
 
 def pixel_size(view: View) -> float:
@@ -111,7 +108,7 @@ def pixel_size(view: View) -> float:
     return view.camera.distance / (view.camera.fy * view.height)
 
 
-def sample(camera: Camera, points: Floats, values: Floats) -> Floats:
+def sample(camera: Camera, points: Float64Array, values: Float64Array) -> Float64Array:
     """What a camera's picture (H, W, C) shows at world positions (..., 3), (..., C); zero outside."""
     where, _ = project(camera, points, values.shape[1], values.shape[0])
     place = np.moveaxis(where[..., ::-1] - 0.5, -1, 0)
@@ -119,7 +116,7 @@ def sample(camera: Camera, points: Floats, values: Floats) -> Floats:
     return np.stack(channels, axis=-1)
 
 
-def solve_laplace(free: Mask, known: Mask, values: Floats, source: float, down: float) -> Floats:
+def solve_laplace(free: Mask, known: Mask, values: Float64Array, source: float, down: float) -> Float64Array:
     """Solve div(c grad u) = -source on `free` pixels with u given on `known`, (rows, columns, C).
 
     c is 1 along rows and `down` along columns; nothing flows to pixels that are neither free nor known.
@@ -190,7 +187,7 @@ def _plane(view: View, resolution: int, thin: float) -> Plane:
     )
 
 
-def _inward(view: View, plane: Plane) -> Floats:
+def _inward(view: View, plane: Plane) -> Float64Array:
     """How far inside the photo's outline each sample of the plane's raster lies, in samples; negative outside.
 
     The body ends where the picture does.
@@ -202,7 +199,7 @@ def _inward(view: View, plane: Plane) -> Floats:
     return (sample(camera, plane.points(), outline[..., None] + FAR)[..., 0] - FAR) * pixel / plane.spacing
 
 
-def _mask(inward: Floats) -> Mask:
+def _mask(inward: Float64Array) -> Mask:
     """The silhouette on the raster.
 
     Thin parts are half a sample broader: the photo's own outline cuts the body, and what is missing nobody brings back.
@@ -212,7 +209,7 @@ def _mask(inward: Floats) -> Mask:
     return without_specks(inward >= np.where(deepest < 0.75 * ACROSS, -0.5, 0.0))
 
 
-def _pillows(mask: Mask, inward: Floats, spacing: float, settings: SculptSettings) -> Floats:
+def _pillows(mask: Mask, inward: Float64Array, spacing: float, settings: SculptSettings) -> Float64Array:
     """Half the thickness of every piece of the silhouette, each by itself."""
     labels, _ = parts(mask)
     height = np.zeros(mask.shape)
@@ -223,7 +220,7 @@ def _pillows(mask: Mask, inward: Floats, spacing: float, settings: SculptSetting
     return height
 
 
-def _pillow(mask: Mask, largest: float, spacing: float, settings: SculptSettings) -> Floats:
+def _pillow(mask: Mask, largest: float, spacing: float, settings: SculptSettings) -> Float64Array:
     """Half the thickness from the Poisson equation, which makes a ball of a disc and a rounded bar of a strip.
 
     Flat ends at the very top and bottom stay flat (mugs, bottles): nothing flows out through them. The thickness is
@@ -243,7 +240,7 @@ def _pillow(mask: Mask, largest: float, spacing: float, settings: SculptSettings
     return np.asarray((height**4 + floor**4) ** 0.25)
 
 
-def _slab(mask: Mask, spacing: float, depth: float) -> Floats:
+def _slab(mask: Mask, spacing: float, depth: float) -> Float64Array:
     """A plate of this half thickness with edges rounded by a third of it."""
     radius = max(depth / 3.0, spacing)
     inward = np.clip((ndimage.distance_transform_edt(mask) - 0.5) * spacing / radius, 0.0, 1.0)
@@ -267,7 +264,7 @@ def _boxiness(mask: Mask) -> float:
     return float(np.clip(straight, 0.0, 1.0) * np.clip(solid, 0.0, 1.0))
 
 
-def _cross(a: Floats, b: Floats) -> Floats:
+def _cross(a: Float64Array, b: Float64Array) -> Float64Array:
     return np.asarray(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])
 
 
@@ -297,7 +294,7 @@ def _flat_ends(mask: Mask) -> Mask:
     return found
 
 
-def _extended(square: Floats, mask: Mask) -> Floats:
+def _extended(square: Float64Array, mask: Mask) -> Float64Array:
     """Continue outside with the slope that the squared thickness has at the rim."""
     away, nearest = ndimage.distance_transform_edt(~mask, return_indices=True)
     inside = np.maximum(ndimage.distance_transform_edt(mask), 1.0)

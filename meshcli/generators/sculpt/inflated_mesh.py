@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from meshcli.generators.sculpt.inflate import Relief, inflate, pixel_size, sample, solve_laplace
+from meshcli.arrays import Float64Array, Mask
+from meshcli.generators.sculpt.inflate import InflatedBody, inflate, pixel_size, sample, solve_laplace
 from meshcli.generators.sculpt.silhouette import extent
 from meshcli.meshes.mesh import Mesh, Texture, face_normals
 from meshcli.pictures.image import over, resize
@@ -18,9 +19,6 @@ from meshcli.settings import SculptSettings
 from meshcli.views.camera import DISTANCE, Camera, orbit
 from meshcli.views.projection import camera_to_world, project, rays
 from meshcli.views.view import View
-
-Floats = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 PADDING = 4  # voxels around the body
 THICK = 4.0  # voxels across thin parts, as far as the number of voxels allows it
@@ -52,7 +50,7 @@ def sculpt_one(view: View, settings: SculptSettings) -> tuple[Mesh, list[str]]:
     return mesh, notes
 
 
-def fine_grid(low: Floats, high: Floats, voxel: float, resolution: int, padding: int) -> Grid:
+def fine_grid(low: Float64Array, high: Float64Array, voxel: float, resolution: int, padding: int) -> Grid:
     """The box from low to high with `resolution` voxels along its longest side, or where they are larger, this size.
 
     The box of a thin thing has room for more voxels in its length: there are never more nodes than in a cube of
@@ -66,7 +64,9 @@ def fine_grid(low: Floats, high: Floats, voxel: float, resolution: int, padding:
         fine = max(resolution, round(0.96 * fine))
 
 
-def _surface(relief: Relief, view: View, settings: SculptSettings) -> tuple[Floats, NDArray[np.int32], list[str]]:
+def _surface(
+    relief: InflatedBody, view: View, settings: SculptSettings
+) -> tuple[Float64Array, NDArray[np.int32], list[str]]:
     """The body's skin, cut by the photo's own silhouette, in a grid that lies along the body's plane."""
     axes = np.stack([relief.plane.front, relief.plane.right, relief.plane.up])
     front, right, up = np.eye(3)
@@ -86,7 +86,7 @@ def _surface(relief: Relief, view: View, settings: SculptSettings) -> tuple[Floa
     return taubin(vertices, faces, 8) @ axes, faces, _notes(relief, height, grid, len(lost), settings)
 
 
-def _notes(relief: Relief, height: float, grid: Grid, lost: int, settings: SculptSettings) -> list[str]:
+def _notes(relief: InflatedBody, height: float, grid: Grid, lost: int, settings: SculptSettings) -> list[str]:
     """What is to be said about thin parts; height: of the photo in the world, lost: places thinner than voxels show."""
     length = extent(relief.mask)[1] * relief.plane.spacing
     width = relief.lines.width * height
@@ -100,7 +100,7 @@ def _notes(relief: Relief, height: float, grid: Grid, lost: int, settings: Sculp
     return []
 
 
-def _grid(relief: Relief, voxel: float, resolution: int) -> Grid:
+def _grid(relief: InflatedBody, voxel: float, resolution: int) -> Grid:
     """The grid around a body in a plane that lies along it."""
     plane, half = relief.plane, float(np.sqrt(relief.squared.max()))
     points = plane.points()[relief.mask]
@@ -108,7 +108,7 @@ def _grid(relief: Relief, voxel: float, resolution: int) -> Grid:
     return fine_grid(corners.min(axis=0), corners.max(axis=0), voxel, resolution, PADDING)
 
 
-def _rods(lines: Floats, grid: Grid) -> Field:
+def _rods(lines: Float64Array, grid: Grid) -> Field:
     """Distance in voxels to rods around lines, places (N, 2) across and up in the plane x = 0, dense for the grid."""
     x, y, z = (origin + grid.voxel * np.arange(count) for origin, count in zip(grid.origin, grid.shape, strict=True))
     nodes = np.stack(np.meshgrid(y, z, indexing="ij"), axis=-1)
@@ -117,14 +117,14 @@ def _rods(lines: Floats, grid: Grid) -> Field:
     return distance.astype(np.float32)
 
 
-def _on_plane(camera: Camera, places: Floats) -> Floats:
+def _on_plane(camera: Camera, places: Float64Array) -> Float64Array:
     """Where rays through places (N, 2), fractions of the picture, meet the plane x = 0: (N, 2) across and up."""
     origins, directions = rays(camera, places, 1, 1)
     points = origins - directions * (origins[:, :1] / directions[:, :1])
     return points[:, 1:]
 
 
-def _turned(camera: Camera, axes: Floats) -> Camera:
+def _turned(camera: Camera, axes: Float64Array) -> Camera:
     """The camera in a world whose axes are these, the rows of (3, 3)."""
     pose = camera_to_world(camera)
     pose[:3] = axes @ pose[:3]
@@ -151,7 +151,7 @@ def _with_wires(sure: Mask, seen: Mask, reach: float) -> Mask:
     return sure | (seen & (ndimage.distance_transform_edt(~sure) > reach))
 
 
-def _back_picture(relief: Relief, view: View) -> Pixels:
+def _back_picture(relief: InflatedBody, view: View) -> Pixels:
     """The smoothest picture between the colours along the rim: no mirrored face, no stripes."""
     colours = sample(view.camera, relief.plane.points(), _continued_photo(view).astype(np.float64))
     inside = ndimage.binary_erosion(relief.mask)
@@ -174,7 +174,9 @@ def _continued(picture: Pixels, known: Mask) -> Pixels:
     return continued
 
 
-def _side_by_side(pictures: tuple[Pixels, Pixels], places: tuple[Floats, Floats]) -> tuple[Pixels, Floats]:
+def _side_by_side(
+    pictures: tuple[Pixels, Pixels], places: tuple[Float64Array, Float64Array]
+) -> tuple[Pixels, Float64Array]:
     """One image of two and the coordinates (2 V, 2), v up, of places given in fractions of each from the top left."""
     height = max(picture.shape[0] for picture in pictures)
     width = sum(picture.shape[1] for picture in pictures)

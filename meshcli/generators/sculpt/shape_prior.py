@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy.ndimage import binary_dilation, map_coordinates
 
-from meshcli.generators.sculpt.inflate import Relief, inflate
+from meshcli.generators.sculpt.inflate import InflatedBody, inflate
 from meshcli.pictures.image import resize
 from meshcli.pictures.pixels import Pixels
 from meshcli.sdf.grid import Field, Grid, silhouette_distance, visual_hull
@@ -55,7 +55,7 @@ def pillow_prior(photos: Sequence[View], settings: SculptSettings) -> Prior | No
     return field
 
 
-def _union(reliefs: Sequence[Relief], grid: Grid) -> Field:
+def _union(reliefs: Sequence[InflatedBody], grid: Grid) -> Field:
     """Smooth minimum of the bodies' distances."""
     fields = np.stack([relief.field(grid) for relief in reliefs])
     least = fields.min(axis=0)

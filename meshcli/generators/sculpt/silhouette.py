@@ -8,11 +8,9 @@ from scipy import ndimage
 from scipy.spatial import ConvexHull
 from skimage.morphology import skeletonize
 
+from meshcli.arrays import Float64Array, Mask
 from meshcli.pictures.image import resize_floats
 from meshcli.views.view import View
-
-Floats = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 SIDE = 1024  # pixels at most along a side of the picture in which middle lines are looked for
 FAINT = 0.2  # coverage of a pixel that counts there: half of it would lose what is thinner than such a pixel
@@ -27,7 +25,7 @@ AROUND = np.ones((3, 3), bool)
 class MiddleLines:
     """The skeleton of a silhouette, one line along the middle of each part."""
 
-    widths: Floats  # (rows, columns) pixels from edge to edge where a line runs, 0 elsewhere
+    widths: Float64Array  # (rows, columns) pixels from edge to edge where a line runs, 0 elsewhere
     pieces: int  # of the silhouette
 
     @property
@@ -35,7 +33,7 @@ class MiddleLines:
         """How wide the thin parts are, as a fraction of the picture's height."""
         return float(np.percentile(self.widths[self.widths > 0.0], USUAL)) / len(self.widths)
 
-    def thinner_than(self, width: float) -> Floats:
+    def thinner_than(self, width: float) -> Float64Array:
         """Where the silhouette is less wide than this fraction of the picture's height: places (N, 2) along the lines.
 
         Fractions of the picture from its left and top. The last bit before a corner is no thin part, but however short

@@ -13,7 +13,7 @@ from processes import alive, asleep_in_fit, error_lines, meshcli, until
 from meshcli.project.project import Project
 from meshcli.stages.generate import generate_views
 from meshcli.stages.select import select_views
-from meshcli.system.processes import apart
+from meshcli.system.processes import fork_supervised
 
 LINE = ["reconstruct", "desk", "--set", "texture.size=64", "--set", "fit.resolutions=[60]", "--set", "fit.steps=[9]"]
 
@@ -123,4 +123,4 @@ def test_signals_are_handed_on(asleep: tuple["subprocess.Popen[str]", int], numb
 
 
 def test_inside_another_program_there_is_no_copy() -> None:
-    assert apart() is None
+    assert fork_supervised() is None
