@@ -25,7 +25,7 @@ from meshcli.stages.generate import generate_views
 from meshcli.stages.photo_set import Typed
 from meshcli.stages.stage_runner import RunOptions
 from meshcli.stages.status import stage_status
-from meshcli.stages.view_generation import smaller_settings, lacking
+from meshcli.stages.view_generation import lacking, smaller_settings
 
 TINY = {
     "zero123plus.steps": 3,
