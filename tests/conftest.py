@@ -8,12 +8,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import fakes
 import numpy as np
 import pytest
 from PIL import Image
-from published import BOTH, Numbers
 
+from helpers import fake_engines
+from helpers.golden import BOTH, Numbers
 from meshcli.project.project import Project
 
 COLOURS = [(200, 50, 50), (50, 200, 50), (50, 50, 200)]
@@ -51,11 +51,11 @@ def numbers(request: pytest.FixtureRequest) -> Numbers:
 @pytest.fixture
 def engines(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """Quick engines instead of the real ones; how often each was called."""
-    for name, module in fakes.modules().items():
+    for name, module in fake_engines.modules().items():
         monkeypatch.setitem(sys.modules, name, module)
     monkeypatch.setattr("meshcli.stages.generate.lacking", lambda *_: "weights")  # whoever runs the tests may have them
-    fakes.COUNTS.update(dict.fromkeys(fakes.COUNTS, 0))
-    return fakes.COUNTS
+    fake_engines.COUNTS.update(dict.fromkeys(fake_engines.COUNTS, 0))
+    return fake_engines.COUNTS
 
 
 @pytest.fixture

@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from hostile import Bench, Case, cases, make_projects, quick_engines
 from hypothesis import HealthCheck, Phase, given, settings
+
+from helpers.command_fuzzer import Bench, Case, cases, make_projects, quick_engines
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]  # a minute where nobody else is at work
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 import trimesh
-from hostile import NUMBERS, SENTENCES, TABLES, written
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from helpers.command_fuzzer import NUMBERS, SENTENCES, TABLES, written
 from meshcli.config import read_settings
 from meshcli.errors import MeshcliError
 from meshcli.export.gltf import read_glb, write_glb

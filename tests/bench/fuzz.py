@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from hostile import Bench, Case, cases, make_projects, quick_engines
+from helpers.command_fuzzer import Bench, Case, cases, make_projects, quick_engines
 
 
 def main() -> int:

@@ -202,7 +202,7 @@ def whole(dtype: str, usual: bool) -> Callable[[Path], dict[str, Any]]:
     """
 
     def step(folder: Path) -> dict[str, Any]:
-        from sheets import SHEETS, project_of
+        from helpers.view_sheets import SHEETS, project_of
 
         with tempfile.TemporaryDirectory() as place:
             weights = usual_weights(folder, Path(place)) if usual else folder
@@ -256,8 +256,7 @@ def usual_weights(folder: Path, place: Path) -> Path:
 
 def sheet_views() -> Any:
     """The tiles of a real sheet with their cameras."""
-    from sheets import SHEETS, project_of
-
+    from helpers.view_sheets import SHEETS, project_of
     from meshcli.stages.view_loading import load_views
 
     with tempfile.TemporaryDirectory() as place:

@@ -1,11 +1,11 @@
 """A shell's loop over many objects: python tests/bench/many.py [--count 50] [--real 5].
 
 Every object has a directory with a photo in it; `meshcli run` is called in each, one after another, the first few with
-the real engines at their smallest and the others with the quick ones of tests/fakes.py. After each call nothing may be
-left behind: no process, no file in the directory for temporary ones, none in the project that a finished one does not
-have. What is kept between calls (machine code beside the package or in the home directory, the caches of libraries)
-may not grow any more after the first call of each kind. Prints how much is kept, and leaves with 1 when anything grew.
-Nothing else may use this copy of the package meanwhile.
+the real engines at their smallest and the others with those of tests/helpers/fake_engines.py. After each call nothing
+may be left behind: no process, no file in the directory for temporary ones, none in the project that a finished one
+does not have. What is kept between calls (machine code beside the package or in the home directory, the caches of
+libraries) may not grow any more after the first call of each kind. Prints how much is kept, and leaves with 1 when
+anything grew. Nothing else may use this copy of the package meanwhile.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from pathlib import Path
 from kills import PHOTO, SETTINGS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-FAKES = REPOSITORY / "tests" / "fakes.py"
+FAKES = REPOSITORY / "tests" / "helpers" / "fake_engines.py"
 TOKEN = "MESHCLI_MANY"  # noqa: S105  # marks the processes of one loop
 FAREWELL = 60.0  # seconds, on a busy machine too
 HOMES = ("XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "NUMBA_CACHE_DIR", "U2NET_HOME", "HF_HOME")

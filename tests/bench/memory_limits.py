@@ -1,9 +1,9 @@
 """Every stage under limits of memory: python tests/bench/memory_limits.py [CASE...] [--first MB] [--step MB].
 
-From the first limit on, in steps, each case (sculpt, zero123plus, fit, lrm, render; see tests/limited.py) is called in
-a new project, again and again until it succeeds or says that nothing smaller is left; a case is done when two limits in
-a row let its first call succeed. Prints a table of what happened; leaves with 1 when anything else than exit codes 0
-and 75, with their records and messages, was seen.
+From the first limit on, in steps, each case of tests/helpers/memory_limited.py (sculpt, zero123plus, fit, lrm, render)
+is called in a new project, again and again until it succeeds or says that nothing smaller is left; a case is done when
+two limits in a row let its first call succeed. Prints a table of what happened; leaves with 1 when anything else than
+exit codes 0 and 75, with their records and messages, was seen.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from limited import CASES, Case, attempts, prepare, start
+from helpers.memory_limited import CASES, Case, attempts, prepare, start
 
 
 def main() -> None:

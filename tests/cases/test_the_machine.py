@@ -10,8 +10,8 @@ import make_desk
 import numpy as np
 import pytest
 from PIL import Image
-from sheets import project_of
 
+from helpers.view_sheets import project_of
 from meshcli.export.gltf import write_glb
 from meshcli.meshes.mesh import Mesh
 from meshcli.project.project import Project

@@ -15,7 +15,7 @@ from meshcli.commands import cli
 from meshcli.project.project import Project
 from meshcli.views.camera import orbit
 
-FAKES = [sys.executable, str(Path(__file__).parents[1] / "fakes.py")]
+FAKES = [sys.executable, str(Path(__file__).parents[1] / "helpers" / "fake_engines.py")]
 QUICK = ["--set", "render.size=64", "--set", "render.frames=3", "--set", "texture.size=64"]
 
 

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from fake_hub import Hub, serve, stranger
-from processes import error_lines, until
 
 import meshcli
+from helpers.cli_processes import error_lines, until
+from helpers.fake_hub import Hub, serve, stranger
 from meshcli.commands import cli
 from meshcli.errors import MissingError, ResourceError
 from meshcli.weights import download

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import trimesh
 from PIL import Image
-from published import Numbers
 
+from helpers.golden import Numbers
 from meshcli.errors import InputError
 from meshcli.export.frames import from_gltf
 from meshcli.export.gltf import read_glb, write_glb

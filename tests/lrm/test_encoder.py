@@ -1,8 +1,8 @@
 import pytest
 import torch
-from lrm_golden import CPU, filled, largest, pictures, sizes, tensors, vit, weights
-from published import Numbers, difference
 
+from helpers.golden import Numbers, difference
+from helpers.lrm_golden import CPU, filled, largest, pictures, sizes, tensors, vit, weights
 from meshcli.lrm.encoder import Encoder
 from meshcli.lrm.sizes import Sizes, VitSizes
 

@@ -4,9 +4,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from lrm_golden import largest, tensors
-from published import OUTSIDE, RECORDED, SHARED, Numbers
 
+from helpers.golden import OUTSIDE, RECORDED, SHARED, Numbers
+from helpers.lrm_golden import largest, tensors
 from meshcli.lrm.flexicubes import Weights, _faces, crossed_cells, extract, tables
 
 CASES = [

@@ -1,8 +1,8 @@
 import pytest
 import torch
-from lrm_golden import CPU, largest, pictures, sizes, tensors, weights
-from published import Numbers
 
+from helpers.golden import Numbers
+from helpers.lrm_golden import CPU, largest, pictures, sizes, tensors, weights
 from meshcli.lrm.matrices import Linear, linear, pack, packs
 from meshcli.lrm.model import planes_of
 from meshcli.lrm.processor import has_bfloat16, is_x86

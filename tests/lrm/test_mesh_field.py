@@ -3,10 +3,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from lrm_golden import CPU, largest, sizes, tensors, weights
-from published import SHARED, Numbers, difference, needs_outside
 from torch.nn import functional
 
+from helpers.golden import SHARED, Numbers, difference, needs_outside
+from helpers.lrm_golden import CPU, largest, sizes, tensors, weights
 from meshcli.lrm.flexicubes import Cells, crossed_cells, extract
 from meshcli.lrm.flexicubes import Weights as CellWeights
 from meshcli.lrm.mesh_field import MeshDecoder, MeshField, grid_axis, is_empty, repair_empty

@@ -4,11 +4,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from lrm_golden import CPU, largest, pictures, sizes, tensor, tensors, weights
-from published import HERE, SHARED, Arrays, Numbers, difference, needs_outside
 from test_nerf_field import compare, rays_of, same_surface
 from tools.synthetic_weights import summary
 
+from helpers.golden import HERE, SHARED, Arrays, Numbers, difference, needs_outside
+from helpers.lrm_golden import CPU, largest, pictures, sizes, tensor, tensors, weights
 from meshcli.lrm.encoder import Encoder
 from meshcli.lrm.mesh_field import MeshDecoder, MeshField
 from meshcli.lrm.model import load_decoder, parameter_shapes, planes_of, resize

@@ -3,12 +3,12 @@ from typing import cast
 import numpy as np
 import pytest
 import torch
-from lrm_golden import CPU, largest, sizes, tensors, weights
-from published import Numbers
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from helpers.golden import Numbers
+from helpers.lrm_golden import CPU, largest, sizes, tensors, weights
 from meshcli.lrm.mesh_field import Surface
 from meshcli.lrm.model import load_decoder
 from meshcli.lrm.nerf_field import NerfDecoder, NerfField, activated

@@ -2,9 +2,9 @@ from typing import Any
 
 import pytest
 import torch
-from lrm_golden import filled, largest, sizes, tensors, weights
-from published import Numbers
 
+from helpers.golden import Numbers
+from helpers.lrm_golden import filled, largest, sizes, tensors, weights
 from meshcli.lrm.attention import attend, blocks_win, in_blocks, join_heads, split_heads
 from meshcli.lrm.transformer import TriplaneTransformer
 

@@ -2,8 +2,8 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from lrm_golden import largest
 
+from helpers.lrm_golden import largest
 from meshcli.lrm.triplane import Head, Mlp, gather_lattice, sample_lattice, sample_planes
 
 PLANES = torch.randn(3, 5, 7, 7, generator=torch.Generator().manual_seed(1))

@@ -5,8 +5,8 @@ import numba
 import numpy as np
 import pytest
 import trimesh
-from balls import ball, ball_views, paint
 
+from helpers.painted_ball import ball, ball_views, paint
 from meshcli.meshes.colouring import SURE, Colours, Painter, _bicubic, _bilinear, colour_vertices, fill
 from meshcli.meshes.mesh import Mesh
 from meshcli.meshes.raycasting import Scene

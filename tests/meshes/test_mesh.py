@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 import trimesh
-from published import RECORDED, Numbers
 
+from helpers.golden import RECORDED, Numbers
 from meshcli.meshes.mesh import corner_normals, vertex_normals
 
 

@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import trimesh
-from balls import ball, ball_views
 
+from helpers.painted_ball import ball, ball_views
 from meshcli.meshes import texture
 from meshcli.meshes.mesh import Mesh
 from meshcli.meshes.texture import bake, simplify, unwrap

@@ -5,8 +5,8 @@ import io
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
-from published import difference
 
+from helpers.golden import difference
 from meshcli.errors import InputError
 from meshcli.pictures.image import (
     encode_png,

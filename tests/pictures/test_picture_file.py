@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from odd_pictures import (
+from PIL import Image, ImageCms
+
+from helpers.unusual_pictures import (
     BLUE,
     GREEN,
     RED,
@@ -22,8 +24,6 @@ from odd_pictures import (
     with_chunk,
     with_gamma,
 )
-from PIL import Image, ImageCms
-
 from meshcli.errors import InputError, MeshcliError, MissingError
 from meshcli.pictures.image import load_picture
 from meshcli.pictures.picture_file import check_picture

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_lrm import tiny_sizes
 
+from helpers.tiny_lrm import tiny_sizes
 from meshcli.lrm.nerf_field import NerfDecoder
 from meshcli.progress import silent
 from meshcli.reconstructors import field_turntable

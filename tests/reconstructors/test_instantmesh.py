@@ -3,10 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from published import Numbers
 from safetensors.torch import save_file
-from tiny_lrm import tiny_sizes, write_weights
 
+from helpers.golden import Numbers
+from helpers.tiny_lrm import tiny_sizes, write_weights
 from meshcli.errors import MissingError, UsageError
 from meshcli.progress import silent
 from meshcli.reconstructors.instantmesh import Planes, camera_vectors, encode_views, pictures

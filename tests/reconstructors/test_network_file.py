@@ -1,8 +1,8 @@
 from pathlib import Path
 
 import pytest
-from published import SHARED, needs_outside
 
+from helpers.golden import SHARED, needs_outside
 from meshcli.config import packaged_configs, read_settings
 from meshcli.errors import UsageError
 from meshcli.reconstructors.network_file import read_network

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from balls import ball
 
+from helpers.painted_ball import ball
 from meshcli.rendering.rasteriser import Rasteriser, available, clip_matrix
 from meshcli.rendering.renderer import Renderer
 from meshcli.views.camera import orbit

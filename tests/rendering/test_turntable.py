@@ -6,8 +6,8 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 import trimesh
-from balls import ball, ball_views
 
+from helpers.painted_ball import ball, ball_views
 from meshcli.generators.photos import cut_sheet, ready_view
 from meshcli.meshes.mesh import Mesh
 from meshcli.pictures.image import load_picture, over

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny_zero123plus
 import torch
-from fake_hub import Hub, serve, stranger
 from PIL import Image
-from sheets import project_of
-from tiny_lrm import tiny_weights
 
+from helpers import tiny_zero123plus
+from helpers.fake_hub import Hub, serve, stranger
+from helpers.tiny_lrm import tiny_weights
+from helpers.view_sheets import project_of
 from meshcli.project.project import Project
 from meshcli.weights.catalogue import INSTANTMESH, ZERO123PLUS
 
@@ -23,7 +23,7 @@ TESTS = Path(__file__).parents[1]
 TINY_NETWORK = """
 import sys
 from meshcli.stages import networks
-from tiny_lrm import tiny_file
+from helpers.tiny_lrm import tiny_file
 networks.read_network = lambda name: tiny_file("nerf" if "nerf" in name else "mesh")
 from meshcli.commands.cli import main
 sys.exit(main(sys.argv[1:]))

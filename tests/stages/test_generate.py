@@ -382,10 +382,10 @@ def test_a_suffix_cannot_hide_a_path(project: Project, photos: list[Path], engin
 def test_a_refined_camera_does_not_make_it_stale(
     project: Project, photos: list[Path], engines: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import fakes
+    from helpers import fake_engines
 
     def refining(pictures, *rest):  # type: ignore[no-untyped-def]
-        sculpture = fakes.sculpt(pictures, *rest)
+        sculpture = fake_engines.sculpt(pictures, *rest)
         turned = [replace(view, camera=view.camera.turned(3.0)) for view in sculpture.photos]
         return replace(sculpture, photos=turned)
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from sheets import project_of
-from tiny_lrm import shapes_of, tiny_file, write_weights
 
+from helpers.tiny_lrm import shapes_of, tiny_file, write_weights
+from helpers.view_sheets import project_of
 from meshcli.config import override
 from meshcli.errors import MissingError, ResourceError, UsageError
 from meshcli.export.gltf import read_glb
@@ -347,7 +347,7 @@ def frames_of(path: Path) -> list[bytes]:
 LIMITED = """
 import resource, sys
 sys.path[:0] = [{tests!r}]
-from tiny_lrm import tiny_file
+from helpers.tiny_lrm import tiny_file
 import torch  # loaded before the limit, which is for what is computed
 import meshcli.reconstructors.instantmesh, meshcli.meshes.texture, meshcli.export.gltf, meshcli.export.obj
 import meshcli.stages.networks as networks

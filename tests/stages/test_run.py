@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import FAKES, alive, asleep_in_fit, error_lines, meshcli, until
 
+from helpers.cli_processes import FAKES, alive, asleep_in_fit, error_lines, meshcli, until
 from meshcli.commands.cli import main
 from meshcli.config import override
 from meshcli.errors import UsageError

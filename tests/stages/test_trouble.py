@@ -15,12 +15,12 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-import fakes
 import numpy as np
 import pytest
 from PIL import Image
-from processes import error_lines
 
+from helpers import fake_engines
+from helpers.cli_processes import error_lines
 from meshcli.commands.cli import main
 from meshcli.project.project import Project
 from meshcli.stages.status import read_status
@@ -45,7 +45,7 @@ def run(tmp_path: Path, photos: list[Path], monkeypatch: pytest.MonkeyPatch) -> 
     def call(*words: str) -> int:
         return main([*(words or RUN), *(SMALL if words[:1] in ((), ("run",), ("generate",), ("reconstruct",)) else ())])
 
-    for name, module in fakes.modules(exports=True).items():
+    for name, module in fake_engines.modules(exports=True).items():
         monkeypatch.setitem(sys.modules, name, module)
     monkeypatch.setattr("meshcli.stages.run.run_child", child)
     monkeypatch.setattr("meshcli.stages.generate.lacking", lambda *_: "weights")

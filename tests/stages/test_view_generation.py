@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tiny_zero123plus
 from PIL import Image
 
+from helpers import tiny_zero123plus
 from meshcli.config import override
 from meshcli.engines import pick_generator
 from meshcli.errors import MissingError, ResourceError, UsageError

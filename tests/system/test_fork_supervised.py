@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from processes import alive, asleep_in_fit, error_lines, meshcli, until
 
+from helpers.cli_processes import alive, asleep_in_fit, error_lines, meshcli, until
 from meshcli.project.project import Project
 from meshcli.stages.generate import generate_views
 from meshcli.stages.select import select_views

@@ -5,7 +5,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from limited import CASES, Attempt, attempt, attempts, prepare, start
+
+from helpers.memory_limited import CASES, Attempt, attempt, attempts, prepare, start
 
 pytestmark = [
     pytest.mark.slow,

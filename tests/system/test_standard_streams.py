@@ -20,7 +20,7 @@ from meshcli.stages.status import read_status
 from meshcli.system import standard_streams
 from meshcli.system.digests import file_digest
 
-FAKES = [sys.executable, str(Path(__file__).parents[1] / "fakes.py")]
+FAKES = [sys.executable, str(Path(__file__).parents[1] / "helpers" / "fake_engines.py")]
 PREPARED = "import os, sys; from meshcli.system import standard_streams; standard_streams.prepare(); "
 CLOSED = {"input": "<&-", "output": ">&-", "error": "2>&-", "all": "<&- >&- 2>&-"}
 PRINTING = [["--help"], ["models", "list"], ["status", "desk", "--json"], ["select", "desk", "--list"], ["--version"]]

@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import formulas
 import numpy as np
-import tiny_zero123plus
 import torch
-from formulas import Arrays, facts, inputs
 from synthetic_weights import CONFIGS, component_shapes, summary
+
+from helpers import golden_inputs, tiny_zero123plus
+from helpers.golden_inputs import Arrays, facts, inputs
 
 OUT = Path(__file__).parents[1] / "golden"
 MISSING = ("nvdiffrast", "nvdiffrast.torch", "rembg", "imageio", "xatlas")
@@ -78,7 +78,7 @@ def image_prep() -> Arrays:
 
     given = inputs("image_prep")
     found: Arrays = {}
-    for case in formulas.CASES:
+    for case in golden_inputs.CASES:
         source = Image.fromarray(given[f"rgba_{case}_in"])
         found[f"rgba_{case}_ratio_0.85_out"] = np.asarray(resize_foreground(source, 0.85))
         found[f"rgba_{case}_to_rgb_white"] = np.asarray(white.to_rgb_image(source))
@@ -112,7 +112,7 @@ def encoder_small() -> Arrays:
     found["main_pixel_values_view0_every_11"] = found.pop("main_pixel_values_view0").flatten()[::11]
     found["main_pos_interpolated"] = main.model.embeddings.interpolate_pos_encoding(torch.zeros(1, 37, 48), 96, 96)
     other = encoder_of(facts("encoder_small")["alt"])
-    for height, width in formulas.ENCODED:
+    for height, width in golden_inputs.ENCODED:
         name = f"alt_{height}x{width}"
         found[f"{name}_last_hidden_state"] = encoded(other, given, name)
         tokens = torch.zeros(1, height * width // 256 + 1, 48)
@@ -171,7 +171,7 @@ def empty_fix() -> Arrays:
 
     cases = torch.from_numpy(inputs("empty_fix")["sdf_in"])
     net = with_grid(
-        model_of(facts("mesh_extract")["model"] | {"params": formulas.PARAMS | {"grid_res": 8, "grid_scale": 2.1}})
+        model_of(facts("mesh_extract")["model"] | {"params": golden_inputs.PARAMS | {"grid_res": 8, "grid_scale": 2.1}})
     )
     found: Arrays = {}
 
@@ -197,13 +197,13 @@ def flexicubes_analytic() -> Arrays:
 
     cubes, found = FlexiCubes("cpu", weight_scale=0.5), {}
     given = {name: torch.from_numpy(values) for name, values in inputs("flexicubes_analytic").items()}
-    for grid in formulas.GRIDS:
+    for grid in golden_inputs.GRIDS:
         vertices, indices = cubes.construct_voxel_grid(grid)
         vertices = vertices * 2.1
         found |= {f"g{grid}_verts": vertices, f"g{grid}_cubes": indices.int()}
         weight, moved = given[f"g{grid}_weight"], vertices + given[f"g{grid}_deformation"]
         parts = {"beta_fx12": weight[:, :12], "alpha_fx8": weight[:, 12:20], "gamma_f": weight[:, 20]}
-        for shape in formulas.SHAPES:
+        for shape in golden_inputs.SHAPES:
             sdf = given[f"g{grid}_{shape}_sdf"]
             for mode, places, weights in (("plain", vertices, {}), ("random", moved, parts)):
                 points, faces, *_ = cubes(places, sdf, indices, grid, **weights)
@@ -323,7 +323,7 @@ def zero123plus_unet_call() -> Arrays:
     given = {name: torch.from_numpy(values) for name, values in inputs("zero123plus_unet_call").items()}
     pipe = pipeline()
     pipe.prepare()
-    pipe.scheduler.set_timesteps(formulas.STEPS)
+    pipe.scheduler.set_timesteps(golden_inputs.STEPS)
     found: Arrays = {"timesteps": pipe.scheduler.timesteps, "sigmas": pipe.scheduler.sigmas}
     text, latents, unet = given["encoder_hidden_states"], given["sample"], pipe.unet
     for step in (0, 2, 3):
@@ -531,7 +531,7 @@ def pipeline() -> Any:
 
 def painted(pipe: Any, photo: Any, **options: Any) -> Any:
     """A sheet (192, 128, 3)."""
-    result = pipe(photo, num_inference_steps=formulas.STEPS, width=128, height=192, callback_steps=1, **options)
+    result = pipe(photo, num_inference_steps=golden_inputs.STEPS, width=128, height=192, callback_steps=1, **options)
     return np.asarray(result.images[0])
 
 

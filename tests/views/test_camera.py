@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from published import Arrays, Numbers
 
+from helpers.golden import Arrays, Numbers
 from meshcli.errors import InputError
 from meshcli.views import projection
 from meshcli.views.camera import Camera, orbit, zero123plus_rig

@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from balls import ball
 
+from helpers.painted_ball import ball
 from meshcli.errors import ProjectError, UsageError
 from meshcli.json_table import Table
 from meshcli.meshes.mesh import Mesh

@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from balls import ball, ball_views
 from scipy.ndimage import gaussian_filter
 
+from helpers.painted_ball import ball, ball_views
 from meshcli.rendering.renderer import Renderer
 from meshcli.views.camera import zero123plus_rig
 from meshcli.views.scores import score_views

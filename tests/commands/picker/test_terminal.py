@@ -16,7 +16,7 @@ from meshcli.project.project import Project
 from meshcli.stages.generate import generate_views
 from meshcli.stages.photo_set import Typed
 
-FAKES = [sys.executable, str(Path(__file__).parents[2] / "fakes.py")]
+FAKES = [sys.executable, str(Path(__file__).parents[2] / "helpers" / "fake_engines.py")]
 UP, DOWN = "\x1b[A", "\x1b[B"
 
 

@@ -7,15 +7,15 @@ from typing import cast
 
 import numpy as np
 import pytest
-import tiny_zero123plus
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.schedulers import scheduling_euler_ancestral_discrete as sampler
 from numpy.typing import NDArray
-from published import RECORDED, SHARED, Arrays, Numbers, difference, needs_outside
 from torch import Generator, Tensor
 
+from helpers import tiny_zero123plus
+from helpers.golden import RECORDED, SHARED, Arrays, Numbers, difference, needs_outside
 from meshcli.generators.zero123plus import conditioning, denoising
 from meshcli.generators.zero123plus.conditioning import begin, empty_prompt, prepare_picture, prompt_embedding
 from meshcli.generators.zero123plus.denoising import Painting, denoise

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny_zero123plus
 import torch
 
+from helpers import tiny_zero123plus
 from meshcli.errors import MissingError
 from meshcli.generators.zero123plus.conditioning import prompt_embedding
 from meshcli.generators.zero123plus.files import Files

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny_zero123plus
 import torch
-from published import HERE, SHARED, needs_outside
 from tools.synthetic_weights import CONFIGS, component_shapes, summary
 
+from helpers import tiny_zero123plus
+from helpers.golden import HERE, SHARED, needs_outside
 from meshcli.generators.zero123plus.conditioning import prepare_picture
 from meshcli.generators.zero123plus.networks import Networks
 

@@ -1,6 +1,7 @@
 """Projects that somebody else tampered with: how they are made, how they are changed, and what must hold afterwards.
 
-Used by test_hostile.py (some hundred cases) and bench/fuzz.py (as many as you like). The engines are those of fakes.py.
+Used by test_hostile.py (some hundred cases) and bench/fuzz.py (as many as you like). The engines are those of
+fake_engines.py.
 """
 
 import base64
@@ -23,12 +24,12 @@ from typing import Any
 from unicodedata import bidirectional, category
 from unittest import mock
 
-import fakes
 import numpy as np
 from hypothesis import strategies as st
 from PIL import Image
 from typer.main import get_command
 
+from helpers import fake_engines
 from meshcli.commands import cli
 from meshcli.views.camera import orbit
 
@@ -359,7 +360,7 @@ def quick_engines() -> Iterator[None]:
     """Engines that take no time, no waiting for the disk, no handlers of signals."""
     for name in ("NO_COLOR", "FORCE_COLOR", "MESHCLI_TEST"):  # bench/fuzz.py has them from whoever calls it
         os.environ.pop(name, None)
-    made = fakes.modules(exports=True)
+    made = fake_engines.modules(exports=True)
     before = {name: sys.modules.get(name) for name in made}
     sys.modules |= made
     with (

@@ -1,4 +1,4 @@
-"""`meshcli` as a process whose engines are quick or in trouble, see fakes.py; and what becomes of such processes."""
+"""`meshcli` as a process with the engines of fake_engines.py, which are quick or fail on request."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-FAKES = [sys.executable, str(Path(__file__).parent / "fakes.py")]
+FAKES = [sys.executable, str(Path(__file__).parent / "fake_engines.py")]
 
 
 def meshcli(*words: str, trouble: str = "") -> "subprocess.CompletedProcess[str]":

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from published import Numbers
 
+from helpers.golden import Numbers
 from meshcli.lrm.model import parameter_shapes
 from meshcli.lrm.sizes import Kind, Sizes, VitSizes
 

@@ -1,6 +1,7 @@
 """Engines that take no time: stage and command line tests look at files, records and messages, not at shapes.
 
-`python tests/fakes.py ARGUMENTS` is `meshcli ARGUMENTS` with these engines, for tests that need a process of its own.
+`python tests/helpers/fake_engines.py ARGUMENTS` is `meshcli ARGUMENTS` with these engines, for tests that need a
+process of its own.
 """
 
 import os

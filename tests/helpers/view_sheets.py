@@ -11,7 +11,7 @@ from meshcli.project.project import Project
 from meshcli.system.digests import file_digest
 from meshcli.views.camera import orbit, zero123plus_rig
 
-SHEETS = Path(__file__).resolve().parents[2] / "shared" / "data" / "views" / "white"
+SHEETS = Path(__file__).resolve().parents[3] / "shared" / "data" / "views" / "white"
 
 
 def project_of(sheet: Path, folder: Path, count: int = 6) -> Project:

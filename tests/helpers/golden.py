@@ -10,15 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import formulas
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from helpers import golden_inputs
+
 Arrays = dict[str, NDArray[Any]]
 
-HERE = Path(__file__).parent / "golden"
-OUTSIDE = Path(__file__).resolve().parents[2] / "shared" / "golden"
+HERE = Path(__file__).parents[1] / "golden"
+OUTSIDE = Path(__file__).resolve().parents[3] / "shared" / "golden"
 needs_outside = pytest.mark.skipif(not OUTSIDE.is_dir(), reason="../shared/golden is not there")
 
 
@@ -31,14 +32,14 @@ class Numbers:
     def facts(self, topic: str) -> Any:
         """Sizes, settings and seeds."""
         if self.folder == HERE:
-            return formulas.facts(topic)
+            return golden_inputs.facts(topic)
         return json.loads((self.folder / f"{topic}.json").read_text())
 
     def arrays(self, topic: str) -> Arrays:
         """Inputs and outputs by name; `NAME_every_N` are thinned out."""
         with np.load(self.folder / f"{topic}.npz") as file:
             found = dict(file)
-        return found | (formulas.inputs(topic) if self.folder == HERE else {})
+        return found | (golden_inputs.inputs(topic) if self.folder == HERE else {})
 
 
 RECORDED, SHARED = Numbers(HERE), Numbers(OUTSIDE)

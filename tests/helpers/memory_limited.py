@@ -1,24 +1,22 @@
 """Stages on a machine with too little memory: what each of them is tried with, and what comes of a limit.
 
-`python tests/limited.py MEGABYTES ARGUMENTS` is `meshcli ARGUMENTS` under that limit of the data segment (Linux counts
-every private writable page that is mapped); the reconstruction networks are those of tiny_lrm.py.
+The calls go through limited_meshcli.py, which sets the limit.
 """
 
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from processes import error_lines
+from helpers.cli_processes import error_lines
 
-MEGABYTE = 1 << 20
 ENDLESS = 600  # seconds
 MANY = 9  # calls
-DESK = Path(__file__).parents[1] / "examples" / "desk" / "1.png"
+LIMITED_MESHCLI = Path(__file__).parent / "limited_meshcli.py"
+DESK = Path(__file__).parents[2] / "examples" / "desk" / "1.png"
 QUICK = ["--config", "quick", "--seed", "3"]
 SMALL = ["--grid", "96", "--no-texture", "--faces", "1000"]
 TINY = ["--set", "zero123plus.view_size=64", "--set", "zero123plus.steps=2", "--unet", "original", "--dtype", "fp32"]
@@ -75,8 +73,7 @@ class Attempt:
 
 def prepare(folder: Path) -> Path:
     """A finished project, and weights of the networks; returns the folder of both."""
-    import tiny_lrm
-    import tiny_zero123plus
+    from helpers import tiny_lrm, tiny_zero123plus
 
     tiny_lrm.write_weights(folder / "ckpts")
     tiny_zero123plus.write(folder / "ckpts" / "zero123plus-v1.2")
@@ -104,7 +101,7 @@ def start(folder: Path, case: Case, name: str) -> Path:
 
 def attempt(folder: Path, project: Path, case: Case, megabytes: int) -> Attempt:
     """Call the stage once under a limit."""
-    line = [sys.executable, __file__, str(megabytes), case.stage, str(project), *case.engine, *case.words]
+    line = [sys.executable, str(LIMITED_MESHCLI), str(megabytes), case.stage, str(project), *case.engine, *case.words]
     environment = {**os.environ, "MESHCLI_CKPTS": str(folder / "ckpts"), "OMP_NUM_THREADS": "1"}
     try:
         run = subprocess.run(
@@ -132,21 +129,3 @@ def attempts(folder: Path, project: Path, case: Case, megabytes: int) -> list[At
     while not found[-1].last and found[-1].code == 75 and len(found) < MANY:
         found.append(attempt(folder, project, case, megabytes))
     return found
-
-
-if __name__ == "__main__":
-    limit = int(sys.argv[1]) * MEGABYTE
-    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-    del sys.argv[1]
-    if "instant-mesh-large" in sys.argv:
-        from meshcli.lrm.sizes import Sizes, VitSizes
-        from meshcli.reconstructors.network_file import NetworkFile
-        from meshcli.stages import networks
-
-        # Those of tiny_lrm.py, which would load torch into the process that is only to look after the other.
-        vit = VitSizes(hidden=32, layers=1, heads=2, inner=64, patch=64, image=320)
-        sizes = Sizes("mesh", 32, 1, 2, 6, 12, 4, 16, grid_res=20, grid_scale=2.1, encoder_feat_dim=32, vit=vit)
-        networks.read_network = lambda name: NetworkFile(sizes, 96, 0.0, "")
-    from meshcli.commands.cli import main
-
-    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Stand-ins, small networks and made inputs that several test files use."""
