@@ -120,9 +120,7 @@ class Photo:
     source: str  # the name it was handed in with
     sha256: str  # of the original
     camera: Camera  # of the framed cut-out
-    stated: dict[str, Any] = field(
-        default_factory=dict
-    )  # what is known about the original's camera; see photo_cameras.py
+    stated: CameraPrior = field(default_factory=CameraPrior)  # what is known about the original's camera
     size: tuple[int, ...] = ()  # width and height of the original in pixels, upright
     crop: tuple[float, ...] = ()  # left, top, width, height of the frame in fractions of the original
     prepared: str = ""  # digest of the options of cutting out and framing
@@ -141,7 +139,7 @@ class Photo:
             "source": self.source,
             "sha256": self.sha256,
             "camera": {**self.extra.get("camera", {}), **self.camera.to_json()},
-            "stated": self.stated,
+            "stated": self.stated.to_json(),
             "size": list(self.size),
             "crop": list(self.crop),
             "prepared": self.prepared,
@@ -160,7 +158,7 @@ class Photo:
             table.text("source", ""),
             table.text("sha256"),
             read_camera(table, "camera"),
-            _stated(table),
+            CameraPrior.read(table.table("stated")),
             _size(table),
             _crop(table),
             table.text("prepared", ""),
@@ -335,12 +333,6 @@ def _few(table: Table, key: str, most: int) -> Iterator[Table]:
 
 def _texts(table: Table) -> dict[str, str]:
     return {key: table.text(key) for key in table.values}
-
-
-def _stated(table: Table) -> dict[str, Any]:
-    """What is known of a photo's camera, as it stands; that it can be used is found out here."""
-    CameraPrior.read(table.table("stated"))
-    return dict(table.table("stated").values)
 
 
 def _size(table: Table) -> tuple[int, ...]:
