@@ -11,7 +11,7 @@ from pathlib import Path
 
 from meshcli.errors import InputError, ProjectError, UsageError
 from meshcli.progress import Tell
-from meshcli.project.manifest import MOST_PHOTOS, NAME, Manifest, Photo
+from meshcli.project.manifest import MAX_PHOTOS, PHOTO_NAME, Manifest, Photo
 from meshcli.project.project import Project
 from meshcli.stages.photo_validation import Sieve, of_places
 from meshcli.system.digests import bytes_digest, file_digest
@@ -115,8 +115,8 @@ def name_set(
             continue
         sources[sha256] = claim.source
         named[name or next(fresh)] = (sha256, claim)
-    if len(taken | named.keys()) > MOST_PHOTOS or not all(map(NAME.fullmatch, named)):
-        raise UsageError(f"a project holds up to {MOST_PHOTOS} photos; hand the others in to a second one")
+    if len(taken | named.keys()) > MAX_PHOTOS or not all(map(PHOTO_NAME.fullmatch, named)):
+        raise UsageError(f"a project holds up to {MAX_PHOTOS} photos; hand the others in to a second one")
     return dict(sorted(named.items(), key=lambda item: _order(item[0])))
 
 
