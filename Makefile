@@ -38,13 +38,21 @@ bench: $(VENV)/ready  ## the measured tables of the README; reads ../shared/data
 	$(BIN)/python tests/bench/fit_sheets.py
 	$(BIN)/python tests/bench/pipeline.py
 
-lock: $(VENV)/models  ## write down what is installed; what the first file does not name goes into the second
-	$(BIN)/python -m pip freeze --exclude-editable | tr A-Z_ a-z- | sed 's/+.*//; /^nvidia-/d; /^cuda-/d; /^triton=/d' > $(VENV)/all
-	sed '1d; s/==.*/==/; s/^/^/' requirements.lock | tr A-Z_ a-z- | grep -f - $(VENV)/all > $(VENV)/base
-	{ head -n 1 requirements.lock; cat $(VENV)/base; } > $(VENV)/lock
-	{ head -n 2 requirements-models.lock; grep -v -x -F -f $(VENV)/base $(VENV)/all; } > $(VENV)/lock-models
-	mv $(VENV)/lock requirements.lock
-	mv $(VENV)/lock-models requirements-models.lock
+# Resolves pyproject.toml for every platform and Python from 3.11 on. Versions that are pinned already stay where they
+# fit; `make lock COMPILE_FLAGS=--upgrade` takes the newest. What only one platform needs is left to pip: that is
+# Windows, and the CUDA libraries of torch, which its CPU build does without. Needs uv (`pip install uv`).
+UV ?= uv
+COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate $(COMPILE_FLAGS)
+
+lock:  ## resolve the versions in requirements.lock and requirements-models.lock
+	mkdir -p $(VENV)
+	cat requirements.lock requirements-models.lock > $(VENV)/all.lock
+	$(COMPILE) --group dev --extra models --output-file $(VENV)/all.lock pyproject.toml
+	$(COMPILE) --group dev --constraints $(VENV)/all.lock --output-file $(VENV)/base.lock pyproject.toml
+	for kind in requirements requirements-models; do grep '^#' $$kind.lock > $(VENV)/$$kind.lock; done
+	grep -v "sys_platform == '" $(VENV)/base.lock >> $(VENV)/requirements.lock
+	grep -v -x -F -f $(VENV)/base.lock $(VENV)/all.lock | grep -v "sys_platform == '" >> $(VENV)/requirements-models.lock
+	mv $(VENV)/requirements.lock $(VENV)/requirements-models.lock .
 
 clean:
 	rm -rf $(VENV) demo

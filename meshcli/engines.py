@@ -1,4 +1,4 @@
-"""Which engines there are, and which one `auto` takes. Light: names and numbers only."""
+"""The engines, the flags that each supports, and how `auto` chooses one. Light: no imports of the engines."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, get_args
@@ -10,11 +10,11 @@ Reconstructor = Literal[
     "auto", "fit", "instant-mesh-large", "instant-mesh-base", "instant-nerf-large", "instant-nerf-base"
 ]  # fmt: skip
 NETWORKS = ("instant-mesh-large", "instant-mesh-base", "instant-nerf-large", "instant-nerf-base")
-PREFERRED = NETWORKS[:2]  # what `auto` takes when it can; radiance fields only by name
+AUTO_NETWORKS = NETWORKS[:2]  # in the order in which `auto` tries them; radiance fields are taken only by name
 
-# Flags that only some engines can honour; any other engine refuses them.
-NETWORK_FLAGS = ("--device", "--dtype", "--weights")  # of whatever network there is
-FLAGS: dict[str, tuple[str, ...]] = {
+# The flags that only some engines support, with these engines; every engine supports the others.
+NETWORK_FLAGS = ("--device", "--dtype", "--weights")
+ENGINE_FLAGS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(
         ("--steps", "--guidance", "--unet", "--vram", "--attention", "--batch", "--checkpoint-every", "--preview"),
         ("zero123plus",),
@@ -23,7 +23,7 @@ FLAGS: dict[str, tuple[str, ...]] = {
     "--grid": NETWORKS,
 }
 
-# An engine's own version is part of the fingerprint: raise it when the same input gives another result.
+# The version of each engine is part of the fingerprint: raise it when the same input gives a different result.
 VERSIONS = {
     "cut_out": 4, "sculpt": 3, "zero123plus": 2, "photos": 1, "fit": 7, "select": 1, "embree": 2, "scores": 1,
     **dict.fromkeys(NETWORKS[:2], 1), **dict.fromkeys(NETWORKS[2:], 2),
@@ -31,16 +31,16 @@ VERSIONS = {
 
 
 def pick_generator(name: Generator, before: str = "", missing: str = "") -> tuple[str, str]:
-    """The engine that paints the views, and why.
+    """The view generator to use, and the reason.
 
-    `before` is the engine of a finished stage: work that exists is replaced by a named engine only. `missing` says what
-    the network lacks on this machine, and how to get it.
+    `before` is the engine of the finished stage, whose result `auto` does not replace. `missing` says what the network
+    lacks on this machine and how to get it; empty if it can run.
     """
     if name != "auto":
         return name, "named"
     if before == "sculpt" and not missing:
         return before, "auto: as before; --engine zero123plus paints with the network"
-    if before in get_args(Generator)[1:]:  # not auto itself
+    if before in get_args(Generator)[1:]:  # without auto
         return before, "auto: as before"
     if missing:
         return "sculpt", f"auto: it needs no weights; zero123plus lacks {missing}"
@@ -48,42 +48,44 @@ def pick_generator(name: Generator, before: str = "", missing: str = "") -> tupl
 
 
 def pick_reconstructor(name: Reconstructor, before: str = "", lacks: Callable[[str], str] = str) -> tuple[str, str]:
-    """The engine that builds the mesh, and why.
+    """The reconstructor to use, and the reason.
 
-    `before` is the engine of a finished stage: work that exists is replaced by a named engine only. `lacks` says what a
-    network lacks on this machine, and how to get it; empty when it can run.
+    `before` is the engine of the finished stage, whose result `auto` does not replace. `lacks` says what a network
+    lacks on this machine and how to get it; empty if it can run.
     """
     if name != "auto":
         return name, "named"
     if before in ("fit", *NETWORKS):
         return before, "auto: as before"
-    for engine in PREFERRED:
+    for engine in AUTO_NETWORKS:
         if not lacks(engine):
             return engine, "auto: its weights are on this machine; --engine fit needs none"
-    return "fit", f"auto: it needs no weights; {PREFERRED[0]} lacks {lacks(PREFERRED[0])}"
+    return "fit", f"auto: it needs no weights; {AUTO_NETWORKS[0]} lacks {lacks(AUTO_NETWORKS[0])}"
 
 
 def honours(engine: str, flag: str) -> bool:
-    """Whether an engine has a use for a flag; `flag` may have its value behind it."""
-    return engine in FLAGS.get(flag.partition("=")[0], (engine,))
+    """Whether an engine supports a flag, given as `--flag` or `--flag=value`."""
+    return engine in ENGINE_FLAGS.get(flag.partition("=")[0], (engine,))
 
 
 def refuse_idle(flags: Sequence[str], engine: str, why: str) -> None:
-    """Raise a UsageError for a typed flag that the engine would ignore; `why` says how it came to be the engine."""
-    if idle := [flag for flag in flags if not honours(engine, flag)]:
-        raise UsageError(f"{idle[0]} is for {_named(FLAGS[idle[0].partition('=')[0]])}; the engine is {engine} ({why})")
+    """UsageError for a flag that the engine would ignore; `why` is the reason for the choice of the engine."""
+    if unsupported := [flag for flag in flags if not honours(engine, flag)]:
+        raise UsageError(f"{unsupported[0]} is for {_engines_of(unsupported[0])}; the engine is {engine} ({why})")
 
 
 def refuse_idle_everywhere(flags: Sequence[str], picked: Mapping[Any, tuple[str, str]]) -> None:
-    """The same for flags that several stages share, of which one at least must honour them: stage -> engine, why."""
+    """UsageError for a flag that no stage's engine supports; `picked` is stage -> engine and reason."""
     taken = " and ".join(f"{stage} takes {engine} ({why})" for stage, (engine, why) in picked.items())
     for flag in flags:
         if not any(honours(engine, flag) for engine, _ in picked.values()):
-            known = _named(FLAGS[flag.partition("=")[0]])
-            raise UsageError(f"{flag} is for {known}; {taken or 'neither generate nor reconstruct is to run'}")
+            raise UsageError(
+                f"{flag} is for {_engines_of(flag)}; {taken or 'neither generate nor reconstruct is to run'}"
+            )
 
 
-def _named(engines: Sequence[str]) -> str:
-    """A list of engines, the networks in one word."""
+def _engines_of(flag: str) -> str:
+    """The engines that support a flag, for messages; the reconstruction networks as one."""
+    engines = ENGINE_FLAGS[flag.partition("=")[0]]
     names = [name for name in engines if name not in NETWORKS]
     return " and ".join([*names, "the networks"] if len(names) < len(engines) else names)

@@ -1,32 +1,32 @@
-"""What a user can fix, one exit code each.
+"""Errors that a user can fix; each class has its exit code.
 
 MeshcliError
-├── UsageError          2   the command line or a setting is wrong
-├── InputError          3   a file that was handed in cannot be used
+├── UsageError          2   the command line or a setting is invalid
+├── InputError          3   an input file cannot be used
 ├── MissingError        4   weights or an optional package are missing or unusable
 ├── ProjectError        5   the project directory is damaged or locked
-└── ResourceError      75   out of memory or disk; the same command may be tried again
+└── ResourceError      75   out of memory or disk space; the same command can be tried again
 
-Anything else that is raised is a bug, exit code 1. Ctrl-C leaves with 130, SIGTERM with 143.
+Any other exception is a bug: exit code 1. Ctrl-C exits with 130, SIGTERM with 143.
 """
 
 from typing import ClassVar
 
 
 class MeshcliError(Exception):
-    """One line that says what is wrong, where, and what to type next."""
+    """Base class. The message is one line: what is wrong, where, and which command to type next."""
 
     exit_code: ClassVar[int] = 2
 
 
 class UsageError(MeshcliError):
-    """The command line or a setting is wrong."""
+    """The command line or a setting is invalid."""
 
     exit_code = 2
 
 
 class InputError(MeshcliError):
-    """A file that was handed in cannot be used."""
+    """An input file cannot be used."""
 
     exit_code = 3
 
@@ -44,6 +44,6 @@ class ProjectError(MeshcliError):
 
 
 class ResourceError(MeshcliError):
-    """Memory or disk ran out."""
+    """Memory or disk space ran out."""
 
     exit_code = 75

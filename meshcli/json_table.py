@@ -1,4 +1,4 @@
-"""Reading JSON that may come from somebody else: every value is asked for by name and type.
+"""Strict reading of JSON files from untrusted sources: every value is read by key and checked for its type.
 
 Light: no imports beyond the standard library.
 """
@@ -16,21 +16,23 @@ from typing import Any
 from meshcli.errors import MeshcliError
 from meshcli.system.text_files import read_text
 
-LARGEST = 16 * 2**20  # bytes; a manifest of a thousand views is below one megabyte
-DEEPEST = 100  # tables in tables; what is written again must not exceed what Python can write
-DIGITS = 300  # of a whole number: as many as a float can hold
+MAX_JSON_BYTES = 16 * 2**20  # a manifest with a thousand views has less than one megabyte
+# Levels of objects and arrays; json.dumps recurses, and unknown fields are written back. By choice, far below Python's
+# recursion limit of 1000 and far above the seven levels of our own files.
+MAX_DEPTH = 100
+MAX_INTEGER_DIGITS = 300  # below the largest float, 1.8e308, so that every number can be converted to float
 
 
 @dataclass(frozen=True)
 class Table:
-    """A JSON object, where it stands, and which error tells that it is wrong."""
+    """A JSON object, its location for messages, and the class of the errors that it raises."""
 
     values: dict[str, Any]
-    where: str  # "desk/manifest.json: views[3]"
-    error: type[MeshcliError]
+    where: str  # location, such as "desk/manifest.json: views[3]"
+    error: type[MeshcliError]  # raised for every value that is missing or invalid
 
     def get(self, key: str, kind: type | tuple[type, ...], default: Any = ...) -> Any:
-        """The value of this key; absent or null is `default` when there is one."""
+        """The value of a key, checked for its type (a bool is no number); `default`, if given, for absent or null."""
         value = self.values.get(key)
         if value is None and default is not ...:
             return default
@@ -39,11 +41,11 @@ class Table:
         return value
 
     def text(self, key: str, default: Any = ...) -> Any:
-        """A string."""
+        """The string at a key."""
         return self.get(key, str, default)
 
     def number(self, key: str, default: Any = ...) -> Any:
-        """A finite number, as float."""
+        """The finite number at a key, as float."""
         value = self.get(key, (int, float), default)
         if value is default:
             return default
@@ -56,18 +58,18 @@ class Table:
         return result
 
     def table(self, key: str) -> "Table":
-        """An object inside this one; absent is empty."""
+        """The object at a key; empty if absent or null."""
         return Table(self.get(key, dict, {}), f"{self.where}: {key}", self.error)
 
     def tables(self, key: str) -> Iterator["Table"]:
-        """A list of objects; absent is empty."""
+        """The objects of the array at a key; none if absent or null."""
         for index, value in enumerate(self.get(key, list, [])):
             if not isinstance(value, dict):
                 raise self.wrong(f"{key}[{index}]", value)
             yield Table(value, f"{self.where}: {key}[{index}]", self.error)
 
     def texts(self, key: str) -> tuple[str, ...]:
-        """A list of strings; absent is empty."""
+        """The strings of the array at a key; none if absent or null."""
         values = self.get(key, list, [])
         for index, value in enumerate(values):
             if not isinstance(value, str):
@@ -75,7 +77,7 @@ class Table:
         return tuple(values)
 
     def numbers(self, key: str, count: int | None) -> tuple[float, ...]:
-        """So many finite numbers, any number of them without `count`."""
+        """The finite numbers of the array at a key; exactly `count` of them unless that is None."""
         values = self.get(key, list)
         if count is not None and len(values) != count:
             raise self.wrong(key, values)
@@ -83,27 +85,35 @@ class Table:
         return tuple(row.number(name) for name in row.values)
 
     def rest(self, *known: str) -> dict[str, Any]:
-        """The fields that this version does not know, to be written back as they were."""
+        """The fields with other keys than the known ones, to be written back unchanged."""
         return {key: value for key, value in self.values.items() if key not in known}
 
     def wrong(self, key: str, value: Any) -> MeshcliError:
-        """The error that says this value cannot be used."""
+        """The error for a value that is missing (None) or invalid; the caller raises it."""
         found = "missing" if value is None else f"unusable ({reprlib.repr(value)})"
         return self.error(f"{self.where}: {key[:80]} is {found}")
 
 
 def read_table(path: Path, error: type[MeshcliError]) -> Table:
-    """Read a JSON file that holds one object; `error` is raised with the file's name for anything else."""
+    """Read a JSON file that holds one object.
+
+    Raises `error`, naming the file, for anything else, and for what JSON readers disagree about or cannot represent:
+    duplicate keys, NaN and infinity, numbers beyond float, deep nesting.
+    """
     try:
         status = path.stat()
-        if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for
+        if not stat.S_ISREG(status.st_mode):  # reading a pipe would block
             raise error(f"{path} is not a file")
-        if status.st_size > LARGEST:
-            raise error(f"{path} is larger than {LARGEST // 2**20} MB")
+        if status.st_size > MAX_JSON_BYTES:
+            raise error(f"{path} is larger than {MAX_JSON_BYTES // 2**20} MB")
         values = json.loads(
-            read_text(path), parse_constant=_refuse, parse_int=_whole, parse_float=_finite, object_pairs_hook=_distinct
+            read_text(path),
+            parse_constant=_reject_constant,
+            parse_int=_parse_integer,
+            parse_float=_parse_float,
+            object_pairs_hook=_unique_keys,
         )
-        if _deep(values):
+        if _is_too_deep(values):
             raise RecursionError
     except (ValueError, RecursionError) as problem:
         reason = "nested too deeply" if isinstance(problem, RecursionError) else str(problem)
@@ -115,36 +125,37 @@ def read_table(path: Path, error: type[MeshcliError]) -> Table:
     return Table(values, str(path), error)
 
 
-def _refuse(name: str) -> float:
-    raise ValueError(f"{name} is no number")
+def _reject_constant(name: str) -> float:
+    """NaN, Infinity or -Infinity, which Python reads although JSON has no such numbers."""
+    raise ValueError(f"{name} is not a number")
 
 
-def _whole(digits: str) -> int:
-    if len(digits) > DIGITS:
+def _parse_integer(digits: str) -> int:
+    if len(digits) > MAX_INTEGER_DIGITS:
         raise ValueError(f"a number of {len(digits)} digits is too large")
     return int(digits)
 
 
-def _finite(text: str) -> float:
+def _parse_float(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
         raise ValueError(f"{text[:20]} is too large")
     return value
 
 
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object; one key twice would mean that readers disagree about what the file says."""
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object as dict; ValueError for a duplicate key, of which readers may take either value."""
     values = dict(pairs)
     if len(values) < len(pairs):
-        (twice, _), *_ = Counter(key for key, _ in pairs).most_common(1)
-        raise ValueError(f"{twice[:80]!r} stands in one object twice")
+        (duplicate, _), *_ = Counter(key for key, _ in pairs).most_common(1)
+        raise ValueError(f"duplicate key {duplicate[:80]!r}")
     return values
 
 
-def _deep(values: Any) -> bool:
-    """Whether tables are nested deeper than `DEEPEST`."""
+def _is_too_deep(values: Any) -> bool:
+    """Whether objects and arrays are nested deeper than MAX_DEPTH; breadth-first, without recursion."""
     level = [values] if isinstance(values, dict | list) else []
-    for _ in range(DEEPEST):
+    for _ in range(MAX_DEPTH):
         level = [
             child
             for each in level

@@ -1,4 +1,4 @@
-"""The project directory: one manifest, one writer, files that never leave it. Light: no numpy."""
+"""The project directory: its manifest, its write lock, and paths that stay inside it. Light: no numpy."""
 
 import errno
 import json
@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from meshcli.errors import ProjectError, UsageError
 from meshcli.json_table import read_table
@@ -19,10 +20,13 @@ from meshcli.project.manifest import FOLDERS, Manifest, NewerManifestError, Outp
 from meshcli.system.atomic_files import remove_leftovers, write_files
 from meshcli.system.digests import bytes_digest, file_digest
 
+if TYPE_CHECKING:
+    from filelock import FileLock
+
 MANIFEST = "manifest.json"
 LOCK = ".lock"
-WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # what some network disks answer
-PATIENCE = 0.5  # seconds; `status` holds the lock for an instant when it looks whether somebody works
+LOCKING_UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # reported by some network file systems
+LOCK_TIMEOUT = 0.5  # seconds: longer than `status` holds the lock while testing it
 
 
 @dataclass(frozen=True)
@@ -36,16 +40,16 @@ class Project:
 
     @property
     def exists(self) -> bool:
-        """Whether there is a manifest."""
+        """Whether the directory has a manifest."""
         return (self.root / MANIFEST).exists()
 
     def command(self, verb: str) -> str:
-        """What to type for this project."""
+        """The command line of a verb for this project, to be quoted in messages."""
         photos = " PHOTO..." if verb == "generate" and not self.exists else ""
         return f"meshcli {verb} {shlex.quote(str(self.root))}{photos}"
 
     def create(self) -> None:
-        """Make the directory; an existing one is kept as it is."""
+        """Create the directory unless it exists."""
         if self.root.exists() and not self.root.is_dir():
             photo = shlex.quote(str(self.root))
             raise UsageError(f"{photo} is a file; the project directory comes first: `meshcli generate DIR {photo}`")
@@ -55,18 +59,18 @@ class Project:
             raise ProjectError(f"{self.root} cannot be created: {error.strerror}") from error
 
     def load(self) -> Manifest:
-        """Read the manifest; UsageError when there is none, ProjectError when it is damaged."""
+        """Read the manifest; UsageError if there is none, ProjectError if it is damaged."""
         if not self.exists:
-            raise self._nothing()
+            raise self._no_project_error()
         return Manifest.read(read_table(self.path(MANIFEST), ProjectError))
 
     def save(self, manifest: Manifest) -> None:
-        """Replace the manifest; the caller holds the lock and has written the files it names."""
+        """Replace the manifest; the caller holds the write lock and has written the files it names."""
         text = json.dumps(manifest.to_json(), indent=1, allow_nan=False)
         write_files({self.path(MANIFEST): text.encode()})
 
     def path(self, file: str) -> Path:
-        """Where a file of the manifest lies; a link that leads out of the project is a ProjectError."""
+        """The path of a file in the manifest; ProjectError if a link leads out of the project."""
         path = self.root / file
         try:
             inside = path.resolve().is_relative_to(self.root.resolve())
@@ -77,46 +81,36 @@ class Project:
         return path
 
     def write(self, files: Mapping[str, bytes]) -> list[Output]:
-        """Write some files of the project, together and atomically, and say what was written."""
+        """Write files of the project atomically, all or none, and describe them."""
         write_files({self.path(file): data for file, data in files.items()})
         return [Output(file, len(data), bytes_digest(data)) for file, data in files.items()]
 
     def output(self, file: str) -> Output:
-        """Describe a file that is there already."""
+        """Describe an existing file of the project."""
         path = self.path(file)
         return Output(file, path.stat().st_size, file_digest(path))
 
     def digest(self, file: str) -> str:
-        """The sha256 of a file of the project as it is now; "missing" when it is not there."""
+        """The sha256 of a file of the project as it is now; "missing" if it does not exist."""
         path = self.path(file)
         return file_digest(path) if path.is_file() else "missing"
 
     @contextmanager
     def writing(self, wait: bool = False, tell: Tell = unheard, new: bool = False) -> Iterator[None]:
-        """Be the only writer; somebody else working is a ProjectError, or waited for.
+        """Hold the write lock.
 
-        Only a `new` project may be without a manifest, so that nothing is left in a directory named by mistake.
+        ProjectError if another process holds it, unless `wait`. UsageError if there is no manifest, unless the project
+        is `new`: nothing is written into a directory that was named by mistake.
         """
-        from filelock import FileLock, Timeout
+        from filelock import FileLock
 
         if not new and not self.exists:
-            raise self._nothing()
-        lock = FileLock(self._lock(), timeout=-1 if wait else PATIENCE)
-        try:
-            lock.acquire()
-        except Timeout as error:
-            raise ProjectError(f"{self.root} is being written by another meshcli; wait for it with --wait") from error
-        except NotImplementedError:
-            tell(f"{self.root} lies on a disk without locks: make sure that nobody else writes there")
-        except IsADirectoryError as error:
-            raise ProjectError(f"{self.root / LOCK} is a folder; remove it, the lock goes there") from error
-        except OSError as error:
-            if error.errno not in WITHOUT_LOCKS:
-                raise
-            tell(f"{self.root} lies on a disk without locks: make sure that nobody else writes there")
+            raise self._no_project_error()
+        lock = FileLock(self._lock_path(), timeout=-1 if wait else LOCK_TIMEOUT)
+        self._acquire(lock, tell)
         try:
             if self.exists:
-                self._check_manifest()
+                self._refuse_damaged_manifest()
             for folder in (".", *FOLDERS):
                 remove_leftovers(self.path(folder))
             yield
@@ -124,10 +118,10 @@ class Project:
             lock.release()
 
     def busy(self) -> bool:
-        """Whether somebody is writing at this moment; asked without keeping the lock."""
+        """Whether a process holds the write lock; it is released at once where it was free."""
         from filelock import FileLock, Timeout
 
-        path = self._lock()
+        path = self._lock_path()
         if not path.exists() or not os.access(path, os.W_OK):
             return False
         lock = FileLock(path, timeout=0)
@@ -140,29 +134,46 @@ class Project:
         lock.release()
         return False
 
-    def _lock(self) -> Path:
-        """The file that is locked: opening it must not open, make or empty anything else."""
+    def _acquire(self, lock: "FileLock", tell: Tell) -> None:
+        """Take the lock; on a file system that has no locks, warn and go on without it."""
+        from filelock import Timeout
+
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise ProjectError(f"{self.root} is being written by another meshcli; wait for it with --wait") from error
+        except IsADirectoryError as error:
+            raise ProjectError(f"{self.root / LOCK} is a folder; remove it, the lock goes there") from error
+        except (NotImplementedError, OSError) as error:
+            if isinstance(error, OSError) and error.errno not in LOCKING_UNSUPPORTED:
+                raise
+            tell(f"{self.root} is on a disk without locks: make sure that nobody else writes there")
+
+    def _lock_path(self) -> Path:
+        """The path of the lock file; ProjectError for a link or anything else that opening could change or block on."""
         path = self.path(LOCK)
         with suppress(FileNotFoundError):
             if not stat.S_ISREG(path.lstat().st_mode):
                 raise ProjectError(f"{path} is not a file; remove it")
         return path
 
-    def _check_manifest(self) -> None:
-        """Complain about a damaged manifest before anything is touched, and copy it for whoever mends it."""
+    def _refuse_damaged_manifest(self) -> None:
+        """ProjectError for a damaged manifest, of which a copy is kept for repair."""
         try:
             self.load()
         except NewerManifestError:
             raise
         except ProjectError as error:
-            raise ProjectError(f"{error}; mend it or remove it{self._keep_broken()}") from error
+            raise ProjectError(f"{error}; mend it or remove it{self._back_up_manifest()}") from error
 
-    def _keep_broken(self) -> str:
-        """Copy the manifest beside itself, once for each content; says where it is."""
+    def _back_up_manifest(self) -> str:
+        """Copy the manifest beside itself, once per content; a note with the name of the copy, empty if that failed."""
         try:
             path = self.path(MANIFEST)
-            digest = file_digest(path) if path.is_file() else ""
-            for copy in (path.with_name(f"{MANIFEST}.broken-{number}") for number in count(1)) if digest else ():
+            if not path.is_file():
+                return ""
+            digest = file_digest(path)
+            for copy in (path.with_name(f"{MANIFEST}.broken-{number}") for number in count(1)):
                 if not os.path.lexists(copy):
                     with path.open("rb") as source, copy.open("xb") as target:
                         shutil.copyfileobj(source, target)
@@ -172,5 +183,5 @@ class Project:
             pass
         return ""
 
-    def _nothing(self) -> UsageError:
+    def _no_project_error(self) -> UsageError:
         return UsageError(f"{self.root} is no project yet; start with `{self.command('generate')}`")

@@ -12,7 +12,6 @@ from meshcli.errors import UsageError
 from meshcli.project.manifest import Manifest, Photo, ViewEntry
 from meshcli.project.project import Project
 from meshcli.stages.inputs import inputs_now
-from meshcli.stages.photo_set import stated_of
 from meshcli.stages.stage_runner import RunOptions
 from meshcli.stages.view_candidates import is_photo, refresh
 from meshcli.system.memory_check import check_room
@@ -51,7 +50,7 @@ def align_photos(project: Project, *, seed: int = 0, run_options: RunOptions = R
         from meshcli.alignment.azimuths import register
 
         placements = register(_sets(project, manifest), seed, run_options.progress)
-        stated = {photo.name: stated_of(photo) for photo in manifest.live_photos}
+        stated = {photo.name: photo.stated for photo in manifest.live_photos}
         found = {
             placement.name: replace(stated[placement.name], aligned=_aligned(placement)) for placement in placements
         }
@@ -69,9 +68,9 @@ def _refuse_needless(project: Project, manifest: Manifest) -> None:
     views = {view.photo for view in manifest.live_views.values() if not is_photo(view)}
     if record is None or record.status != "done" or views != {photo.name for photo in photos}:
         raise UsageError(f"{project.root} has photos without views; run `{project.command('generate')}` first")
-    if any(stated_of(photo).camera for photo in photos):
+    if any(photo.stated.camera for photo in photos):
         raise UsageError(f"the cameras of {project.root} are calibrated; there is nothing to align")
-    if record.engine == "sculpt" and all(stated_of(photo).posed for photo in photos):
+    if record.engine == "sculpt" and all(photo.stated.posed for photo in photos):
         raise UsageError(
             "the views show one body sculpted from all photos, whose sides are known; there is nothing to align"
         )
@@ -85,7 +84,7 @@ def _sets(project: Project, manifest: Manifest) -> "list[ViewSet]":
     for photo in manifest.live_photos:
         entries = _views_of(manifest, photo)
         views = [replace(view, camera=_own(view.camera, photo)) for view in load_views(project, entries)]
-        known = stated_of(photo).azimuth
+        known = photo.stated.azimuth
         if entries[0].engine == "sculpt":
             front = replace(load_views(project, [photo])[0], camera=_own(photo.camera, photo))
             trusted = (front, *(views[tile] for tile in TRUSTED))
@@ -101,7 +100,7 @@ def _views_of(manifest: Manifest, photo: Photo) -> list[ViewEntry]:
 
 def _own(camera: Camera, photo: Photo) -> Camera:
     """A camera of a photo's view as if the photo had been taken at azimuth 0 and shown the object at its usual size."""
-    stated = stated_of(photo)
+    stated = photo.stated
     return _scaled(camera.turned(-stated.side[0]), stated.enlarged)
 
 
@@ -122,8 +121,7 @@ def _entered(project: Project, manifest: Manifest, found: dict[str, CameraPrior]
     """With what was found, the cameras of painted views, and a record that still fits."""
     before = {photo.name: photo for photo in manifest.live_photos}
     photos = tuple(
-        replace(photo, stated=found[photo.name].to_json()) if photo.name in before else photo
-        for photo in manifest.photos
+        replace(photo, stated=found[photo.name]) if photo.name in before else photo for photo in manifest.photos
     )
     record = manifest.stages["generate"]
     fresh = replace(manifest, photos=photos)

@@ -249,7 +249,7 @@ def _register(run: StageRun, named: dict[str, tuple[str, RequestedPhoto]]) -> No
             run.project.write({photo.original: read_claim(claim, sha256)})
         run.outputs.append(run.project.output(photo.original))
         source = claim.source if claim.recorded else short
-        photos[name] = replace(photo, source=source, stated=claim.stated.to_json())
+        photos[name] = replace(photo, source=source, stated=claim.stated)
     _keep(run.project, run.manifest, list(photos.values()))
     run.manifest = replace(run.manifest, photos=tuple(photos.values()))
 

@@ -8,7 +8,7 @@ from meshcli.errors import ProjectError, UsageError
 from meshcli.json_table import Table
 from meshcli.project.manifest import Manifest, Photo, ViewEntry
 from meshcli.settings import PhotoSettings
-from meshcli.stages.photo_set import RequestedPhoto, read_claim, stated_of
+from meshcli.stages.photo_set import RequestedPhoto, read_claim
 from meshcli.stages.stage_runner import StageRun
 from meshcli.stages.view_candidates import entered, is_photo, with_views
 from meshcli.system.digests import digest
@@ -40,7 +40,7 @@ def engine_before(manifest: Manifest, ready: bool) -> str:
     record = manifest.stages.get("generate")
     if record is None or record.status != "done":
         return ""
-    were_ready = any(photo.stated.get("ready") for photo in manifest.live_photos)
+    were_ready = any(photo.stated.ready for photo in manifest.live_photos)
     return "" if were_ready and not ready else record.engine
 
 
@@ -101,7 +101,7 @@ def _found_frame(run: StageRun, photos: Sequence[Photo], up: str) -> Frame:
 def hand_on(run: StageRun, settings: PhotoSettings) -> None:
     """Photos as views, sheets cut into theirs."""
     photos = run.manifest.live_photos
-    sheets = [photo for photo in photos if str(photo.stated.get("ready", "")).startswith("sheet")]
+    sheets = [photo for photo in photos if photo.stated.ready.startswith("sheet")]
     with run.step("views"):
         for photo in sheets:
             _store_sheet(run, photo, settings)
@@ -121,7 +121,7 @@ def _store_sheet(run: StageRun, photo: Photo, settings: PhotoSettings) -> None:
     from meshcli.pictures.image import encode_png, load_picture
 
     tiles = cut_sheet(load_picture(run.project.path(photo.original), settings.max_pixels))
-    named = {f"{photo.name}{tile}": camera for tile, camera in enumerate(stated_of(photo).sheet_cameras)}
+    named = {f"{photo.name}{tile}": camera for tile, camera in enumerate(photo.stated.sheet_cameras)}
     run.manifest, entries = with_views(run.manifest, photo.name, named, "photos")
     pictures = [ready_view(tile, settings, run.run_options.offline) for tile in tiles]
     run.write({entry.file: encode_png(picture) for entry, picture in zip(entries, pictures, strict=True)})

@@ -10,9 +10,8 @@ from itertools import count
 from pathlib import Path
 
 from meshcli.errors import InputError, ProjectError, UsageError
-from meshcli.json_table import Table
 from meshcli.progress import Tell
-from meshcli.project.manifest import MOST_PHOTOS, NAME, Manifest, Photo
+from meshcli.project.manifest import MAX_PHOTOS, PHOTO_NAME, Manifest, Photo
 from meshcli.project.project import Project
 from meshcli.stages.photo_validation import Sieve, of_places
 from meshcli.system.digests import bytes_digest, file_digest
@@ -72,7 +71,7 @@ def claim_set(
 ) -> list[RequestedPhoto]:
     """The set that shall be, with what is known about every camera; what the sieve holds back is not in it."""
     recorded = [
-        RequestedPhoto(project.path(photo.original), photo.source, stated_of(photo), photo)
+        RequestedPhoto(project.path(photo.original), photo.source, photo.stated, photo)
         for photo in manifest.live_photos
     ]
     if not photos:
@@ -116,8 +115,8 @@ def name_set(
             continue
         sources[sha256] = claim.source
         named[name or next(fresh)] = (sha256, claim)
-    if len(taken | named.keys()) > MOST_PHOTOS or not all(map(NAME.fullmatch, named)):
-        raise UsageError(f"a project holds up to {MOST_PHOTOS} photos; hand the others in to a second one")
+    if len(taken | named.keys()) > MAX_PHOTOS or not all(map(PHOTO_NAME.fullmatch, named)):
+        raise UsageError(f"a project holds up to {MAX_PHOTOS} photos; hand the others in to a second one")
     return dict(sorted(named.items(), key=lambda item: _order(item[0])))
 
 
@@ -144,7 +143,7 @@ def with_alignment(
     manifest: Manifest, named: Mapping[str, tuple[str, RequestedPhoto]]
 ) -> dict[str, tuple[str, RequestedPhoto]]:
     """The same claims with what `align` found out about photos of which nothing else is said now."""
-    found = {photo.name: (photo.sha256, stated_of(photo)) for photo in manifest.photos}
+    found = {photo.name: (photo.sha256, photo.stated) for photo in manifest.photos}
 
     def carried(name: str, sha256: str, claim: RequestedPhoto) -> RequestedPhoto:
         before, known = found.get(name, ("", CameraPrior()))
@@ -157,7 +156,7 @@ def with_alignment(
 def sideless(manifest: Manifest) -> list[str]:
     """Names of the photos of which nobody knows from which side they were taken; a single photo defines the sides."""
     photos = manifest.live_photos
-    return [photo.name for photo in photos if len(photos) > 1 and not stated_of(photo).posed]
+    return [photo.name for photo in photos if len(photos) > 1 and not photo.stated.posed]
 
 
 def letter(index: int) -> str:
@@ -172,11 +171,6 @@ def _place(name: str) -> int:
     for character in name:
         place = place * 26 + ord(character) - ord("a") + 1
     return place
-
-
-def stated_of(photo: Photo) -> CameraPrior:
-    """What is known about a photo of the project."""
-    return CameraPrior.read(Table(photo.stated, f"manifest.json: photo {photo.name}: stated", ProjectError))
 
 
 def _state(specs: Sequence[PhotoSpec], names: Sequence[str], typed: Typed, tell: Tell) -> list[CameraPrior]:

@@ -205,7 +205,7 @@ def _share(project: Project, arguments: RunArguments) -> dict[str, list[str]]:
 
 def _generator(manifest: Manifest, arguments: RunArguments) -> tuple[str, str]:
     """The engine that `generate` will take, and why."""
-    ready = not arguments.photos and any(photo.stated.get("ready") for photo in manifest.live_photos)
+    ready = not arguments.photos and any(photo.stated.ready for photo in manifest.live_photos)
     if ready or arguments.generator == "photos":
         return "photos", "the views are ready" if ready else "named"
     before = "" if arguments.force else engine_before(manifest, ready)
@@ -227,7 +227,7 @@ def automatic_count(manifest: Manifest) -> int:
     views there are: more of them cost next to nothing, and what only two of six see comes out torn.
     """
     views = manifest.live_views.values()
-    photos = {photo.name for photo in manifest.live_photos if not photo.stated.get("ready")}
+    photos = {photo.name for photo in manifest.live_photos if not photo.stated.ready}
     if all(view.engine == "sculpt" or view.name in photos for view in views):
         return min(len(views), MOST)
     return min(len(views), USUAL)

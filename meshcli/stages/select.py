@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from meshcli.errors import UsageError
-from meshcli.project.manifest import CHOSEN, Chooser, Manifest, Selection, ViewEntry
+from meshcli.project.manifest import SELECTION_SHEET, Chooser, Manifest, Selection, ViewEntry
 from meshcli.project.project import Project
 from meshcli.stages.inputs import chosen_views, selection_inputs
 from meshcli.stages.photo_set import sideless
@@ -51,13 +51,13 @@ def select_views(
             return outcome
         with recording(project, replace(manifest, selection=selection), task, run_options) as run:
             if len(names) == USUAL:
-                run.write({CHOSEN: _sheet(project, chosen_views(project, run.manifest))})
+                run.write({SELECTION_SHEET: _sheet(project, chosen_views(project, run.manifest))})
             else:
                 run.note(
                     f"{len(names)} views are chosen; six is usual: `fit` takes any number, InstantMesh learned from six"
                 )
         if len(names) != USUAL:
-            project.path(CHOSEN).unlink(missing_ok=True)  # it would show an older choice
+            project.path(SELECTION_SHEET).unlink(missing_ok=True)  # it would show an older choice
         return run.outcome()
 
 

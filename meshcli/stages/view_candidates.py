@@ -42,9 +42,9 @@ def with_photos(project: Project, manifest: Manifest, tell: Tell) -> Manifest:
 
 def fully_posed(photo: Photo) -> bool:
     """Whether azimuth, elevation and lens of a photo are known; ready views have been views all along."""
-    if photo.stated.get("ready"):
+    if photo.stated.ready:
         return False
-    angles = (photo.stated.get(key) for key in ("azimuth", "elevation", "fov"))
+    angles = (photo.stated.azimuth, photo.stated.elevation, photo.stated.fov)
     refined = photo.camera.known == "aligned" and not photo.painted  # by silhouettes: then its elevation too is known
     return photo.camera.known == "rig" or refined or all(angle is not None for angle in angles)
 

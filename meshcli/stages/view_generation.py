@@ -232,7 +232,7 @@ def _finished(run: StageRun, photo: Photo, key: str) -> bool:
 
 def _placed(run: StageRun, pictures: "Sequence[View]", settings: Settings) -> list[Camera]:
     """The photos' cameras in one world: a painter frames each photo for itself."""
-    aligned = all(photo.stated.get("aligned") for photo in run.manifest.live_photos)
+    aligned = all(photo.stated.aligned for photo in run.manifest.live_photos)
     if len(pictures) == 1 or aligned or sideless(run.manifest):
         return [picture.camera for picture in pictures]
     from meshcli.generators.sculpt.sculpt import place

@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
@@ -73,6 +73,8 @@ class CameraPrior:
     up: str = ""  # the axis of that world that points up, if it was said
     ready: Ready = ""
     aligned: Aligned | None = None
+    # The JSON object it was read from, with fields of later versions; written back as it is. `replace` drops it.
+    recorded: dict[str, Any] | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def given(self) -> bool:
@@ -98,6 +100,8 @@ class CameraPrior:
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in the manifest."""
+        if self.recorded is not None:
+            return self.recorded
         rest = {key: value for key in ("foreign", "mirrored", "up", "ready") if (value := getattr(self, key))}
         if self.camera:
             return {"camera": self.camera.to_json(), **rest}
@@ -108,6 +112,12 @@ class CameraPrior:
     @classmethod
     def read(cls, table: Table) -> Self:
         """From the manifest."""
+        prior = cls._read(table)
+        object.__setattr__(prior, "recorded", dict(table.values))
+        return prior
+
+    @classmethod
+    def _read(cls, table: Table) -> Self:
         ready = table.text("ready", "")
         if ready not in get_args(Ready):
             raise table.wrong("ready", ready)

@@ -217,7 +217,7 @@ def test_every_flag_for_an_engine_is_one_of_the_commands() -> None:
     """A flag that is renamed must be renamed where engines refuse it, too."""
     from typer.main import get_command
 
-    from meshcli.engines import FLAGS, Generator, Reconstructor
+    from meshcli.engines import ENGINE_FLAGS, Generator, Reconstructor
 
     commands: Any = get_command(cli.app)
     options = {
@@ -226,6 +226,6 @@ def test_every_flag_for_an_engine_is_one_of_the_commands() -> None:
         for each in commands.commands[name].params
         for option in each.opts
     }
-    assert set(FLAGS) <= options
+    assert set(ENGINE_FLAGS) <= options
     known = {*Generator.__args__, *Reconstructor.__args__}  # type: ignore[attr-defined]
-    assert {engine for engines in FLAGS.values() for engine in engines} <= known
+    assert {engine for engines in ENGINE_FLAGS.values() for engine in engines} <= known

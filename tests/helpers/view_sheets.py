@@ -10,6 +10,7 @@ from meshcli.project.manifest import Manifest, Photo, Selection, ViewEntry
 from meshcli.project.project import Project
 from meshcli.system.digests import file_digest
 from meshcli.views.camera import orbit, zero123plus_rig
+from meshcli.views.photo_cameras import CameraPrior
 
 SHEETS = Path(__file__).resolve().parents[3] / "shared" / "data" / "views" / "white"
 
@@ -34,7 +35,7 @@ def project_of(sheet: Path, folder: Path, count: int = 6) -> Project:
         sheet.name,
         file_digest(sheet),
         orbit(0, 0),
-        {},
+        CameraPrior(),
         (320, 320),
         (0.0, 0.0, 1.0, 1.0),
     )

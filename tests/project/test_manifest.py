@@ -1,6 +1,7 @@
 import copy
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +164,18 @@ def test_a_newer_schema_is_refused() -> None:
 def test_unknown_fields_are_kept_wherever_they_stand(place: str) -> None:
     whole = changed(f"{place}/later".lstrip("/"), {"x": [1, None, "\ud800"]})
     assert read(whole).to_json() == whole
+
+
+ALIGNED = {"azimuth": 40, "enlarged": 1.2, "confidence": 0.5, "others": [], "later": 1}
+
+
+@pytest.mark.parametrize("stated", [{}, {"azimuth": 30}, {"camera": {**CAMERA, "later": 1}}, {"aligned": ALIGNED}])
+def test_what_was_stated_about_a_camera_is_written_back_as_it_was(stated: dict[str, Any]) -> None:
+    whole = changed("photos/0/stated", stated)
+    prior = read(whole).photos[0].stated
+    assert json.dumps(prior.to_json()) == json.dumps(stated)
+    assert read(whole).to_json() == whole
+    assert replace(prior, ready="view").to_json()["ready"] == "view"
 
 
 @pytest.mark.parametrize("key", ["photos", "views"])

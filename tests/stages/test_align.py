@@ -15,6 +15,7 @@ from meshcli.stages.photo_set import Typed, sideless
 from meshcli.stages.select import select_views
 from meshcli.stages.status import read_status, stage_status
 from meshcli.stages.view_candidates import fully_posed
+from meshcli.views.photo_cameras import CameraPrior
 
 SHEETS = Typed(ready="sheet 1.2")
 
@@ -49,7 +50,7 @@ def test_which_aligned_photos_can_be_views(unposed: Project) -> None:
     assert all(fully_posed(photo) for photo in photos)
     # each painted by itself: nobody knows its elevation unless it was said
     assert not any(fully_posed(replace(photo, painted="key")) for photo in photos)
-    said = {"azimuth": 40.0, "elevation": 10.0, "fov": 30.0}
+    said = CameraPrior(40.0, 10.0, 30.0)
     assert fully_posed(replace(photos[1], painted="key", stated=said))
 
 
@@ -58,7 +59,7 @@ def test_the_same_photos_again_keep_what_was_found(unposed: Project, photos: lis
     generate_views(unposed)
     assert generate_views(unposed, photos).skipped
     generate_views(unposed, photos, Typed([5, 50, 95]))
-    assert [photo.stated.get("aligned") for photo in unposed.load().photos] == [None] * 3
+    assert [photo.stated.aligned for photo in unposed.load().photos] == [None] * 3
     assert unposed.load().photos[1].camera.azimuth == pytest.approx(50)
 
 
@@ -66,7 +67,7 @@ def test_what_the_user_said_stays(project: Project, photos: list[Path], engines:
     generate_views(project, [f"{photos[0]}@10", photos[1], photos[2]])
     answers = align_photos(project)
     assert [(row.azimuth, row.confidence) for row in answers] == [(10, None), (40, 0.5), (80, 0.5)]
-    assert project.load().photos[0].stated["azimuth"] == 10
+    assert project.load().photos[0].stated.azimuth == 10
 
 
 def test_views_of_several_photos_need_it(unposed: Project) -> None:

@@ -270,12 +270,12 @@ def test_photos_of_one_name_are_told_apart_by_their_folders(
     generate_views(project, others, Typed(rig=file))
     monkeypatch.chdir(first.parent)
     generate_views(project, [first.name], Typed(rig=file), add=True)  # typed in its own folder
-    after = {photo.source: photo.stated["camera"]["camera_to_world"] for photo in project.load().photos}
+    after = {photo.source: photo.stated.to_json()["camera"]["camera_to_world"] for photo in project.load().photos}
     assert after == {f"{index}/0001.png": poses[index]["camera_to_world"] for index in (0, 1, 2)}
     rows = [{"file": name, "camera": camera} for name, camera in zip(names, poses[::-1], strict=True)]
     file.write_text(json.dumps({"meshcli": 1, "photos": rows}))
     generate_views(project, typed=Typed(rig=file))  # the recorded photos, by what they are called
-    again = {photo.source: photo.stated["camera"]["camera_to_world"] for photo in project.load().photos}
+    again = {photo.source: photo.stated.to_json()["camera"]["camera_to_world"] for photo in project.load().photos}
     assert again == {f"{index}/0001.png": poses[2 - index]["camera_to_world"] for index in (0, 1, 2)}
 
 
@@ -308,7 +308,7 @@ def test_a_photo_that_exif_turns_and_its_camera_see_the_same(
     assert any("2 cameras turned with the pixels, as EXIF says" in sentence for sentence in said)
     manifest = project.load()
     assert manifest.photos[0].size == ((90, 120) if tag == 6 else (120, 90))
-    assert [bool(photo.stated.get("mirrored")) for photo in manifest.photos] == [tag == 2] * 2
+    assert [bool(photo.stated.mirrored) for photo in manifest.photos] == [tag == 2] * 2
     assert generate_views(project).skipped
     Image.open(photos[2]).save(tmp_path / "3.png", exif=Image.Exif())  # saved again without its tag
     if tag == 2:
@@ -353,7 +353,7 @@ def test_a_lens_follows_from_focal_length_and_sensor(
 ) -> None:
     generate_views(project, photos, Typed([0, 40, -50], focals=[50], sensor=(36, 24)))
     stated = [photo.stated for photo in project.load().photos]
-    assert [row["fov"] for row in stated] == pytest.approx([26.99] * 3, abs=0.01)
+    assert [row.fov for row in stated] == pytest.approx([26.99] * 3, abs=0.01)
 
 
 def test_a_lens_is_read_from_the_picture(project: Project, tmp_path: Path, engines: dict[str, int]) -> None:
@@ -364,7 +364,7 @@ def test_a_lens_is_read_from_the_picture(project: Project, tmp_path: Path, engin
     picture.save(tmp_path / "camera.jpg", exif=exif)
     said: list[str] = []
     generate_views(project, [tmp_path / "camera.jpg"], run_options=RunOptions(tell=said.append))
-    assert project.load().photos[0].stated["fov"] == pytest.approx(29.1, abs=0.1)
+    assert project.load().photos[0].stated.fov == pytest.approx(29.1, abs=0.1)
     assert any("29.1 degrees" in sentence for sentence in said)
 
 
