@@ -14,7 +14,7 @@ import meshcli
 PACKAGE = Path(meshcli.__file__).parent
 # From the ground floor up: a module may import from its own floor and those below it. A package stands for its modules.
 FLOORS = [
-    "meshcli errors progress settings engines arrays",
+    "meshcli errors progress settings engines arrays out_of_memory",
     "system",
     "json_table config",
     "weights",
@@ -36,7 +36,7 @@ FLOORS = [
 RANK = {name: rank for rank, floor in enumerate(FLOORS) for name in floor.split()}
 LIGHT = [
     *("errors", "settings", "progress", "config", "json_table", "project.project", "views.camera", "commands.cli"),
-    *("weights.device", "weights.safetensors_file", "weights.locations"),
+    *("out_of_memory", "weights.device", "weights.safetensors_file", "weights.locations"),
 ]
 HEAVY = [
     *("numpy", "scipy", "skimage", "PIL", "numba", "trimesh", "embreex", "xatlas", "fast_simplification"),

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from meshcli.lrm.memory import memory_errors
 from meshcli.lrm.nerf_field import NerfDecoder, NerfField
 from meshcli.lrm.volume import HALF, camera_rays, render
+from meshcli.out_of_memory import as_memory_error
 from meshcli.pictures.pixels import Pixels
 from meshcli.progress import Progress
 from meshcli.reconstructors.instantmesh import Planes
@@ -42,14 +42,14 @@ def picture(planes: Planes, camera: Camera, size: int) -> Pixels:
     origin, directions = camera_rays(to_world, intrinsics, size)
     # Half of the samples are spread evenly along the ray, half where those found something, as in training.
     samples = planes.sizes.rendering_samples_per_ray // 2
-    with memory_errors():
+    with as_memory_error():
         colour = render(field, origin.expand_as(directions), directions, samples).colour
     return np.rint(colour.clamp(0.0, 1.0).cpu().numpy() * 255.0).astype(np.uint8).reshape(size, size, 3)
 
 
 def visible_points(planes: Planes) -> NDArray[np.float64]:
     """Points (N, 3) of a lattice over the field's box where there is something to see."""
-    with memory_errors():
+    with as_memory_error():
         density = _field(planes).density(LATTICE).cpu().numpy()
     axis = np.linspace(-HALF, HALF, LATTICE)
     return axis[np.argwhere(density > VISIBLE)]

@@ -15,13 +15,14 @@ from safetensors.torch import save
 from torch import Tensor
 
 from meshcli.errors import UsageError
-from meshcli.lrm.memory import retry_after_oom, retry_in_smaller_chunks
 from meshcli.lrm.mesh_field import MeshDecoder, MeshField, Surface
 from meshcli.lrm.model import DECODER, load_decoder, parameter_shapes, planes_of, resize
 from meshcli.lrm.nerf_field import NerfDecoder, NerfField
 from meshcli.lrm.sizes import Sizes
+from meshcli.lrm.triplane import POINTS
 from meshcli.meshes.mesh import Mesh
 from meshcli.meshes.texture import simplify
+from meshcli.out_of_memory import retry_after_oom, retry_in_smaller_chunks
 from meshcli.progress import Progress
 from meshcli.sdf.extract import keep_parts
 from meshcli.settings import LrmSettings
@@ -95,7 +96,7 @@ def extract_mesh(planes: Planes, settings: LrmSettings, progress: Progress) -> B
     `settings.grid` and `settings.threshold` are resolved. Colours are cut off to bytes, as published.
     """
     progress(0, 3, "finding the surface")
-    surface = retry_in_smaller_chunks(lambda chunk: _surface(planes, settings, chunk))
+    surface = retry_in_smaller_chunks(lambda chunk: _surface(planes, settings, chunk), POINTS)
     vertices = surface.vertices.cpu().numpy().astype(np.float32)
     faces = surface.faces.cpu().numpy().astype(np.int32)
     if settings.parts != "all" and len(faces):
@@ -107,7 +108,7 @@ def extract_mesh(planes: Planes, settings: LrmSettings, progress: Progress) -> B
     progress(2, 3, "colouring the surface")
 
     def colours(points: NDArray[np.float32]) -> NDArray[np.uint8]:
-        return retry_in_smaller_chunks(lambda chunk: _colours(planes, points, chunk))
+        return retry_in_smaller_chunks(lambda chunk: _colours(planes, points, chunk), POINTS)
 
     coloured = Mesh(mesh.vertices, mesh.faces, colours(mesh.vertices))
     progress(3, 3, "colouring the surface")

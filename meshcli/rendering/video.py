@@ -4,8 +4,6 @@ imageio-ffmpeg brings the program; we start it ourselves, because its `write_fra
 nor keeps what ffmpeg says off the terminal.
 """
 
-import errno
-import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -16,6 +14,7 @@ import imageio_ffmpeg
 import numpy as np
 
 from meshcli.errors import MissingError, ResourceError
+from meshcli.out_of_memory import OOM_KILLER_SIGNAL, PROCESS_START_ERRNOS
 from meshcli.pictures.pixels import Pixels
 
 ADVICE = "set IMAGEIO_FFMPEG_EXE to one that works, or unset it"
@@ -23,7 +22,6 @@ CRF = 18  # of 51, smaller is better: no visible loss
 PRESET = "medium"
 # sRGB in, BT.709 out, and said so in the file: players guess differently when nothing is said.
 COLOURS = ["-vf", "scale=out_color_matrix=bt709:out_range=tv,setparams=colorspace=bt709:range=tv"]
-LACKING = (errno.ENOMEM, errno.EAGAIN)  # a process that cannot be started for want of memory or of processes
 TAGS = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv"]
 
 
@@ -51,7 +49,7 @@ class Mp4Writer:
             )
         except OSError as error:
             self._said.close()
-            if error.errno in LACKING:
+            if error.errno in PROCESS_START_ERRNOS:
                 raise MemoryError from error
             raise MissingError(f"ffmpeg cannot be started ({command[0]}: {error.strerror}); {ADVICE}") from error
 
@@ -99,7 +97,7 @@ class Mp4Writer:
         self._said.seek(0)
         lines = self._said.read().decode(errors="replace").strip().splitlines()
         code = self._process.returncode
-        if code == -signal.SIGKILL:  # the OOM killer
+        if code == -OOM_KILLER_SIGNAL:
             return MemoryError()
         if any("No space left" in line for line in lines):
             return ResourceError(f"the disk is full: {self.path} could not be written; free some space and try again")

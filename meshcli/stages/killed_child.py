@@ -11,13 +11,11 @@ from contextlib import suppress
 from dataclasses import replace
 
 from meshcli.errors import MeshcliError, ResourceError
+from meshcli.out_of_memory import CRASH_SIGNALS, OOM_KILLER_SIGNAL, OPENBLAS_EXIT_CODE
 from meshcli.project.manifest import Record, Stage
 from meshcli.project.project import Project
-from meshcli.stages.stage_runner import ENDED, SURE, now
+from meshcli.stages.stage_runner import ENDED, now
 from meshcli.system.processes import SIGNALS
-
-KILLED = (signal.SIGKILL, signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS)
-LEFT = 1  # the exit code of OpenBLAS, whose record is then not that of a bug: it is running
 
 
 class EndedError(MeshcliError):
@@ -43,13 +41,13 @@ def cut_short(
     None when the process has brought its record and what it had to say to an end, or was interrupted. `command` is what
     was called when it has no record of its own: `align`.
     """
-    if -code in SIGNALS or code not in (*range(-signal.NSIG, 0), LEFT):
+    if -code in SIGNALS or code not in (*range(-signal.NSIG, 0), OPENBLAS_EXIT_CODE):
         return None
     name = f"signal {-code} ({_name(code)})" if code < 0 else "one of its libraries"
     what = command or stage
-    if code < 0 and -code not in KILLED:
+    if code < 0 and -code not in (OOM_KILLER_SIGNAL, *CRASH_SIGNALS):
         return EndedError(f"{what} was ended by {name}; the same command goes on from what is finished", -code)
-    sure = _name(code) == SURE
+    sure = code == -OOM_KILLER_SIGNAL
     why = "as happens when memory runs out" if sure else "perhaps because memory ran out"
     record = standing(project, stage)
     if command or record is None or record.status != "running" or record == before:

@@ -10,7 +10,6 @@ import reprlib
 import resource
 import sys
 import time
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from meshcli import __version__
 from meshcli.config import override
 from meshcli.errors import MeshcliError, ProjectError, ResourceError, UsageError
+from meshcli.out_of_memory import OOM_KILLER_SIGNAL, clear_failed_frames, is_out_of_memory
 from meshcli.progress import Progress, Tell, silent, unheard
 from meshcli.project.manifest import Manifest, Output, Record, Stage
 from meshcli.project.project import Project
@@ -45,23 +45,9 @@ LIBRARIES = (
     "xatlas",
     "fast-simplification",
 )
-OUT_OF_MEMORY = (
-    "OutOfMemoryError",
-    "can't allocate memory",
-    "not enough memory",
-    "alloc failed",
-    "bad_alloc",
-    "out of memory",
-    "can't start new thread",
-    "failed to map segment",  # of a library that is loaded
-    "cannot allocate memory",
-    "error return without exception set",  # numba's own code does not say why
-    "without setting an exception",
-)
 SMALLER_WORDS = ("zero123plus.vram", "zero123plus.dtype")  # settings that are no numbers
 FLOOR = 64  # what numbers never need to be made smaller than
 ENDED = "ended"  # the fact of a record that says by which signal its process was ended
-SURE = "SIGKILL"  # that of the kernel's OOM killer; others may have other reasons
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # Somebody put a folder where a file belongs, a file where a folder, a link, or forbade it.
 NOT_ALLOWED = (
@@ -170,7 +156,7 @@ def with_reduced_settings(
         return settings, asked, {}
     if record.status != "done":
         taken = ", ".join(f"{key}={value}" for key, value in record.smaller.items())
-        perhaps = "perhaps " if record.facts.get(ENDED, SURE) != SURE else ""
+        perhaps = "perhaps " if record.facts.get(ENDED, OOM_KILLER_SIGNAL.name) != OOM_KILLER_SIGNAL.name else ""
         run_options.tell(f"{perhaps}memory ran out the last time, taking smaller settings: {taken}")
     return _taken(settings, record.smaller), asked, record.smaller
 
@@ -271,11 +257,12 @@ def recording(project: Project, manifest: Manifest, task: ResolvedTask, run_opti
             )
             run.save(run.manifest.with_record(task.stage, done))
     except Exception as error:
-        if _memory(error):
-            _let_go(error)
+        if is_out_of_memory(error):
+            clear_failed_frames(error)
         known = explained(error, project.root)
-        smaller = task.smaller | task.fallback if isinstance(known, ResourceError) and _memory(error) else task.smaller
-        said = "memory ran out" if _memory(error) else str(known or repr(error))
+        ran_out = isinstance(known, ResourceError) and is_out_of_memory(error)
+        smaller = task.smaller | task.fallback if ran_out else task.smaller
+        said = "memory ran out" if is_out_of_memory(error) else str(known or repr(error))
         failed = replace(
             record, status="failed", error=said, facts=_facts(task, run), finished=now(),
             smaller=smaller, fallback={},
@@ -291,7 +278,7 @@ def explained(error: BaseException, where: Path | str) -> MeshcliError | None:
     """The one-line error for what the machine or the disk refused; None when it is a bug."""
     if isinstance(error, MeshcliError):
         return error
-    if _memory(error):
+    if is_out_of_memory(error):
         return ResourceError("memory ran out; make room and type the same command again")
     if isinstance(error, OSError) and error.errno in DISK_FULL:
         return ResourceError(f"the disk of {where} is full; free some space and type the same command again")
@@ -300,28 +287,8 @@ def explained(error: BaseException, where: Path | str) -> MeshcliError | None:
     return None
 
 
-def _memory(error: BaseException | None) -> bool:
-    """Whether memory ran out, or what happened followed from that."""
-    if error is None:
-        return False
-    if isinstance(error, OSError):
-        return error.errno == errno.ENOMEM
-    # torch has a class for GPUs only, and says it in words on a processor; to import it here would take seconds
-    worded = isinstance(error, RuntimeError | SystemError | ImportError)
-    said = worded and any(words in f"{type(error).__name__} {error}" for words in OUT_OF_MEMORY)
-    return isinstance(error, MemoryError) or said or _memory(error.__cause__ or error.__context__)
-
-
-def _let_go(error: BaseException) -> None:
-    """Free what the calls that failed still hold: a record has to be written yet."""
-    before: BaseException | None = error
-    while before:
-        traceback.clear_frames(before.__traceback__)
-        before = before.__cause__ or before.__context__
-
-
 def _with_advice(known: MeshcliError, task: ResolvedTask, error: BaseException) -> MeshcliError:
-    if not _memory(error):
+    if not is_out_of_memory(error):
         return known
     if not task.fallback:
         return ResourceError(f"memory ran out in {task.stage}, and there is no smaller setting left to try")

@@ -4,13 +4,13 @@ Libraries fare badly while they are loaded: OpenBLAS leaves the process, or trie
 buffers, and compiled modules crash. So what they take is asked for first, in one piece, and given back.
 """
 
-import mmap
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from meshcli.engines import NETWORKS
+from meshcli.out_of_memory import reserved
 
 MEGABYTE = 1 << 20
 EMBEDDED = 200  # MB of private memory that numpy, scipy, numba, scikit-image and Embree map with one thread
@@ -25,16 +25,14 @@ def check_room(engine: str) -> None:
     """Raise MemoryError when the libraries of an engine do not fit; what is loaded already takes no more."""
     if "scipy" in sys.modules:
         return
-    try:
-        mmap.mmap(-1, needed(engine), mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
-    except OSError as error:
-        raise MemoryError from error
+    with reserved(needed(engine)):
+        pass
 
 
 @contextmanager
 def spare_room() -> Iterator[None]:
     """Keep some room free, so that afterwards it can be written down that the rest was not enough."""
-    with mmap.mmap(-1, SPARE * MEGABYTE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS):
+    with reserved(SPARE * MEGABYTE):
         yield
 
 

@@ -1,6 +1,5 @@
 """Linear systems with memory for their library made sure of first."""
 
-import mmap
 from functools import cache
 from typing import Any
 
@@ -9,6 +8,7 @@ from scipy.linalg.blas import dtrsv
 from scipy.sparse.linalg import splu, spsolve
 
 from meshcli.arrays import Array
+from meshcli.out_of_memory import reserved
 
 BUFFER = 40 << 20  # bytes; OpenBLAS maps 32 MB
 SIZE = 512  # of a system for which it needs the buffer
@@ -33,8 +33,6 @@ def ensure_buffer() -> None:
 
     Where the system refuses that, the library in scipy 1.17 asks again and again, for ever.
     """
-    try:
-        mmap.mmap(-1, BUFFER, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
-    except OSError as error:
-        raise MemoryError from error
+    with reserved(BUFFER):
+        pass
     dtrsv(np.eye(SIZE), np.ones(SIZE))

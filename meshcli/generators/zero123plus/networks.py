@@ -3,11 +3,10 @@
 Settings are those of the checkpoint's own files. Nothing here looks for weights or touches the network.
 """
 
-import ctypes
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,9 +20,10 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPVisionConfig, CLIPVi
 
 from meshcli.errors import MissingError
 from meshcli.generators.zero123plus.files import Files, locate
-from meshcli.lrm.memory import free, map_blocks_from
+from meshcli.out_of_memory import release_memory
 from meshcli.progress import Progress, Tell, silent, unheard
 from meshcli.settings import Zero123PlusSettings
+from meshcli.system.glibc_heap import set_mmap_threshold, trim_heap
 from meshcli.system.text_files import read_text
 from meshcli.weights.conversion import usable
 from meshcli.weights.device import dtype_name, resolve_device, resolve_dtype
@@ -181,9 +181,8 @@ def free_memory() -> None:
 
     Freed tensors stay in the heap of glibc until it is told; other systems' libraries have no such call.
     """
-    free()
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
+    release_memory()
+    trim_heap()
 
 
 @contextmanager
@@ -192,11 +191,11 @@ def _apart() -> Iterator[None]:
 
     Anything else but the largest blocks comes from the heap again afterwards: fresh memory for each would cost seconds.
     """
-    map_blocks_from(APART)
+    set_mmap_threshold(APART)
     try:
         yield
     finally:
-        map_blocks_from(TOGETHER)
+        set_mmap_threshold(TOGETHER)
 
 
 def _empty(build: Callable[[], N]) -> N:
