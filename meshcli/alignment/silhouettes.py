@@ -5,7 +5,7 @@ through a point that all other photos see inside theirs. What is missing to that
 made small by moving, scaling and turning the photos a little (least squares with numerical derivatives).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,10 +14,10 @@ from scipy.optimize import least_squares
 
 from meshcli.arrays import Float64Array
 from meshcli.pictures.image import resize
-from meshcli.sdf.grid import Field, Grid, silhouette_distance
+from meshcli.sdf.grid import DistanceFunction, Grid, silhouette_distance
 from meshcli.system.sparse_solve import ensure_buffer
 from meshcli.views.camera import FARTHEST, Camera, Rows
-from meshcli.views.projection import camera_to_world, project, rays
+from meshcli.views.projection import camera_to_world, march, project, rays
 from meshcli.views.view import View
 
 SIZE = 256  # pixels along the longer side of a silhouette
@@ -76,7 +76,7 @@ def align(photos: Sequence[View]) -> Alignment:
     return Alignment(placed, before, after)
 
 
-def recentred(photos: Sequence[View], body: Callable[[Grid], Field]) -> list[View]:
+def recentred(photos: Sequence[View], body: DistanceFunction) -> list[View]:
     """The photos in a world where the body's box is centred at the origin and its farthest point is at 0.95."""
     grid = Grid.around(np.full(3, -1.6), np.full(3, 1.6), 80, 1)
     inside = grid.to_world(np.argwhere(body(grid) < NEAR).astype(np.float64))
@@ -108,8 +108,7 @@ def _missing(cameras: Sequence[Camera], outlines: Sequence[_Outline]) -> Float64
     for index, (camera, outline) in enumerate(zip(cameras, outlines, strict=True)):
         height, width = outline.distance.shape
         origins, directions = rays(camera, outline.rim, width, height)
-        nearest = -(origins * directions).sum(axis=-1, keepdims=True)
-        points = origins[:, None] + (nearest + reach)[..., None] * directions[:, None]
+        points = march(origins, directions, reach)
         inside = np.full(points.shape[:2], np.inf)
         for other, (second, seen) in enumerate(zip(cameras, outlines, strict=True)):
             if other != index:

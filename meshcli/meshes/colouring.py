@@ -10,19 +10,19 @@ detail is taken almost from one picture alone, for the average of two that do no
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numba import prange
 from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion, distance_transform_edt, gaussian_filter
-from scipy.sparse import coo_array, diags_array
+from scipy.sparse import diags_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from meshcli.arrays import Array
-from meshcli.meshes.mesh import Mesh, smooth_normals
+from meshcli.meshes.mesh import Mesh, adjacency, smooth_normals
 from meshcli.meshes.raycasting import Scene
+from meshcli.pictures.interpolation import bicubic, bilinear
 from meshcli.system.numba_kernel import kernel
 from meshcli.system.sparse_solve import solve
 from meshcli.views.projection import camera_to_world, pixel_centres, rays, world_to_camera
@@ -117,10 +117,7 @@ def fill(vertices: Array, faces: Array, found: Colours) -> NDArray[np.float32]:
     values = found.values.astype(np.float64)
     if not sure.any():
         return np.full((count, 3), UNKNOWN, np.float32)
-    ends = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
-    both = np.concatenate([ends, ends[:, ::-1]])
-    edges = coo_array((np.ones(len(both)), (both[:, 0], both[:, 1])), shape=(count, count)).tocsr()
-    edges.data[:] = 1.0
+    edges = adjacency(faces, count)
     parts, part = connected_components(edges, directed=False)
     blind = np.bincount(part, sure, parts)[part] == 0
     values[blind] = values[sure][cKDTree(vertices[sure]).query(vertices[blind])[1]]
@@ -171,54 +168,6 @@ def _feather(view: View, scene: Scene, scale: float) -> Array:
     return np.maximum(feather, np.where(np.isfinite(depth), np.float32(EDGE), np.float32(0.0)))
 
 
-@kernel()
-def _between(position: float, count: int) -> tuple[int, int, float]:
-    """The two of `count` pixels in a line whose centres a position lies between, and how far it is to the second.
-
-    The pixel at the border is repeated beyond it; a line may be a single pixel.
-    """
-    place = min(max(position - 0.5, 0.0), count - 1.0)
-    first = int(place)
-    return first, min(first + 1, count - 1), place - first
-
-
-@kernel()
-def _bilinear(image: Array, x: float, y: float) -> Any:
-    """Of a plane (H, W) at pixel position x, y."""
-    height, width = image.shape
-    j, right, b = _between(x, width)
-    i, below, a = _between(y, height)
-    upper = (1.0 - b) * image[i, j] + b * image[i, right]
-    lower = (1.0 - b) * image[below, j] + b * image[below, right]
-    return (1.0 - a) * upper + a * lower
-
-
-@kernel()
-def _bicubic(image: Array, x: float, y: float) -> Any:
-    """Of a plane (H, W) at pixel position x, y: Catmull-Rom, kept within the four nearest pixels' range."""
-    height, width = image.shape
-    j, right, b = _between(x, width)
-    i, below, a = _between(y, height)
-    total = 0.0
-    for m in range(-1, 3):
-        row = min(max(i + m, 0), height - 1)
-        line = 0.0
-        for n in range(-1, 3):
-            line += _catmull(n - b) * image[row, min(max(j + n, 0), width - 1)]
-        total += _catmull(m - a) * line
-    low = min(image[i, j], image[i, right], image[below, j], image[below, right])
-    high = max(image[i, j], image[i, right], image[below, j], image[below, right])
-    return min(max(total, low), high)
-
-
-@kernel()
-def _catmull(distance: float) -> float:
-    t = abs(distance)
-    if t < 1.0:
-        return 1.0 + t * t * (1.5 * t - 2.5)
-    return 2.0 + t * (-4.0 + t * (2.5 - 0.5 * t)) if t < 2.0 else 0.0
-
-
 @kernel(parallel=True)
 def _sample(
     points: Array,
@@ -254,13 +203,13 @@ def _sample(
         cosine /= np.sqrt(length)
         if cosine < GRAZING:
             continue
-        alpha, thin = _bicubic(image[:, :, 3], column, row), _bilinear(blurred[:, :, 3], column, row)
+        alpha, thin = bicubic(image[:, :, 3], column, row), bilinear(blurred[:, :, 3], column, row)
         if alpha < 128.0 or thin < 1.0:
             continue
-        weights[p] = cosine**4 * _bilinear(feather, column, row) / length * 16.0
+        weights[p] = cosine**4 * bilinear(feather, column, row) / length * 16.0
         for k in range(3):
-            full[p, k] = min(_bicubic(image[:, :, k], column, row) * 255.0 / alpha, 255.0)
-            coarse[p, k] = min(_bilinear(blurred[:, :, k], column, row) * 255.0 / thin, 255.0)
+            full[p, k] = min(bicubic(image[:, :, k], column, row) * 255.0 / alpha, 255.0)
+            coarse[p, k] = min(bilinear(blurred[:, :, k], column, row) * 255.0 / thin, 255.0)
 
 
 @kernel()

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
+from scipy.sparse import coo_array, csr_array
 
 from meshcli.arrays import Array
 from meshcli.system.numba_kernel import kernel
@@ -50,7 +50,7 @@ def vertex_normals(vertices: Array, faces: Array) -> NDArray[np.float32]:
 
 def smooth_normals(vertices: Array, faces: Array, reach: float) -> NDArray[np.float32]:
     """Unit normals (V, 3), averaged over the surface within about `reach` world units."""
-    ends = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    ends = half_edges(faces)
     edge = float(np.mean(np.linalg.norm(vertices[ends[:, 0]] - vertices[ends[:, 1]], axis=1))) if len(ends) else reach
     both = np.concatenate([ends, ends[:, ::-1], np.repeat(np.arange(len(vertices))[:, None], 2, axis=1)])
     mean = csr_array((np.ones(len(both), np.float32), (both[:, 0], both[:, 1])), shape=(len(vertices),) * 2)
@@ -70,6 +70,20 @@ def corner_normals(vertices: Array, faces: Array, crease: float = 50.0) -> NDArr
     limit = float(np.cos(np.radians(crease)))
     result: NDArray[np.float32] = _gather_normals(faces, flat, unit, around, starts, limit)
     return result
+
+
+def half_edges(faces: Array) -> Array:
+    """The directed edges (3 F, 2) of all faces: first to second corner of each, second to third, third to first."""
+    return np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+
+
+def adjacency(faces: Array, count: int) -> csr_array:
+    """Which of `count` vertices share an edge: symmetric (V, V), 1 where they do."""
+    edges = half_edges(faces)
+    both = np.concatenate([edges, edges[:, ::-1]])
+    matrix = coo_array((np.ones(len(both)), (both[:, 0], both[:, 1])), shape=(count, count)).tocsr()
+    matrix.data[:] = 1.0
+    return matrix
 
 
 def faces_around(faces: Array, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from meshcli.arrays import Array
 from meshcli.meshes.mesh import Mesh, corner_normals
 from meshcli.meshes.raycasting import Scene
+from meshcli.pictures.interpolation import bilinear
 from meshcli.pictures.pixels import Pixels
 from meshcli.rendering.rasteriser import Rasteriser
 from meshcli.system.numba_kernel import kernel
@@ -216,21 +217,6 @@ def _directions(pixels: Array, width: int, samples: int, rotation: Array, lens: 
 
 
 @kernel()
-def _texel(image: Array, u: float, v: float, colour: Array) -> None:
-    """Bilinear, u to the right and v up, the border repeated."""
-    height, width = image.shape[:2]
-    x = min(max(u * width - 0.5, 0.0), width - 1.0)
-    y = min(max((1.0 - v) * height - 0.5, 0.0), height - 1.0)
-    i, j = int(y), int(x)
-    below, beside = min(i + 1, height - 1), min(j + 1, width - 1)
-    a, b = y - i, x - j
-    for k in range(3):
-        upper = (1.0 - b) * image[i, j, k] + b * image[i, beside, k]
-        lower = (1.0 - b) * image[below, j, k] + b * image[below, beside, k]
-        colour[k] = (1.0 - a) * upper + a * lower
-
-
-@kernel()
 def _brightness(normal: Array, ray: Array, light: Light) -> Any:
     """The lighting's factor for a surface that is seen from the side the ray comes from."""
     ambient, sky, lights, strengths = light
@@ -253,7 +239,9 @@ def _colour(colour: Array, weights: Array, face: int, paint: Paint) -> None:
         uv = coordinates[face]
         u = a * uv[0, 0] + b * uv[1, 0] + c * uv[2, 0]
         v = a * uv[0, 1] + b * uv[1, 1] + c * uv[2, 1]
-        _texel(texture, u, v, colour)
+        height, width = texture.shape[:2]
+        for k in range(3):
+            colour[k] = bilinear(texture[:, :, k], u * width, (1.0 - v) * height)
     else:
         for k in range(3):
             colour[k] = a * colours[face, 0, k] + b * colours[face, 1, k] + c * colours[face, 2, k]

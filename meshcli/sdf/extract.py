@@ -5,11 +5,12 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import label, zoom
-from scipy.sparse import coo_array, csr_array, diags_array
+from scipy.sparse import diags_array
 from scipy.sparse.csgraph import connected_components
 from skimage.measure import marching_cubes
 
 from meshcli.errors import InputError
+from meshcli.meshes.mesh import adjacency
 from meshcli.sdf.grid import Field, Grid
 
 LARGE = 0.01  # of the faces: what is a large part
@@ -45,15 +46,6 @@ def _bounds(distance: Field) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return low, high
 
 
-def adjacency(faces: Faces, count: int) -> csr_array:
-    """Which vertices share an edge, symmetric (V, V) of zeros and ones."""
-    ends = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
-    both = np.concatenate([ends, ends[:, ::-1]])
-    matrix = coo_array((np.ones(len(both), np.float32), (both[:, 0], both[:, 1])), shape=(count, count)).tocsr()
-    matrix.data[:] = 1.0
-    return matrix
-
-
 def extract_pieces(distance: Field, grid: Grid) -> tuple[Vertices, Faces]:
     """The surface, in as many connected parts as the grid has pieces: smaller ones come from resampling it."""
     return keep_largest(*extract_surface(distance, grid), count=int(label(distance < 0)[1]))
@@ -85,7 +77,7 @@ def _used(vertices: NDArray[Number], faces: NDArray[np.int32]) -> tuple[NDArray[
 def taubin(vertices: Vertices, faces: Faces, rounds: int, shrink: float = 0.5, grow: float = -0.53) -> Vertices:
     """Smooth without shrinking (Taubin 1995)."""
     neighbours = adjacency(faces, len(vertices))
-    degree = np.maximum(np.asarray(neighbours.sum(axis=1), dtype=np.float64), 1)
+    degree = np.maximum(neighbours.sum(axis=1), 1)
     mean = diags_array(1.0 / degree) @ neighbours
     for _ in range(rounds):
         for amount in (shrink, grow):

@@ -6,7 +6,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 
-from meshcli.sdf.grid import Field, Grid, blur, curvatures, depth, laplacian, near, redistance
+from meshcli.sdf.grid import (
+    Field,
+    Grid,
+    blur,
+    curvatures,
+    depth,
+    interior,
+    laplacian,
+    redistance,
+    redistance_interior,
+    truncated,
+)
 from meshcli.sdf.pixel_rays import PixelRays, in_lattice
 from meshcli.sdf.volume_rendering import BUFFERS, adam, collect, picture_gradients
 
@@ -14,6 +25,7 @@ REDISTANCE = 12  # steps between two repairs of the distances
 STEP = 0.8  # voxels between samples of a ray
 HUBER = 0.15  # error of a colour channel, 0 to 1, from which the loss grows linearly
 MOMENTUM = 0.9
+BORDER = 3  # nodes along the grid's border that are never changed: derivatives of fourth order need two, a cell one
 OUTSIDE_HULL = 0.3  # voxels that the surface may stick out of the hull
 REACH = 1.5  # voxels around the hull where anything can be
 
@@ -103,10 +115,9 @@ class Level:
         self._distance_gradient = np.zeros((size, 1), np.float32)
         self._colour_gradient = np.zeros((size, 3), np.float32)
         self._scratch, self._other = np.zeros_like(hull), np.zeros_like(hull)
-        self._inner = np.zeros(hull.shape, bool)
-        self._inner[3:-3, 3:-3, 3:-3] = True
+        self._inner = interior(hull.shape, BORDER)
         self._turn = 0
-        shape.distance = redistance(shape.distance, np.flatnonzero(self._inner), 8)
+        shape.distance = redistance_interior(shape.distance, BORDER, 8)
 
     def step(self, fraction: float, count: int, generator: np.random.Generator) -> float:
         """One step on `count` random rays, `fraction` of the way through the level; the mean loss before it."""
@@ -149,7 +160,7 @@ class Level:
         """How flat the body is near each node that takes part, and how straight in one direction, 0 to 1."""
         if not self._schedule.planar:
             return np.zeros(1, np.float32), np.zeros(1, np.float32)
-        coarse = blur(near(self.shape.distance), PLANAR_BLUR)
+        coarse = blur(truncated(self.shape.distance), PLANAR_BLUR)
         curvatures(coarse, self._nodes, self._scratch, self._other)
         return _below(self._other.ravel()[self._nodes]), _below(self._scratch.ravel()[self._nodes])
 
@@ -194,7 +205,7 @@ class Level:
         thin_plate = np.float32(self._schedule.thin_plate) + np.float32(PLANAR_THIN_PLATE) * self._flat
         change = thin_plate * self._other.ravel()[nodes]
         if self._turn % 2 == 0:
-            cut = near(distance)
+            cut = truncated(distance)
             rough = cut - blur(cut, BAND_SIGMA)
             rough -= blur(rough, BAND_SIGMA)
             band = np.float32(self._schedule.band) + np.float32(PLANAR_BAND) * self._flat

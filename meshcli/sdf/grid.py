@@ -1,6 +1,6 @@
 """Signed-distance grids: negative inside, one float32 per lattice node, distances in voxels unless said otherwise."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,12 +9,14 @@ from numba import prange
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt, maximum_filter, zoom
 
-from meshcli.arrays import Array
+from meshcli.arrays import Array, Mask
+from meshcli.pictures.interpolation import bilinear
 from meshcli.system.numba_kernel import kernel
 from meshcli.views.camera import Camera
 from meshcli.views.projection import world_to_camera
 
 Field = NDArray[np.float32]  # (X, Y, Z)
+TRUNCATION = 6.0  # voxels: distances beyond it are cut off before they are blurred
 BLOCKS = 64  # into which loops over nodes are split: fixed, for a loop's last turns may round differently
 
 
@@ -43,6 +45,24 @@ class Grid:
         """Lattice positions (..., 3) to the world."""
         world: NDArray[np.float64] = np.asarray(points, dtype=np.float64) * self.voxel + np.array(self.origin)
         return world
+
+
+DistanceFunction = Callable[[Grid], Field]  # a body: its signed distances in voxels at the nodes of any grid
+
+
+def finest_grid(low: NDArray[np.float64], high: NDArray[np.float64], resolutions: Iterable[int], padding: int) -> Grid:
+    """The grid around a box at the first of descending resolutions that fits into the budget of nodes.
+
+    The budget is a cube of the last resolution with its padding, so thin boxes may have finer voxels than cubes. The
+    last resolution is always accepted.
+    """
+    *finer, least = resolutions
+    budget = (least + 2 * padding + 1) ** 3
+    for resolution in finer:
+        grid = Grid.around(low, high, resolution, padding)
+        if np.prod(grid.shape) <= budget:
+            return grid
+    return Grid.around(low, high, least, padding)
 
 
 def silhouette_distance(alpha: NDArray[np.uint8], enlarge: int = 2) -> Field:
@@ -74,19 +94,15 @@ def _hull(
                 if depth <= 1e-6:
                     field[i, j, k] = max(field[i, j, k], 1e3)
                     continue
-                column = (
+                across = (
                     cx + fx * (matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2] * z + matrix[0, 3]) / depth
-                ) * width - 0.5
-                row = (
+                ) * width
+                down = (
                     cy - fy * (matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2] * z + matrix[1, 3]) / depth
-                ) * height - 0.5
+                ) * height
+                value = bilinear(silhouette, across, down)
+                column, row = across - 0.5, down - 0.5
                 c, r = min(max(column, 0.0), width - 1.0), min(max(row, 0.0), height - 1.0)
-                a, b = int(c), int(r)
-                right, below = min(a + 1, width - 1), min(b + 1, height - 1)
-                u, v = c - a, r - b
-                value = (1 - v) * ((1 - u) * silhouette[b, a] + u * silhouette[b, right]) + v * (
-                    (1 - u) * silhouette[below, a] + u * silhouette[below, right]
-                )
                 beyond = ((column - c) ** 2 + (row - r) ** 2) ** 0.5
                 if value < 0:
                     value -= beyond
@@ -141,9 +157,14 @@ def blur(field: Field, sigma: float) -> Field:
     return first
 
 
-def near(field: Field) -> Field:
-    """Distances cut off at 6 voxels, lowered by as much: zero where far outside, as `blur` has it beyond the grid."""
-    return np.clip(field, -6, 6) - 6
+def truncated(field: Field) -> Field:
+    """Distances cut off at TRUNCATION and lowered by it: zero far outside, which is what `blur` assumes there."""
+    return np.clip(field, -TRUNCATION, TRUNCATION) - TRUNCATION
+
+
+def rounded(field: Field, sigma: float) -> Field:
+    """Truncated distances to the same body with its edges rounded: blurred by sigma voxels."""
+    return blur(truncated(field), sigma) + TRUNCATION
 
 
 def depth(field: Field) -> Field:
@@ -255,6 +276,18 @@ def redistance(field: Field, nodes: NDArray[np.int64], steps: int = 12) -> Field
         _relax(field, now, after, nodes, np.float32(0.45))
         now, after = after, now
     return now
+
+
+def interior(shape: tuple[int, ...], margin: int) -> Mask:
+    """The nodes of a grid that are at least `margin` nodes away from its border."""
+    inner = np.zeros(shape, bool)
+    inner[tuple(slice(margin, -margin) for _ in shape)] = True
+    return inner
+
+
+def redistance_interior(field: Field, margin: int, steps: int = 12) -> Field:
+    """`redistance` at all nodes that are at least `margin` nodes away from the border."""
+    return redistance(field, np.flatnonzero(interior(field.shape, margin)), steps)
 
 
 @kernel(parallel=True)

@@ -19,7 +19,7 @@ from scipy.ndimage import (
 from skimage.graph import MCP_Geometric
 
 from meshcli.arrays import Mask
-from meshcli.sdf.grid import Field, Grid, depth, redistance
+from meshcli.sdf.grid import Field, Grid, depth, redistance_interior
 from meshcli.sdf.pixel_rays import in_lattice
 from meshcli.sdf.volume_rendering import meets
 from meshcli.views.projection import pixel_centres, project, rays
@@ -241,6 +241,4 @@ def _thickened(hull: Field) -> Field:
 
 def _repaired(distance: Field) -> Field:
     """Distances again, after values were put together."""
-    inner = np.zeros(distance.shape, bool)
-    inner[2:-2, 2:-2, 2:-2] = True
-    return redistance(distance.astype(np.float32), np.flatnonzero(inner))
+    return redistance_interior(distance.astype(np.float32), 2)

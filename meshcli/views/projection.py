@@ -36,13 +36,25 @@ def project(camera: Camera, points: Float64Array, width: int, height: int) -> tu
 
 def rays(camera: Camera, pixels: Float64Array, width: int, height: int) -> tuple[Float64Array, Float64Array]:
     """Rays through pixel positions (..., 2): origins (..., 3) and unit directions (..., 3)."""
-    pose = camera_to_world(camera)
+    direction = view_directions(camera, pixels, width, height)
+    direction /= np.linalg.norm(direction, axis=-1, keepdims=True)
+    return np.broadcast_to(np.array(camera.position), direction.shape), direction
+
+
+def view_directions(camera: Camera, pixels: Float64Array, width: int, height: int) -> Float64Array:
+    """Directions (..., 3) in the world through pixel positions (..., 2), of depth 1 along the viewing direction."""
     x = (pixels[..., 0] / width - camera.cx) / camera.fx
     y = -(pixels[..., 1] / height - camera.cy) / camera.fy
     local = np.stack([x, y, -np.ones_like(x)], axis=-1)
-    direction = local @ pose[:3, :3].T
-    direction /= np.linalg.norm(direction, axis=-1, keepdims=True)
-    return np.broadcast_to(pose[:3, 3], direction.shape), direction
+    directions: Float64Array = local @ camera_to_world(camera)[:3, :3].T
+    return directions
+
+
+def march(origins: Float64Array, directions: Float64Array, offsets: Float64Array) -> Float64Array:
+    """Points (N, S, 3) on rays (N, 3), at offsets (S,) from each ray's closest point to the world's origin."""
+    closest = -(origins * directions).sum(axis=-1, keepdims=True)
+    points: Float64Array = origins[:, None] + (closest + offsets)[..., None] * directions[:, None]
+    return points
 
 
 def pixel_centres(width: int, height: int, samples: int = 1) -> Float64Array:

@@ -23,3 +23,8 @@ class View:
     def width(self) -> int:
         """In pixels."""
         return int(self.pixels.shape[1])
+
+    @property
+    def pixel_size(self) -> float:
+        """Height of a pixel at the distance of the world's origin, in world units."""
+        return self.camera.distance / (self.camera.fy * self.height)

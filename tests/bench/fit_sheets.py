@@ -15,13 +15,12 @@ from scipy.ndimage import binary_dilation
 from scipy.sparse.csgraph import connected_components
 from skimage.morphology import remove_small_holes, remove_small_objects
 
-from meshcli.meshes.mesh import Mesh
+from meshcli.meshes.mesh import Mesh, adjacency
 from meshcli.meshes.raycasting import Scene
 from meshcli.pictures.foreground import plain_background_alpha
 from meshcli.progress import silent
 from meshcli.reconstructors.fit import fit
 from meshcli.rendering.renderer import render
-from meshcli.sdf.extract import adjacency
 from meshcli.settings import FitSettings
 from meshcli.views.camera import zero123plus_rig
 from meshcli.views.view import View

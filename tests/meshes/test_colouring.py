@@ -7,9 +7,10 @@ import pytest
 import trimesh
 
 from helpers.painted_ball import ball, ball_views, paint
-from meshcli.meshes.colouring import SURE, Colours, Painter, _bicubic, _bilinear, colour_vertices, fill
+from meshcli.meshes.colouring import SURE, Colours, Painter, colour_vertices, fill
 from meshcli.meshes.mesh import Mesh
 from meshcli.meshes.raycasting import Scene
+from meshcli.pictures.interpolation import bicubic, bilinear
 from meshcli.rendering.renderer import render
 from meshcli.views.camera import orbit
 from meshcli.views.view import View
@@ -104,7 +105,7 @@ def test_threads_do_not_change_the_answer() -> None:
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 4), (4, 1), (2, 2), (3, 5)])
-@pytest.mark.parametrize("look", [_bilinear, _bicubic])
+@pytest.mark.parametrize("look", [bilinear, bicubic])
 def test_a_picture_is_never_left(look: Callable[..., float], height: int, width: int) -> None:
     """The value at a pixel's centre is the pixel's; at the border and beyond it that of the last pixel."""
     around = np.full((height + 2, width + 2), 1e6)  # what lies beside the picture in memory

@@ -10,12 +10,12 @@ from scipy.sparse.csgraph import connected_components
 from test_fit import photograph
 
 from meshcli.generators.photos import cut_sheet
+from meshcli.meshes.mesh import adjacency
 from meshcli.meshes.raycasting import Scene
 from meshcli.pictures.foreground import plain_background_alpha
 from meshcli.pictures.image import load_picture
 from meshcli.progress import silent
-from meshcli.reconstructors.fit import fit, fit_shape
-from meshcli.sdf.extract import adjacency
+from meshcli.reconstructors.fit import Evidence, fit, fit_shape
 from meshcli.sdf.grid import Field, Grid
 from meshcli.sdf.lost_parts import Silhouette, bring_back, join
 from meshcli.settings import FitSettings
@@ -118,7 +118,7 @@ def test_what_no_silhouette_shows_goes() -> None:
 def test_eight_small_things_stay_eight() -> None:
     angles = np.arange(8) * np.pi / 4
     eight = together(*(ball((0.7 * np.cos(a), 0.7 * np.sin(a), 0), 0.11) for a in angles))
-    shape = fit_shape([photograph(camera, eight) for camera in zero123plus_rig()], QUICK, 0, silent)
+    shape = fit_shape(Evidence.of([photograph(camera, eight) for camera in zero123plus_rig()]), QUICK, 0, silent)
     assert pieces(shape.distance) == 8
 
 

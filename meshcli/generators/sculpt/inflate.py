@@ -19,7 +19,7 @@ from meshcli.sdf.grid import Field, Grid, silhouette_distance
 from meshcli.settings import SculptSettings
 from meshcli.system.sparse_solve import factorise
 from meshcli.views.camera import Camera
-from meshcli.views.projection import camera_to_world, project
+from meshcli.views.projection import project, view_directions
 from meshcli.views.view import View
 
 STEEP = 35.0  # degrees: up to this elevation the object is taken to stand upright
@@ -103,11 +103,6 @@ def inflate(view: View, settings: SculptSettings) -> InflatedBody:
     return InflatedBody(plane, mask, box, smooth, lines)
 
 
-def pixel_size(view: View) -> float:
-    """Of a photo's pixel at the distance of the world's origin, world units."""
-    return view.camera.distance / (view.camera.fy * view.height)
-
-
 def sample(camera: Camera, points: Float64Array, values: Float64Array) -> Float64Array:
     """What a camera's picture (H, W, C) shows at world positions (..., 3), (..., C); zero outside."""
     where, _ = project(camera, points, values.shape[1], values.shape[0])
@@ -157,20 +152,13 @@ def _plane(view: View, resolution: int, thin: float) -> Plane:
     front = np.array([np.cos(tilt) * np.cos(azimuth), np.cos(tilt) * np.sin(azimuth), np.sin(tilt)])
     up = np.cross(front, across)
     rows, columns = np.nonzero(view.pixels[..., 3] >= 128)
-    pose = camera_to_world(camera)
-    local = np.stack(
-        [
-            ((columns + 0.5) / view.width - camera.cx) / camera.fx,
-            -((rows + 0.5) / view.height - camera.cy) / camera.fy,
-            -np.ones(len(rows)),
-        ],
-        axis=-1,
-    )
-    direction = local @ pose[:3, :3].T
-    points = pose[:3, 3] - direction * (pose[:3, 3] @ front / (direction @ front))[:, None]
+    centres = np.stack([columns + 0.5, rows + 0.5], axis=-1)
+    position = np.array(camera.position)
+    direction = view_directions(camera, centres, view.width, view.height)
+    points = position - direction * (position @ front / (direction @ front))[:, None]
     low = np.array([(points @ across).min(), (points @ up).min()])
     high = np.array([(points @ across).max(), (points @ up).max()])
-    pixel = pixel_size(view)
+    pixel = view.pixel_size
     fine = max(thin * view.height * pixel / ACROSS, np.sqrt(len(rows)) * pixel / resolution, pixel / 2.0)
     longest = float((high - low).max())
     spacing = min(longest / resolution, fine)
@@ -195,7 +183,7 @@ def _inward(view: View, plane: Plane) -> Float64Array:
     across, down = 1.0 / view.width, 1.0 / view.height
     camera = view.camera.cropped(-across, -down, 1.0 + 2.0 * across, 1.0 + 2.0 * down)
     outline = silhouette_distance(np.pad(view.pixels[..., 3], 1)).astype(np.float64)
-    pixel = pixel_size(view) * (view.height + 2) / len(outline)
+    pixel = view.pixel_size * (view.height + 2) / len(outline)
     return (sample(camera, plane.points(), outline[..., None] + FAR)[..., 0] - FAR) * pixel / plane.spacing
 
 

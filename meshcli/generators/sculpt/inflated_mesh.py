@@ -8,13 +8,13 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from meshcli.arrays import Float64Array, Mask
-from meshcli.generators.sculpt.inflate import InflatedBody, inflate, pixel_size, sample, solve_laplace
+from meshcli.generators.sculpt.inflate import InflatedBody, inflate, sample, solve_laplace
 from meshcli.generators.sculpt.silhouette import extent
 from meshcli.meshes.mesh import Mesh, Texture, face_normals
 from meshcli.pictures.image import over, resize
 from meshcli.pictures.pixels import Pixels
 from meshcli.sdf.extract import extract_surface, keep_largest, taubin
-from meshcli.sdf.grid import Field, Grid, redistance, silhouette_distance, visual_hull
+from meshcli.sdf.grid import Field, Grid, finest_grid, redistance_interior, silhouette_distance, visual_hull
 from meshcli.settings import SculptSettings
 from meshcli.views.camera import DISTANCE, Camera, orbit
 from meshcli.views.projection import camera_to_world, project, rays
@@ -56,12 +56,10 @@ def fine_grid(low: Float64Array, high: Float64Array, voxel: float, resolution: i
     The box of a thin thing has room for more voxels in its length: there are never more nodes than in a cube of
     `resolution`.
     """
-    fine = max(resolution, round(float((high - low).max()) / voxel))
-    while True:
-        grid = Grid.around(low, high, fine, padding)
-        if fine <= resolution or np.prod(grid.shape) <= (resolution + 2 * padding + 1) ** 3:
-            return grid
-        fine = max(resolution, round(0.96 * fine))
+    resolutions = [max(resolution, round(float((high - low).max()) / voxel))]
+    while resolutions[-1] > resolution:
+        resolutions.append(max(resolution, round(0.96 * resolutions[-1])))
+    return finest_grid(low, high, resolutions, padding)
 
 
 def _surface(
@@ -72,16 +70,14 @@ def _surface(
     front, right, up = np.eye(3)
     relief = replace(relief, plane=replace(relief.plane, front=front, right=right, up=up))
     camera = _turned(view.camera, axes)
-    height = view.height * pixel_size(view)
+    height = view.height * view.pixel_size
     grid = _grid(relief, relief.lines.width * height / THICK, settings.resolution)
     hull = visual_hull([camera], [silhouette_distance(view.pixels[..., 3])], grid)
     field = np.maximum(relief.field(grid), hull)
     lost = relief.lines.thinner_than(2.0 * ROD * grid.voxel / height)
     if len(lost):
         field = np.minimum(field, _rods(_on_plane(camera, lost), grid))
-    inner = np.zeros(grid.shape, bool)
-    inner[1:-1, 1:-1, 1:-1] = True
-    surface = extract_surface(redistance(np.clip(field, -8.0, 8.0), np.flatnonzero(inner)), grid)
+    surface = extract_surface(redistance_interior(np.clip(field, -8.0, 8.0), 1), grid)
     vertices, faces = keep_largest(*surface, count=relief.lines.pieces)  # crumbs of what is too fine are none of them
     return taubin(vertices, faces, 8) @ axes, faces, _notes(relief, height, grid, len(lost), settings)
 

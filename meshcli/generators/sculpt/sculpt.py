@@ -3,14 +3,13 @@
 One photo is inflated. Several photos from known sides are brought into one world and a surface is fitted to them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from meshcli.alignment.silhouettes import NEAR, Alignment, align, misfit, recentred
 from meshcli.errors import InputError
-from meshcli.generators.sculpt.inflate import pixel_size
 from meshcli.generators.sculpt.inflated_mesh import THICK, fine_grid, sculpt_one
 from meshcli.generators.sculpt.shape_prior import hull_of, pillow_prior
 from meshcli.generators.sculpt.silhouette import middle_lines
@@ -18,11 +17,11 @@ from meshcli.meshes.colouring import colour_vertices
 from meshcli.meshes.mesh import Mesh
 from meshcli.pictures.image import resize
 from meshcli.progress import Progress
-from meshcli.reconstructors.fit import fit_shape
+from meshcli.reconstructors.fit import Evidence, fit_shape
 from meshcli.rendering.renderer import Renderer
 from meshcli.sdf.extract import Faces, Vertices, extract_pieces, extract_surface, keep_parts, taubin
 from meshcli.sdf.fit_level import Schedule, Tuning, Weights
-from meshcli.sdf.grid import Field, Grid, blur, redistance
+from meshcli.sdf.grid import DistanceFunction, Grid, redistance_interior, rounded
 from meshcli.settings import FitSettings, SculptSettings
 from meshcli.views.camera import DISTANCE, zero123plus_rig
 from meshcli.views.view import View
@@ -139,7 +138,7 @@ def _body(photos: Sequence[View], settings: SculptSettings, fit: FitSettings, se
             resolutions=tuple(min(size, max(fit.resolutions)) for size in settings.fit_resolutions),
             steps=settings.fit_steps,
         )
-        shape = fit_shape(views, levels, seed, progress, prior, FEW_PHOTOS)
+        shape = fit_shape(Evidence.of(views), levels, seed, progress, prior, FEW_PHOTOS)
         vertices, faces = extract_pieces(shape.distance, shape.grid)
     mesh = Mesh(taubin(vertices, faces, 10).astype(np.float32), faces)
     return colour_vertices(mesh, [_shrunk(photo, COLOUR_SIZE) for photo in photos])
@@ -147,10 +146,10 @@ def _body(photos: Sequence[View], settings: SculptSettings, fit: FitSettings, se
 
 def _thickness(photos: Sequence[View]) -> float:
     """Of the body's thin parts, in the photo that shows them thinnest; world units."""
-    return min(middle_lines(photo).width * photo.height * pixel_size(photo) for photo in photos)
+    return min(middle_lines(photo).width * photo.height * photo.pixel_size for photo in photos)
 
 
-def _outlined(body: Callable[[Grid], Field], voxel: float, resolution: int) -> tuple[Vertices, Faces]:
+def _outlined(body: DistanceFunction, voxel: float, resolution: int) -> tuple[Vertices, Faces]:
     """The surface of a body that follows from outlines alone, its edges rounded by a voxel.
 
     `resolution` voxels along its longest side; where thin parts ask for smaller ones, this size, as far as they fit.
@@ -161,10 +160,8 @@ def _outlined(body: Callable[[Grid], Field], voxel: float, resolution: int) -> t
         raise InputError("the silhouettes of the photos have no common body: are the azimuths right?")
     low, high = coarse.to_world(inside.min(axis=0) - 1), coarse.to_world(inside.max(axis=0) + 1)
     grid = fine_grid(low, high, voxel, resolution, 5)
-    field = blur(np.clip(body(grid), -6.0, 6.0) - 6.0, min(1.0, voxel / grid.voxel)) + 6.0
-    inner = np.zeros(grid.shape, bool)
-    inner[1:-1, 1:-1, 1:-1] = True
-    return extract_surface(redistance(field, np.flatnonzero(inner)), grid)
+    field = rounded(body(grid), min(1.0, voxel / grid.voxel))
+    return extract_surface(redistance_interior(field, 1), grid)
 
 
 def _shrunk(photo: View, size: int) -> View:

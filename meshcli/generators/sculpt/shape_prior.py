@@ -1,6 +1,6 @@
 """What a body probably looks like where photos say nothing: the inflated silhouettes together."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from scipy.ndimage import binary_dilation, map_coordinates
@@ -8,24 +8,22 @@ from scipy.ndimage import binary_dilation, map_coordinates
 from meshcli.generators.sculpt.inflate import InflatedBody, inflate
 from meshcli.pictures.image import resize
 from meshcli.pictures.pixels import Pixels
-from meshcli.sdf.grid import Field, Grid, silhouette_distance, visual_hull
+from meshcli.sdf.grid import DistanceFunction, Field, Grid, silhouette_distance, visual_hull
 from meshcli.settings import SculptSettings
-from meshcli.views.projection import pixel_centres, rays
+from meshcli.views.projection import march, pixel_centres, rays
 from meshcli.views.view import View
-
-Prior = Callable[[Grid], Field]
 
 SOFT = 1.0  # voxels over which two inflated bodies are blended into each other
 SIZE = 96  # pixels along a photo's longer side when it is asked what the bodies leave empty
 
 
-def hull_of(photos: Sequence[View]) -> Prior:
+def hull_of(photos: Sequence[View]) -> DistanceFunction:
     """The photos' visual hull."""
     silhouettes = [silhouette_distance(photo.pixels[..., 3]) for photo in photos]
     return lambda grid: visual_hull([photo.camera for photo in photos], silhouettes, grid)
 
 
-def pillow_prior(photos: Sequence[View], settings: SculptSettings) -> Prior | None:
+def pillow_prior(photos: Sequence[View], settings: SculptSettings) -> DistanceFunction | None:
     """The union of the photos' inflated silhouettes, and of their hull as much as it takes to fill every silhouette.
 
     It rounds the wedge that the hull makes of whatever the photos do not look at. (The intersection would lose every
@@ -70,8 +68,7 @@ def _empty(body: Field, grid: Grid, photo: View) -> Pixels:
     height, width = small.shape[:2]
     mask = small[..., 3] >= 128
     origins, directions = rays(photo.camera, pixel_centres(width, height)[mask], width, height)
-    nearest = -(origins * directions).sum(axis=-1, keepdims=True)
-    points = origins[:, None] + (nearest + np.linspace(-1.4, 1.4, 72))[..., None] * directions[:, None]
+    points = march(origins, directions, np.linspace(-1.4, 1.4, 72))
     depth = map_coordinates(body, np.moveaxis(grid.to_lattice(points), -1, 0), order=1, cval=8.0).min(axis=1)
     empty = np.zeros((height, width), bool)
     empty[mask] = depth > 0.7

@@ -13,10 +13,10 @@ from meshcli.generators.sculpt.inflated_mesh import fine_grid, sculpt_one
 from meshcli.generators.sculpt.sculpt import _outlined, sculpt
 from meshcli.generators.sculpt.shape_prior import hull_of
 from meshcli.generators.sculpt.silhouette import MiddleLines, extent, middle_lines, without_specks
+from meshcli.meshes.mesh import adjacency
 from meshcli.pictures.image import frame_foreground
 from meshcli.progress import silent
 from meshcli.rendering.renderer import render
-from meshcli.sdf.extract import adjacency
 from meshcli.settings import FitSettings, SculptSettings
 from meshcli.views.camera import orbit
 from meshcli.views.view import View
