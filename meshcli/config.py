@@ -1,7 +1,7 @@
-"""Settings from files and the command line: packaged default <- --config FILE <- --set a.b=c <- flags.
+"""Settings from files and the command line: defaults <- --config FILE <- --set a.b=c <- flags, the last one wins.
 
-A key that does not exist is an error with a suggestion, a value of the wrong type or out of its range one that names
-what it may be.
+An unknown key is an error that suggests a similar one; a value of the wrong type or out of its range is an error that
+names what the setting accepts.
 """
 
 import difflib
@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from meshcli.errors import UsageError
-from meshcli.settings import MOST_LEVELS, Range, Settings
+from meshcli.settings import MAX_LEVELS, Range, Settings
 from meshcli.system.text_files import read_text
 
 T = TypeVar("T")
-LARGEST = 256 * 1024  # bytes of a file: ours have less than two thousand
+MAX_CONFIG_BYTES = 256 * 1024  # by choice; the packaged files have less than two thousand
 
-# What InstantMesh's files may say under infer_config, and which setting of ours that is. The paths of weights are read
-# by the engines that need them.
-INFER = {
+# The keys of infer_config in InstantMesh's configuration files -> our settings. The paths of weights have none: the
+# engines that need them read them.
+INFER_CONFIG_KEYS = {
     "unet_path": "",
     "model_path": "",
     "texture_resolution": "texture.size",
@@ -34,45 +34,48 @@ INFER = {
 def read_settings(
     config: Path | None = None, assignments: Sequence[str] = (), flags: Mapping[str, Any] | None = None
 ) -> Settings:
-    """All settings; `flags` has dotted keys, and None where a flag was not typed."""
+    """The settings from all sources; `flags` maps dotted keys to values, None where a flag was not given.
+
+    Raises UsageError.
+    """
     settings = Settings()
     if config:
         path = find_config(config)
-        settings = _fill(settings, _own_format(read_yaml(path), path), "", str(config))
+        settings = _replace_fields(settings, _from_instantmesh(read_yaml(path), path), "", str(config))
     for assignment in assignments:
-        settings = _fill(settings, _read_assignment(assignment), "", f"--set {assignment}")
-    typed = {key: value for key, value in (flags or {}).items() if value is not None}
+        settings = _replace_fields(settings, _read_assignment(assignment), "", f"--set {assignment}")
+    given = {key: value for key, value in (flags or {}).items() if value is not None}
     sources = [*([str(config)] if config else []), *(f"--set {assignment}" for assignment in assignments)]
-    return override(settings, typed, ", ".join(sources) or "command line")
+    return override(settings, given, ", ".join(sources) or "command line")
 
 
 def override(settings: Settings, values: Mapping[str, Any], source: str) -> Settings:
-    """The same settings with some replaced, by dotted key."""
+    """A copy with some settings replaced, by dotted key; UsageError, which names the `source`, for invalid values."""
     for key, value in values.items():
         *path, last = key.split(".")
         table: Any = {last: value}
         for part in reversed(path):
             table = {part: table}
-        settings = _fill(settings, table, "", source)
+        settings = _replace_fields(settings, table, "", source)
     if conflict := settings.conflict():
         raise UsageError(f"{source}: {conflict}")
     return settings
 
 
 def options(settings: Settings, *sections: str) -> dict[str, Any]:
-    """Some sections as plain JSON values, for records and fingerprints."""
+    """Some sections as JSON objects, for records and fingerprints."""
     table = asdict(settings)
-    return {section: {key: _plain(value) for key, value in table[section].items()} for section in sections}
+    return {section: {key: _json_value(value) for key, value in table[section].items()} for section in sections}
 
 
 def packaged_configs() -> Path:
-    """The folder of configuration files: inside the installed package, or beside it in a clone."""
+    """The folder of the packaged configuration files: in the installed package, or beside it in a clone."""
     installed = Path(__file__).parent / "configs"
     return installed if installed.is_dir() else Path(__file__).parent.parent / "configs"
 
 
 def find_config(config: Path) -> Path:
-    """A file, or the bare name of a packaged one."""
+    """The path of a configuration file, given by path or by the name of a packaged one; UsageError if there is none."""
     packaged = packaged_configs() / f"{config.name.removesuffix('.yaml')}.yaml"
     if config.is_file() or len(config.parts) > 1:
         return config
@@ -83,7 +86,7 @@ def find_config(config: Path) -> Path:
 
 
 def read_yaml(path: Path) -> Any:
-    """A YAML file as plain values; UsageError says what is wrong with it."""
+    """Read a YAML file as plain values; UsageError names what is wrong with it."""
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
     from yaml import AliasToken, YAMLError, scan
@@ -91,10 +94,10 @@ def read_yaml(path: Path) -> Any:
     try:
         if path.exists() and not path.is_file():
             raise UsageError(f"--config {path} is not a file")
-        if path.stat().st_size > LARGEST:
-            raise UsageError(f"--config {path} is larger than {LARGEST // 1024} kB")
+        if path.stat().st_size > MAX_CONFIG_BYTES:
+            raise UsageError(f"--config {path} is larger than {MAX_CONFIG_BYTES // 1024} kB")
         text = read_text(path)
-        if any(isinstance(token, AliasToken) for token in scan(text)):  # a few lines of them would fill any memory
+        if any(isinstance(token, AliasToken) for token in scan(text)):  # nested aliases expand exponentially
             raise UsageError(f"--config {path}: write values out instead of *alias")
         return OmegaConf.to_container(OmegaConf.load(io.StringIO(text)), resolve=True)
     except (YAMLError, OmegaConfBaseException, ValueError, RecursionError) as error:
@@ -103,8 +106,8 @@ def read_yaml(path: Path) -> Any:
         raise UsageError(f"--config {path}: {error.strerror or error}") from error
 
 
-def _own_format(table: Any, path: Path) -> Any:
-    """A configuration file of InstantMesh in our words; any other as it is."""
+def _from_instantmesh(table: Any, path: Path) -> Any:
+    """Our settings for a configuration file of InstantMesh, which has model_config; any other file unchanged."""
     if not isinstance(table, Mapping) or "model_config" not in table:
         return table
     if unknown := sorted(table.keys() - {"model_config", "infer_config"}, key=str):
@@ -112,17 +115,20 @@ def _own_format(table: Any, path: Path) -> Any:
     infer = table.get("infer_config") or {}
     if not isinstance(infer, Mapping):
         raise UsageError(f"--config {path}: infer_config must hold keys and values")
-    if wrong := sorted(infer.keys() - INFER.keys(), key=str):
-        raise UsageError(f"--config {path}: infer_config has no setting {wrong[0]}; known: {', '.join(INFER)}")
+    if unknown := sorted(infer.keys() - INFER_CONFIG_KEYS.keys(), key=str):
+        raise UsageError(
+            f"--config {path}: infer_config has no setting {unknown[0]}; known: {', '.join(INFER_CONFIG_KEYS)}"
+        )
     ours: dict[str, dict[str, Any]] = {"lrm": {"file": str(path)}}
     for name, value in infer.items():
-        if place := INFER[name]:
-            section, key = place.split(".")
+        if setting := INFER_CONFIG_KEYS[name]:
+            section, key = setting.split(".")
             ours.setdefault(section, {})[key] = value
     return ours
 
 
 def _read_assignment(assignment: str) -> Any:
+    """The nested values of `section.key=value`."""
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
@@ -135,8 +141,8 @@ def _read_assignment(assignment: str) -> Any:
         raise UsageError(f"--set {assignment}: {' '.join(str(error).split())}") from error
 
 
-def _fill(target: T, table: Any, path: str, source: str) -> T:
-    """A dataclass with the fields that the table names replaced."""
+def _replace_fields(target: T, table: Any, path: str, source: str) -> T:
+    """A copy of a dataclass, whose dotted key is `path`, with the values of `table`; errors name the `source`."""
     if not isinstance(table, Mapping):
         raise UsageError(f"{source}: {path or 'the file'} must hold keys and values")
     kinds = get_type_hints(type(target), include_extras=True)
@@ -147,45 +153,49 @@ def _fill(target: T, table: Any, path: str, source: str) -> T:
             raise UsageError(f"{source}: there is no setting {here}{_suggestion(here, path, list(kinds))}")
         current = getattr(target, key)
         changed[key] = (
-            _fill(current, value, here, source) if is_dataclass(current) else _typed(value, kinds[key], here, source)
+            _replace_fields(current, value, here, source)
+            if is_dataclass(current)
+            else _checked(value, kinds[key], here, source)
         )
     return replace(target, **changed)  # type: ignore[type-var]
 
 
-def _typed(value: Any, kind: Any, path: str, source: str, allowed: Range | None = None) -> Any:
-    """The value as the field's type, within its range; an int passes for a float, a list for a tuple."""
+def _checked(value: Any, kind: Any, path: str, source: str, allowed: Range | None = None) -> Any:
+    """The value as the type of its field, within its range; accepts int for float, and list or one item for tuple."""
     if get_origin(kind) is Annotated:
         kind, allowed = get_args(kind)[:2]
     if get_origin(kind) is tuple:
         items = value if isinstance(value, list | tuple) else [value]
-        if not 1 <= len(items) <= MOST_LEVELS:
-            raise UsageError(f"{source}: {path} must have between 1 and {MOST_LEVELS} entries, not {len(items)}")
-        return tuple(_typed(item, get_args(kind)[0], path, source, allowed) for item in items)
+        if not 1 <= len(items) <= MAX_LEVELS:
+            raise UsageError(f"{source}: {path} must have between 1 and {MAX_LEVELS} entries, not {len(items)}")
+        return tuple(_checked(item, get_args(kind)[0], path, source, allowed) for item in items)
     if get_origin(kind) is Literal:
         if value in get_args(kind):
             return value
-        raise UsageError(f"{source}: {path} must be one of {', '.join(map(str, get_args(kind)))}, not {_shown(value)}")
+        raise UsageError(
+            f"{source}: {path} must be one of {', '.join(map(str, get_args(kind)))}, not {_abbreviated(value)}"
+        )
     accepted = (int, float) if kind is float else kind
     if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
-        raise UsageError(f"{source}: {path} must be of type {kind.__name__}, not {_shown(value)}")
+        raise UsageError(f"{source}: {path} must be of type {kind.__name__}, not {_abbreviated(value)}")
     if allowed is not None and value not in allowed:
-        raise UsageError(f"{source}: {path} must be {allowed}, not {_shown(value)}")
+        raise UsageError(f"{source}: {path} must be {allowed}, not {_abbreviated(value)}")
     return kind(value)
 
 
-def _shown(value: Any) -> str:
-    """A few words of it: it may be long, or a number that Python refuses to spell out."""
+def _abbreviated(value: Any) -> str:
+    """The value for a message, shortened; Python refuses to print integers of thousands of digits."""
     try:
         return reprlib.repr(value)
     except ValueError:
         return "that"
 
 
-def _suggestion(wrong: str, path: str, keys: Sequence[str]) -> str:
-    """The nearest name that does exist, in this section or elsewhere."""
+def _suggestion(unknown: str, path: str, keys: Sequence[str]) -> str:
+    """The most similar key of this section or else of any; all keys of this section if there is none."""
     everywhere = [f"{section.name}.{key}" for section in fields(Settings) for key in _keys(section.name)]
     here = [f"{path}.{key}" if path else key for key in keys]
-    near = difflib.get_close_matches(wrong, here, 1) or difflib.get_close_matches(wrong, everywhere, 1, 0.5)
+    near = difflib.get_close_matches(unknown, here, 1) or difflib.get_close_matches(unknown, everywhere, 1, 0.5)
     return f"; did you mean {near[0]}?" if near else f"; known here: {', '.join(keys)}"
 
 
@@ -193,5 +203,5 @@ def _keys(section: str) -> list[str]:
     return [field.name for field in fields(getattr(Settings(), section))]
 
 
-def _plain(value: Any) -> Any:
+def _json_value(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value

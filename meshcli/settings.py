@@ -1,7 +1,8 @@
-"""Every setting of every step, with its default: the one place where defaults stand.
+"""All settings with their defaults and ranges; every default stands here and nowhere else.
 
-Beside every number stands what it may be; the lowest value works on small pictures, above the highest nothing is
-gained and memory is lost. `config.py` fills these from files, `--set` and flags and checks them.
+`--set section.key=value` and the files of `--config` replace them, flags do so for the most used ones; `config.py`
+reads and checks them. Each number has a range: its lowest value still works on small pictures, its highest bounds
+memory and time. 0 has a meaning of its own where the comment says so.
 
 Light: no imports beyond the standard library.
 """
@@ -13,111 +14,119 @@ from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 @dataclass(frozen=True)
 class Range:
-    """Which numbers a setting may be; where it is a list, each of its numbers."""
+    """The numbers that a setting accepts; for a list, the numbers that each entry may be."""
 
     low: float
     high: float
-    zero: bool = False  # 0 too, which then has a meaning of its own
-    step: int = 1  # whole numbers are multiples of it
+    or_zero: bool = False  # 0 is accepted too, and has a meaning of its own
+    multiple_of: int = 1
 
     def __contains__(self, number: float) -> bool:
-        stepped = self.step == 1 or number % self.step == 0
-        return (self.low <= number <= self.high and stepped) or (self.zero and number == 0)
+        is_multiple = self.multiple_of == 1 or number % self.multiple_of == 0
+        return (self.low <= number <= self.high and is_multiple) or (self.or_zero and number == 0)
 
     def __str__(self) -> str:
-        multiple = f"a multiple of {self.step} " if self.step > 1 else ""
-        return f"{'0 or ' if self.zero else ''}{multiple}between {self.low:.15g} and {self.high:.15g}"
+        multiple = f"a multiple of {self.multiple_of} " if self.multiple_of > 1 else ""
+        return f"{'0 or ' if self.or_zero else ''}{multiple}between {self.low:.15g} and {self.high:.15g}"
 
 
-VOXELS = Range(16, 384)  # along a side of a grid
-MOST_LEVELS = 8  # of a fit from coarse to fine
+GRID_RESOLUTION = Range(16, 384)  # voxels along the longest side of a grid; 384^3 float32 values take 226 MB
+MAX_LEVELS = 8  # of a coarse-to-fine fit; by choice, the defaults have 3
 
 
 @dataclass(frozen=True)
 class PhotoSettings:
     """Cutting the object out of a photo and framing it."""
 
-    # longer side of the object's box over the side of the framed picture
+    # longer side of the object's bounding box / side of the square frame
     foreground_ratio: Annotated[float, Range(0.2, 1.0)] = 0.85
-    rembg: bool = True  # let a network find the object where neither alpha nor a plain background tells
-    rembg_model: str = "u2netp"
-    # pixels of the longer side; larger photos are shrunk: cutting out 16 megapixels takes a minute
+    # whether a segmentation network (rembg) finds the object if there is neither transparency nor a plain background
+    rembg: bool = True
+    rembg_model: str = "u2netp"  # by its name in rembg; u2netp is the smallest, 5 MB
+    # pixels of the longer side; larger photos are reduced first: cutting out 16 megapixels takes a minute
     side: Annotated[int, Range(32, 16384)] = 2048
-    max_pixels: Annotated[int, Range(1, 10**9)] = 100_000_000  # larger pictures are refused
+    max_pixels: Annotated[int, Range(1, 10**9)] = 100_000_000  # width x height; larger pictures are refused
 
 
 @dataclass(frozen=True)
 class SculptSettings:
-    """The weight-free view generator; see generators/sculpt.py."""
+    """View generator without weights; see generators/sculpt.
 
-    view_size: Annotated[int, Range(32, 2048)] = 320  # pixels
-    relief: Annotated[int, Range(24, 1024)] = (
-        160  # samples along the longer side of a silhouette, more where it is thin
-    )
-    # Voxels and steps as in FitSettings, for several photos; never finer than it.
-    fit_resolutions: Annotated[tuple[int, ...], VOXELS] = (32, 64, 104)
+    It inflates the silhouette of a single photo, and fits one body to several photos whose azimuths are known.
+    """
+
+    view_size: Annotated[int, Range(32, 2048)] = 320  # width and height of a view in pixels
+    # samples along the longer side of the silhouette that is inflated; more where it is thin
+    relief: Annotated[int, Range(24, 1024)] = 160
+    # The fit to several photos, as in FitSettings: voxels and steps of each level. Never finer than fit.resolutions.
+    fit_resolutions: Annotated[tuple[int, ...], GRID_RESOLUTION] = (32, 64, 104)
     fit_steps: Annotated[tuple[int, ...], Range(1, 10_000)] = (100, 100, 60)
-    hull_resolution: Annotated[int, VOXELS] = 128  # voxels along the longest side of a body from several aligned photos
-    resolution: Annotated[int, VOXELS] = (
-        96  # voxels along the longest side of a body from one photo; more where it is thin
-    )
-    inflation: Annotated[float, Range(0.1, 2.0)] = 0.8  # half the thickness of an inflated disc over its radius
-    # half the thickness at most, over the radius of the largest disc in the silhouette
+    # voxels along the longest side of the visual hull of several photos with aligned azimuths
+    hull_resolution: Annotated[int, GRID_RESOLUTION] = 128
+    # voxels along the longest side of the body from one photo; more where it is thin
+    resolution: Annotated[int, GRID_RESOLUTION] = 96
+    # half the thickness of an inflated disc / its radius; 1 makes a sphere of it
+    inflation: Annotated[float, Range(0.1, 2.0)] = 0.8
+    # largest half thickness / radius of the largest disc in the silhouette
     cap: Annotated[float, Range(0.1, 10.0)] = 1.15
-    # half the thickness of a box over the shorter side of its silhouette
+    # half the thickness of a box / shorter side of its silhouette; 0.5 makes it as deep as wide
     box_depth: Annotated[float, Range(0.1, 2.0)] = 0.27
-    # left in photos whose silhouettes do not quite match: their textures do not match either
+    # contrast that the fit leaves in photos whose silhouettes do not match exactly, since their textures do not match
+    # either: 1 is unchanged, 0 leaves the mean colour
     contrast: Annotated[float, Range(0.0, 1.0)] = 0.35
-    # half the thickness of things made of bars over half the shorter side of the silhouette
+    # half the thickness of objects made of bars / half the shorter side of the silhouette
     bar_depth: Annotated[float, Range(0.0, 2.0)] = 0.3
 
     def conflict(self) -> str:
-        """Settings that contradict each other, in words; empty when none do."""
-        return _levels("sculpt.fit_resolutions", self.fit_resolutions, "sculpt.fit_steps", self.fit_steps)
+        """A description of settings that contradict each other; empty if none do."""
+        return _level_conflict("sculpt.fit_resolutions", self.fit_resolutions, "sculpt.fit_steps", self.fit_steps)
 
 
 WhichUNet = Literal[
-    "white",  # InstantMesh's, for white backgrounds
-    "original",  # Zero123++'s own, for grey ones
+    "white",  # InstantMesh's, trained for white backgrounds
+    "original",  # Zero123++'s, which generates grey backgrounds
 ]
 Vram = Literal[
-    "low",  # one network at a time, and the sheet is decoded in tiles, which shows a little at their seams
-    "normal",  # one network at a time
-    "high",  # every network stays for the next photo
+    "low",  # one network in memory at a time, and the sheet is decoded in tiles, whose seams are slightly visible
+    "normal",  # one network in memory at a time
+    "high",  # all networks stay in memory from photo to photo
 ]
 Precision = Literal[
-    "auto",  # what the engine holds for right on this device
+    "auto",  # chosen by the engine for the device
     "fp32",
     "bf16",  # the range of fp32 with 8 bits of precision
-    "fp16",  # 11 bits of precision, but nothing above 65,504; on GPUs only
+    "fp16",  # 11 bits of precision, values up to 65,504; on GPUs only
 ]
 Attention = Literal[
-    "auto",  # what is fastest for this processor or GPU
-    "sdpa",  # torch's own
-    "xformers",  # on CUDA, where it is installed
+    "auto",  # the fastest backend for the device
+    "sdpa",  # torch's scaled_dot_product_attention
+    "xformers",  # on CUDA only; must be installed
 ]
 
 
 @dataclass(frozen=True)
 class Zero123PlusSettings:
-    """The diffusion network that paints views; see generators/zero123plus.py."""
+    """The diffusion model that generates views; see generators/zero123plus."""
 
-    steps: Annotated[int, Range(1, 1000)] = 75  # as InstantMesh; Zero123++ itself advises 28
-    guidance: Annotated[float, Range(1.0, 50.0)] = 4.0
+    steps: Annotated[int, Range(1, 1000)] = 75  # denoising steps, as in InstantMesh; Zero123++ itself recommends 28
+    guidance: Annotated[float, Range(1.0, 50.0)] = 4.0  # scale of the classifier-free guidance, as in Zero123++
     unet: WhichUNet = "white"
-    view_size: Annotated[int, Range(64, 1024, step=32)] = 320  # pixels; the network was trained for this one
-    dtype: Precision = "auto"  # auto is the fast one: fp16 on GPUs, bf16 where the processor has it
+    # width and height of a view in pixels; the model was trained at 320
+    view_size: Annotated[int, Range(64, 1024, multiple_of=32)] = 320
+    dtype: Precision = "auto"  # auto is the faster one: fp16 on GPUs, bf16 on processors that support it
     vram: Vram = "normal"
     attention: Attention = "auto"
-    compile: bool = False  # by torch.compile: minutes before the first step, equal to the precision of the numbers
-    # photos at a time; more than one is equal to the precision of the numbers only
+    # torch.compile: the first step takes minutes more; results differ by rounding only
+    compile: bool = False
+    # photos that are denoised together; results differ from those of 1 by rounding only
     batch: Annotated[int, Range(1, 16)] = 1
-    checkpoint_every: Annotated[int, Range(0, 1000)] = 0  # steps; 0 is about once a minute
-    preview: Annotated[int, Range(0, 1000)] = 0  # steps between looks at the unfinished sheet; 0 is never
+    # denoising steps between saved states, from which an interrupted run continues; 0 is about one a minute
+    checkpoint_every: Annotated[int, Range(0, 1000)] = 0
+    preview: Annotated[int, Range(0, 1000)] = 0  # denoising steps between previews of the sheet; 0 is none
 
 
 Parts = Literal[
-    "all",  # as they are found
+    "all",
     "large",  # those with at least 1 % of the faces
     "largest",
 ]
@@ -125,61 +134,68 @@ Parts = Literal[
 
 @dataclass(frozen=True)
 class FitSettings:
-    """Fitting a surface to posed pictures; see reconstructors/fit.py. One entry per level where there are several."""
+    """Fitting a surface to views by differentiable rendering, coarse to fine; see reconstructors/fit.py.
 
-    resolutions: Annotated[tuple[int, ...], VOXELS] = (32, 64, 104)  # voxels along the longest side of the box
-    steps: Annotated[tuple[int, ...], Range(1, 10_000)] = (120, 140, 80)
-    rays: Annotated[int, Range(1, 1_000_000)] = 12000  # per step
-    parts: Parts = "all"  # which pieces of the surface to keep, of those that the silhouettes show
-    texture: bool = True  # besides the colours of the vertices
+    `resolutions` and `steps` have one entry per level.
+    """
+
+    # voxels along the longest side of the object's bounding box
+    resolutions: Annotated[tuple[int, ...], GRID_RESOLUTION] = (32, 64, 104)
+    steps: Annotated[tuple[int, ...], Range(1, 10_000)] = (120, 140, 80)  # optimisation steps
+    rays: Annotated[int, Range(1, 1_000_000)] = 12000  # per step, over all views
+    parts: Parts = "all"  # which connected parts of the surface to keep, among those that the silhouettes show
+    texture: bool = True  # bake a texture; without it only the vertices have colours
 
     def conflict(self) -> str:
-        """Settings that contradict each other, in words; empty when none do."""
-        return _levels("fit.resolutions", self.resolutions, "fit.steps", self.steps)
+        """A description of settings that contradict each other; empty if none do."""
+        return _level_conflict("fit.resolutions", self.resolutions, "fit.steps", self.steps)
 
 
 @dataclass(frozen=True)
 class LrmSettings:
-    """The reconstruction networks; see reconstructors/instantmesh.py. 0 is what the network's own file says."""
+    """The reconstruction networks; see reconstructors/instantmesh.py."""
 
-    file: str = ""  # in InstantMesh's format, or the name of a packaged one; empty is the engine's own
-    grid: Annotated[int, Range(16, 512, zero=True)] = 0  # cells along a side; instant-nerf: points along a side
-    threshold: Annotated[float, Range(0.0, 1_000_000.0)] = 0.0  # of the density, instant-nerf only
-    dtype: Precision = "auto"  # auto is fp32: the published numbers
-    parts: Parts = "all"  # which pieces of the surface to keep
-    simplify: Annotated[int, Range(4, 10_000_000, zero=True)] = 0  # triangles to simplify to; 0 keeps all
-    texture: bool = True  # besides the colours of the vertices
+    # a network's description in InstantMesh's YAML format, or the name of a packaged one; empty is the engine's own
+    file: str = ""
+    # cells along a side of the grid that the surface comes from (instant-nerf: points); 0 is what the description says
+    grid: Annotated[int, Range(16, 512, or_zero=True)] = 0
+    # density at the surface, instant-nerf only; 0 is what the description says
+    threshold: Annotated[float, Range(0.0, 1_000_000.0)] = 0.0
+    dtype: Precision = "auto"  # auto is fp32, as in the published results
+    parts: Parts = "all"  # which connected parts of the surface to keep
+    simplify: Annotated[int, Range(4, 10_000_000, or_zero=True)] = 0  # triangles to reduce the mesh to; 0 keeps all
+    texture: bool = True  # bake a texture; without it only the vertices have colours
 
 
 @dataclass(frozen=True)
 class TextureSettings:
-    """Simplifying, unwrapping and baking; see texture.py."""
+    """Simplifying the mesh, unwrapping it and baking its texture; see meshes/texture.py."""
 
-    faces: Annotated[int, Range(4, 10_000_000)] = 20000
-    size: Annotated[int, Range(16, 16384)] = 1024  # texels along a side
+    faces: Annotated[int, Range(4, 10_000_000)] = 20000  # triangles to reduce the mesh to
+    size: Annotated[int, Range(16, 16384)] = 1024  # width and height of the texture in texels
 
 
 Source = Literal[
     "mesh",
-    "field",  # instant-nerf's radiance field itself: minutes on a processor
+    "field",  # the radiance field of instant-nerf: takes minutes on a processor
 ]
 
 
 @dataclass(frozen=True)
 class RenderSettings:
-    """Turntable and stills; see stages/render.py."""
+    """Turntable video and still pictures; see stages/render.py."""
 
-    size: Annotated[int, Range(16, 8192)] = 512  # pixels
-    frames: Annotated[int, Range(1, 10_000)] = 120
-    fps: Annotated[int, Range(1, 240)] = 30
-    elevation: Annotated[float, Range(-90.0, 90.0)] = 15.0  # degrees
-    samples: Annotated[int, Range(1, 16)] = 3  # squared: rays per pixel
-    source: Source = "mesh"  # of the turntable
+    size: Annotated[int, Range(16, 8192)] = 512  # width and height in pixels
+    frames: Annotated[int, Range(1, 10_000)] = 120  # of one turn
+    fps: Annotated[int, Range(1, 240)] = 30  # frames per second
+    elevation: Annotated[float, Range(-90.0, 90.0)] = 15.0  # of the camera, degrees above the horizon
+    samples: Annotated[int, Range(1, 16)] = 3  # along each side of a pixel: 3 casts up to 9 rays per pixel
+    source: Source = "mesh"  # what the turntable shows
 
 
 @dataclass(frozen=True)
 class Settings:
-    """All of them; the field names are the keys of a configuration file."""
+    """All settings; the field names are the sections of a configuration file."""
 
     photo: PhotoSettings = field(default_factory=PhotoSettings)
     sculpt: SculptSettings = field(default_factory=SculptSettings)
@@ -190,18 +206,18 @@ class Settings:
     render: RenderSettings = field(default_factory=RenderSettings)
 
     def conflict(self) -> str:
-        """The first settings that contradict each other, in words; empty when none do."""
+        """A description of the first settings that contradict each other; empty if none do."""
         return self.fit.conflict() or self.sculpt.conflict()
 
 
 def range_of(section: type, key: str) -> Range | None:
-    """What a number of a section may be; None for what is no number."""
+    """The range of a number in a section; None for a setting of another type."""
     kind: Any = get_type_hints(section, include_extras=True)[key]
     return next((each for each in get_args(kind)[1:] if isinstance(each, Range)), None)
 
 
-def _levels(sizes_key: str, sizes: Sequence[int], steps_key: str, steps: Sequence[int]) -> str:
-    """What is wrong with the levels of a fit."""
+def _level_conflict(sizes_key: str, sizes: Sequence[int], steps_key: str, steps: Sequence[int]) -> str:
+    """What is wrong with the levels of a coarse-to-fine fit; empty if nothing is."""
     if len(sizes) != len(steps):
         return f"{sizes_key} has {len(sizes)} entries and {steps_key} {len(steps)}; each level needs one of both"
     if list(sizes) != sorted(sizes):

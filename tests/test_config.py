@@ -94,7 +94,7 @@ def test_every_number_has_a_range_that_holds_its_default() -> None:
 @pytest.mark.parametrize(("key", "allowed"), numbers(), ids=lambda each: each if isinstance(each, str) else "")
 def test_the_ends_of_a_range_are_in_it_and_what_lies_beyond_is_not(key: str, allowed: Range) -> None:
     default = value_of(Settings(), key)
-    step = 1e-6 if isinstance(default, float) else allowed.step
+    step = 1e-6 if isinstance(default, float) else allowed.multiple_of
     count = len(default) if isinstance(default, tuple) else 0
 
     def read(value: float) -> Any:
@@ -102,7 +102,7 @@ def test_the_ends_of_a_range_are_in_it_and_what_lies_beyond_is_not(key: str, all
         text = f"[{', '.join([str(number)] * count)}]" if count else str(number)
         return value_of(read_settings(assignments=[f"{key}={text}"]), key)
 
-    for inside in (allowed.low, allowed.high, *([0] if allowed.zero else [])):
+    for inside in (allowed.low, allowed.high, *([0] if allowed.or_zero else [])):
         assert read(inside) == (tuple([inside] * count) if count else inside)
         assert type(read(inside)) is type(default)
     for outside in (allowed.low - step, allowed.high + step):
