@@ -7,10 +7,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from meshcli.lrm.processor import has_bfloat16, is_intel
-from meshcli.lrm.threads import share
+from meshcli.lrm.threads import run_in_threads
 
-WEIGHTS = 1 << 19  # of a head at a time, where they are written out: twice a megabyte, near the processor
-QUERIES = 16  # or a multiple of them at a time: rows that processors multiply together
+WEIGHTS_PER_BLOCK = 1 << 19  # of a head at a time, where they are written out: twice a megabyte, near the processor
+QUERY_ROWS = 16  # or a multiple of them at a time: rows that processors multiply together
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -21,12 +21,12 @@ def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     if query.device.type != "cpu":
         return functional.scaled_dot_product_attention(query, key, value)
     query, key, value = query.contiguous(), key.contiguous(), value.contiguous()
-    if blocks_win(query.dtype):
-        return in_blocks(query, key, value)
+    if blocks_are_faster(query.dtype):
+        return attend_in_blocks(query, key, value)
     return functional.scaled_dot_product_attention(query, key, value)
 
 
-def blocks_win(dtype: torch.dtype) -> bool:
+def blocks_are_faster(dtype: torch.dtype) -> bool:
     """Whether attention written out is faster than the library's kernel here, by this table.
 
     GFLOP/s of one core, 1024 queries and 3072 keys in 16 heads of 64, by tests/bench/products.py, which also says how
@@ -47,12 +47,12 @@ def blocks_win(dtype: torch.dtype) -> bool:
     return dtype == torch.bfloat16 and has_bfloat16() and not is_intel()
 
 
-def in_blocks(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+def attend_in_blocks(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """The same, a head and some queries at a time: what lies between two steps stays in the cache."""
     result = torch.empty_like(query, memory_format=torch.contiguous_format)
     query = query * query.shape[-1] ** -0.5
     length, count = query.shape[2], key.shape[2]
-    rows = min(length, max(1, WEIGHTS // (count * QUERIES)) * QUERIES)
+    rows = min(length, max(1, WEIGHTS_PER_BLOCK // (count * QUERY_ROWS)) * QUERY_ROWS)
 
     def work(head: tuple[int, ...]) -> None:
         buffers = query.new_empty(2, rows, count)
@@ -62,7 +62,7 @@ def in_blocks(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
             torch.softmax(products, dim=-1, out=weights)
             torch.mm(weights, value[head], out=found)
 
-    share(work, product(*map(range, query.shape[:2])), query.device)
+    run_in_threads(work, product(*map(range, query.shape[:2])), query.device)
     return result
 
 

@@ -12,13 +12,13 @@ from meshcli.lrm.attention import attend, join_heads, split_heads
 from meshcli.lrm.matrices import Linear
 from meshcli.lrm.sizes import VitSizes
 
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as DINO was trained
-EPSILON = 1e-12
-PICTURES = 2  # at a time on a CPU, see transformer.TEXELS
-CAMERA = 16  # numbers: three rows of camera-to-world, then fx, fy, cx, cy
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as DINO was trained
+LAYER_NORM_EPSILON = 1e-12
+PICTURES_PER_BLOCK = 2  # at a time on a CPU, see transformer.TEXELS
+CAMERA_NUMBERS = 16  # numbers: three rows of camera-to-world, then fx, fy, cx, cy
 
 
-class _Projection(nn.Module):
+class _PatchProjection(nn.Module):
     def __init__(self, sizes: VitSizes) -> None:
         super().__init__()
         self.projection = nn.Conv2d(3, sizes.hidden, sizes.patch, sizes.patch)
@@ -36,7 +36,7 @@ class _Embeddings(nn.Module):
         self.native = sizes.image // sizes.patch
         self.cls_token = nn.Parameter(torch.empty(1, 1, sizes.hidden))
         self.position_embeddings = nn.Parameter(torch.empty(1, self.native**2 + 1, sizes.hidden))
-        self.patch_embeddings = _Projection(sizes)
+        self.patch_embeddings = _PatchProjection(sizes)
 
     def forward(self, images: Tensor) -> Tensor:
         patches = self.patch_embeddings(images)  # (V, C, h, w)
@@ -57,7 +57,7 @@ class _Embeddings(nn.Module):
         return torch.cat([first, square.flatten(2).transpose(1, 2).to(first.dtype)], dim=1)
 
 
-class _Projections(nn.Module):
+class _QueryKeyValue(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.query = Linear(width, width)
@@ -79,7 +79,7 @@ class _Attention(nn.Module):
     def __init__(self, sizes: VitSizes) -> None:
         super().__init__()
         self.heads = sizes.heads
-        self.attention = _Projections(sizes.hidden)
+        self.attention = _QueryKeyValue(sizes.hidden)
         self.output = _Dense(sizes.hidden, sizes.hidden)
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -97,14 +97,14 @@ class _Layer(nn.Module):
         self.attention = _Attention(sizes)
         self.intermediate = _Dense(sizes.hidden, sizes.inner)
         self.output = _Dense(sizes.inner, sizes.hidden)
-        self.layernorm_before = nn.LayerNorm(sizes.hidden, EPSILON)
-        self.layernorm_after = nn.LayerNorm(sizes.hidden, EPSILON)
+        self.layernorm_before = nn.LayerNorm(sizes.hidden, LAYER_NORM_EPSILON)
+        self.layernorm_after = nn.LayerNorm(sizes.hidden, LAYER_NORM_EPSILON)
         self.adaLN_modulation = nn.Sequential(nn.SiLU(), Linear(sizes.hidden, 4 * sizes.hidden))
 
     def forward(self, tokens: Tensor, camera: Tensor) -> Tensor:
         """`tokens` themselves, changed: some pictures at a time, so that what lies between two steps is small."""
         modulation = self.adaLN_modulation(camera)[:, None]
-        count = PICTURES if tokens.device.type == "cpu" else len(tokens)
+        count = PICTURES_PER_BLOCK if tokens.device.type == "cpu" else len(tokens)
         for block, moved in zip(tokens.split(count), modulation.split(count), strict=True):
             shift, scale, shift_mlp, scale_mlp = moved.chunk(4, dim=-1)
             block.add_(self.attention(self.layernorm_before(block) * (1 + scale) + shift))
@@ -124,7 +124,7 @@ class _Vit(nn.Module):
         super().__init__()
         self.embeddings = _Embeddings(sizes)
         self.encoder = _Layers(sizes)
-        self.layernorm = nn.LayerNorm(sizes.hidden, EPSILON)
+        self.layernorm = nn.LayerNorm(sizes.hidden, LAYER_NORM_EPSILON)
 
     def forward(self, images: Tensor, cameras: Tensor) -> Tensor:
         tokens = self.embeddings(images)
@@ -141,11 +141,11 @@ class Encoder(nn.Module):
         super().__init__()
         self.model = _Vit(sizes)
         self.camera_embedder = nn.Sequential(
-            Linear(CAMERA, sizes.hidden), nn.SiLU(), Linear(sizes.hidden, sizes.hidden)
+            Linear(CAMERA_NUMBERS, sizes.hidden), nn.SiLU(), Linear(sizes.hidden, sizes.hidden)
         )
 
     def forward(self, images: Tensor, cameras: Tensor) -> Tensor:
         """Pictures (V, 3, H, W) in [0, 1], sides multiples of the patch, with cameras (V, 16): tokens (V, 1 + N, C)."""
-        mean, std = (images.new_tensor(values).view(3, 1, 1) for values in (MEAN, STD))
+        mean, std = (images.new_tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
         tokens: Tensor = self.model((images - mean) / std, self.camera_embedder(cameras))
         return tokens

@@ -23,15 +23,15 @@ def linear(rows: Tensor, matrix: Tensor, bias: Tensor | None = None) -> Tensor:
     return functional.linear(rows, matrix, bias)
 
 
-def pack(matrix: Tensor) -> Tensor:
+def pack_matrix(matrix: Tensor) -> Tensor:
     """A matrix for `linear`, on a processor packed for oneDNN where that is faster; a copy then."""
-    if matrix.device.type != "cpu" or not packs(matrix.dtype):
+    if matrix.device.type != "cpu" or not packing_is_faster(matrix.dtype):
         return matrix
     result: Tensor = torch.ops.mkldnn._reorder_linear_weight(matrix)
     return result
 
 
-def packs(dtype: torch.dtype) -> bool:
+def packing_is_faster(dtype: torch.dtype) -> bool:
     """Whether packed matrices of this precision are faster here, by this table.
 
     GFLOP/s of one core, 1024 rows by a matrix of 1024 x 4096, by tests/bench/products.py. Packing, 2 ms a time, is not

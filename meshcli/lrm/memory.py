@@ -8,12 +8,12 @@ from typing import TypeVar
 
 import torch
 
-from meshcli.lrm.triplane import POINTS
+from meshcli.lrm.triplane import POINTS_PER_CHUNK
 
 T = TypeVar("T")
 
 MMAP_THRESHOLD = -3  # of glibc's mallopt
-SMALLER = 16  # times fewer points at a time in the second try
+RETRY_DIVISOR = 16  # times fewer points at a time in the second try
 SAID = ("can't allocate memory", "not enough memory", "out of memory", "alloc failed")
 
 
@@ -32,7 +32,7 @@ def memory_errors() -> Iterator[None]:
 
 def retry_in_smaller_chunks(compute: Callable[[int], T]) -> T:
     """`compute` with the usual number of points at a time; once more with fewer when memory runs out."""
-    return retry_after_oom(lambda: compute(POINTS), lambda: compute(POINTS // SMALLER))
+    return retry_after_oom(lambda: compute(POINTS_PER_CHUNK), lambda: compute(POINTS_PER_CHUNK // RETRY_DIVISOR))
 
 
 def retry_after_oom(first: Callable[[], T], second: Callable[[], T] | None = None) -> T:

@@ -6,9 +6,9 @@ from skimage.measure import marching_cubes
 from torch import Tensor, nn
 from torch.nn import functional
 
-from meshcli.lrm.mesh_field import Surface, to_colour
+from meshcli.lrm.mesh_field import SurfaceMesh, activate_colour
 from meshcli.lrm.sizes import Sizes
-from meshcli.lrm.triplane import POINTS, Head, Mlp, sample_lattice
+from meshcli.lrm.triplane import POINTS_PER_CHUNK, Mlp, TriplaneMlp, sample_lattice
 
 
 class NerfDecoder(nn.Module):
@@ -22,20 +22,20 @@ class NerfDecoder(nn.Module):
 class NerfField:
     """Density and colour in [-1, 1]^3. Always in float32."""
 
-    def __init__(self, decoder: NerfDecoder, planes: Tensor, chunk: int = POINTS) -> None:
+    def __init__(self, decoder: NerfDecoder, planes: Tensor, chunk: int = POINTS_PER_CHUNK) -> None:
         """Planes (3, C, H, W)."""
         self._decoder = decoder
         self._planes = planes
         self._chunk = chunk
 
     @torch.inference_mode()
-    def surface(self, resolution: int, threshold: float) -> Surface:
+    def extract_surface(self, resolution: int, threshold: float) -> SurfaceMesh:
         """Where the density passes the threshold, from a lattice with this many points along a side."""
         density = self.density(resolution).cpu().numpy()
         above = density > threshold
         if not above.any() or above.all():
-            return Surface(torch.zeros(0, 3), torch.zeros(0, 3, dtype=torch.long), True)
-        box = tuple(slice(max(low - 1, 0), high + 2) for low, high in _box(above))
+            return SurfaceMesh(torch.zeros(0, 3), torch.zeros(0, 3, dtype=torch.long), True)
+        box = tuple(slice(max(low - 1, 0), high + 2) for low, high in _bounding_box(above))
         # The sign decides how a side of a cell is cut where dense corners lie crosswise. They are joined, as published:
         # InstantMesh's extract_mesh (src/models/lrm.py) calls PyMCubes, which does so.
         vertices, faces, *_ = marching_cubes(  # type: ignore[no-untyped-call]
@@ -43,32 +43,32 @@ class NerfField:
         )
         corner = np.array([part.start for part in box], np.float32)
         places = (vertices + corner) / np.float32(resolution - 1) * 2 - 1
-        return Surface(torch.from_numpy(places), torch.from_numpy(faces.astype(np.int64)))
+        return SurfaceMesh(torch.from_numpy(places), torch.from_numpy(faces.astype(np.int64)))
 
     @torch.inference_mode()
     def density(self, resolution: int) -> Tensor:
         """Density (n, n, n) on a lattice that spans [-1, 1]."""
         axis = torch.linspace(-1.0, 1.0, resolution, device=self._planes.device)
         lattice = sample_lattice(self._planes, axis)
-        return activated(Head(self._decoder.net, outputs=1).volume(lattice, self._chunk))
+        return activate_density(TriplaneMlp(self._decoder.net, outputs=1).evaluate_lattice(lattice, self._chunk))
 
-    def raw(self, points: Tensor) -> tuple[Tensor, Tensor]:
+    def evaluate_raw(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Density before its activation (N,) and colour (N, 3) at points (N, 3)."""
-        values = Head(self._decoder.net).at(self._planes, points, self._chunk)
-        return values[:, 0], to_colour(values[:, 1:])
+        values = TriplaneMlp(self._decoder.net).evaluate(self._planes, points, self._chunk)
+        return values[:, 0], activate_colour(values[:, 1:])
 
     @torch.inference_mode()
     def colours(self, points: Tensor) -> Tensor:
         """Colours (N, 3) at points (N, 3); they may leave [0, 1] by 0.001."""
-        return self.raw(points)[1]
+        return self.evaluate_raw(points)[1]
 
 
-def activated(raw: Tensor) -> Tensor:
+def activate_density(raw: Tensor) -> Tensor:
     """Density from the head's output, of any shape; overwrites it."""
     return functional.softplus(raw.sub_(1.0))
 
 
-def _box(inside: np.ndarray) -> list[tuple[int, int]]:
+def _bounding_box(inside: np.ndarray) -> list[tuple[int, int]]:
     """First and last place along each axis where something is inside."""
     found = []
     for axis in range(3):

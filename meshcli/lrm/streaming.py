@@ -12,18 +12,18 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from meshcli.lrm.matrices import pack
+from meshcli.lrm.matrices import pack_matrix
 
-Tick = Callable[[str], None]  # told the name of each module that is done
+ModuleDone = Callable[[str], None]  # told the name of each module that is done
 
 
-def stream(
+def stream_parameters(
     module: nn.Module,
     weights: MutableMapping[str, Tensor],
     prefix: str,
     device: torch.device,
     dtype: torch.dtype,
-    tick: Tick | None = None,
+    tick: ModuleDone | None = None,
 ) -> None:
     """Let a network on the meta device take each tensor out of `weights` when its layer is called, and drop it after.
 
@@ -37,18 +37,18 @@ def stream(
         inside = any(name.startswith(f"{layer}.") for layer in layers)
         own = [] if inside else [key for key, _ in part.named_parameters(recurse=name in layers)]
         if own:
-            _Loan(part, f"{prefix}{name}." if name else prefix, own, weights, device, dtype)
+            _LayerParameters(part, f"{prefix}{name}." if name else prefix, own, weights, device, dtype)
         if tick:
-            part.register_forward_hook(_telling(tick, name))
+            part.register_forward_hook(_completion_hook(tick, name))
 
 
-def assign(module: nn.Module, weights: MutableMapping[str, Tensor], prefix: str, device: torch.device) -> None:
+def load_parameters(module: nn.Module, weights: MutableMapping[str, Tensor], prefix: str, device: torch.device) -> None:
     """Give a network on the meta device its tensors for good, in float32; they are taken out of `weights`."""
     for name, _ in list(module.named_parameters()):
-        _set(module, name, weights.pop(prefix + name).to(device, torch.float32, copy=True))
+        _set_parameter(module, name, weights.pop(prefix + name).to(device, torch.float32, copy=True))
 
 
-class _Loan:
+class _LayerParameters:
     """The tensors of a layer: there for the time of a call."""
 
     def __init__(
@@ -58,24 +58,24 @@ class _Loan:
         self._prefix, self._names, self._weights = prefix, names, weights
         self._device, self._dtype = device, dtype
         self._handles: list[RemovableHandle] = [
-            module.register_forward_pre_hook(self._lend), module.register_forward_hook(self._take_back)
+            module.register_forward_pre_hook(self._load), module.register_forward_hook(self._release)
         ]  # fmt: skip
 
-    def _lend(self, module: nn.Module, inputs: Any) -> None:
+    def _load(self, module: nn.Module, inputs: Any) -> None:
         for name in self._names:
             value = self._weights.pop(self._prefix + name).to(self._device, self._dtype)
-            _set(module, name, pack(value) if value.ndim == 2 else value)
+            _set_parameter(module, name, pack_matrix(value) if value.ndim == 2 else value)
 
-    def _take_back(self, module: nn.Module, inputs: Any, output: Any) -> None:
+    def _release(self, module: nn.Module, inputs: Any, output: Any) -> None:
         for name in self._names:
-            _set(module, name, torch.empty(0, device="meta"))
+            _set_parameter(module, name, torch.empty(0, device="meta"))
 
 
-def _set(module: nn.Module, name: str, value: Tensor) -> None:
+def _set_parameter(module: nn.Module, name: str, value: Tensor) -> None:
     *path, last = name.split(".")
     owner = module.get_submodule(".".join(path))
     setattr(owner, last, nn.Parameter(value, requires_grad=False))
 
 
-def _telling(tick: Tick, name: str) -> Callable[[nn.Module, Any, Any], None]:
+def _completion_hook(tick: ModuleDone, name: str) -> Callable[[nn.Module, Any, Any], None]:
     return lambda module, inputs, output: tick(name)

@@ -9,7 +9,7 @@ import torch
 Part = TypeVar("Part")
 
 
-def share(work: Callable[[Part], None], parts: Iterable[Part], device: torch.device) -> None:
+def run_in_threads(work: Callable[[Part], None], parts: Iterable[Part], device: torch.device) -> None:
     """`work` on every part, without gradients; on a processor each of torch's threads takes parts of its own.
 
     Threads that share every small product wait for each other, for ever where they share a busy processor. Raises what

@@ -13,8 +13,10 @@ from meshcli.lrm.attention import attend, join_heads, split_heads
 from meshcli.lrm.matrices import Linear, linear
 from meshcli.lrm.sizes import Sizes
 
-PLANES = 3
-TEXELS = 1024  # at a time on a CPU: blocks of memory that the allocator hands out again, instead of fresh pages
+PLANE_COUNT = 3
+TEXELS_PER_BLOCK = (
+    1024  # at a time on a CPU: blocks of memory that the allocator hands out again, instead of fresh pages
+)
 BLOCK_EPSILON = 1e-5  # the published blocks take an eps and drop it
 FINAL_EPSILON = 1e-6
 
@@ -81,7 +83,7 @@ class _Block(nn.Module):
 
     def forward(self, tokens: Tensor, context: Tensor) -> Tensor:
         """`tokens` themselves, changed: some texels at a time, so that what lies between two steps is small."""
-        blocks = tokens.split(TEXELS if tokens.device.type == "cpu" else tokens.shape[1], dim=1)
+        blocks = tokens.split(TEXELS_PER_BLOCK if tokens.device.type == "cpu" else tokens.shape[1], dim=1)
         key, value = self.cross_attn.keys(context)
         for block in blocks:
             block.add_(self.cross_attn(self.norm1(block), key, value))
@@ -98,7 +100,7 @@ class TriplaneTransformer(nn.Module):
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
         self.side = sizes.triplane_low_res
-        self.pos_embed = nn.Parameter(torch.empty(1, PLANES * self.side**2, sizes.transformer_dim))
+        self.pos_embed = nn.Parameter(torch.empty(1, PLANE_COUNT * self.side**2, sizes.transformer_dim))
         self.layers = nn.ModuleList(_Block(sizes) for _ in range(sizes.transformer_layers))
         self.norm = nn.LayerNorm(sizes.transformer_dim, FINAL_EPSILON)
         self.deconv = nn.ConvTranspose2d(sizes.transformer_dim, sizes.triplane_dim, 2, 2)
@@ -111,6 +113,6 @@ class TriplaneTransformer(nn.Module):
             tokens = layer(tokens, context)
         tokens = self.norm(tokens)
         # Tokens come plane by plane, then row by row.
-        grids = tokens.reshape(batch * PLANES, self.side, self.side, -1).permute(0, 3, 1, 2)
+        grids = tokens.reshape(batch * PLANE_COUNT, self.side, self.side, -1).permute(0, 3, 1, 2)
         planes: Tensor = self.deconv(grids.contiguous())
-        return planes.reshape(batch, PLANES, *planes.shape[1:])
+        return planes.reshape(batch, PLANE_COUNT, *planes.shape[1:])

@@ -12,7 +12,7 @@ from meshcli.errors import UsageError
 from meshcli.lrm.sizes import Kind, Sizes
 
 KINDS: dict[str, Kind] = {"InstantMesh": "mesh", "InstantNeRF": "nerf"}  # by the last part of `target`
-GRID, THRESHOLD = 256, 10.0  # of a radiance field whose file says nothing
+DEFAULT_GRID, DEFAULT_THRESHOLD = 256, 10.0  # of a radiance field whose file says nothing
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def read_network(name: str) -> NetworkFile:
     sizes = Sizes.from_table(kind, model["params"], str(path))
     if kind == "mesh":
         return NetworkFile(sizes, sizes.grid_res, 0.0, str(infer.get("model_path") or ""))
-    grid, threshold = infer.get("mesh_resolution", GRID), infer.get("mesh_threshold", THRESHOLD)
+    grid, threshold = infer.get("mesh_resolution", DEFAULT_GRID), infer.get("mesh_threshold", DEFAULT_THRESHOLD)
     for key, value in (("mesh_resolution", grid), ("mesh_threshold", threshold)):
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 10**6:
             raise UsageError(f"{path}: infer_config.{key} must be a number above 0, not {value!r:.40}")

@@ -22,20 +22,20 @@ from meshcli.stages.inputs import PLANES
 from meshcli.stages.models import fetch_missing
 from meshcli.stages.stage_runner import RunOptions
 from meshcli.system.digests import digest
-from meshcli.weights.device import INSTALL
-from meshcli.weights.locations import Found, find, require, weights_digest
-from meshcli.weights.safetensors_file import read_contents
+from meshcli.weights.device import INSTALL_HINT
+from meshcli.weights.locations import LocatedWeights, find_weights, require_weights, weights_digest
+from meshcli.weights.safetensors_file import read_header
 
-ABOUT = "meshcli"  # key of their metadata
+METADATA_KEY = "meshcli"  # key of their metadata
 
 
 @dataclass(frozen=True)
-class Network:
+class PreparedNetwork:
     """A network, ready to be run."""
 
     engine: str
     file: NetworkFile
-    found: Found | None  # None: its weights are not here, but what it made of these views before is
+    located: LocatedWeights | None  # None: its weights are not here, but what it made of these views before is
     weights: str  # their sha256
     key: str  # what the planes depend on
     reusable: bool  # the planes of an earlier run are those that it would make
@@ -46,7 +46,7 @@ class Network:
 
     def metadata(self) -> dict[str, str]:
         """What is written into the planes' file."""
-        return {ABOUT: json.dumps({"engine": self.engine, "key": self.key, "weights": self.weights})}
+        return {METADATA_KEY: json.dumps({"engine": self.engine, "key": self.key, "weights": self.weights})}
 
 
 def pick_engine(
@@ -54,25 +54,25 @@ def pick_engine(
 ) -> tuple[str, str]:
     """The engine that builds the mesh, and why."""
     if settings.lrm.file and name == "auto":
-        return _described(settings.lrm.file), f"auto: the one that {settings.lrm.file} describes"
+        return _engine_described_by(settings.lrm.file), f"auto: the one that {settings.lrm.file} describes"
     before = record.engine if record and record.status == "done" and not run_options.force else ""
-    return pick_reconstructor(name, before, lambda engine: lacks(engine, run_options))
+    return pick_reconstructor(name, before, lambda engine: missing_requirement(engine, run_options))
 
 
-def lacks(engine: str, run_options: RunOptions) -> str:
+def missing_requirement(engine: str, run_options: RunOptions) -> str:
     """What an engine lacks on this machine, and how to get it; empty when it can run."""
     try:
-        found = find(engine, run_options.weights)
+        found = find_weights(engine, run_options.weights)
     except MissingError as error:
         return str(error)
     if found is None:
         return f"its weights (`meshcli models pull {engine}` gets them)"
-    return "" if find_spec("torch") else f"torch ({INSTALL})"
+    return "" if find_spec("torch") else f"torch ({INSTALL_HINT})"
 
 
-def prepare(
+def prepare_network(
     project: Project, engine: str, settings: Settings, views: Mapping[str, str], run_options: RunOptions
-) -> tuple[Network, Settings]:
+) -> tuple[PreparedNetwork, Settings]:
     """A network for these views, and the settings with what its file says filled in.
 
     Weights that are not on this machine are fetched when they are needed. Raises UsageError for a file of another kind
@@ -83,18 +83,18 @@ def prepare(
         raise UsageError(f"{settings.lrm.file} describes a {file.sizes.kind} network, which {engine} is not")
     grid, threshold = settings.lrm.grid or file.grid, settings.lrm.threshold or file.threshold
     settings = override(settings, {"lrm.grid": grid, "lrm.threshold": threshold}, settings.lrm.file or engine)
-    before = _metadata(project)
+    before = _recorded_metadata(project)
     dtype = "fp32" if settings.lrm.dtype == "auto" else settings.lrm.dtype
 
-    def network(found: Found | None) -> Network:
+    def network(found: LocatedWeights | None) -> PreparedNetwork:
         weights = weights_digest(found.path) if found else before.get("weights", "")
         key = digest({"network": asdict(file.sizes), "weights": weights, "dtype": dtype, "views": dict(views)})
-        return Network(engine, file, found, weights, key, before.get("key") == key)
+        return PreparedNetwork(engine, file, found, weights, key, before.get("key") == key)
 
-    prepared = network(_weights(engine, settings, file, run_options))
-    if prepared.found is None and not prepared.reusable:
+    prepared = network(_find_network_weights(engine, settings, file, run_options))
+    if prepared.located is None and not prepared.reusable:
         fetch_missing([engine], run_options)
-        prepared = network(require(engine, run_options.weights))
+        prepared = network(require_weights(engine, run_options.weights))
     return prepared, settings
 
 
@@ -129,24 +129,26 @@ def smaller_settings(settings: Settings) -> dict[str, Any]:
     return smaller if settings.lrm.texture and settings.texture.size > 512 else {}
 
 
-def _weights(engine: str, settings: Settings, file: NetworkFile, run_options: RunOptions) -> Found | None:
+def _find_network_weights(
+    engine: str, settings: Settings, file: NetworkFile, run_options: RunOptions
+) -> LocatedWeights | None:
     """--weights, then what the file of somebody names, then the usual places."""
     named = run_options.weights
     if not named and settings.lrm.file and file.weights and Path(file.weights).is_file():
         named = Path(file.weights)
-    return find(engine, named)
+    return find_weights(engine, named)
 
 
-def _metadata(project: Project) -> Mapping[str, str]:
+def _recorded_metadata(project: Project) -> Mapping[str, str]:
     """What the planes of an earlier run say about themselves; empty when there are none."""
     try:
-        about = json.loads(read_contents(project.path(PLANES)).metadata[ABOUT])
+        about = json.loads(read_header(project.path(PLANES)).metadata[METADATA_KEY])
     except (OSError, MeshcliError, KeyError, ValueError, RecursionError):
         return {}
     return about if isinstance(about, dict) and all(isinstance(value, str) for value in about.values()) else {}
 
 
-def _described(file: str) -> str:
+def _engine_described_by(file: str) -> str:
     """The engine whose packaged file has the same sizes."""
     sizes = read_network(file).sizes
     for engine in NETWORKS:

@@ -10,15 +10,15 @@ from meshcli.settings import Precision
 if TYPE_CHECKING:
     import torch
 
-DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
-FAST_BF16 = ("amx_bf16", "amxbf16", "bf16")  # processors' flags; the last one is ARM's
-VECTORS_BF16 = ("avx512_bf16", "avx512bf16")  # fast on AMD
-INSTALL = "`pip install 'meshcli[models]'`, or `make models` in a clone"
+DEVICE_NAME = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+FAST_BF16_FLAGS = ("amx_bf16", "amxbf16", "bf16")  # processors' flags; the last one is ARM's
+AVX512_BF16_FLAGS = ("avx512_bf16", "avx512bf16")  # fast on AMD
+INSTALL_HINT = "`pip install 'meshcli[models]'`, or `make models` in a clone"
 
 
 def check_device(name: str) -> str:
     """The name itself; a UsageError when no machine has such a device. Needs no torch."""
-    if not DEVICE.fullmatch(name):
+    if not DEVICE_NAME.fullmatch(name):
         raise UsageError(f"--device {name}: write auto, cpu, cuda, cuda:1 or mps")
     return name
 
@@ -32,7 +32,7 @@ def resolve_device(name: str = "auto") -> "torch.device":
     require_torch()
     import torch
 
-    present = devices()
+    present = available_devices()
     if name == "auto":
         return torch.device(next((device for device in present if device != "cpu"), "cpu"))
     device = f"{name}:0" if name == "cuda" else name
@@ -50,7 +50,7 @@ def resolve_dtype(name: Precision, device: "torch.device", auto: Literal["fp32",
     import torch
 
     if name == "auto":
-        name = "fp32" if auto == "fp32" else _fast(device.type)
+        name = "fp32" if auto == "fp32" else _fast_precision(device.type)
     if name == "fp16" and device.type == "cpu":
         raise UsageError("--dtype fp16 is for GPUs; on a processor take bf16 or fp32")
     if name == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
@@ -58,7 +58,7 @@ def resolve_dtype(name: Precision, device: "torch.device", auto: Literal["fp32",
     return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[name]
 
 
-def devices() -> list[str]:
+def available_devices() -> list[str]:
     """What torch can compute on here: cuda:0, cuda:1, mps, and always cpu, last."""
     import torch
 
@@ -79,7 +79,7 @@ def has_fast_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
     found = re.search(r"^(?:flags|Features)\s*:(.*)$", text, re.MULTILINE)
     flags = set(found[1].split()) if found else set()
     intel = re.search(r"^vendor_id\s*:\s*GenuineIntel", text, re.MULTILINE)
-    return not flags.isdisjoint(FAST_BF16 if intel else FAST_BF16 + VECTORS_BF16)
+    return not flags.isdisjoint(FAST_BF16_FLAGS if intel else FAST_BF16_FLAGS + AVX512_BF16_FLAGS)
 
 
 def dtype_name(dtype: "torch.dtype") -> str:
@@ -93,10 +93,10 @@ def require_torch() -> None:
         import torch  # noqa: F401
     except (ImportError, OSError) as error:  # OSError: one of its libraries is missing
         reason = "torch is not installed" if isinstance(error, ModuleNotFoundError) else f"torch: {error}"
-        raise MissingError(f"this engine needs the extra `models` ({reason}): {INSTALL}") from error
+        raise MissingError(f"this engine needs the extra `models` ({reason}): {INSTALL_HINT}") from error
 
 
-def _fast(device: str) -> Literal["fp32", "bf16", "fp16"]:
+def _fast_precision(device: str) -> Literal["fp32", "bf16", "fp16"]:
     if device == "cpu":
         return "bf16" if has_fast_bf16() else "fp32"
     return "fp16"

@@ -20,20 +20,20 @@ from urllib.parse import urlsplit
 from meshcli.errors import MeshcliError, MissingError, ResourceError
 from meshcli.progress import Progress, silent
 from meshcli.system.atomic_files import write_files
-from meshcli.weights.catalogue import COMPONENTS, REMBG, SETTINGS, Model
-from meshcli.weights.device import INSTALL
+from meshcli.weights.catalogue import COMPONENT_FILES, REMBG_URL, SETTINGS_FILES, Model
+from meshcli.weights.device import INSTALL_HINT
 from meshcli.weights.locations import cached_digest, data_directory, rembg_folders
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS)  # not the network
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS)  # not the network
 TIMEOUT = 30.0  # seconds without an answer
-PUBLISHED = ".published.json"  # beside the files: what the hub said of them
+PUBLISHED_FILE = ".published.json"  # beside the files: what the hub said of them
 
 
 @dataclass(frozen=True)
-class Remote:
+class RemoteFile:
     """A file of a repository."""
 
     name: str
@@ -50,16 +50,16 @@ def pull(wanted: Model, folder: Path | None = None, progress: Progress = silent)
     if wanted.md5:
         return _pull_rembg(wanted, progress)
     base = folder or default_folder()
-    target = base / wanted.file if wanted.folder else base
-    with _explained(wanted, base, "cannot be reached"):
-        files = choose(wanted, listing(wanted.repository))
-    with _explained(wanted, base, "stopped sending; the same command goes on"):
-        missing = [file for file in files if not _is_here(target / file.name, file)]
+    target = base / wanted.file if wanted.is_folder else base
+    with _download_errors(wanted, base, "cannot be reached"):
+        files = choose_files(wanted, list_repository(wanted.repository))
+    with _download_errors(wanted, base, "stopped sending; the same command goes on"):
+        missing = [file for file in files if not _is_complete(target / file.name, file)]
         _check_room(target, sum(file.size for file in missing))
         for number, file in enumerate(missing, 1):
             what = f"{file.name} ({number} of {len(missing)})" if len(missing) > 1 else file.name
-            _fetch(wanted, file, target, progress, what)
-            _note(target, file)
+            _fetch_file(wanted, file, target, progress, what)
+            _record_digest(target, file)
     return base / wanted.file
 
 
@@ -69,41 +69,41 @@ def default_folder() -> Path:
     return Path(named).expanduser() if named else data_directory() / "ckpts"
 
 
-def listing(repository: str) -> list[Remote]:
+def list_repository(repository: str) -> list[RemoteFile]:
     """The files of a repository and their digests, as the hub states them."""
     from huggingface_hub import HfApi
 
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it tells of its retries otherwise
     files = HfApi().model_info(repository, files_metadata=True, timeout=TIMEOUT).siblings or []
-    return [Remote(file.rfilename, file.size or 0, file.lfs.sha256 if file.lfs else "") for file in files]
+    return [RemoteFile(file.rfilename, file.size or 0, file.lfs.sha256 if file.lfs else "") for file in files]
 
 
-def choose(wanted: Model, files: Sequence[Remote]) -> list[Remote]:
+def choose_files(wanted: Model, files: Sequence[RemoteFile]) -> list[RemoteFile]:
     """Those that a model needs: of a component's weights the best kind that is published."""
     known = {file.name: file for file in files}
-    if not wanted.folder:
+    if not wanted.is_folder:
         names = [wanted.file]
     else:
-        weights = [[f"{part}/{name}" for name in names] for part, names in COMPONENTS.items()]
-        names = [*SETTINGS, *(next((name for name in kinds if name in known), kinds[0]) for kinds in weights)]
+        weights = [[f"{part}/{name}" for name in names] for part, names in COMPONENT_FILES.items()]
+        names = [*SETTINGS_FILES, *(next((name for name in kinds if name in known), kinds[0]) for kinds in weights)]
         names += [name for name in known if name.startswith("tokenizer/")]
     if absent := [name for name in names if name not in known]:
         raise MissingError(f"{wanted.repository} publishes no {absent[0]} any more")
     return [known[name] for name in names]
 
 
-def published(path: Path) -> str:
+def published_sha256(path: Path) -> str:
     """The sha256 that the hub stated of a file when it was fetched; empty when it is not known.
 
     Files in the hub's own cache are links to files that are named by it.
     """
     with suppress(OSError, ValueError, KeyError, TypeError):
-        return str(json.loads((path.parent / PUBLISHED).read_text(encoding="utf-8"))[path.name]["sha256"])
+        return str(json.loads((path.parent / PUBLISHED_FILE).read_text(encoding="utf-8"))[path.name]["sha256"])
     blob = path.resolve()
     return blob.name if blob.parent.name == "blobs" and len(blob.name) == 64 else ""
 
 
-def _is_here(path: Path, file: Remote) -> bool:
+def _is_complete(path: Path, file: RemoteFile) -> bool:
     """Whether a file is there, whole: by its digest where the hub has one, else by its size."""
     if not path.is_file() or path.stat().st_size != file.size:
         return False
@@ -121,7 +121,7 @@ def _check_room(folder: Path, size: int) -> None:
         )
 
 
-def _fetch(wanted: Model, file: Remote, target: Path, progress: Progress, what: str) -> None:
+def _fetch_file(wanted: Model, file: RemoteFile, target: Path, progress: Progress, what: str) -> None:
     """One file, going on from what an earlier call has left; `hf_hub_download` would begin anew."""
     from filelock import FileLock
 
@@ -130,16 +130,16 @@ def _fetch(wanted: Model, file: Remote, target: Path, progress: Progress, what: 
     part = path.with_name(f".part-{file.sha256[:16] or file.size}-{path.name}")
     lock = part.with_name(f"{part.name}.lock")
     with FileLock(lock):
-        if not _is_here(path, file):
-            _receive(wanted.repository, file, part, _bar(progress, what))
-            if not _is_here(part, file):
+        if not _is_complete(path, file):
+            _download(wanted.repository, file, part, _progress_bar_class(progress, what))
+            if not _is_complete(part, file):
                 part.unlink(missing_ok=True)
                 raise MissingError(f"{file.name} arrived damaged: {wanted.repository} states another sha256; try again")
             part.replace(path)
     lock.unlink(missing_ok=True)
 
 
-def _receive(repository: str, file: Remote, part: Path, bar: "type[tqdm]") -> None:
+def _download(repository: str, file: RemoteFile, part: Path, bar: "type[tqdm]") -> None:
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
     from huggingface_hub.errors import HfHubHTTPError
     from huggingface_hub.file_download import http_get
@@ -156,7 +156,9 @@ def _receive(repository: str, file: Remote, part: Path, bar: "type[tqdm]") -> No
             try:
                 http_get(location, opened, resume_size=before, headers=headers, expected_size=file.size, tqdm_class=bar)
             except Exception as error:  # a line that was cut: not every version of the library goes on by itself
-                refused = isinstance(error, HfHubHTTPError) or (isinstance(error, OSError) and error.errno in DISK)
+                refused = isinstance(error, HfHubHTTPError) or (
+                    isinstance(error, OSError) and error.errno in DISK_ERRORS
+                )
                 if refused or opened.tell() <= before:
                     raise
             else:
@@ -164,10 +166,10 @@ def _receive(repository: str, file: Remote, part: Path, bar: "type[tqdm]") -> No
         os.fsync(opened.fileno())
 
 
-def _note(target: Path, file: Remote) -> None:
+def _record_digest(target: Path, file: RemoteFile) -> None:
     """Write down what the hub said, beside the file."""
     if file.sha256:
-        memory = (target / file.name).parent / PUBLISHED
+        memory = (target / file.name).parent / PUBLISHED_FILE
         known: dict[str, Mapping[str, Any]] = {}
         with suppress(OSError, ValueError):
             known = dict(json.loads(memory.read_text(encoding="utf-8")))
@@ -175,7 +177,7 @@ def _note(target: Path, file: Remote) -> None:
         write_files({memory: json.dumps(known, indent=1).encode()})
 
 
-def _bar(progress: Progress, what: str) -> "type[tqdm]":
+def _progress_bar_class(progress: Progress, what: str) -> "type[tqdm]":
     """What the hub's library takes for a progress bar."""
     from tqdm import tqdm
 
@@ -196,12 +198,12 @@ def _bar(progress: Progress, what: str) -> "type[tqdm]":
 
 
 @contextmanager
-def _explained(wanted: Model, base: Path, trouble: str) -> Iterator[None]:
+def _download_errors(wanted: Model, base: Path, trouble: str) -> Iterator[None]:
     """Whatever keeps the hub's files from coming is one line."""
     try:
         from huggingface_hub import errors
     except ImportError as error:
-        raise MissingError(f"fetching needs the extra `models`: {INSTALL}") from error
+        raise MissingError(f"fetching needs the extra `models`: {INSTALL_HINT}") from error
     by_hand = f"or put {wanted.file} from there into {base}"
     try:
         yield
@@ -214,7 +216,7 @@ def _explained(wanted: Model, base: Path, trouble: str) -> Iterator[None]:
     except (errors.HfHubHTTPError, ValueError) as error:
         raise MissingError(f"{wanted.repository} does not give it out ({_first_line(error)}); {by_hand}") from error
     except Exception as error:  # of several libraries, which are others in the next version
-        if isinstance(error, OSError) and error.errno in DISK:
+        if isinstance(error, OSError) and error.errno in DISK_ERRORS:
             raise
         raise MissingError(f"{wanted.repository} {trouble} ({_first_line(error)}); try again, {by_hand}") from error
 
@@ -226,8 +228,8 @@ def _pull_rembg(wanted: Model, progress: Progress) -> Path:
 
     folder = rembg_folders(wanted.name)[0]
     pooch.get_logger().setLevel("WARNING")
-    meter = _Meter(progress, f"fetching {wanted.file}, kB")
-    address = f"{REMBG}/{wanted.file}"
+    meter = _PoochProgress(progress, f"fetching {wanted.file}, kB")
+    address = f"{REMBG_URL}/{wanted.file}"
     by_hand = f"or put {wanted.file} into {folder}"
     try:
         pooch.retrieve(
@@ -243,7 +245,7 @@ def _pull_rembg(wanted: Model, progress: Progress) -> Path:
     return folder / wanted.file
 
 
-class _Meter:
+class _PoochProgress:
     """What pooch takes for a progress bar."""
 
     def __init__(self, progress: Progress, what: str) -> None:

@@ -15,14 +15,14 @@ from pathlib import Path
 from meshcli.errors import MissingError
 from meshcli.system.atomic_files import write_files
 from meshcli.system.digests import digest, file_digest
-from meshcli.weights.catalogue import COMPONENTS, SETTINGS, Model, model
-from meshcli.weights.safetensors_file import read_contents
+from meshcli.weights.catalogue import COMPONENT_FILES, SETTINGS_FILES, Model, find_model
+from meshcli.weights.safetensors_file import read_header
 
-ORIGINAL = "original_sha256"  # in a conversion's metadata
+ORIGINAL_DIGEST_KEY = "original_sha256"  # in a conversion's metadata
 
 
 @dataclass(frozen=True)
-class Found:
+class LocatedWeights:
     """Weights on this machine."""
 
     model: Model
@@ -30,48 +30,48 @@ class Found:
     where: str  # which place of the search order, in words
 
 
-def find(name: str, named: Path | None = None) -> Found | None:
+def find_weights(name: str, named: Path | None = None) -> LocatedWeights | None:
     """The weights of a model, or None. `named` is a file, or a folder with files as published.
 
     Raises MissingError when `named` is given and does not hold them: what somebody names is never replaced.
     """
-    wanted = model(name)
+    wanted = find_model(name)
     if named is not None:
-        path = _named(wanted, named)
+        path = _resolve_named(wanted, named)
         if path is None:
-            missing = "does not exist" if not named.exists() else f"has no {_expected(wanted)}"
+            missing = "does not exist" if not named.exists() else f"has no {_expected_text(wanted)}"
             raise MissingError(f"--weights {named} {missing}")
-        return Found(wanted, path, "--weights")
+        return LocatedWeights(wanted, path, "--weights")
     if wanted.md5:
         path = rembg_file(name)
-        return Found(wanted, path, "rembg's folder") if path else None
-    for folder, where in places(wanted):
+        return LocatedWeights(wanted, path, "rembg's folder") if path else None
+    for folder, where in search_folders(wanted):
         if path := _in_folder(wanted, folder):
-            return Found(wanted, path, where)
+            return LocatedWeights(wanted, path, where)
     return None
 
 
-def require(name: str, named: Path | None = None) -> Found:
+def require_weights(name: str, named: Path | None = None) -> LocatedWeights:
     """The weights of a model; a MissingError with the command that gets them when they are not here."""
-    found = find(name, named)
+    found = find_weights(name, named)
     if found is None:
-        wanted = model(name)
+        wanted = find_model(name)
         elsewhere = rembg_folders(name)[0] if wanted.md5 else "./ckpts, $MESHCLI_CKPTS or --weights"
         size = f" ({wanted.size / 1e9:.1f} GB)" if wanted.size > 1e8 else ""
         raise MissingError(
             f"the weights of {name} are not on this machine: `meshcli models pull {name}` gets them{size}, "
-            f"or put {_expected(wanted)} into {elsewhere}"
+            f"or put {_expected_text(wanted)} into {elsewhere}"
         )
     return found
 
 
-def places(wanted: Model) -> Iterator[tuple[Path, str]]:
+def search_folders(wanted: Model) -> Iterator[tuple[Path, str]]:
     """The folders to look into, in order, and what to call them."""
     if ckpts := os.environ.get("MESHCLI_CKPTS"):
         yield Path(ckpts).expanduser(), "$MESHCLI_CKPTS"
     yield Path("ckpts"), "./ckpts"
     yield data_directory() / "ckpts", "data directory"
-    for snapshot in _snapshots(wanted.repository):
+    for snapshot in _hub_snapshots(wanted.repository):
         yield snapshot, "Hugging Face cache"
 
 
@@ -104,18 +104,18 @@ def hub_cache() -> Path:
     return Path(home).expanduser() / "hub"
 
 
-def component(folder: Path, name: str) -> Path:
+def component_file(folder: Path, name: str) -> Path:
     """The weights of one part of a folder in diffusers layout; the best name when there are none."""
-    files = [folder / name / file for file in COMPONENTS[name]]
+    files = [folder / name / file for file in COMPONENT_FILES[name]]
     return next((path for path in files if path.is_file()), files[0])
 
 
 def weights_digest(path: Path) -> str:
     """The sha256 that stands for weights in fingerprints: of a conversion its original's, of a folder all files'."""
     if path.is_dir():
-        files = [path / file for file in SETTINGS] + [component(path, part) for part in COMPONENTS]
+        files = [path / file for file in SETTINGS_FILES] + [component_file(path, part) for part in COMPONENT_FILES]
         return digest({file.relative_to(path).as_posix(): weights_digest(file) for file in files})
-    if path.suffix == ".safetensors" and (original := read_contents(path).metadata.get(ORIGINAL)):
+    if path.suffix == ".safetensors" and (original := read_header(path).metadata.get(ORIGINAL_DIGEST_KEY)):
         return original
     return cached_digest(path)
 
@@ -137,7 +137,7 @@ def cached_digest(path: Path) -> str:
     return found
 
 
-def _snapshots(repository: str) -> Iterator[Path]:
+def _hub_snapshots(repository: str) -> Iterator[Path]:
     """What the hub's cache has of a repository: the newest revision that was asked for first."""
     folder = hub_cache() / f"models--{repository.replace('/', '--')}"
     with suppress(OSError):
@@ -146,26 +146,26 @@ def _snapshots(repository: str) -> Iterator[Path]:
         yield from sorted((folder / "snapshots").iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
 
 
-def _named(wanted: Model, named: Path) -> Path | None:
+def _resolve_named(wanted: Model, named: Path) -> Path | None:
     """What --weights means for a model."""
     if named.is_file():
-        return None if wanted.folder else named
-    return named if wanted.folder and _complete(named) else _in_folder(wanted, named)
+        return None if wanted.is_folder else named
+    return named if wanted.is_folder and _is_complete(named) else _in_folder(wanted, named)
 
 
 def _in_folder(wanted: Model, folder: Path) -> Path | None:
     """The weights in a folder of weights: as published, or only their conversion."""
-    if wanted.folder:
-        return next((path for path in (folder / wanted.file, folder) if _complete(path)), None)
+    if wanted.is_folder:
+        return next((path for path in (folder / wanted.file, folder) if _is_complete(path)), None)
     published = folder / wanted.file
     return next((path for path in (published, published.with_suffix(".safetensors")) if path.is_file()), None)
 
 
-def _complete(folder: Path) -> bool:
+def _is_complete(folder: Path) -> bool:
     """Whether everything is there: a fetch that was cut off leaves parts."""
-    files = [folder / file for file in SETTINGS] + [component(folder, part) for part in COMPONENTS]
+    files = [folder / file for file in SETTINGS_FILES] + [component_file(folder, part) for part in COMPONENT_FILES]
     return all(path.is_file() for path in files)
 
 
-def _expected(wanted: Model) -> str:
-    return f"complete folder {wanted.file}" if wanted.folder else wanted.file
+def _expected_text(wanted: Model) -> str:
+    return f"complete folder {wanted.file}" if wanted.is_folder else wanted.file

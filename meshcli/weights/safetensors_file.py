@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
-LARGEST_HEADER = 100_000_000  # bytes, as in the format's description
+DTYPE_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
+MAX_HEADER_BYTES = 100_000_000  # bytes, as in the format's description
 Shape = tuple[int, ...]
 Rename = Callable[[str], str | None]  # a name in the file to the name in the network; None: not wanted
 
 
 @dataclass(frozen=True)
-class Entry:
+class TensorEntry:
     """One tensor of a file."""
 
     dtype: str  # a key of BYTES
@@ -37,10 +37,10 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Contents:
+class Header:
     """The header of a file."""
 
-    entries: Mapping[str, Entry]
+    entries: Mapping[str, TensorEntry]
     metadata: Mapping[str, str]
 
     @property
@@ -48,13 +48,13 @@ class Contents:
         """Names and shapes, as `check_shapes` takes them."""
         return {name: entry.shape for name, entry in self.entries.items()}
 
-    def of(self, prefix: str) -> "Contents":
+    def for_network(self, prefix: str) -> "Header":
         """Of one network only, by its own names; see `own_names`."""
-        own = own_names(self.entries, prefix)
-        return Contents({name: self.entries[stored] for stored, name in own.items()}, self.metadata)
+        own = network_names(self.entries, prefix)
+        return Header({name: self.entries[stored] for stored, name in own.items()}, self.metadata)
 
 
-def own_names(names: Iterable[str], prefix: str) -> dict[str, str]:
+def network_names(names: Iterable[str], prefix: str) -> dict[str, str]:
     """Names in a file -> names in the network that programs keep as a part of theirs, under a prefix; "" is no part.
 
     What stands before the prefix (`state_dict.`, `module.`) goes with it. Where no name has it, it has been taken off
@@ -64,12 +64,12 @@ def own_names(names: Iterable[str], prefix: str) -> dict[str, str]:
         return {name: name for name in names}
     kept = [name for name in names if "source_camera" not in name]
     inner = {name: f".{name}".partition(f".{prefix}")[2] for name in kept}
-    inner = {name: tail for name, tail in inner.items() if tail} or _unwrapped(kept)
+    inner = {name: tail for name, tail in inner.items() if tail} or _strip_common_parts(kept)
     shortest = {inner[name]: name for name in sorted(inner, key=len, reverse=True)}  # of copies, the one least wrapped
     return {name: tail for tail, name in shortest.items()}
 
 
-def _unwrapped(names: Iterable[str]) -> dict[str, str]:
+def _strip_common_parts(names: Iterable[str]) -> dict[str, str]:
     """Without the words that all of them begin with."""
     inner = {name: name for name in names}
     while len(inner) > 1 and all("." in tail for tail in inner.values()):
@@ -80,7 +80,7 @@ def _unwrapped(names: Iterable[str]) -> dict[str, str]:
     return inner
 
 
-def read_contents(path: Path) -> Contents:
+def read_header(path: Path) -> Header:
     """The header of a safetensors file, checked against the file's size; a MissingError when it is damaged."""
     try:
         if path.exists() and not path.is_file():  # a pipe would be waited for
@@ -88,14 +88,16 @@ def read_contents(path: Path) -> Contents:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             size = path.stat().st_size
-            if not 2 <= length <= min(LARGEST_HEADER, size - 8):
+            if not 2 <= length <= min(MAX_HEADER_BYTES, size - 8):
                 raise ValueError("its header is cut off")
             table = json.loads(file.read(length))
         metadata = {str(key): str(value) for key, value in table.pop("__metadata__", {}).items()}
-        entries = {name: _entry(row, 8 + length, size) for name, row in table.items()}
+        entries = {name: _parse_entry(row, 8 + length, size) for name, row in table.items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise MissingError(f"{path} is damaged or no safetensors file ({_reason(error)}); fetch it again") from error
-    return Contents(entries, metadata)
+        raise MissingError(
+            f"{path} is damaged or no safetensors file ({_error_text(error)}); fetch it again"
+        ) from error
+    return Header(entries, metadata)
 
 
 def state_dict(
@@ -110,13 +112,13 @@ def state_dict(
     With a prefix those of the network under it, see `own_names`. What is neither cast nor moved stays in the file and
     must not be written to. Integers keep their type.
     """
-    contents = read_contents(path).of(prefix)
+    contents = read_header(path).for_network(prefix)
     tensors = {}
     with path.open("rb") as file:
         for name, entry in contents.entries.items():
             wanted = rename(name) if rename else name
             if wanted is not None:
-                tensor = _mapped(file.fileno(), entry)
+                tensor = _map_tensor(file.fileno(), entry)
                 tensors[wanted] = tensor.to(device, dtype if tensor.is_floating_point() else None)
     return tensors
 
@@ -133,7 +135,7 @@ def load_into(
     Buffers that are not part of the network's state dict are the caller's. Raises MissingError, see `check_shapes`.
     """
     expected = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
-    found = read_contents(path).shapes
+    found = read_header(path).shapes
     if rename:
         found = {rename(name): shape for name, shape in found.items() if name is not None}
     check_shapes(path, found, expected)
@@ -145,28 +147,32 @@ def check_shapes(path: Path, found: Mapping[str | None, Shape], expected: Mappin
     """Raise a MissingError naming the file, the first key that is wrong, and what it should be."""
     for name, shape in expected.items():
         if name not in found:
-            raise MissingError(f"{path}: {name} is missing (expected shape {_words(shape)}); {WRONG}")
+            raise MissingError(f"{path}: {name} is missing (expected shape {_shape_text(shape)}); {OTHER_VARIANT}")
         if tuple(found[name]) != tuple(shape):
-            raise MissingError(f"{path}: {name} has shape {_words(found[name])}, expected {_words(shape)}; {WRONG}")
+            raise MissingError(
+                f"{path}: {name} has shape {_shape_text(found[name])}, expected {_shape_text(shape)}; {OTHER_VARIANT}"
+            )
     if unknown := [name for name in found if name is not None and name not in expected]:
         shape = found[unknown[0]]
         more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
-        raise MissingError(f"{path}: {unknown[0]} (shape {_words(shape)}){more} is not part of this network; {WRONG}")
+        raise MissingError(
+            f"{path}: {unknown[0]} (shape {_shape_text(shape)}){more} is not part of this network; {OTHER_VARIANT}"
+        )
 
 
-WRONG = "are these the weights of another variant?"
+OTHER_VARIANT = "are these the weights of another variant?"
 
 
-def _entry(row: Any, offset: int, size: int) -> Entry:
+def _parse_entry(row: Any, offset: int, size: int) -> TensorEntry:
     """A row of the header; its place must lie in the file and fit its shape."""
     shape = tuple(row["shape"])
     start, stop = row["data_offsets"]
     whole = all(isinstance(number, int) and number >= 0 for number in (*shape, start, stop))
-    if not whole or stop - start != prod(shape) * BYTES[row["dtype"]]:
+    if not whole or stop - start != prod(shape) * DTYPE_BYTES[row["dtype"]]:
         raise ValueError("a tensor's place does not fit its shape")
     if offset + stop > size:
         raise ValueError(f"it is cut off: {offset + stop:,} bytes at least expected, {size:,} found")
-    return Entry(row["dtype"], shape, offset + start, stop - start)
+    return TensorEntry(row["dtype"], shape, offset + start, stop - start)
 
 
 def torch_types() -> "dict[str, torch.dtype]":
@@ -179,7 +185,7 @@ def torch_types() -> "dict[str, torch.dtype]":
     }  # fmt: skip
 
 
-def _mapped(handle: int, entry: Entry) -> "torch.Tensor":
+def _map_tensor(handle: int, entry: TensorEntry) -> "torch.Tensor":
     """A tensor over a mapping of its own, which begins at a page."""
     import torch
 
@@ -194,9 +200,9 @@ def _mapped(handle: int, entry: Entry) -> "torch.Tensor":
     return flat.reshape(entry.shape)
 
 
-def _words(shape: Shape) -> str:
+def _shape_text(shape: Shape) -> str:
     return " x ".join(map(str, shape)) or "scalar"
 
 
-def _reason(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     return str(error) if type(error) is ValueError else "its header cannot be read"

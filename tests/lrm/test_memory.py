@@ -4,8 +4,8 @@ from unittest.mock import Mock
 import pytest
 import torch
 
-from meshcli.lrm.memory import SMALLER, map_blocks_from, memory_errors, retry_in_smaller_chunks
-from meshcli.lrm.triplane import POINTS
+from meshcli.lrm.memory import RETRY_DIVISOR, map_blocks_from, memory_errors, retry_in_smaller_chunks
+from meshcli.lrm.triplane import POINTS_PER_CHUNK
 
 
 def test_what_torch_says_of_memory_is_a_memory_error() -> None:
@@ -30,7 +30,7 @@ def test_one_more_try_with_fewer_points() -> None:
         return "done"
 
     assert retry_in_smaller_chunks(compute) == "done"
-    assert tried == [POINTS, POINTS // SMALLER]
+    assert tried == [POINTS_PER_CHUNK, POINTS_PER_CHUNK // RETRY_DIVISOR]
     with pytest.raises(MemoryError):
         retry_in_smaller_chunks(lambda points: torch.empty(1 << 60, dtype=torch.uint8))
 
