@@ -1,11 +1,12 @@
 """FlexiCubes: a mesh from signed distances on a deformed grid (Shen et al. 2023, arXiv:2308.05371).
 
-Dual marching cubes whose vertices are weighted means of the edge crossings around them. Only the cells that the surface
-crosses are looked at, and only their corners are needed.
+Dual marching cubes with vertices at weighted means of the surrounding edge crossings. Works only on the cells that the
+surface crosses, and needs deformed positions only at their corners.
 
-`flexicubes_tables.npz` holds the case tables as numbers, from nv-tlabs/FlexiCubes, Copyright NVIDIA CORPORATION &
+`flexicubes_tables.npz` holds the case tables of nv-tlabs/FlexiCubes, Copyright NVIDIA CORPORATION &
 AFFILIATES, Apache License 2.0: `loops` (256, 4, 7) the edges around each dual vertex of a case, -1 for none;
-`ambiguous` (256, 5) whether a case may tear, through which neighbour (x, y, z), and the case to take then; `corners`
+`ambiguous` (256, 5) whether a case has an ambiguous side, the direction (x, y, z) of the neighbour that
+shares it, and the case to use if that neighbour is ambiguous too; `corners`
 (8, 3); `edges` (12, 2) as pairs of corners.
 """
 
@@ -17,15 +18,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-WEIGHTS_PER_CELL = 21  # of a cell: 12 of its edges, 8 of its corners, 1 for the split of quads
-WEIGHT_SCALE = 0.5  # how far the weights may leave 1
-# The order of a quad's corners that is counter-clockwise from outside, by the sign at its edge's first end.
+WEIGHTS_PER_CELL = 21  # beta for 12 edges, alpha for 8 corners, gamma for the quad split
+WEIGHT_SCALE = 0.5  # how far the weights may leave 1; in InstantMesh's FlexiCubesGeometry (flexicubes_geometry.py)
+# Order of a quad's corners, counter-clockwise from outside, for edges whose first end is outside and inside.
 QUAD_FROM_OUTSIDE, QUAD_FROM_INSIDE = [0, 1, 3, 2], [2, 3, 1, 0]
 
 
 @dataclass(frozen=True)
 class CaseTables:
-    """The numbers of the file, on a device."""
+    """The case tables on a device; see the module's docstring."""
 
     loops: Tensor
     ambiguous: Tensor
@@ -35,18 +36,18 @@ class CaseTables:
 
 @dataclass(frozen=True)
 class SurfaceCells:
-    """The cells of a grid that the surface crosses, in order, and the grid's vertices at their corners."""
+    """The S cells of a grid that the surface crosses, and the U grid vertices at their corners."""
 
     resolution: int  # cells along a side of the grid
-    indices: Tensor  # (S,) (i * R + j) * R + k of the cells
-    cases: Tensor  # (S,) which corners are inside, as bits
-    vertices: Tensor  # (U,) (i * (R + 1) + j) * (R + 1) + k of the grid's vertices, rising
+    indices: Tensor  # (S,) of the cells, rising: (i * R + j) * R + k
+    cases: Tensor  # (S,) bit n is set when corner n is inside
+    vertices: Tensor  # (U,) indices of the grid vertices, rising: (i * (R + 1) + j) * (R + 1) + k
     corners: Tensor  # (S, 8) rows of `vertices`
 
 
 @dataclass(frozen=True)
 class CellWeights:
-    """How much edges, corners and diagonals count, around 1."""
+    """Weights of edge crossings, corner distances and quad diagonals; about 1."""
 
     edges: Tensor  # (S, 12)
     corners: Tensor  # (S, 8)
@@ -54,12 +55,12 @@ class CellWeights:
 
     @classmethod
     def uniform(cls, count: int, like: Tensor) -> "CellWeights":
-        """Dual marching cubes as they are without weights."""
+        """All weights 1: plain dual marching cubes."""
         return cls(like.new_ones(count, 12), like.new_ones(count, 8), like.new_ones(count))
 
     @classmethod
     def from_network(cls, raw: Tensor) -> "CellWeights":
-        """What the network says (S, 21), brought into range."""
+        """Map the network's raw output (S, 21) into the weights' ranges, as published."""
         return cls(
             1.0 + WEIGHT_SCALE * torch.tanh(raw[:, :12]),
             1.0 + WEIGHT_SCALE * torch.tanh(raw[:, 12:20]),
@@ -69,7 +70,7 @@ class CellWeights:
 
 @cache
 def case_tables(device: torch.device) -> CaseTables:
-    """Read once per device."""
+    """Load the case tables, once per device."""
     with np.load(Path(__file__).parent / "flexicubes_tables.npz") as file:
         loops, ambiguous, corners, edges = (
             torch.from_numpy(file[name].astype(np.int64)).to(device)
@@ -79,7 +80,7 @@ def case_tables(device: torch.device) -> CaseTables:
 
 
 def crossed_cells(distances: Tensor) -> SurfaceCells:
-    """Distances (R + 1, R + 1, R + 1), negative inside: the cells with corners on both sides. Zero is outside."""
+    """Find the cells that the surface crosses, from distances (R + 1, R + 1, R + 1): negative inside, 0 is outside."""
     resolution = distances.shape[0] - 1
     inside = distances < 0
     corners = case_tables(distances.device).corners
@@ -96,17 +97,17 @@ def crossed_cells(distances: Tensor) -> SurfaceCells:
 
 
 def extract(cells: SurfaceCells, distances: Tensor, positions: Tensor, weights: CellWeights) -> tuple[Tensor, Tensor]:
-    """Vertices (V, 3) and faces (F, 3), counter-clockwise seen from outside.
+    """Extract vertices (V, 3) and faces (F, 3), counter-clockwise seen from outside.
 
-    `distances` (U,) and `positions` (U, 3) belong to `cells.vertices`. Vertices of cells with one come first, then
-    those of cells with two, and so on. An edge at the border of the grid has no face: the mesh may be open there.
+    `distances` (U,) and `positions` (U, 3) belong to `cells.vertices`. Vertices of cells with one dual vertex come
+    first, then those of cells with two, and so on. The mesh may be open at the border of the grid.
     """
     table = case_tables(positions.device)
     loops = table.loops[_consistent_cases(cells)]  # (S, 4, 7)
     numbers = _dual_vertex_numbers(loops)
     cell, loop, slot = torch.nonzero(loops >= 0, as_tuple=True)
     edge = loops[cell, loop, slot]
-    owner = numbers[cell, loop]  # which vertex an edge's crossing belongs to
+    owner = numbers[cell, loop]  # the dual vertex that an edge crossing contributes to
     ends = cells.corners[:, table.edges]  # (S, 12, 2)
     crossing = _edge_crossings(
         ends[cell, edge], weights.corners[cell[:, None], table.edges[edge]], distances, positions
@@ -123,12 +124,12 @@ def extract(cells: SurfaceCells, distances: Tensor, positions: Tensor, weights: 
 
 
 def _cell_coordinates(places: Tensor, resolution: int) -> Tensor:
-    """Numbers of cells to (S, 3)."""
+    """Grid coordinates (S, 3) of cells given by index."""
     return torch.stack([places // resolution**2, places // resolution % resolution, places % resolution], dim=-1)
 
 
 def _consistent_cases(cells: SurfaceCells) -> Tensor:
-    """Cases (S,) where two cells that share an ambiguous side agree on it; decided by the cases as they were."""
+    """Replace cases (S,) so that two cells that share an ambiguous side resolve it alike."""
     known = case_tables(cells.cases.device).ambiguous[cells.cases]  # (S, 5)
     resolution = cells.resolution
     flagged = torch.zeros(resolution**3, dtype=torch.bool, device=cells.cases.device)
@@ -141,7 +142,7 @@ def _consistent_cases(cells: SurfaceCells) -> Tensor:
 
 
 def _dual_vertex_numbers(loops: Tensor) -> Tensor:
-    """Numbers of the dual vertices (S, 4) of cells with these loops; those past a cell's last mean nothing."""
+    """Vertex numbers (S, 4) of the cells' dual vertices; entries past a cell's last one are meaningless."""
     counts = (loops[..., 0] >= 0).sum(dim=-1)
     order = torch.argsort(counts, stable=True)
     first = torch.empty_like(counts)
@@ -150,7 +151,7 @@ def _dual_vertex_numbers(loops: Tensor) -> Tensor:
 
 
 def _edge_crossings(ends: Tensor, scales: Tensor, distances: Tensor, positions: Tensor) -> Tensor:
-    """Where the surface crosses edges with these ends (K, 2), whose distances are scaled: (K, 3)."""
+    """Crossing points (K, 3) of edges with these ends (K, 2), by linear interpolation of the scaled distances."""
     scaled = distances[ends] * scales
     first, second = scaled[:, :1], scaled[:, 1:]
     return (positions[ends[:, 0]] * second - positions[ends[:, 1]] * first) / (second - first)

@@ -55,7 +55,7 @@ def rays_of(cameras: torch.Tensor, size: int) -> tuple[torch.Tensor, torch.Tenso
 
 
 def compare(found: RenderedRays, given: Tensors, name: str, tolerance: float = 5e-5) -> None:
-    for values, part in ((found.colour, "rgb"), (found.depth[:, None], "depth"), (found.weight[:, None], "weight")):
+    for values, part in ((found.colour, "rgb"), (found.depth[:, None], "depth"), (found.opacity[:, None], "weight")):
         expected = given[f"{name}_images_{part}"][0].permute(0, 2, 3, 1)
         assert largest(values.view(expected.shape), expected) < tolerance, part
 
