@@ -71,7 +71,7 @@ class TriplaneMlp:
         return torch.cat(parts)
 
     def first_layer_tables(self, lattice: Tensor) -> Tensor:
-        """Contributions (3, n, n, HIDDEN_CHANNELS) to the first layer, from plane features on a lattice (3, n, n, C)."""
+        """First layer's contributions (3, n, n, HIDDEN_CHANNELS) of plane features on a lattice (3, n, n, C)."""
         result = lattice @ self._first_layer_weights(lattice.shape[-1]).transpose(1, 2)[:, None]
         if self._corner == 0:
             result[0] += self._first.bias
@@ -121,7 +121,7 @@ class TriplaneMlp:
 
 
 def unravel_vertices(vertices: Tensor, side: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Lattice coordinates x, y, z of vertices (x * side + y) * side + z; torch.unravel_index would load sympy, 0.5 s."""
+    """Coordinates x, y, z of vertices (x * side + y) * side + z; torch.unravel_index would import sympy, 0.5 s."""
     return vertices // side**2, vertices // side % side, vertices % side
 
 

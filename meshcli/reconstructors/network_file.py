@@ -1,4 +1,4 @@
-"""Configuration files in InstantMesh's format: how large a network is, and where its file would have its weights.
+"""Configuration files in InstantMesh's format: a network's sizes, extraction settings and path of weights.
 
 Light: no numpy, no torch.
 """
@@ -12,21 +12,24 @@ from meshcli.errors import UsageError
 from meshcli.lrm.sizes import Kind, Sizes
 
 KINDS: dict[str, Kind] = {"InstantMesh": "mesh", "InstantNeRF": "nerf"}  # by the last part of `target`
-DEFAULT_GRID, DEFAULT_THRESHOLD = 256, 10.0  # of a radiance field whose file says nothing
+DEFAULT_GRID, DEFAULT_THRESHOLD = (
+    256,
+    10.0,
+)  # for radiance fields whose file has none; defaults of extract_mesh in InstantMesh's lrm.py
 
 
 @dataclass(frozen=True)
 class NetworkFile:
-    """What a file says about a network."""
+    """A parsed configuration file."""
 
     sizes: Sizes
-    grid: int  # cells along a side; of a radiance field points
-    threshold: float  # of the density; 0 where there is none
-    weights: str  # a path as written in the file, empty where there is none
+    grid: int  # cells along a side; for a radiance field points
+    threshold: float  # of the density; 0 for a mesh network
+    weights: str  # path as written in the file; empty when there is none
 
 
 def read_network(name: str) -> NetworkFile:
-    """A file, or a packaged one by its name; UsageError when it describes no network of ours."""
+    """Read a file, or a packaged one by name; UsageError when it describes no network known here."""
     path = find_config(Path(name))
     table = read_yaml(path)
     model = table.get("model_config") if isinstance(table, dict) else None

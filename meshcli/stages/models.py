@@ -1,4 +1,4 @@
-"""What `meshcli models` does: fetch, check, convert. Light until it works."""
+"""The actions of `meshcli models`: list, download, verify, convert. Light until there is something to do."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from meshcli.weights.torch_checkpoint import read_shapes
 
 @dataclass(frozen=True)
 class VerifiedFile:
-    """What became of checking one file."""
+    """Result of verifying one file."""
 
     name: str  # of the model
     file: Path
@@ -30,7 +30,7 @@ class VerifiedFile:
 
 
 def list_models(named: Path | None = None) -> list[dict[str, Any]]:
-    """Every model, and where it is."""
+    """A row for every model, with its location on this machine."""
     rows = []
     for each in MODELS.values():
         found = find_if_present(each.name, named)
@@ -55,13 +55,13 @@ def pull_models(
     progress: Progress = silent,
     tell: Tell = unheard,
 ) -> list[LocatedWeights]:
-    """Fetch what is not here; `to` is a folder of weights, and then only what is in it counts as here."""
+    """Download the models that are missing; with a folder `to`, those that are missing there."""
     wanted = [find_model(name) for name in names]
     pulled = []
     for each in wanted:
         found = find_if_present(each.name, None if each.md5 else to)
         if found:
-            tell(f"{each.name} is here already ({found.where})")
+            tell(f"{each.name} is already on this machine ({found.where})")
         elif offline:
             raise MissingError(f"{each.name} is not on this machine, and --offline fetches nothing")
         else:
@@ -74,10 +74,10 @@ def pull_models(
 
 
 def fetch_missing(names: Sequence[str], run_options: RunOptions) -> None:
-    """Fetch what an engine that was asked for by name needs and does not have; the licence is said.
+    """Download the models that an engine needs and this machine does not have, announcing their licences.
 
-    Nothing is fetched where `how` names a place for weights, forbids the network, or only asks what would be done: the
-    MissingError then says what to do, as it does when the libraries for the weights are not installed.
+    Raises MissingError with instructions instead when the run options name a place for weights, forbid the network or
+    ask for a dry run, or when torch is not installed.
     """
     absent = [name for name in names if find_weights(name, run_options.weights) is None]
     if absent and (run_options.weights or run_options.offline or run_options.dry):
@@ -91,7 +91,7 @@ def fetch_missing(names: Sequence[str], run_options: RunOptions) -> None:
 def verify_models(
     names: Sequence[str] = (), named: Path | None = None, online: bool = False, progress: Progress = silent
 ) -> list[VerifiedFile]:
-    """Read every byte of the models that are here, or of those named, and compare with what was published."""
+    """Verify the named models, or all on this machine, against their published checksums."""
     found = [require_weights(name, named) for name in names] or [
         each for name in MODELS if (each := find_if_present(name, named)) is not None
     ]
@@ -106,7 +106,7 @@ def verify_models(
 def convert_model(
     target: str, named: Path | None = None, progress: Progress = silent, tell: Tell = unheard
 ) -> list[Path]:
-    """Make the safetensors files of a model, or of a checkpoint file, now; those that are made already are returned."""
+    """Convert a model, or a checkpoint file, to safetensors; returns the files, including those converted before."""
     if target in MODELS:
         found = require_weights(target, named)
         return [
@@ -122,12 +122,12 @@ def convert_model(
 
 
 def weight_files(found: LocatedWeights) -> list[Path]:
-    """The files with a model's weights."""
+    """All weight files of a model."""
     return [component_file(found.path, part) for part in COMPONENT_FILES] if found.model.is_folder else [found.path]
 
 
 def find_if_present(name: str, named: Path | None) -> LocatedWeights | None:
-    """Like `find`, also where `named` does not hold it."""
+    """Like `find_weights`, but None also when `named` does not hold the model."""
     try:
         return find_weights(name, named)
     except MissingError:
@@ -135,7 +135,7 @@ def find_if_present(name: str, named: Path | None) -> LocatedWeights | None:
 
 
 def _verify(found: LocatedWeights, file: Path, online: bool) -> VerifiedFile:
-    """Compare one file with what was published, else with the network that it is for."""
+    """Compare one file with its published checksum; without one, its tensors with those of the network."""
     name = found.model.name
     expected = found.model.md5 or published_sha256(file) or (_sha256_on_hub(found, file) if online else "")
     if expected:
@@ -147,12 +147,12 @@ def _verify(found: LocatedWeights, file: Path, online: bool) -> VerifiedFile:
         tensors = _count_tensors(found, file)
     except MissingError as error:
         return VerifiedFile(name, file, False, str(error).removeprefix(f"{file}: "))
-    unknown = f"readable, {tensors} tensors, sha256 {weights_digest(file)}; what was published is not known here"
+    unknown = f"readable, {tensors} tensors, sha256 {weights_digest(file)}; its published checksum is not known"
     return VerifiedFile(name, file, True, unknown)
 
 
 def _count_tensors(found: LocatedWeights, file: Path) -> int:
-    """How many tensors a file has; a MissingError when it cannot be read, or is another network's."""
+    """Count a file's tensors; MissingError when it cannot be read or belongs to another network."""
     shapes: dict[str | None, Shape]
     if file.suffix == ".safetensors":
         shapes = read_header(file).for_network(found.model.prefix).shapes
@@ -167,7 +167,7 @@ def _count_tensors(found: LocatedWeights, file: Path) -> int:
 
 
 def _sha256_on_hub(found: LocatedWeights, file: Path) -> str:
-    """The sha256 that the hub states now."""
+    """Ask the Hub for the sha256 of a file; empty when it states none."""
     inside = file.relative_to(found.path).as_posix() if found.model.is_folder else file.name
     return next((remote.sha256 for remote in list_repository(found.model.repository) if remote.name == inside), "")
 

@@ -1,6 +1,6 @@
-"""What the reconstruct stage has to know about a network before it runs it. Light: no numpy, no torch.
+"""Prepares a network for the reconstruct stage. Light: no numpy, no torch.
 
-Which file describes it, where its weights are, and whether the planes of an earlier run still hold.
+Finds its configuration file and weights, and tells whether the triplane of an earlier run can be reused.
 """
 
 import json
@@ -26,33 +26,33 @@ from meshcli.weights.device import INSTALL_HINT
 from meshcli.weights.locations import LocatedWeights, find_weights, require_weights, weights_digest
 from meshcli.weights.safetensors_file import read_header
 
-METADATA_KEY = "meshcli"  # key of their metadata
+METADATA_KEY = "meshcli"  # in the metadata of the triplane's file
 
 
 @dataclass(frozen=True)
 class PreparedNetwork:
-    """A network, ready to be run."""
+    """A network with everything needed to run it."""
 
     engine: str
     file: NetworkFile
-    located: LocatedWeights | None  # None: its weights are not here, but what it made of these views before is
-    weights: str  # their sha256
-    key: str  # what the planes depend on
-    reusable: bool  # the planes of an earlier run are those that it would make
+    located: LocatedWeights | None  # None: not on this machine, and not needed since the triplane is reusable
+    weights: str  # sha256
+    key: str  # digest of everything that the triplane depends on
+    reusable: bool  # the triplane of an earlier run has the same key
 
     def options(self) -> dict[str, Any]:
-        """For the record and the fingerprint."""
+        """Sizes and weights, for the record and the fingerprint."""
         return {"network": asdict(self.file.sizes), "weights": self.weights}
 
     def metadata(self) -> dict[str, str]:
-        """What is written into the planes' file."""
+        """Metadata for the triplane's file."""
         return {METADATA_KEY: json.dumps({"engine": self.engine, "key": self.key, "weights": self.weights})}
 
 
 def pick_engine(
     name: Reconstructor, record: Record | None, settings: Settings, run_options: RunOptions
 ) -> tuple[str, str]:
-    """The engine that builds the mesh, and why."""
+    """Choose the engine that reconstructs the mesh; returns its name and the reason."""
     if settings.lrm.file and name == "auto":
         return _engine_described_by(settings.lrm.file), f"auto: the one that {settings.lrm.file} describes"
     before = record.engine if record and record.status == "done" and not run_options.force else ""
@@ -60,7 +60,7 @@ def pick_engine(
 
 
 def missing_requirement(engine: str, run_options: RunOptions) -> str:
-    """What an engine lacks on this machine, and how to get it; empty when it can run."""
+    """What this machine lacks to run an engine and the command that gets it; empty when nothing."""
     try:
         found = find_weights(engine, run_options.weights)
     except MissingError as error:
@@ -73,10 +73,10 @@ def missing_requirement(engine: str, run_options: RunOptions) -> str:
 def prepare_network(
     project: Project, engine: str, settings: Settings, views: Mapping[str, str], run_options: RunOptions
 ) -> tuple[PreparedNetwork, Settings]:
-    """A network for these views, and the settings with what its file says filled in.
+    """Prepare a network for these views; returns it with the settings completed from its configuration file.
 
-    Weights that are not on this machine are fetched when they are needed. Raises UsageError for a file of another kind
-    of network, MissingError when there are neither weights nor planes and nothing can be fetched.
+    Downloads missing weights if they are needed. Raises UsageError for a file of another kind of network, MissingError
+    when there are neither weights nor a reusable triplane and nothing can be downloaded.
     """
     file = read_network(settings.lrm.file or engine)
     if file.sizes.kind not in engine:
@@ -99,7 +99,7 @@ def prepare_network(
 
 
 def field_sizes(project: Project, record: Record | None) -> Sizes:
-    """The network whose radiance field lies beside the mesh; UsageError when there is none."""
+    """Sizes of the network whose radiance field was stored with the mesh; UsageError when there is none."""
     table = record.options.get("network") if record else None
     if not isinstance(table, dict) or table.get("kind") != "nerf" or not project.path(PLANES).is_file():
         raise UsageError(
@@ -122,7 +122,7 @@ def field_sizes(project: Project, record: Record | None) -> Sizes:
 
 
 def smaller_settings(settings: Settings) -> dict[str, Any]:
-    """What to take instead when memory runs out: a coarser grid, then a smaller texture; empty when nothing is left."""
+    """Settings to try next after running out of memory: a coarser grid, then a smaller texture; empty when none are."""
     if settings.lrm.grid > 64:
         return {"lrm.grid": max(64, settings.lrm.grid * 3 // 4)}
     smaller = {"texture.size": settings.texture.size // 2}
@@ -132,7 +132,7 @@ def smaller_settings(settings: Settings) -> dict[str, Any]:
 def _find_network_weights(
     engine: str, settings: Settings, file: NetworkFile, run_options: RunOptions
 ) -> LocatedWeights | None:
-    """--weights, then what the file of somebody names, then the usual places."""
+    """Search for weights: --weights, then the path in the user's configuration file, then the usual places."""
     named = run_options.weights
     if not named and settings.lrm.file and file.weights and Path(file.weights).is_file():
         named = Path(file.weights)
@@ -140,7 +140,7 @@ def _find_network_weights(
 
 
 def _recorded_metadata(project: Project) -> Mapping[str, str]:
-    """What the planes of an earlier run say about themselves; empty when there are none."""
+    """Metadata of an earlier run's triplane; empty when there is none."""
     try:
         about = json.loads(read_header(project.path(PLANES)).metadata[METADATA_KEY])
     except (OSError, MeshcliError, KeyError, ValueError, RecursionError):
@@ -149,9 +149,11 @@ def _recorded_metadata(project: Project) -> Mapping[str, str]:
 
 
 def _engine_described_by(file: str) -> str:
-    """The engine whose packaged file has the same sizes."""
+    """The engine whose packaged configuration has the same sizes as this file."""
     sizes = read_network(file).sizes
     for engine in NETWORKS:
         if read_network(engine).sizes == sizes:
             return engine
-    raise UsageError(f"{file} describes a network of none of the published sizes; name its like with --engine")
+    raise UsageError(
+        f"{file} describes a network of none of the published sizes; name the closest engine with --engine"
+    )

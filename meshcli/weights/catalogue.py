@@ -1,4 +1,4 @@
-"""Which weights there are: names, published files, where from, licences. Light: facts only."""
+"""Catalogue of weights: names, published files, sources, licences. Light: facts only."""
 
 from dataclasses import dataclass
 
@@ -7,10 +7,10 @@ from meshcli.errors import UsageError
 INSTANTMESH_REPOSITORY = "TencentARC/InstantMesh"
 ZERO123PLUS_REPOSITORY = "sudo-ai/zero123plus-v1.2"
 REMBG_URL = "https://github.com/danielgatis/rembg/releases/download/v0.0.0"
-LRM_PREFIX = "lrm_generator."  # what InstantMesh's checkpoints put before the names of the network's tensors
-LRM_PARTS = ("encoder.", "transformer.", "synthesizer.")  # with one of which each of those names begins
+LRM_PREFIX = "lrm_generator."  # of the network's tensors in InstantMesh's checkpoints
+LRM_PARTS = ("encoder.", "transformer.", "synthesizer.")  # what comes after it
 APACHE = "Apache-2.0"
-COMPONENT_FILES = {  # of the diffusers layout: the names a component's weights may have, best first
+COMPONENT_FILES = {  # of the diffusers layout: possible names of each component's weights, preferred first
     "unet": ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin"),
     "vae": ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin"),
     "text_encoder": ("model.safetensors", "pytorch_model.bin"),
@@ -27,16 +27,16 @@ SETTINGS_FILES = (
 
 @dataclass(frozen=True)
 class Model:
-    """One thing that can be fetched."""
+    """Weights that can be fetched."""
 
     name: str  # as `meshcli models pull NAME` takes it
     description: str
     licence: str
-    repository: str  # on the Hugging Face hub; empty for rembg's
-    file: str  # as published; for a whole repository in diffusers layout the name of its folder here
-    size: int = 0  # bytes to fetch, about; 0: not known
-    prefix: str = ""  # of the keys that belong to the network; the others are dropped
-    md5: str = ""  # of a model of rembg's, as rembg states it
+    repository: str  # on the Hugging Face Hub; empty for rembg's models
+    file: str  # as published; for a repository in diffusers layout the name of the local folder
+    size: int = 0  # approximate download in bytes; 0: unknown
+    prefix: str = ""  # of the network's tensors in the file; others are dropped
+    md5: str = ""  # of a rembg model, as rembg states it; empty for others
 
     @property
     def is_folder(self) -> bool:
@@ -77,7 +77,7 @@ MODELS = {
 
 
 def find_model(name: str) -> Model:
-    """The model of that name; a UsageError that lists them when there is none."""
+    """Look a model up; UsageError with all names when there is none of that name."""
     if name not in MODELS:
         raise UsageError(f"there are no weights called {name}; known: {', '.join(MODELS)}")
     return MODELS[name]

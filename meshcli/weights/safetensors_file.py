@@ -1,7 +1,7 @@
-"""Weights in safetensors files: what is in them without torch, and their tensors, each mapped into memory by itself.
+"""Reads safetensors files: headers without torch, and tensors each memory-mapped on its own.
 
-A mapping goes when its tensor goes, so a tensor that is cast, packed or copied to a GPU leaves nothing resident behind;
-the library's own reader keeps the whole file mapped as long as one tensor lives. Light until tensors are asked for.
+A tensor's mapping is closed with it, so a tensor that is cast, packed or copied to a GPU leaves nothing resident;
+safetensors' own reader keeps the whole file mapped while any tensor lives. Light until tensors are read.
 Format: 8 bytes little-endian length of the header, the header as JSON, the data.
 """
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from torch import nn
 
 DTYPE_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
-MAX_HEADER_BYTES = 100_000_000  # bytes, as in the format's description
+MAX_HEADER_BYTES = 100_000_000  # the limit of the safetensors library
 Shape = tuple[int, ...]
-Rename = Callable[[str], str | None]  # a name in the file to the name in the network; None: not wanted
+Rename = Callable[[str], str | None]  # name in the file -> name in the network, or None to skip
 
 
 @dataclass(frozen=True)
 class TensorEntry:
-    """One tensor of a file."""
+    """Header entry of one tensor."""
 
     dtype: str  # a key of BYTES
     shape: Shape
@@ -38,7 +38,7 @@ class TensorEntry:
 
 @dataclass(frozen=True)
 class Header:
-    """The header of a file."""
+    """Parsed header of a file."""
 
     entries: Mapping[str, TensorEntry]
     metadata: Mapping[str, str]
@@ -49,41 +49,43 @@ class Header:
         return {name: entry.shape for name, entry in self.entries.items()}
 
     def for_network(self, prefix: str) -> "Header":
-        """Of one network only, by its own names; see `own_names`."""
-        own = network_names(self.entries, prefix)
-        return Header({name: self.entries[stored] for stored, name in own.items()}, self.metadata)
+        """Keep one network's tensors, under their names in it; see `network_names`."""
+        names = network_names(self.entries, prefix)
+        return Header({name: self.entries[stored] for stored, name in names.items()}, self.metadata)
 
 
 def network_names(names: Iterable[str], prefix: str) -> dict[str, str]:
-    """Names in a file -> names in the network that programs keep as a part of theirs, under a prefix; "" is no part.
+    """Map names in a file to names in a network whose tensors have this prefix there; "" keeps all names.
 
-    What stands before the prefix (`state_dict.`, `module.`) goes with it. Where no name has it, it has been taken off
-    already, and what all names begin with goes too. `source_camera`, which no network has, is dropped as published.
+    Whatever precedes the prefix (`state_dict.`, `module.`) is stripped with it. When no name has it, only leading parts
+    that all names share are stripped. `source_camera`, part of no network, is dropped as in InstantMesh's code.
     """
     if not prefix:
         return {name: name for name in names}
     kept = [name for name in names if "source_camera" not in name]
-    inner = {name: f".{name}".partition(f".{prefix}")[2] for name in kept}
-    inner = {name: tail for name, tail in inner.items() if tail} or _strip_common_parts(kept)
-    shortest = {inner[name]: name for name in sorted(inner, key=len, reverse=True)}  # of copies, the one least wrapped
+    stripped = {name: f".{name}".partition(f".{prefix}")[2] for name in kept}
+    stripped = {name: tail for name, tail in stripped.items() if tail} or _strip_common_parts(kept)
+    shortest = {
+        stripped[name]: name for name in sorted(stripped, key=len, reverse=True)
+    }  # of duplicates the least nested wins
     return {name: tail for tail, name in shortest.items()}
 
 
 def _strip_common_parts(names: Iterable[str]) -> dict[str, str]:
-    """Without the words that all of them begin with."""
-    inner = {name: name for name in names}
-    while len(inner) > 1 and all("." in tail for tail in inner.values()):
-        first, *others = {tail.partition(".")[0] for tail in inner.values()}
+    """Strip leading components that all names share."""
+    stripped = {name: name for name in names}
+    while len(stripped) > 1 and all("." in tail for tail in stripped.values()):
+        first, *others = {tail.partition(".")[0] for tail in stripped.values()}
         if others:
             break
-        inner = {name: tail.removeprefix(f"{first}.") for name, tail in inner.items()}
-    return inner
+        stripped = {name: tail.removeprefix(f"{first}.") for name, tail in stripped.items()}
+    return stripped
 
 
 def read_header(path: Path) -> Header:
-    """The header of a safetensors file, checked against the file's size; a MissingError when it is damaged."""
+    """Read a file's header and check it against the file's size; MissingError when it is damaged."""
     try:
-        if path.exists() and not path.is_file():  # a pipe would be waited for
+        if path.exists() and not path.is_file():  # opening a pipe would block
             raise ValueError("it is no file")
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
@@ -107,19 +109,18 @@ def state_dict(
     rename: Rename | None = None,
     prefix: str = "",
 ) -> "dict[str, torch.Tensor]":
-    """The tensors of a safetensors file by name, read only; cast one by one where a dtype is given.
+    """The tensors of a safetensors file by name, memory-mapped and read-only unless cast or moved.
 
-    With a prefix those of the network under it, see `own_names`. What is neither cast nor moved stays in the file and
-    must not be written to. Integers keep their type.
+    `dtype` casts floating point tensors, one by one. With a prefix, only that network's tensors: see `network_names`.
     """
-    contents = read_header(path).for_network(prefix)
+    header = read_header(path).for_network(prefix)
     tensors = {}
     with path.open("rb") as file:
-        for name, entry in contents.entries.items():
-            wanted = rename(name) if rename else name
-            if wanted is not None:
+        for name, entry in header.entries.items():
+            target = rename(name) if rename else name
+            if target is not None:
                 tensor = _map_tensor(file.fileno(), entry)
-                tensors[wanted] = tensor.to(device, dtype if tensor.is_floating_point() else None)
+                tensors[target] = tensor.to(device, dtype if tensor.is_floating_point() else None)
     return tensors
 
 
@@ -130,9 +131,9 @@ def load_into(
     device: "torch.device | str" = "cpu",
     rename: Rename | None = None,
 ) -> None:
-    """Give a network, best built on the meta device, the tensors of a file; names and shapes must be equal.
+    """Load a file into a network, best built on the meta device; names and shapes must match exactly.
 
-    Buffers that are not part of the network's state dict are the caller's. Raises MissingError, see `check_shapes`.
+    Buffers outside the network's state dict are left to the caller. Raises MissingError, see `check_shapes`.
     """
     expected = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
     found = read_header(path).shapes
@@ -144,7 +145,7 @@ def load_into(
 
 
 def check_shapes(path: Path, found: Mapping[str | None, Shape], expected: Mapping[str, Shape]) -> None:
-    """Raise a MissingError naming the file, the first key that is wrong, and what it should be."""
+    """Raise a MissingError with the file, the first tensor that does not match, and the expected shape."""
     for name, shape in expected.items():
         if name not in found:
             raise MissingError(f"{path}: {name} is missing (expected shape {_shape_text(shape)}); {OTHER_VARIANT}")
@@ -164,7 +165,7 @@ OTHER_VARIANT = "are these the weights of another variant?"
 
 
 def _parse_entry(row: Any, offset: int, size: int) -> TensorEntry:
-    """A row of the header; its place must lie in the file and fit its shape."""
+    """Parse a tensor's row; ValueError unless its offsets lie in the file and fit its shape."""
     shape = tuple(row["shape"])
     start, stop = row["data_offsets"]
     whole = all(isinstance(number, int) and number >= 0 for number in (*shape, start, stop))
@@ -175,8 +176,8 @@ def _parse_entry(row: Any, offset: int, size: int) -> TensorEntry:
     return TensorEntry(row["dtype"], shape, offset + start, stop - start)
 
 
-def torch_types() -> "dict[str, torch.dtype]":
-    """The types that a file may hold, by their names in it."""
+def torch_dtypes() -> "dict[str, torch.dtype]":
+    """The dtypes of safetensors files by their names there."""
     import torch
 
     return {
@@ -185,18 +186,18 @@ def torch_types() -> "dict[str, torch.dtype]":
     }  # fmt: skip
 
 
-def _map_tensor(handle: int, entry: TensorEntry) -> "torch.Tensor":
-    """A tensor over a mapping of its own, which begins at a page."""
+def _map_tensor(descriptor: int, entry: TensorEntry) -> "torch.Tensor":
+    """Map one tensor; a mapping must start at a page boundary."""
     import torch
 
-    kinds = torch_types()
+    dtypes = torch_dtypes()
     if not entry.size:
-        return torch.empty(entry.shape, dtype=kinds[entry.dtype])
+        return torch.empty(entry.shape, dtype=dtypes[entry.dtype])
     before = entry.start % mmap.ALLOCATIONGRANULARITY
-    pages = mmap.mmap(handle, before + entry.size, access=mmap.ACCESS_READ, offset=entry.start - before)
+    pages = mmap.mmap(descriptor, before + entry.size, access=mmap.ACCESS_READ, offset=entry.start - before)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # the memory is read only: that is meant
-        flat = torch.frombuffer(pages, dtype=kinds[entry.dtype], count=prod(entry.shape), offset=before)
+        warnings.simplefilter("ignore", UserWarning)  # the memory is read-only, as intended
+        flat = torch.frombuffer(pages, dtype=dtypes[entry.dtype], count=prod(entry.shape), offset=before)
     return flat.reshape(entry.shape)
 
 

@@ -1,7 +1,7 @@
-"""What tensors a torch pickle describes, read without running anything that it asks for.
+"""Reads which tensors a torch pickle describes, without importing or calling anything it names.
 
-The description is read into plain containers and `Tensor` rows; every other class or function in it becomes an inert
-placeholder, so that training checkpoints with whatever else inside can be used and hostile ones do nothing. Light.
+Plain containers and tensors are recognised; every other class or function becomes an inert placeholder. Training
+checkpoints with other objects inside can be used, and hostile ones do nothing. Light.
 """
 
 import io
@@ -19,14 +19,14 @@ STORAGE_DTYPES = {
 
 
 class StorageReference(NamedTuple):
-    """A block of bytes in the archive; a tuple, so that a pickle cannot set its fields."""
+    """A storage in the archive; a tuple, so that a pickle cannot set its fields."""
 
-    dtype: str  # a key of BYTES
+    dtype: str  # a key of DTYPE_BYTES
     key: str
 
 
 class TensorDescription(NamedTuple):
-    """A tensor in a block."""
+    """A tensor as a view of a storage."""
 
     storage: StorageReference
     offset: int  # elements
@@ -35,9 +35,9 @@ class TensorDescription(NamedTuple):
 
 
 def read_tensor_table(data: bytes) -> dict[str, TensorDescription]:
-    """The named tensors that a pickle describes, see `table_of`."""
+    """The named tensors that a pickle describes; see `find_tensor_table`."""
     for _ in pickletools.genops(data):
-        pass  # every length that is stated has been compared with what is there: nothing huge is allocated below
+        pass  # checks every stated length against the data, so that nothing huge is allocated below
     found = _DescriptionUnpickler(io.BytesIO(data)).load()
     if not isinstance(found, dict):
         raise ValueError("it holds no table of tensors")
@@ -45,7 +45,7 @@ def read_tensor_table(data: bytes) -> dict[str, TensorDescription]:
 
 
 def find_tensor_table(found: Any, kind: type) -> dict[str, Any]:
-    """The tensors by name in what a checkpoint holds: of its `state_dict`, or of the one table with tensors in it."""
+    """Tensors by name in a loaded checkpoint: those of its `state_dict`, or of the only dictionary that has any."""
     if not isinstance(found, dict):
         return {}
     if isinstance(found.get("state_dict"), dict):
@@ -60,7 +60,7 @@ def _contains_tensor(value: object, kind: type) -> bool:
 
 
 class _Placeholder:
-    """Stands for every object that a checkpoint may hold beside tensors: accepts everything, does nothing."""
+    """Stands for any other object in a checkpoint: accepts every operation and does nothing."""
 
     def __new__(cls, *_: object, **__: object) -> "_Placeholder":
         return super().__new__(cls)
@@ -86,14 +86,14 @@ class _Placeholder:
 
 def _describe_tensor(storage: StorageReference, offset: int, shape: Any, stride: Any, *_: object) -> TensorDescription:
     if not isinstance(storage, StorageReference):
-        raise ValueError("a tensor without a storage")
+        raise ValueError("a tensor has no storage")
     return TensorDescription(storage, offset, _checked_shape(shape), _checked_shape(stride))
 
 
 def _checked_shape(values: Any) -> Shape:
-    """A shape; never a copy of something long."""
+    """Turn a pickled shape or stride into a tuple; ValueError when it is none or has too many axes."""
     if not isinstance(values, tuple | list) or len(values) > 16:
-        raise ValueError("a shape that is none")
+        raise ValueError("a tensor has an invalid shape")
     return tuple(values)
 
 
@@ -116,10 +116,8 @@ RECOGNISED: dict[tuple[str, str], Any] = {
 }
 
 
-class _DescriptionUnpickler(
-    pickle._Unpickler
-):  # the one in Python: the other allocates as many memo slots as a pickle says
-    """Plain containers and tensors; no name that a pickle gives is ever imported, no attribute ever set."""
+class _DescriptionUnpickler(pickle._Unpickler):  # the Python one: C's allocates as many memo slots as a pickle asks for
+    """Builds plain containers and tensor descriptions; imports no name and sets no attribute that a pickle gives."""
 
     dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)
 
@@ -128,11 +126,11 @@ class _DescriptionUnpickler(
 
     def persistent_load(self, pid: Any, /) -> Any:
         kind, dtype, key = pid[:3]
-        known = kind == "storage" and isinstance(dtype, str) and dtype in DTYPE_BYTES and isinstance(key, str)
-        return StorageReference(dtype, key) if known else _Placeholder()
+        recognised = kind == "storage" and isinstance(dtype, str) and dtype in DTYPE_BYTES and isinstance(key, str)
+        return StorageReference(dtype, key) if recognised else _Placeholder()
 
     def load_build(self) -> None:
-        """Drop the state that an object is to get."""
+        """Drop the state instead of setting it."""
         self.stack.pop()  # type: ignore[attr-defined]
 
     dispatch[pickle.BUILD[0]] = load_build

@@ -194,8 +194,8 @@ def test_a_whole_repository_in_one_format(home, hub):
 @pytest.mark.parametrize(
     ("status", "words", "reason"),
     [
-        (401, ["pull", "instant-mesh-base"], "does not give it out"),
-        (503, ["pull", "zero123plus"], "does not give it out"),
+        (401, ["pull", "instant-mesh-base"], "refuses the download"),
+        (503, ["pull", "zero123plus"], "refuses the download"),
     ],
 )
 def test_a_hub_that_refuses(home, hub, status, words, reason):
@@ -210,7 +210,7 @@ def test_files_that_are_not_published_any_more(home, hub):
     hub.repositories[INSTANTMESH_REPOSITORY] = {"README.md": b""}
     refused = call(home, hub, "pull", "instant-mesh-base")
     assert refused.returncode == 4
-    assert f"publishes no {BASE} any more" in refused.stderr
+    assert f"no longer publishes {BASE}" in refused.stderr
 
 
 def test_nobody_there(home, hub):
@@ -319,7 +319,7 @@ def test_rembgs_models(releases, tmp_path):
 
 
 def test_rembgs_models_damaged_or_gone(releases):
-    with pytest.raises(MissingError, match=r"not given out .*404"):
+    with pytest.raises(MissingError, match=r"refuses the download .*404"):
         download.pull(small(b"x"))
     (releases / "u2netp.onnx").write_bytes(b"something else")
     with pytest.raises(MissingError, match="md5 differs"):
