@@ -30,7 +30,7 @@ from meshcli.weights.catalogue import LRM_PREFIX
 from meshcli.weights.safetensors_file import check_shapes, read_header, state_dict
 
 PLANES_KEY = "planes"  # name of the tensor in the triplane's file
-MAX_VIEWS = 24
+MAX_VIEWS = 24  # by choice, four times the six of training; time and memory grow with every view
 
 ColourFunction = Callable[[NDArray[np.float32]], NDArray[np.uint8]]  # points (N, 3) of the world to sRGB (N, 3)
 

@@ -30,7 +30,7 @@ Rename = Callable[[str], str | None]  # name in the file -> name in the network,
 class TensorEntry:
     """Header entry of one tensor."""
 
-    dtype: str  # a key of BYTES
+    dtype: str  # a key of DTYPE_BYTES
     shape: Shape
     start: int  # bytes from the beginning of the file
     size: int  # bytes

@@ -87,19 +87,12 @@ def denoise(
     latents = torch.stack([state.latents for state in states]).to(device)
     if first == 0:
         latents = latents * scheduler.init_noise_sigma
-    reference = _stack_branches([state.conditioning.latents for state in states])
     text = _stack_branches([state.conditioning.text for state in states]).to(device, dtype)
     for step in range(first, steps):
         time, sigma = scheduler.timesteps[step], scheduler.sigmas[step]
-        noise = _stack_branches(
-            [
-                draw_noise(state.conditioning.latents.shape, generator)
-                for state, generator in zip(states, generators, strict=True)
-            ]
-        )
-        noisy = (reference + noise * sigma) / (sigma**2 + 1) ** 0.5
+        reference = _noisy_reference([state.conditioning.latents for state in states], generators, sigma)
         scaled = scheduler.scale_model_input(latents, time)
-        predicted = unet(torch.cat([scaled, scaled]).to(dtype), noisy.to(device, dtype), time.to(device), text)
+        predicted = unet(torch.cat([scaled, scaled]).to(dtype), reference.to(device, dtype), time.to(device), text)
         unconditional, conditional = predicted.float().chunk(2)
         guided = unconditional + guidance * (conditional - unconditional)
         sources = list(scheduler_generators or generators)
@@ -109,6 +102,13 @@ def denoise(
             replace(state, latents=finished[index].clone(), rng_state=generators[index].get_state(), step=step + 1)
             for index, state in enumerate(states)
         ]
+
+
+def _noisy_reference(latents: Sequence[Tensor], generators: Sequence[Generator], sigma: Tensor) -> Tensor:
+    """Reference latents of P states, (2, 4, h, w) each, with fresh noise and scaled to unit variance: (2 P, 4, h, w)."""
+    pairs = zip(latents, generators, strict=True)
+    noise = _stack_branches([draw_noise(reference.shape, generator) for reference, generator in pairs])
+    return (_stack_branches(latents) + noise * sigma) / (sigma**2 + 1) ** 0.5
 
 
 def _restored_generator(state: Tensor) -> Generator:
