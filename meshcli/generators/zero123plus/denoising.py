@@ -105,7 +105,7 @@ def denoise(
 
 
 def _noisy_reference(latents: Sequence[Tensor], generators: Sequence[Generator], sigma: Tensor) -> Tensor:
-    """Reference latents of P states, (2, 4, h, w) each, with fresh noise and scaled to unit variance: (2 P, 4, h, w)."""
+    """Reference latents of P states, (2, 4, h, w) each, with fresh noise, at unit variance: (2 P, 4, h, w)."""
     pairs = zip(latents, generators, strict=True)
     noise = _stack_branches([draw_noise(reference.shape, generator) for reference, generator in pairs])
     return (_stack_branches(latents) + noise * sigma) / (sigma**2 + 1) ** 0.5
