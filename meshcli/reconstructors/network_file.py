@@ -12,10 +12,8 @@ from meshcli.errors import UsageError
 from meshcli.lrm.sizes import Kind, Sizes
 
 KINDS: dict[str, Kind] = {"InstantMesh": "mesh", "InstantNeRF": "nerf"}  # by the last part of `target`
-DEFAULT_GRID, DEFAULT_THRESHOLD = (
-    256,
-    10.0,
-)  # for radiance fields whose file has none; defaults of extract_mesh in InstantMesh's lrm.py
+# For radiance fields whose file has none: the defaults of extract_mesh in InstantMesh's lrm.py.
+DEFAULT_GRID, DEFAULT_THRESHOLD = 256, 10.0
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,7 @@ def read_network(name: str) -> NetworkFile:
     table = read_yaml(path)
     model = table.get("model_config") if isinstance(table, dict) else None
     if not isinstance(model, dict) or not isinstance(model.get("params"), dict):
-        raise UsageError(f"{path} describes no network: model_config.params is not there")
+        raise UsageError(f"{path} describes no network: model_config.params is missing")
     if unknown := sorted(model.keys() - {"target", "params"}, key=str):
         raise UsageError(f"{path}: model_config has no setting {unknown[0]}; known: target, params")
     infer: dict[str, Any] = table.get("infer_config") or {}
@@ -54,5 +52,5 @@ def read_network(name: str) -> NetworkFile:
 def _kind(target: Any, path: Path) -> Kind:
     name = str(target).rpartition(".")[2]
     if name not in KINDS:
-        raise UsageError(f"{path}: model_config.target is {target!r}, which is no {' and no '.join(KINDS)}")
+        raise UsageError(f"{path}: model_config.target is {target!r}; known: {', '.join(KINDS)}")
     return KINDS[name]

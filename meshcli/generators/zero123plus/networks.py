@@ -1,6 +1,7 @@
-"""Zero123++'s networks, out of a folder in diffusers layout: built empty, filled from mapped files, freed after work.
+"""Loads Zero123++'s networks from a folder in diffusers layout, one at a time, and frees each after use.
 
-Settings are those of the checkpoint's own files. Nothing here looks for weights or touches the network.
+A network is built without memory by the checkpoint's own settings and filled from memory-mapped files. Nothing here
+uses the internet.
 """
 
 import ctypes

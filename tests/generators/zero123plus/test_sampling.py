@@ -1,4 +1,4 @@
-"""Painting with networks in miniature: breaking off and going on, what the result depends on, memory."""
+"""Sampling with networks in miniature: interrupting and resuming, what the result depends on, memory."""
 
 import sys
 from pathlib import Path
