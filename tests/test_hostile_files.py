@@ -25,7 +25,7 @@ from meshcli.reconstructors.network_file import read_network
 from meshcli.stages.view_loading import load_views
 from meshcli.views.camera import orbit
 from meshcli.views.rig_files import read_rig
-from meshcli.weights.safetensors_file import read_contents
+from meshcli.weights.safetensors_file import read_header
 
 OPTIONS = settings(max_examples=120, deadline=None, database=None, derandomize=True, phases=[Phase.generate],
                    suppress_health_check=list(HealthCheck))  # fmt: skip
@@ -185,7 +185,7 @@ HEADER = json.dumps({"planes": {"dtype": "F32", "shape": [2, 2], "data_offsets":
 def test_planes(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "triplane.safetensors"
     path.write_bytes(data)
-    survives(lambda: read_contents(path), "triplane.safetensors")
+    survives(lambda: read_header(path), "triplane.safetensors")
 
 
 @OPTIONS

@@ -9,7 +9,7 @@ from meshcli.commands.console import Reporter, show_json, show_models
 from meshcli.commands.flags import Json, Offline, Quiet, Weights
 from meshcli.commands.invocation import stay_offline
 from meshcli.errors import MissingError
-from meshcli.weights.locations import require
+from meshcli.weights.locations import require_weights
 
 models = typer.Typer(no_args_is_help=True, help="Weights of the networks: list, pull, verify, path, convert.")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="As `models list` shows it.", show_default=False)]
@@ -66,21 +66,22 @@ def verify(
     with Reporter(quiet or as_json) as reporter:
         checked = verify_models(names or (), weights, online, reporter.progress)
     rows = [
-        {"name": row.name, "file": str(row.file.absolute()), "good": row.good, "result": row.words} for row in checked
+        {"name": row.name, "file": str(row.file.absolute()), "good": row.valid, "result": row.message}
+        for row in checked
     ]
     if as_json:
         show_json({"meshcli": 1, "files": rows})
     else:
         for row in checked:
-            print(f"{row.name}: {row.file}: {row.words}")
-    if damaged := [row.name for row in checked if not row.good]:
+            print(f"{row.name}: {row.file}: {row.message}")
+    if damaged := [row.name for row in checked if not row.valid]:
         raise MissingError(f"not as it should be: {', '.join(dict.fromkeys(damaged))}")
 
 
 @models.command(epilog="Example: meshcli models path instant-mesh-large")
 def path(name: Name, weights: Weights = None) -> None:
     """Print where weights are; exit 4 when they are not on this machine."""
-    print(require(name, weights).path.absolute())
+    print(require_weights(name, weights).path.absolute())
 
 
 @models.command(epilog="Example: meshcli models convert instant-mesh-large")

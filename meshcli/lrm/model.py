@@ -1,4 +1,4 @@
-"""The whole network: encoder, transformer, and the decoder that a field is read with."""
+"""The whole network: encoder, triplane transformer, and the decoder of the field."""
 
 import re
 from collections.abc import Callable, MutableMapping
@@ -11,11 +11,11 @@ from meshcli.lrm.encoder import Encoder
 from meshcli.lrm.mesh_field import MeshDecoder
 from meshcli.lrm.nerf_field import NerfDecoder
 from meshcli.lrm.sizes import Sizes
-from meshcli.lrm.streaming import Tick, assign, stream
+from meshcli.lrm.streaming import ModuleDone, load_parameters, stream_parameters
 from meshcli.lrm.transformer import TriplaneTransformer
 
-PICTURE = 320  # pixels along a side, as in training
-DECODER = "synthesizer.decoder."
+TRAINING_SIZE = 320  # pixels along a side of the input pictures
+DECODER_PREFIX = "synthesizer.decoder."  # of the decoder's parameters in a checkpoint
 
 Progress = Callable[[int, int, str], None]  # done, total, what
 
@@ -28,8 +28,8 @@ class Synthesizer(nn.Module):
         self.decoder: MeshDecoder | NerfDecoder = MeshDecoder(sizes) if sizes.kind == "mesh" else NerfDecoder(sizes)
 
 
-class Network(nn.Module):
-    """Names and shapes of a published checkpoint; its parts are called one after the other, see `planes_of`."""
+class ReconstructionModel(nn.Module):
+    """Names and shapes of a published checkpoint's parameters; `predict_planes` runs the parts one after the other."""
 
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
@@ -39,26 +39,26 @@ class Network(nn.Module):
 
 
 def parameter_shapes(sizes: Sizes) -> dict[str, tuple[int, ...]]:
-    """Name to shape of everything that a checkpoint of this size holds."""
+    """Name and shape of every parameter in a checkpoint of these sizes."""
     with torch.device("meta"):
-        return {name: tuple(value.shape) for name, value in Network(sizes).state_dict().items()}
+        return {name: tuple(value.shape) for name, value in ReconstructionModel(sizes).state_dict().items()}
 
 
-def empty_decoder(sizes: Sizes) -> MeshDecoder | NerfDecoder:
-    """A decoder on the meta device."""
+def decoder_on_meta(sizes: Sizes) -> MeshDecoder | NerfDecoder:
+    """Create a decoder on the meta device."""
     with torch.device("meta"):
         return Synthesizer(sizes).decoder
 
 
 def load_decoder(sizes: Sizes, weights: MutableMapping[str, Tensor], device: torch.device) -> MeshDecoder | NerfDecoder:
-    """The decoder in float32; its tensors are taken out of `weights`."""
-    decoder = empty_decoder(sizes)
-    assign(decoder, weights, DECODER, device)
+    """Load the decoder in float32; removes its tensors from `weights`."""
+    decoder = decoder_on_meta(sizes)
+    load_parameters(decoder, weights, DECODER_PREFIX, device)
     return decoder
 
 
 @torch.inference_mode()
-def planes_of(
+def predict_planes(
     sizes: Sizes,
     weights: MutableMapping[str, Tensor],
     images: Tensor,
@@ -67,36 +67,36 @@ def planes_of(
     dtype: torch.dtype,
     progress: Progress | None = None,
 ) -> Tensor:
-    """Feature planes (3, D, side, side), float32, of pictures (V, 3, H, W) in [0, 1] with cameras (V, 16).
+    """Predict a triplane (3, D, side, side), float32, from pictures (V, 3, H, W) in [0, 1] with cameras (V, 16).
 
-    The weights of encoder and transformer are taken out of `weights`, layer by layer.
+    Removes the encoder's and transformer's tensors from `weights`, layer by layer.
     """
     with torch.device("meta"):
         encoder, transformer = Encoder(sizes.vit), TriplaneTransformer(sizes)
-    tick = _counting(progress, sizes) if progress else None
-    stream(encoder, weights, "encoder.", device, dtype, tick)
-    stream(transformer, weights, "transformer.", device, dtype, tick)
+    on_done = _layer_progress(progress, sizes) if progress else None
+    stream_parameters(encoder, weights, "encoder.", device, dtype, on_done)
+    stream_parameters(transformer, weights, "transformer.", device, dtype, on_done)
     tokens = encoder(images.to(device, dtype), cameras.to(device, dtype))
     planes: Tensor = transformer(tokens.flatten(0, 1)[None])
     return planes[0].float()
 
 
-def resize(images: Tensor, side: int = PICTURE) -> Tensor:
-    """Pictures (V, 3, H, W) in [0, 1] at the size of training; those that have it stay as they are."""
+def resize_to_training(images: Tensor, side: int = TRAINING_SIZE) -> Tensor:
+    """Resize pictures (V, 3, H, W) in [0, 1] to the training size, bicubic with antialiasing."""
     if images.shape[-2:] != (side, side):
         images = functional.interpolate(images, (side, side), mode="bicubic", align_corners=False, antialias=True)
     return images.clamp(0.0, 1.0)
 
 
-def _counting(progress: Progress, sizes: Sizes) -> Tick:
-    """Progress by layers; one of the transformer's takes about as long as three of the encoder's."""
+def _layer_progress(progress: Progress, sizes: Sizes) -> ModuleDone:
+    """Report progress by layers; one of the transformer's takes about as long as three of the encoder's."""
     total = sizes.vit.layers + 3 * sizes.transformer_layers
     done = 0
 
-    def tick(name: str) -> None:
+    def on_done(name: str) -> None:
         nonlocal done
         if re.fullmatch(r"model\.encoder\.layer\.\d+|layers\.\d+", name):
             done += 1 if name.startswith("model") else 3
-            progress(done, total, "looking at the pictures")
+            progress(done, total, "encoding the views")
 
-    return tick
+    return on_done

@@ -1,4 +1,4 @@
-"""How large a network is. Light: standard library only."""
+"""Sizes of the networks. Light: standard library only."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -23,14 +23,14 @@ class VitSizes:
 
 @dataclass(frozen=True)
 class Sizes:
-    """Names as under `model_config.params` of InstantMesh's files; no defaults for what those always state."""
+    """The settings under `model_config.params` of InstantMesh's files; those that every file has are required."""
 
     kind: Kind
     transformer_dim: int
     transformer_layers: int
     transformer_heads: int
     triplane_low_res: int
-    triplane_high_res: int  # stated, never used: the planes are twice `triplane_low_res` wide
+    triplane_high_res: int  # in every file and never used: planes are twice `triplane_low_res` wide
     triplane_dim: int
     rendering_samples_per_ray: int
     grid_res: int = 128  # cells along a side; mesh only
@@ -45,9 +45,8 @@ class Sizes:
 
     @classmethod
     def from_table(cls, kind: Kind, table: Mapping[str, Any], source: str) -> Self:
-        """Read `model_config.params`; UsageError names what is missing, unknown or of another type."""
-        known = {field.name: field for field in fields(cls) if field.name not in ("kind", "vit", "encoder_feat_dim")}
-        known |= {field.name: field for field in fields(cls) if field.name == "encoder_feat_dim"}
+        """Parse `model_config.params`; UsageError names a setting that is missing, unknown or of the wrong type."""
+        known = {field.name: field for field in fields(cls) if field.name not in ("kind", "vit")}
         accepted = known.keys() | {"encoder_freeze", "encoder_model_name"}
         if unknown := sorted(table.keys() - accepted, key=str):
             raise UsageError(f"{source}: model_config.params has no setting {unknown[0]}; known: {', '.join(known)}")
@@ -61,7 +60,7 @@ class Sizes:
                     f"{source}: model_config.params.{name} must be {kind_of_number} above 0, not {value!r}"
                 )
             values[name] = value
-        stated = [name for name in known if name not in ("grid_res", "grid_scale", "encoder_feat_dim")]
-        if missing := [name for name in stated if name not in values]:
+        required = [name for name in known if name not in ("grid_res", "grid_scale", "encoder_feat_dim")]
+        if missing := [name for name in required if name not in values]:
             raise UsageError(f"{source}: model_config.params lacks {missing[0]}")
         return cls(kind, **values)

@@ -1,8 +1,7 @@
-"""Weights that are resident only while their layer computes.
+"""Layer-by-layer weight loading: a layer's parameters are in memory only while it computes.
 
-Every part of the network runs once per reconstruction, so that nothing is gained by keeping what it has used: a network
-of 1.5 GB runs in the memory of its largest layer. Tensors that are mapped from a file are read by the layer itself and
-unmapped after it.
+Every layer runs once per reconstruction, so that keeping its parameters gains nothing: a network of 1.5 GB runs in the
+memory of its largest layer. Tensors mapped from a file are read from disk when their layer runs and unmapped after it.
 """
 
 from collections.abc import Callable, MutableMapping
@@ -12,24 +11,24 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from meshcli.lrm.matrices import pack
+from meshcli.lrm.matrices import pack_matrix
 
-Tick = Callable[[str], None]  # told the name of each module that is done
+ModuleDone = Callable[[str], None]  # called with the name of each module that has run
 
 
-def stream(
+def stream_parameters(
     module: nn.Module,
     weights: MutableMapping[str, Tensor],
     prefix: str,
     device: torch.device,
     dtype: torch.dtype,
-    tick: Tick | None = None,
+    on_done: ModuleDone | None = None,
 ) -> None:
-    """Let a network on the meta device take each tensor out of `weights` when its layer is called, and drop it after.
+    """Make a network on the meta device load each layer's parameters from `weights` for the time of its call.
 
-    What stands in a list is a layer, with all that it holds; outside of them every module is one. The tensors' names
-    begin with `prefix`. Matrices may come packed: the network multiplies by them through `matrices.linear` alone. It
-    can be called once.
+    A layer is an item of a ModuleList with everything in it, or a module outside of such lists. Loading removes tensors
+    from `weights`, so the network can be called once. Parameter names in `weights` begin with `prefix`. Matrices may
+    become packed: the network must multiply by them with `matrices.linear` only.
     """
     lists = [name for name, part in module.named_modules() if isinstance(part, nn.ModuleList)]
     layers = {f"{name}.{number}" for name in lists for number, _ in module.get_submodule(name).named_children()}
@@ -37,19 +36,19 @@ def stream(
         inside = any(name.startswith(f"{layer}.") for layer in layers)
         own = [] if inside else [key for key, _ in part.named_parameters(recurse=name in layers)]
         if own:
-            _Loan(part, f"{prefix}{name}." if name else prefix, own, weights, device, dtype)
-        if tick:
-            part.register_forward_hook(_telling(tick, name))
+            _LayerParameters(part, f"{prefix}{name}." if name else prefix, own, weights, device, dtype)
+        if on_done:
+            part.register_forward_hook(_completion_hook(on_done, name))
 
 
-def assign(module: nn.Module, weights: MutableMapping[str, Tensor], prefix: str, device: torch.device) -> None:
-    """Give a network on the meta device its tensors for good, in float32; they are taken out of `weights`."""
+def load_parameters(module: nn.Module, weights: MutableMapping[str, Tensor], prefix: str, device: torch.device) -> None:
+    """Load all parameters of a network on the meta device in float32, removing them from `weights`."""
     for name, _ in list(module.named_parameters()):
-        _set(module, name, weights.pop(prefix + name).to(device, torch.float32, copy=True))
+        _set_parameter(module, name, weights.pop(prefix + name).to(device, torch.float32, copy=True))
 
 
-class _Loan:
-    """The tensors of a layer: there for the time of a call."""
+class _LayerParameters:
+    """Loads a layer's parameters before its call and releases them after it."""
 
     def __init__(
         self, module: nn.Module, prefix: str, names: list[str], weights: MutableMapping[str, Tensor],
@@ -58,24 +57,24 @@ class _Loan:
         self._prefix, self._names, self._weights = prefix, names, weights
         self._device, self._dtype = device, dtype
         self._handles: list[RemovableHandle] = [
-            module.register_forward_pre_hook(self._lend), module.register_forward_hook(self._take_back)
+            module.register_forward_pre_hook(self._load), module.register_forward_hook(self._release)
         ]  # fmt: skip
 
-    def _lend(self, module: nn.Module, inputs: Any) -> None:
+    def _load(self, module: nn.Module, inputs: Any) -> None:
         for name in self._names:
             value = self._weights.pop(self._prefix + name).to(self._device, self._dtype)
-            _set(module, name, pack(value) if value.ndim == 2 else value)
+            _set_parameter(module, name, pack_matrix(value) if value.ndim == 2 else value)
 
-    def _take_back(self, module: nn.Module, inputs: Any, output: Any) -> None:
+    def _release(self, module: nn.Module, inputs: Any, output: Any) -> None:
         for name in self._names:
-            _set(module, name, torch.empty(0, device="meta"))
+            _set_parameter(module, name, torch.empty(0, device="meta"))
 
 
-def _set(module: nn.Module, name: str, value: Tensor) -> None:
+def _set_parameter(module: nn.Module, name: str, value: Tensor) -> None:
     *path, last = name.split(".")
     owner = module.get_submodule(".".join(path))
     setattr(owner, last, nn.Parameter(value, requires_grad=False))
 
 
-def _telling(tick: Tick, name: str) -> Callable[[nn.Module, Any, Any], None]:
-    return lambda module, inputs, output: tick(name)
+def _completion_hook(on_done: ModuleDone, name: str) -> Callable[[nn.Module, Any, Any], None]:
+    return lambda module, inputs, output: on_done(name)

@@ -1,4 +1,4 @@
-"""Work that torch's threads share in large parts."""
+"""Coarse-grained multithreading: torch's threads each take whole parts of the work."""
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,21 +9,21 @@ import torch
 Part = TypeVar("Part")
 
 
-def share(work: Callable[[Part], None], parts: Iterable[Part], device: torch.device) -> None:
-    """`work` on every part, without gradients; on a processor each of torch's threads takes parts of its own.
+def run_in_threads(work: Callable[[Part], None], parts: Iterable[Part], device: torch.device) -> None:
+    """Call `work` on every part in inference mode; on a CPU in as many threads as torch uses.
 
-    Threads that share every small product wait for each other, for ever where they share a busy processor. Raises what
-    a part raised.
+    torch's own threading splits every single product; its threads then wait for each other after each, for long on a
+    busy machine. Raises what a part raised.
     """
 
-    def alone(part: Part) -> None:
-        with torch.inference_mode():  # a mode of each thread
+    def run_part(part: Part) -> None:
+        with torch.inference_mode():  # set for each thread on its own
             work(part)
 
     workers = torch.get_num_threads() if device.type == "cpu" else 1
     if workers == 1:
         for part in parts:
-            alone(part)
+            run_part(part)
         return
     with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        list(pool.map(alone, parts))  # the list raises what a thread raised
+        list(pool.map(run_part, parts))  # the list raises what a thread raised

@@ -1,7 +1,7 @@
-"""Tokens of pictures to three feature planes: a decoder with learnt queries, one per texel.
+"""From picture tokens to a triplane: a transformer decoder with learnt queries, one per texel.
 
 As in LRM (Hong et al. 2024, arXiv:2311.04400): cross-attention, self-attention, MLP, each behind a layer norm. Module
-names are the checkpoint's, which are those of torch.nn.MultiheadAttention for the attentions.
+names are the checkpoint's; the attentions' are those of torch.nn.MultiheadAttention.
 """
 
 from collections.abc import Iterable
@@ -13,14 +13,14 @@ from meshcli.lrm.attention import attend, join_heads, split_heads
 from meshcli.lrm.matrices import Linear, linear
 from meshcli.lrm.sizes import Sizes
 
-PLANES = 3
-TEXELS = 1024  # at a time on a CPU: blocks of memory that the allocator hands out again, instead of fresh pages
-BLOCK_EPSILON = 1e-5  # the published blocks take an eps and drop it
+PLANE_COUNT = 3
+TEXELS_PER_BLOCK = 1024  # computed at a time on a CPU: buffers small enough for the allocator to reuse, not map afresh
+BLOCK_EPSILON = 1e-5  # torch's default: the published blocks take an `eps` argument and ignore it
 FINAL_EPSILON = 1e-6
 
 
 class _CrossAttention(nn.Module):
-    """From texels to the pictures' tokens, which have another width."""
+    """Attention from texels to picture tokens, which have another width."""
 
     def __init__(self, width: int, context: int, heads: int) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class _CrossAttention(nn.Module):
         self.out_proj = Linear(width, width, bias=False)
 
     def keys(self, context: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values (B, H, M, D) of the pictures' tokens (B, M, C)."""
+        """Keys and values (B, H, M, D) of picture tokens (B, M, C)."""
         key = split_heads(linear(context, self.k_proj_weight), self.heads)
         value = split_heads(linear(context, self.v_proj_weight), self.heads)
         return key.contiguous(), value.contiguous()
@@ -43,7 +43,7 @@ class _CrossAttention(nn.Module):
 
 
 class _SelfAttention(nn.Module):
-    """Among the texels of all planes."""
+    """Attention among the texels of all planes."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class _SelfAttention(nn.Module):
         self.out_proj = Linear(width, width, bias=False)
 
     def project(self, blocks: Iterable[Tensor]) -> tuple[list[Tensor], Tensor, Tensor]:
-        """Queries (B, H, n, D) of some texels at a time (B, n, C), and keys and values (B, H, N, D) of all of them."""
+        """Queries (B, H, n, D) for each block of texels (B, n, C), and keys and values (B, H, N, D) of all blocks."""
         queries, keys, values = [], [], []
         for block in blocks:
             parts = linear(block, self.in_proj_weight).chunk(3, dim=-1)
@@ -76,12 +76,12 @@ class _Block(nn.Module):
         self.norm2 = nn.LayerNorm(width, BLOCK_EPSILON)
         self.self_attn = _SelfAttention(width, heads)
         self.norm3 = nn.LayerNorm(width, BLOCK_EPSILON)
-        # Places 2 and 4 were dropouts in training; the numbers are part of the checkpoint's names.
+        # Modules 2 and 4 were dropouts in training; the numbers are part of the checkpoint's parameter names.
         self.mlp = nn.Sequential(Linear(width, 4 * width), nn.GELU(), nn.Identity(), Linear(4 * width, width))
 
     def forward(self, tokens: Tensor, context: Tensor) -> Tensor:
-        """`tokens` themselves, changed: some texels at a time, so that what lies between two steps is small."""
-        blocks = tokens.split(TEXELS if tokens.device.type == "cpu" else tokens.shape[1], dim=1)
+        """Update `tokens` in place and return them; in blocks of some texels, to keep intermediates small."""
+        blocks = tokens.split(TEXELS_PER_BLOCK if tokens.device.type == "cpu" else tokens.shape[1], dim=1)
         key, value = self.cross_attn.keys(context)
         for block in blocks:
             block.add_(self.cross_attn(self.norm1(block), key, value))
@@ -93,24 +93,24 @@ class _Block(nn.Module):
 
 
 class TriplaneTransformer(nn.Module):
-    """Three planes that look at all pictures."""
+    """Turns the tokens of all views into three feature planes."""
 
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
         self.side = sizes.triplane_low_res
-        self.pos_embed = nn.Parameter(torch.empty(1, PLANES * self.side**2, sizes.transformer_dim))
+        self.pos_embed = nn.Parameter(torch.empty(1, PLANE_COUNT * self.side**2, sizes.transformer_dim))
         self.layers = nn.ModuleList(_Block(sizes) for _ in range(sizes.transformer_layers))
         self.norm = nn.LayerNorm(sizes.transformer_dim, FINAL_EPSILON)
         self.deconv = nn.ConvTranspose2d(sizes.transformer_dim, sizes.triplane_dim, 2, 2)
 
     def forward(self, context: Tensor) -> Tensor:
-        """Tokens of all views, one after the other (B, V * N, C): planes (B, 3, D, 2 * side, 2 * side)."""
+        """Concatenated tokens of all views (B, V * N, C) to planes (B, 3, D, 2 * side, 2 * side)."""
         batch = len(context)
         tokens = self.pos_embed.repeat(batch, 1, 1)
         for layer in self.layers:
             tokens = layer(tokens, context)
         tokens = self.norm(tokens)
-        # Tokens come plane by plane, then row by row.
-        grids = tokens.reshape(batch * PLANES, self.side, self.side, -1).permute(0, 3, 1, 2)
+        # Tokens are ordered by plane, then row by row.
+        grids = tokens.reshape(batch * PLANE_COUNT, self.side, self.side, -1).permute(0, 3, 1, 2)
         planes: Tensor = self.deconv(grids.contiguous())
-        return planes.reshape(batch, PLANES, *planes.shape[1:])
+        return planes.reshape(batch, PLANE_COUNT, *planes.shape[1:])

@@ -1,4 +1,4 @@
-"""A film of a radiance field: every pixel by volume rendering, without a mesh."""
+"""Turntable video of a radiance field by volume rendering, without a mesh."""
 
 import time
 from pathlib import Path
@@ -8,63 +8,63 @@ import torch
 from numpy.typing import NDArray
 
 from meshcli.lrm.nerf_field import NerfDecoder, NerfField
-from meshcli.lrm.volume import HALF, camera_rays, render
+from meshcli.lrm.volume import BOX_HALF_SIZE, camera_rays, render_rays
 from meshcli.out_of_memory import as_memory_error
 from meshcli.pictures.pixels import Pixels
 from meshcli.progress import Progress
-from meshcli.reconstructors.instantmesh import Planes
+from meshcli.reconstructors.instantmesh import Triplanes
 from meshcli.rendering.video import Mp4Writer
 from meshcli.settings import RenderSettings
 from meshcli.views.camera import Camera, orbit
 from meshcli.views.viewpoints import around
 
-PROBE = 24  # pixels along a side of the picture that tells how long others take
-LATTICE = 64  # points along a side of the box where the field is asked what there is to see
-VISIBLE = 0.02  # density: a fifth of a unit of length of it changes a pixel by one grey level of 255
+PROBE_SIZE = 24  # pixels along a side of the frame rendered to estimate the time of others
+LATTICE_SIZE = 64  # points along a side of the lattice on which visible density is looked for
+VISIBLE_DENSITY = 0.02  # over 0.2 of length it absorbs 1 - exp(-0.004): one grey level of 255
 
 
-def film(planes: Planes, settings: RenderSettings, path: Path, progress: Progress) -> None:
-    """Write an mp4 of a camera walking around once, as the turntable of a mesh; frames are encoded as they are made."""
+def render_field_turntable(planes: Triplanes, settings: RenderSettings, path: Path, progress: Progress) -> None:
+    """Write an mp4 with the camera path of a mesh's turntable; frames are encoded as they are rendered."""
     sides = [(360.0 * frame / settings.frames, settings.elevation) for frame in range(settings.frames)]
     cameras = around(visible_points(planes), sides)
     with Mp4Writer(path, settings.size, settings.size, settings.fps) as video:
         for frame, camera in enumerate(cameras):
             progress(frame, settings.frames, "turntable of the field")
-            video.add(picture(planes, camera, settings.size))
+            video.add(render_view(planes, camera, settings.size))
 
 
-def picture(planes: Planes, camera: Camera, size: int) -> Pixels:
-    """What a camera sees of the field, over white: (size, size, 3)."""
-    field = _field(planes)
+def render_view(planes: Triplanes, camera: Camera, size: int) -> Pixels:
+    """Render the field over white as a camera sees it: (size, size, 3)."""
+    field = _radiance_field(planes)
     device = planes.values.device
     to_world = torch.tensor(camera.camera_to_world, dtype=torch.float32, device=device)
     intrinsics = torch.tensor([camera.fx, camera.fy, camera.cx, camera.cy], device=device)
     origin, directions = camera_rays(to_world, intrinsics, size)
-    # Half of the samples are spread evenly along the ray, half where those found something, as in training.
+    # Half of the samples are coarse, half fine, as in training.
     samples = planes.sizes.rendering_samples_per_ray // 2
     with as_memory_error():
-        colour = render(field, origin.expand_as(directions), directions, samples).colour
+        colour = render_rays(field, origin.expand_as(directions), directions, samples).colour
     return np.rint(colour.clamp(0.0, 1.0).cpu().numpy() * 255.0).astype(np.uint8).reshape(size, size, 3)
 
 
-def visible_points(planes: Planes) -> NDArray[np.float64]:
-    """Points (N, 3) of a lattice over the field's box where there is something to see."""
+def visible_points(planes: Triplanes) -> NDArray[np.float64]:
+    """Points (N, 3) of a lattice over the field's box with visible density."""
     with as_memory_error():
-        density = _field(planes).density(LATTICE).cpu().numpy()
-    axis = np.linspace(-HALF, HALF, LATTICE)
-    return axis[np.argwhere(density > VISIBLE)]
+        density = _radiance_field(planes).density(LATTICE_SIZE).cpu().numpy()
+    axis = np.linspace(-BOX_HALF_SIZE, BOX_HALF_SIZE, LATTICE_SIZE)
+    return axis[np.argwhere(density > VISIBLE_DENSITY)]
 
 
-def seconds_per_picture(planes: Planes, size: int) -> float:
-    """How long a picture of this size will take, by the pace of a small one."""
+def estimate_frame_seconds(planes: Triplanes, size: int) -> float:
+    """Estimate the seconds for a frame of this size from the time of a small one."""
     camera = orbit(0.0, 0.0)
-    picture(planes, camera, 8)  # the first call of everything is slow
+    render_view(planes, camera, 8)  # warm-up
     start = time.perf_counter()
-    picture(planes, camera, PROBE)
-    return (time.perf_counter() - start) * (size / PROBE) ** 2
+    render_view(planes, camera, PROBE_SIZE)
+    return (time.perf_counter() - start) * (size / PROBE_SIZE) ** 2
 
 
-def _field(planes: Planes) -> NerfField:
+def _radiance_field(planes: Triplanes) -> NerfField:
     if not isinstance(planes.decoder, NerfDecoder):
         raise TypeError("a signed-distance network has no radiance field")
     return NerfField(planes.decoder, planes.values)

@@ -1,4 +1,4 @@
-"""Configuration files in InstantMesh's format: how large a network is, and where its file would have its weights.
+"""Configuration files in InstantMesh's format: a network's sizes, extraction settings and path of weights.
 
 Light: no numpy, no torch.
 """
@@ -12,26 +12,27 @@ from meshcli.errors import UsageError
 from meshcli.lrm.sizes import Kind, Sizes
 
 KINDS: dict[str, Kind] = {"InstantMesh": "mesh", "InstantNeRF": "nerf"}  # by the last part of `target`
-GRID, THRESHOLD = 256, 10.0  # of a radiance field whose file says nothing
+# For radiance fields whose file has none: the defaults of extract_mesh in InstantMesh's lrm.py.
+DEFAULT_GRID, DEFAULT_THRESHOLD = 256, 10.0
 
 
 @dataclass(frozen=True)
 class NetworkFile:
-    """What a file says about a network."""
+    """A parsed configuration file."""
 
     sizes: Sizes
-    grid: int  # cells along a side; of a radiance field points
-    threshold: float  # of the density; 0 where there is none
-    weights: str  # a path as written in the file, empty where there is none
+    grid: int  # cells along a side; for a radiance field points
+    threshold: float  # of the density; 0 for a mesh network
+    weights: str  # path as written in the file; empty when there is none
 
 
 def read_network(name: str) -> NetworkFile:
-    """A file, or a packaged one by its name; UsageError when it describes no network of ours."""
+    """Read a file, or a packaged one by name; UsageError when it describes no network known here."""
     path = find_config(Path(name))
     table = read_yaml(path)
     model = table.get("model_config") if isinstance(table, dict) else None
     if not isinstance(model, dict) or not isinstance(model.get("params"), dict):
-        raise UsageError(f"{path} describes no network: model_config.params is not there")
+        raise UsageError(f"{path} describes no network: model_config.params is missing")
     if unknown := sorted(model.keys() - {"target", "params"}, key=str):
         raise UsageError(f"{path}: model_config has no setting {unknown[0]}; known: target, params")
     infer: dict[str, Any] = table.get("infer_config") or {}
@@ -41,7 +42,7 @@ def read_network(name: str) -> NetworkFile:
     sizes = Sizes.from_table(kind, model["params"], str(path))
     if kind == "mesh":
         return NetworkFile(sizes, sizes.grid_res, 0.0, str(infer.get("model_path") or ""))
-    grid, threshold = infer.get("mesh_resolution", GRID), infer.get("mesh_threshold", THRESHOLD)
+    grid, threshold = infer.get("mesh_resolution", DEFAULT_GRID), infer.get("mesh_threshold", DEFAULT_THRESHOLD)
     for key, value in (("mesh_resolution", grid), ("mesh_threshold", threshold)):
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 10**6:
             raise UsageError(f"{path}: infer_config.{key} must be a number above 0, not {value!r:.40}")
@@ -51,5 +52,5 @@ def read_network(name: str) -> NetworkFile:
 def _kind(target: Any, path: Path) -> Kind:
     name = str(target).rpartition(".")[2]
     if name not in KINDS:
-        raise UsageError(f"{path}: model_config.target is {target!r}, which is no {' and no '.join(KINDS)}")
+        raise UsageError(f"{path}: model_config.target is {target!r}; known: {', '.join(KINDS)}")
     return KINDS[name]

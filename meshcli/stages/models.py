@@ -1,4 +1,4 @@
-"""What `meshcli models` does: fetch, check, convert. Light until it works."""
+"""The actions of `meshcli models`: list, download, verify, convert. Light until there is something to do."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,34 +10,34 @@ from meshcli.errors import MissingError
 from meshcli.progress import Progress, Tell, silent, unheard
 from meshcli.stages.stage_runner import RunOptions
 from meshcli.system.digests import file_digest
-from meshcli.weights.catalogue import COMPONENTS, MODELS, model
-from meshcli.weights.conversion import usable
-from meshcli.weights.device import INSTALL
-from meshcli.weights.download import listing, published, pull
-from meshcli.weights.locations import Found, component, find, require, weights_digest
-from meshcli.weights.safetensors_file import Shape, check_shapes, read_contents
+from meshcli.weights.catalogue import COMPONENT_FILES, MODELS, find_model
+from meshcli.weights.conversion import ensure_safetensors
+from meshcli.weights.device import INSTALL_HINT
+from meshcli.weights.download import list_repository, published_sha256, pull
+from meshcli.weights.locations import LocatedWeights, component_file, find_weights, require_weights, weights_digest
+from meshcli.weights.safetensors_file import Shape, check_shapes, read_header
 from meshcli.weights.torch_checkpoint import read_shapes
 
 
 @dataclass(frozen=True)
-class Checked:
-    """What became of checking one file."""
+class VerifiedFile:
+    """Result of verifying one file."""
 
     name: str  # of the model
     file: Path
-    good: bool
-    words: str
+    valid: bool
+    message: str
 
 
 def list_models(named: Path | None = None) -> list[dict[str, Any]]:
-    """Every model, and where it is."""
+    """A row for every model, with its location on this machine."""
     rows = []
     for each in MODELS.values():
-        found = find_or_none(each.name, named)
+        found = find_if_present(each.name, named)
         rows.append(
             {
                 "name": each.name,
-                "what": each.what,
+                "what": each.description,
                 "licence": each.licence,
                 "source": each.repository or "rembg",
                 "bytes": each.size,
@@ -54,104 +54,108 @@ def pull_models(
     offline: bool = False,
     progress: Progress = silent,
     tell: Tell = unheard,
-) -> list[Found]:
-    """Fetch what is not here; `to` is a folder of weights, and then only what is in it counts as here."""
-    wanted = [model(name) for name in names]
+) -> list[LocatedWeights]:
+    """Download the models that are missing; with a folder `to`, those that are missing there."""
+    wanted = [find_model(name) for name in names]
     pulled = []
     for each in wanted:
-        found = find_or_none(each.name, None if each.md5 else to)
+        found = find_if_present(each.name, None if each.md5 else to)
         if found:
-            tell(f"{each.name} is here already ({found.where})")
+            tell(f"{each.name} is already on this machine ({found.where})")
         elif offline:
             raise MissingError(f"{each.name} is not on this machine, and --offline fetches nothing")
         else:
             size = f", {each.size / 1e9:.1f} GB" if each.size > 1e8 else ""
-            tell(f"fetching {each.name} ({each.what}{size}); licence: {each.licence}")
+            tell(f"fetching {each.name} ({each.description}{size}); licence: {each.licence}")
             pull(each, to, progress)
-            found = require(each.name, None if each.md5 else to)
+            found = require_weights(each.name, None if each.md5 else to)
         pulled.append(found)
     return pulled
 
 
 def fetch_missing(names: Sequence[str], run_options: RunOptions) -> None:
-    """Fetch what an engine that was asked for by name needs and does not have; the licence is said.
+    """Download the models that an engine needs and this machine does not have, announcing their licences.
 
-    Nothing is fetched where `how` names a place for weights, forbids the network, or only asks what would be done: the
-    MissingError then says what to do, as it does when the libraries for the weights are not installed.
+    Raises MissingError with instructions instead when the run options name a place for weights, forbid the network or
+    ask for a dry run, or when torch is not installed.
     """
-    absent = [name for name in names if find(name, run_options.weights) is None]
+    absent = [name for name in names if find_weights(name, run_options.weights) is None]
     if absent and (run_options.weights or run_options.offline or run_options.dry):
-        require(absent[0], run_options.weights)
+        require_weights(absent[0], run_options.weights)
     if absent and not find_spec("torch"):
-        raise MissingError(f"{absent[0]} needs torch: {INSTALL}")
+        raise MissingError(f"{absent[0]} needs torch: {INSTALL_HINT}")
     if absent:
         pull_models(absent, progress=run_options.progress, tell=run_options.tell)
 
 
 def verify_models(
     names: Sequence[str] = (), named: Path | None = None, online: bool = False, progress: Progress = silent
-) -> list[Checked]:
-    """Read every byte of the models that are here, or of those named, and compare with what was published."""
-    found = [require(name, named) for name in names] or [
-        each for name in MODELS if (each := find_or_none(name, named)) is not None
+) -> list[VerifiedFile]:
+    """Verify the named models, or all on this machine, against their published checksums."""
+    found = [require_weights(name, named) for name in names] or [
+        each for name in MODELS if (each := find_if_present(name, named)) is not None
     ]
-    files = [(each, file) for each in found for file in files_of(each)]
+    files = [(each, file) for each in found for file in weight_files(each)]
     checked = []
     for number, (each, file) in enumerate(files, 1):
         progress(number - 1, len(files), f"checking {file.name}")
-        checked.append(_check(each, file, online))
+        checked.append(_verify(each, file, online))
     return checked
 
 
 def convert_model(
     target: str, named: Path | None = None, progress: Progress = silent, tell: Tell = unheard
 ) -> list[Path]:
-    """Make the safetensors files of a model, or of a checkpoint file, now; those that are made already are returned."""
+    """Convert a model, or a checkpoint file, to safetensors; returns the files, including those converted before."""
     if target in MODELS:
-        found = require(target, named)
-        return [usable(file, found.model.prefix, progress, tell) for file in files_of(found) if file.suffix != ".onnx"]
+        found = require_weights(target, named)
+        return [
+            ensure_safetensors(file, found.model.prefix, progress, tell)
+            for file in weight_files(found)
+            if file.suffix != ".onnx"
+        ]
     path = Path(target)
     if not path.is_file():
         raise MissingError(f"{target} is neither a file nor one of {', '.join(MODELS)}")
     prefix = next((each.prefix for each in MODELS.values() if each.file == path.name), "")
-    return [usable(path, prefix, progress, tell)]
+    return [ensure_safetensors(path, prefix, progress, tell)]
 
 
-def files_of(found: Found) -> list[Path]:
-    """The files with a model's weights."""
-    return [component(found.path, part) for part in COMPONENTS] if found.model.folder else [found.path]
+def weight_files(found: LocatedWeights) -> list[Path]:
+    """All weight files of a model."""
+    return [component_file(found.path, part) for part in COMPONENT_FILES] if found.model.is_folder else [found.path]
 
 
-def find_or_none(name: str, named: Path | None) -> Found | None:
-    """Like `find`, also where `named` does not hold it."""
+def find_if_present(name: str, named: Path | None) -> LocatedWeights | None:
+    """Like `find_weights`, but None also when `named` does not hold the model."""
     try:
-        return find(name, named)
+        return find_weights(name, named)
     except MissingError:
         return None
 
 
-def _check(found: Found, file: Path, online: bool) -> Checked:
-    """Compare one file with what was published, else with the network that it is for."""
+def _verify(found: LocatedWeights, file: Path, online: bool) -> VerifiedFile:
+    """Compare one file with its published checksum; without one, its tensors with those of the network."""
     name = found.model.name
-    expected = found.model.md5 or published(file) or (_stated(found, file) if online else "")
+    expected = found.model.md5 or published_sha256(file) or (_sha256_on_hub(found, file) if online else "")
     if expected:
-        kind, digest = ("md5", _md5(file)) if found.model.md5 else ("sha256", file_digest(file))
+        kind, digest = ("md5", _file_md5(file)) if found.model.md5 else ("sha256", file_digest(file))
         good = digest == expected
         differs = f"damaged: its {kind} is not the published one; remove it, pull again"
-        return Checked(name, file, good, f"as published ({kind})" if good else differs)
+        return VerifiedFile(name, file, good, f"as published ({kind})" if good else differs)
     try:
-        tensors = _read(found, file)
+        tensors = _count_tensors(found, file)
     except MissingError as error:
-        return Checked(name, file, False, str(error).removeprefix(f"{file}: "))
-    unknown = f"readable, {tensors} tensors, sha256 {weights_digest(file)}; what was published is not known here"
-    return Checked(name, file, True, unknown)
+        return VerifiedFile(name, file, False, str(error).removeprefix(f"{file}: "))
+    unknown = f"readable, {tensors} tensors, sha256 {weights_digest(file)}; its published checksum is not known"
+    return VerifiedFile(name, file, True, unknown)
 
 
-def _read(found: Found, file: Path) -> int:
-    """How many tensors a file has; a MissingError when it cannot be read, or is another network's."""
+def _count_tensors(found: LocatedWeights, file: Path) -> int:
+    """Count a file's tensors; MissingError when it cannot be read or belongs to another network."""
     shapes: dict[str | None, Shape]
     if file.suffix == ".safetensors":
-        shapes = read_contents(file).of(found.model.prefix).shapes
+        shapes = read_header(file).for_network(found.model.prefix).shapes
     else:
         shapes = dict(read_shapes(file, found.model.prefix).items())
     if found.model.prefix and find_spec("torch"):
@@ -162,13 +166,13 @@ def _read(found: Found, file: Path) -> int:
     return len(shapes)
 
 
-def _stated(found: Found, file: Path) -> str:
-    """The sha256 that the hub states now."""
-    inside = file.relative_to(found.path).as_posix() if found.model.folder else file.name
-    return next((remote.sha256 for remote in listing(found.model.repository) if remote.name == inside), "")
+def _sha256_on_hub(found: LocatedWeights, file: Path) -> str:
+    """Ask the Hub for the sha256 of a file; empty when it states none."""
+    inside = file.relative_to(found.path).as_posix() if found.model.is_folder else file.name
+    return next((remote.sha256 for remote in list_repository(found.model.repository) if remote.name == inside), "")
 
 
-def _md5(file: Path) -> str:
+def _file_md5(file: Path) -> str:
     import hashlib
 
     with file.open("rb") as opened:

@@ -1,6 +1,6 @@
-"""What the reconstruct stage has to know about a network before it runs it. Light: no numpy, no torch.
+"""Prepares a network for the reconstruct stage. Light: no numpy, no torch.
 
-Which file describes it, where its weights are, and whether the planes of an earlier run still hold.
+Finds its configuration file and weights, and tells whether the triplane of an earlier run can be reused.
 """
 
 import json
@@ -22,84 +22,84 @@ from meshcli.stages.inputs import PLANES
 from meshcli.stages.models import fetch_missing
 from meshcli.stages.stage_runner import RunOptions
 from meshcli.system.digests import digest
-from meshcli.weights.device import INSTALL
-from meshcli.weights.locations import Found, find, require, weights_digest
-from meshcli.weights.safetensors_file import read_contents
+from meshcli.weights.device import INSTALL_HINT
+from meshcli.weights.locations import LocatedWeights, find_weights, require_weights, weights_digest
+from meshcli.weights.safetensors_file import read_header
 
-ABOUT = "meshcli"  # key of their metadata
+METADATA_KEY = "meshcli"  # in the metadata of the triplane's file
 
 
 @dataclass(frozen=True)
-class Network:
-    """A network, ready to be run."""
+class PreparedNetwork:
+    """A network with everything needed to run it."""
 
     engine: str
     file: NetworkFile
-    found: Found | None  # None: its weights are not here, but what it made of these views before is
-    weights: str  # their sha256
-    key: str  # what the planes depend on
-    reusable: bool  # the planes of an earlier run are those that it would make
+    located: LocatedWeights | None  # None: not on this machine, and not needed since the triplane is reusable
+    weights: str  # sha256
+    key: str  # digest of everything that the triplane depends on
+    reusable: bool  # the triplane of an earlier run has the same key
 
     def options(self) -> dict[str, Any]:
-        """For the record and the fingerprint."""
+        """Sizes and weights, for the record and the fingerprint."""
         return {"network": asdict(self.file.sizes), "weights": self.weights}
 
     def metadata(self) -> dict[str, str]:
-        """What is written into the planes' file."""
-        return {ABOUT: json.dumps({"engine": self.engine, "key": self.key, "weights": self.weights})}
+        """Metadata for the triplane's file."""
+        return {METADATA_KEY: json.dumps({"engine": self.engine, "key": self.key, "weights": self.weights})}
 
 
 def pick_engine(
     name: Reconstructor, record: Record | None, settings: Settings, run_options: RunOptions
 ) -> tuple[str, str]:
-    """The engine that builds the mesh, and why."""
+    """Choose the engine that reconstructs the mesh; returns its name and the reason."""
     if settings.lrm.file and name == "auto":
-        return _described(settings.lrm.file), f"auto: the one that {settings.lrm.file} describes"
+        return _engine_described_by(settings.lrm.file), f"auto: the one that {settings.lrm.file} describes"
     before = record.engine if record and record.status == "done" and not run_options.force else ""
-    return pick_reconstructor(name, before, lambda engine: lacks(engine, run_options))
+    return pick_reconstructor(name, before, lambda engine: missing_requirement(engine, run_options))
 
 
-def lacks(engine: str, run_options: RunOptions) -> str:
-    """What an engine lacks on this machine, and how to get it; empty when it can run."""
+def missing_requirement(engine: str, run_options: RunOptions) -> str:
+    """What this machine lacks to run an engine and the command that gets it; empty when nothing."""
     try:
-        found = find(engine, run_options.weights)
+        found = find_weights(engine, run_options.weights)
     except MissingError as error:
         return str(error)
     if found is None:
         return f"its weights (`meshcli models pull {engine}` gets them)"
-    return "" if find_spec("torch") else f"torch ({INSTALL})"
+    return "" if find_spec("torch") else f"torch ({INSTALL_HINT})"
 
 
-def prepare(
+def prepare_network(
     project: Project, engine: str, settings: Settings, views: Mapping[str, str], run_options: RunOptions
-) -> tuple[Network, Settings]:
-    """A network for these views, and the settings with what its file says filled in.
+) -> tuple[PreparedNetwork, Settings]:
+    """Prepare a network for these views; returns it with the settings completed from its configuration file.
 
-    Weights that are not on this machine are fetched when they are needed. Raises UsageError for a file of another kind
-    of network, MissingError when there are neither weights nor planes and nothing can be fetched.
+    Downloads missing weights if they are needed. Raises UsageError for a file of another kind of network, MissingError
+    when there are neither weights nor a reusable triplane and nothing can be downloaded.
     """
     file = read_network(settings.lrm.file or engine)
     if file.sizes.kind not in engine:
         raise UsageError(f"{settings.lrm.file} describes a {file.sizes.kind} network, which {engine} is not")
     grid, threshold = settings.lrm.grid or file.grid, settings.lrm.threshold or file.threshold
     settings = override(settings, {"lrm.grid": grid, "lrm.threshold": threshold}, settings.lrm.file or engine)
-    before = _metadata(project)
+    before = _recorded_metadata(project)
     dtype = "fp32" if settings.lrm.dtype == "auto" else settings.lrm.dtype
 
-    def network(found: Found | None) -> Network:
+    def network(found: LocatedWeights | None) -> PreparedNetwork:
         weights = weights_digest(found.path) if found else before.get("weights", "")
         key = digest({"network": asdict(file.sizes), "weights": weights, "dtype": dtype, "views": dict(views)})
-        return Network(engine, file, found, weights, key, before.get("key") == key)
+        return PreparedNetwork(engine, file, found, weights, key, before.get("key") == key)
 
-    prepared = network(_weights(engine, settings, file, run_options))
-    if prepared.found is None and not prepared.reusable:
+    prepared = network(_find_network_weights(engine, settings, file, run_options))
+    if prepared.located is None and not prepared.reusable:
         fetch_missing([engine], run_options)
-        prepared = network(require(engine, run_options.weights))
+        prepared = network(require_weights(engine, run_options.weights))
     return prepared, settings
 
 
 def field_sizes(project: Project, record: Record | None) -> Sizes:
-    """The network whose radiance field lies beside the mesh; UsageError when there is none."""
+    """Sizes of the network whose radiance field was stored with the mesh; UsageError when there is none."""
     table = record.options.get("network") if record else None
     if not isinstance(table, dict) or table.get("kind") != "nerf" or not project.path(PLANES).is_file():
         raise UsageError(
@@ -122,34 +122,38 @@ def field_sizes(project: Project, record: Record | None) -> Sizes:
 
 
 def smaller_settings(settings: Settings) -> dict[str, Any]:
-    """What to take instead when memory runs out: a coarser grid, then a smaller texture; empty when nothing is left."""
+    """Settings to try next after running out of memory: a coarser grid, then a smaller texture; empty when none are."""
     if settings.lrm.grid > 64:
         return {"lrm.grid": max(64, settings.lrm.grid * 3 // 4)}
     smaller = {"texture.size": settings.texture.size // 2}
     return smaller if settings.lrm.texture and settings.texture.size > 512 else {}
 
 
-def _weights(engine: str, settings: Settings, file: NetworkFile, run_options: RunOptions) -> Found | None:
-    """--weights, then what the file of somebody names, then the usual places."""
+def _find_network_weights(
+    engine: str, settings: Settings, file: NetworkFile, run_options: RunOptions
+) -> LocatedWeights | None:
+    """Search for weights: --weights, then the path in the user's configuration file, then the usual places."""
     named = run_options.weights
     if not named and settings.lrm.file and file.weights and Path(file.weights).is_file():
         named = Path(file.weights)
-    return find(engine, named)
+    return find_weights(engine, named)
 
 
-def _metadata(project: Project) -> Mapping[str, str]:
-    """What the planes of an earlier run say about themselves; empty when there are none."""
+def _recorded_metadata(project: Project) -> Mapping[str, str]:
+    """Metadata of an earlier run's triplane; empty when there is none."""
     try:
-        about = json.loads(read_contents(project.path(PLANES)).metadata[ABOUT])
+        about = json.loads(read_header(project.path(PLANES)).metadata[METADATA_KEY])
     except (OSError, MeshcliError, KeyError, ValueError, RecursionError):
         return {}
     return about if isinstance(about, dict) and all(isinstance(value, str) for value in about.values()) else {}
 
 
-def _described(file: str) -> str:
-    """The engine whose packaged file has the same sizes."""
+def _engine_described_by(file: str) -> str:
+    """The engine whose packaged configuration has the same sizes as this file."""
     sizes = read_network(file).sizes
     for engine in NETWORKS:
         if read_network(engine).sizes == sizes:
             return engine
-    raise UsageError(f"{file} describes a network of none of the published sizes; name its like with --engine")
+    raise UsageError(
+        f"{file} describes a network of none of the published sizes; name the closest engine with --engine"
+    )

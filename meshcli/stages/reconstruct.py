@@ -10,7 +10,7 @@ from meshcli.project.project import Project
 from meshcli.settings import Settings
 from meshcli.stages import networks
 from meshcli.stages.inputs import PLANES, chosen_views, fingerprint, view_parts
-from meshcli.stages.networks import Network, pick_engine, prepare
+from meshcli.stages.networks import PreparedNetwork, pick_engine, prepare_network
 from meshcli.stages.stage_runner import (
     Outcome,
     ResolvedTask,
@@ -22,11 +22,11 @@ from meshcli.stages.stage_runner import (
     unchanged,
     with_reduced_settings,
 )
-from meshcli.weights.locations import require
+from meshcli.weights.locations import require_weights
 
 if TYPE_CHECKING:
     from meshcli.meshes.mesh import Mesh
-    from meshcli.reconstructors.instantmesh import Planes
+    from meshcli.reconstructors.instantmesh import Triplanes
     from meshcli.views.view import View
 
 USUAL = 6  # views that the networks were trained with
@@ -49,7 +49,7 @@ def reconstruct_mesh(
         _refuse_flags(settings, chosen, why, run_options)
         network = None
         if chosen in NETWORKS:
-            network, settings = prepare(project, chosen, settings, views, run_options)
+            network, settings = prepare_network(project, chosen, settings, views, run_options)
         settings, asked, smaller = with_reduced_settings(
             record, chosen, settings, _options(settings, seed, network), run_options
         )
@@ -85,7 +85,7 @@ def _refuse_flags(settings: Settings, engine: str, why: str, run_options: RunOpt
         raise UsageError(f"{sized[0]}: there is no texture, for {section}.texture is false")
 
 
-def _options(settings: Settings, seed: int, network: Network | None) -> dict[str, Any]:
+def _options(settings: Settings, seed: int, network: PreparedNetwork | None) -> dict[str, Any]:
     if network is None:
         return {**sections(settings, "fit", "texture"), "seed": seed}
     table = sections(settings, "lrm", "texture")
@@ -110,14 +110,14 @@ def _fit(run: StageRun, settings: Settings, seed: int) -> None:
     _write(run, mesh, len(views))
 
 
-def _run_network(run: StageRun, network: Network, settings: Settings) -> None:
-    from meshcli.reconstructors.instantmesh import Planes, extract_mesh
+def _run_network(run: StageRun, network: PreparedNetwork, settings: Settings) -> None:
+    from meshcli.reconstructors.instantmesh import Triplanes, extract_mesh
     from meshcli.weights.device import dtype_name, resolve_device, resolve_dtype
 
     device = resolve_device(run.run_options.device)
     dtype = resolve_dtype(settings.lrm.dtype, device, auto="fp32")
     run.facts = {"device": str(device), "dtype": dtype_name(dtype), "weights": network.weights}
-    planes: Planes | None = None
+    planes: Triplanes | None = None
     if network.reusable:
         with run.step("read planes"):
             planes = _planes_from_before(run, network, device)
@@ -135,14 +135,14 @@ def _run_network(run: StageRun, network: Network, settings: Settings) -> None:
     if built.empty:
         run.note("the network sees no surface in these views: the mesh is a stand-in")
     if settings.lrm.simplify:
-        _tell_faces(run, settings.lrm.simplify, built.found)
-        if len(mesh.faces) < built.found:
+        _tell_faces(run, settings.lrm.simplify, built.faces_before_simplifying)
+        if len(mesh.faces) < built.faces_before_simplifying:
             run.note(f"simplified to {len(mesh.faces)} faces")
     if settings.lrm.texture:
         from meshcli.meshes.texture import bake_colours
 
         with run.step("texture"):
-            mesh = bake_colours(mesh, built.colours, settings.texture, run.run_options.progress)
+            mesh = bake_colours(mesh, built.colour_at, settings.texture, run.run_options.progress)
     _write(run, mesh, len(views))
     if device.type == "cuda":
         import torch
@@ -157,14 +157,14 @@ def _tell_faces(run: StageRun, asked: int, found: int) -> None:
         run.note(f"{asked} faces were asked for, and the surface has {found}: a finer grid has more")
 
 
-def _planes_from_before(run: StageRun, network: Network, device: Any) -> "Planes | None":
+def _planes_from_before(run: StageRun, network: PreparedNetwork, device: Any) -> "Triplanes | None":
     """The planes that an earlier run left; None when their file is damaged and the weights are here."""
-    from meshcli.reconstructors.instantmesh import Planes
+    from meshcli.reconstructors.instantmesh import Triplanes
 
     try:
-        planes = Planes.read(run.project.path(PLANES), network.file.sizes, device)
+        planes = Triplanes.read(run.project.path(PLANES), network.file.sizes, device)
     except MeshcliError:
-        if network.found is None:
+        if network.located is None:
             raise
         return None
     run.outputs.append(run.project.output(PLANES))
@@ -172,16 +172,16 @@ def _planes_from_before(run: StageRun, network: Network, device: Any) -> "Planes
     return planes
 
 
-def _encode_views(run: StageRun, network: Network, views: "list[View]", device: Any, dtype: Any) -> "Planes":
+def _encode_views(run: StageRun, network: PreparedNetwork, views: "list[View]", device: Any, dtype: Any) -> "Triplanes":
     """Run the network; the planes are written at once, so that what follows may fail without losing them."""
     from meshcli.reconstructors.instantmesh import encode_views
-    from meshcli.weights.conversion import usable
+    from meshcli.weights.conversion import ensure_safetensors
 
-    found = network.found or require(network.engine)
+    found = network.located or require_weights(network.engine)
     if len(views) != USUAL:
         run.note(f"{len(views)} views: the network was trained with {USUAL}")
     with run.step("weights"):
-        path = usable(found.path, found.model.prefix, run.run_options.progress, run.run_options.tell)
+        path = ensure_safetensors(found.path, found.model.prefix, run.run_options.progress, run.run_options.tell)
     with run.step("views to planes"):
         planes = encode_views(views, network.file.sizes, path, device, dtype, run.run_options.progress)
     run.write({PLANES: planes.write(network.metadata())})

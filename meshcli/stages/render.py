@@ -113,16 +113,16 @@ def _rasteriser(run: StageRun, mesh: "Mesh") -> "Rasteriser | None":
 
 def _film_field(run: StageRun, settings: RenderSettings, path: Path) -> None:
     """The turntable of the radiance field; says how long it will take before it starts."""
-    from meshcli.reconstructors.field_turntable import film, seconds_per_picture
-    from meshcli.reconstructors.instantmesh import Planes
+    from meshcli.reconstructors.field_turntable import estimate_frame_seconds, render_field_turntable
+    from meshcli.reconstructors.instantmesh import Triplanes
     from meshcli.weights.device import resolve_device
 
     device = resolve_device(run.run_options.device)
     sizes = field_sizes(run.project, run.manifest.stages.get("reconstruct"))
-    planes = Planes.read(run.project.path(PLANES), sizes, device)
-    minutes = seconds_per_picture(planes, settings.size) * settings.frames / 60
+    planes = Triplanes.read(run.project.path(PLANES), sizes, device)
+    minutes = estimate_frame_seconds(planes, settings.size) * settings.frames / 60
     run.run_options.tell(
         f"{settings.frames} pictures of the radiance field take about {max(minutes, 0.1):.1f} minutes on {device}"
     )
-    film(planes, settings, path, run.run_options.progress)
+    render_field_turntable(planes, settings, path, run.run_options.progress)
     run.facts["device"] = str(device)

@@ -21,7 +21,7 @@ from meshcli.stages.stage_runner import RunOptions, StageRun, peak_rss
 from meshcli.stages.view_candidates import with_views
 from meshcli.system.digests import digest, seed_for
 from meshcli.views.camera import Camera, orbit, zero123plus_rig
-from meshcli.weights.device import INSTALL
+from meshcli.weights.device import INSTALL_HINT
 
 if TYPE_CHECKING:
     from meshcli.views.view import View
@@ -62,12 +62,12 @@ def check_engine(engine: str, settings: Settings, run_options: RunOptions) -> No
 
 def lacking(settings: Settings, run_options: RunOptions) -> str:
     """What zero123plus would need and this machine does not have, with the command that gets it; or nothing."""
-    from meshcli.generators.zero123plus.files import missing
+    from meshcli.generators.zero123plus.files import first_missing
 
-    if weights := missing(settings.zero123plus.unet, run_options.weights):
+    if weights := first_missing(settings.zero123plus.unet, run_options.weights):
         return f"the weights {weights}, `meshcli models pull {weights}` gets them"
     libraries = _absent_libraries()
-    return f"{libraries[0]}, {INSTALL} gets it" if libraries else ""
+    return f"{libraries[0]}, {INSTALL_HINT} gets it" if libraries else ""
 
 
 def smaller_settings(engine: str, settings: Settings) -> dict[str, Any]:
@@ -90,26 +90,26 @@ def _absent_libraries() -> list[str]:
 
 
 def _weights(settings: Settings, run_options: RunOptions, record: Record | None) -> dict[str, str]:
-    from meshcli.generators.zero123plus.files import locate
+    from meshcli.generators.zero123plus.files import locate_weights
 
     try:
-        return locate(settings.zero123plus.unet, run_options.weights).digests()
+        return locate_weights(settings.zero123plus.unet, run_options.weights).digests()
     except MissingError:
         known = record.options.get("weights") if record and record.engine == "zero123plus" else None
         if isinstance(known, dict) and not run_options.weights:
             return known
     _fetch(settings, run_options)
-    return locate(settings.zero123plus.unet, run_options.weights).digests()
+    return locate_weights(settings.zero123plus.unet, run_options.weights).digests()
 
 
 def _fetch(settings: Settings, run_options: RunOptions) -> None:
     """Get the weights where they are not here; MissingError when that, or a library, is impossible or forbidden."""
-    from meshcli.generators.zero123plus.files import needed
+    from meshcli.generators.zero123plus.files import required_models
     from meshcli.stages.models import fetch_missing
 
     if libraries := _absent_libraries():
-        raise MissingError(f"zero123plus needs {', '.join(libraries)}: {INSTALL}")
-    fetch_missing(needed(settings.zero123plus.unet), run_options)
+        raise MissingError(f"zero123plus needs {', '.join(libraries)}: {INSTALL_HINT}")
+    fetch_missing(required_models(settings.zero123plus.unet), run_options)
 
 
 def _smaller_sculpture(settings: Settings) -> dict[str, Any]:
@@ -158,8 +158,8 @@ def _sculpt(run: StageRun, settings: Settings, seed: int) -> None:
 def _diffuse(run: StageRun, settings: Settings, seed: int) -> None:
     """Each photo by itself; what is finished is kept."""
     from meshcli.generators.zero123plus.networks import open_networks
-    from meshcli.generators.zero123plus.sampling import Hooks, Job, paint
-    from meshcli.generators.zero123plus.sheet_views import cut_sheet
+    from meshcli.generators.zero123plus.sampling import Callbacks, PhotoInput, generate_sheets
+    from meshcli.generators.zero123plus.sheet_views import extract_views
     from meshcli.pictures.image import encode_png
     from meshcli.stages.view_loading import load_views
 
@@ -181,17 +181,17 @@ def _diffuse(run: StageRun, settings: Settings, seed: int) -> None:
         elif _finished(run, photo, key):
             run.outputs += [run.project.output(entry.file) for entry in _enter(run, after, rig)]
             continue
-        jobs[photo.name] = Job(photo.name, picture.pixels, seed_for(seed, photo.sha256), key)
+        jobs[photo.name] = PhotoInput(photo.name, picture.pixels, seed_for(seed, photo.sha256), key)
         rigs[photo.name] = after, rig
-    hooks = Hooks(run.run_options.progress, run.run_options.show, run.step)
-    for job, sheet in paint(list(jobs.values()), networks, own, store, hooks):
-        tiles = cut_sheet(sheet, settings.photo)
+    hooks = Callbacks(run.run_options.progress, run.run_options.show, run.step)
+    for job, sheet in generate_sheets(list(jobs.values()), networks, own, store, hooks):
+        tiles = extract_views(sheet, settings.photo)
         entries = _enter(run, *rigs[job.name])
         run.write({entry.file: encode_png(tile) for entry, tile in zip(entries, tiles.pictures, strict=True)})
         run.save(run.manifest)
         store.forget(job.name)
-        if tiles.whole:
-            names = ", ".join(entries[tile].name for tile in tiles.whole)
+        if tiles.unmasked:
+            names = ", ".join(entries[tile].name for tile in tiles.unmasked)
             run.note(f"the background of {names} could not be told from the object: no mask for these views")
     run.facts |= networks.facts()
     run.run_options.tell(f"peak memory {peak_rss() / 1e9:.1f} GB")

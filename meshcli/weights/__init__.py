@@ -1,1 +1,1 @@
-"""Networks' files: which there are, where they lie, download, conversion, reading; and the device they compute on."""
+"""Weight files: catalogue, search, download, conversion and reading; and the device to compute on."""

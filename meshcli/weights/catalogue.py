@@ -1,47 +1,47 @@
-"""Which weights there are: names, published files, where from, licences. Light: facts only."""
+"""Catalogue of weights: names, published files, sources, licences. Light: facts only."""
 
 from dataclasses import dataclass
 
 from meshcli.errors import UsageError
 
-INSTANTMESH = "TencentARC/InstantMesh"
-ZERO123PLUS = "sudo-ai/zero123plus-v1.2"
-REMBG = "https://github.com/danielgatis/rembg/releases/download/v0.0.0"
-LRM = "lrm_generator."  # what InstantMesh's checkpoints put before the names of the network's tensors
-LRM_PARTS = ("encoder.", "transformer.", "synthesizer.")  # with one of which each of those names begins
+INSTANTMESH_REPOSITORY = "TencentARC/InstantMesh"
+ZERO123PLUS_REPOSITORY = "sudo-ai/zero123plus-v1.2"
+REMBG_URL = "https://github.com/danielgatis/rembg/releases/download/v0.0.0"
+LRM_PREFIX = "lrm_generator."  # of the network's tensors in InstantMesh's checkpoints
+LRM_PARTS = ("encoder.", "transformer.", "synthesizer.")  # what comes after it
 APACHE = "Apache-2.0"
-COMPONENTS = {  # of the diffusers layout: the names a component's weights may have, best first
+COMPONENT_FILES = {  # of the diffusers layout: possible names of each component's weights, preferred first
     "unet": ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin"),
     "vae": ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin"),
     "text_encoder": ("model.safetensors", "pytorch_model.bin"),
     "vision_encoder": ("model.safetensors", "pytorch_model.bin"),
 }
-SETTINGS = (
+SETTINGS_FILES = (
     "model_index.json",
     "scheduler/scheduler_config.json",
     "feature_extractor_clip/preprocessor_config.json",
     "feature_extractor_vae/preprocessor_config.json",
-    *(f"{component}/config.json" for component in COMPONENTS),
+    *(f"{component}/config.json" for component in COMPONENT_FILES),
 )
 
 
 @dataclass(frozen=True)
 class Model:
-    """One thing that can be fetched."""
+    """Weights that can be fetched."""
 
     name: str  # as `meshcli models pull NAME` takes it
-    what: str
+    description: str
     licence: str
-    repository: str  # on the Hugging Face hub; empty for rembg's
-    file: str  # as published; for a whole repository in diffusers layout the name of its folder here
-    size: int = 0  # bytes to fetch, about; 0: not known
-    prefix: str = ""  # of the keys that belong to the network; the others are dropped
-    md5: str = ""  # of a model of rembg's, as rembg states it
+    repository: str  # on the Hugging Face Hub; empty for rembg's models
+    file: str  # as published; for a repository in diffusers layout the name of the local folder
+    size: int = 0  # approximate download in bytes; 0: unknown
+    prefix: str = ""  # of the network's tensors in the file; others are dropped
+    md5: str = ""  # of a rembg model, as rembg states it; empty for others
 
     @property
-    def folder(self) -> bool:
+    def is_folder(self) -> bool:
         """Whether it is a whole repository in diffusers layout."""
-        return self.repository == ZERO123PLUS
+        return self.repository == ZERO123PLUS_REPOSITORY
 
 
 def _rembg(name: str, md5: str, what: str, licence: str = APACHE, size: int = 0) -> Model:
@@ -51,7 +51,7 @@ def _rembg(name: str, md5: str, what: str, licence: str = APACHE, size: int = 0)
 def _lrm(kind: str, size: str, parameters: int) -> Model:
     what = f"sparse-view reconstruction, {'mesh' if kind == 'mesh' else 'radiance field'}"
     name, file = f"instant-{kind}-{size}", f"instant_{kind}_{size}.ckpt"
-    return Model(name, what, APACHE, INSTANTMESH, file, 4 * parameters, LRM)
+    return Model(name, what, APACHE, INSTANTMESH_REPOSITORY, file, 4 * parameters, LRM_PREFIX)
 
 
 MODELS = {
@@ -61,10 +61,10 @@ MODELS = {
         _lrm("mesh", "base", 313_352_516),
         _lrm("nerf", "large", 378_477_332),
         _lrm("nerf", "base", 313_249_004),
-        Model("zero123plus-unet", "Zero123++'s UNet for white backgrounds, by InstantMesh", APACHE, INSTANTMESH,
-              "diffusion_pytorch_model.bin", 4 * 865_910_724),
+        Model("zero123plus-unet", "Zero123++'s UNet for white backgrounds, by InstantMesh", APACHE,
+              INSTANTMESH_REPOSITORY, "diffusion_pytorch_model.bin", 4 * 865_910_724),
         Model("zero123plus", "six views from one photo, with a UNet for grey backgrounds",
-              "CC BY-NC 4.0 (not commercial), on Stable Diffusion 2.1 (OpenRAIL++-M)", ZERO123PLUS,
+              "CC BY-NC 4.0 (not commercial), on Stable Diffusion 2.1 (OpenRAIL++-M)", ZERO123PLUS_REPOSITORY,
               "zero123plus-v1.2", 2 * 1_922_000_000),
         _rembg("u2netp", "8e83ca70e441ab06c318d82300c84806", "small, the default", size=4_574_861),
         _rembg("u2net", "60024c5c889badc19c04ad937298a77b", "large"),
@@ -76,8 +76,8 @@ MODELS = {
 }  # fmt: skip
 
 
-def model(name: str) -> Model:
-    """The model of that name; a UsageError that lists them when there is none."""
+def find_model(name: str) -> Model:
+    """Look a model up; UsageError with all names when there is none of that name."""
     if name not in MODELS:
         raise UsageError(f"there are no weights called {name}; known: {', '.join(MODELS)}")
     return MODELS[name]

@@ -1,6 +1,7 @@
-"""Pickled weights are converted once, beside them where that is allowed, and memory-mapped from then on. Light.
+"""Converts pickled weights once, to safetensors files that are memory-mapped from then on. Light.
 
-A conversion's metadata names its original's sha256: that tells whose it is, and stands for both in fingerprints.
+The converted file lies beside the original where that is allowed, else in the data directory. Its metadata hold the
+original's sha256, which identifies the original and stands for both files in fingerprints.
 """
 
 import errno
@@ -8,51 +9,51 @@ from pathlib import Path
 
 from meshcli.errors import MissingError
 from meshcli.progress import Progress, Tell, silent, unheard
-from meshcli.weights.locations import ORIGINAL, cached_digest, data_directory, hub_cache
-from meshcli.weights.safetensors_file import read_contents
-from meshcli.weights.torch_checkpoint import convert
+from meshcli.weights.locations import ORIGINAL_DIGEST_KEY, cached_digest, data_directory, hub_cache
+from meshcli.weights.safetensors_file import read_header
+from meshcli.weights.torch_checkpoint import convert_checkpoint
 
-READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
+READ_ONLY_ERRORS = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
-def usable(path: Path, prefix: str = "", progress: Progress = silent, tell: Tell = unheard) -> Path:
-    """The safetensors file of some weights: the file itself, its conversion, or one that is made now.
+def ensure_safetensors(path: Path, prefix: str = "", progress: Progress = silent, tell: Tell = unheard) -> Path:
+    """Path of a safetensors file with these weights: the file itself, an earlier conversion, or a new one.
 
-    `prefix` is that of the keys which belong to the network, see `models.Model`. Raises MissingError for a file that
-    cannot be used; an OSError, such as a full disk, is the caller's.
+    `prefix` is that of the network's tensors, see `catalogue.Model`. Raises MissingError for an unusable file,
+    OSError such as for a full disk.
     """
     if path.suffix == ".safetensors":
         return path
     original = cached_digest(path)
     beside = path.with_suffix(".safetensors")
-    apart = data_directory() / "converted" / f"{path.stem}-{original[:16]}.safetensors"
-    for target in (beside, apart):
-        if _original(target) == original:
+    elsewhere = data_directory() / "converted" / f"{path.stem}-{original[:16]}.safetensors"
+    for target in (beside, elsewhere):
+        if _original_digest(target) == original:
             return target
     tell(f"{path.name} is converted once, to be memory-mapped from now on")
-    metadata = {ORIGINAL: original, "original": path.name}
-    if _may_lie(beside):
+    metadata = {ORIGINAL_DIGEST_KEY: original, "original": path.name}
+    if _may_write(beside):
         try:
-            convert(path, beside, prefix, metadata, progress)
+            convert_checkpoint(path, beside, prefix, metadata, progress)
         except OSError as error:
-            if error.errno not in READ_ONLY:
+            if error.errno not in READ_ONLY_ERRORS:
                 raise
         else:
             return beside
-    convert(path, apart, prefix, metadata, progress)
-    return apart
+    convert_checkpoint(path, elsewhere, prefix, metadata, progress)
+    return elsewhere
 
 
-def _may_lie(beside: Path) -> bool:
-    """Whether a conversion may have this name: the hub's cache is only read, and no file of somebody else replaced."""
+def _may_write(beside: Path) -> bool:
+    """Whether a conversion may be written here: not in the Hub's cache, and not over a file that is no conversion."""
     if beside.absolute().is_relative_to(hub_cache().absolute()):
         return False
-    return not beside.exists() or _original(beside) is not None
+    return not beside.exists() or _original_digest(beside) is not None
 
 
-def _original(path: Path) -> str | None:
-    """The sha256 of what a file was converted from; None when it is no conversion, or a damaged one."""
+def _original_digest(path: Path) -> str | None:
+    """The sha256 of the file this one was converted from; None when it is no conversion, or damaged."""
     try:
-        return read_contents(path).metadata.get(ORIGINAL)
+        return read_header(path).metadata.get(ORIGINAL_DIGEST_KEY)
     except (OSError, MissingError):
         return None

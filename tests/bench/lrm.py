@@ -73,11 +73,11 @@ def planes(dtype: str) -> Callable[[Path], dict[str, Any]]:
         from meshcli.progress import silent
         from meshcli.reconstructors.instantmesh import encode_views
         from meshcli.reconstructors.network_file import read_network
-        from meshcli.weights.conversion import usable
-        from meshcli.weights.locations import require
+        from meshcli.weights.conversion import ensure_safetensors
+        from meshcli.weights.locations import require_weights
 
         sizes = read_network("instant-mesh-large").sizes
-        path = usable(require("instant-mesh-large", folder).path, "lrm_generator.")
+        path = ensure_safetensors(require_weights("instant-mesh-large", folder).path, "lrm_generator.")
         views, device = sheet_views(), torch.device("cpu")
 
         def work() -> dict[str, Any]:
@@ -100,11 +100,11 @@ def bf16_beside_fp32(folder: Path) -> dict[str, Any]:
     from meshcli.progress import silent
     from meshcli.reconstructors.instantmesh import encode_views
     from meshcli.reconstructors.network_file import read_network
-    from meshcli.weights.conversion import usable
-    from meshcli.weights.locations import require
+    from meshcli.weights.conversion import ensure_safetensors
+    from meshcli.weights.locations import require_weights
 
     sizes = read_network("instant-mesh-large").sizes
-    path = usable(require("instant-mesh-large", folder).path, "lrm_generator.")
+    path = ensure_safetensors(require_weights("instant-mesh-large", folder).path, "lrm_generator.")
     axis = grid_axis(sizes.grid_res, sizes.grid_scale)
     values, signs, vertices = [], [], []
     for dtype in (torch.float32, torch.bfloat16):
@@ -114,7 +114,7 @@ def bf16_beside_fp32(folder: Path) -> dict[str, Any]:
         distances = field.distances(lattice)
         values.append(planes.values)
         signs.append(distances < 0)
-        vertices.append(field.surface_of(distances, axis, lattice).vertices.numpy())
+        vertices.append(field.extract_from_distances(distances, axis, lattice).vertices.numpy())
     apart = cKDTree(vertices[0]).query(vertices[1])[0] / (sizes.grid_scale / sizes.grid_res)
     return {
         "planes, rms of the difference over rms": round(float((values[0] - values[1]).norm() / values[0].norm()), 5),
@@ -155,29 +155,29 @@ def smooth_body(kind: str, folder: Path) -> tuple[Any, int, float]:
     from torch.nn import functional
 
     from meshcli.lrm.model import load_decoder
-    from meshcli.lrm.triplane import Head, sample_lattice
-    from meshcli.reconstructors.instantmesh import Planes
+    from meshcli.lrm.triplane import TriplaneMlp, sample_lattice
+    from meshcli.reconstructors.instantmesh import Triplanes
     from meshcli.reconstructors.network_file import read_network
-    from meshcli.weights.conversion import usable
-    from meshcli.weights.locations import require
+    from meshcli.weights.conversion import ensure_safetensors
+    from meshcli.weights.locations import require_weights
     from meshcli.weights.safetensors_file import state_dict
 
     name = f"instant-{kind}-large"
     file = read_network(name)
-    path = usable(require(name, folder).path, "lrm_generator.")
+    path = ensure_safetensors(require_weights(name, folder).path, "lrm_generator.")
     decoder = load_decoder(file.sizes, state_dict(path), torch.device("cpu"))
     coarse = torch.randn(3, file.sizes.triplane_dim, 6, 6, generator=torch.Generator().manual_seed(5))
     values = functional.interpolate(coarse, (file.sizes.plane,) * 2, mode="bicubic", align_corners=False)
     axis = torch.linspace(-1.05, 1.05, 65) if kind == "mesh" else torch.linspace(-1, 1, 65)
     net = decoder.net_sdf if kind == "mesh" else decoder.net
     with torch.inference_mode():
-        field = Head(net, outputs=1).volume(sample_lattice(values, axis)).clone()
+        field = TriplaneMlp(net, outputs=1).evaluate_lattice(sample_lattice(values, axis)).clone()
     signed = field if kind == "mesh" else -field
     level = level_for(signed, VERTICES[kind] / ((file.grid / 64) ** 2))
     if kind == "mesh":
         net[6].bias.data[0] -= level
-        return Planes(file.sizes, values, decoder), file.grid, 0.0
-    return Planes(file.sizes, values, decoder), file.grid, float(functional.softplus(torch.tensor(-level - 1.0)))
+        return Triplanes(file.sizes, values, decoder), file.grid, 0.0
+    return Triplanes(file.sizes, values, decoder), file.grid, float(functional.softplus(torch.tensor(-level - 1.0)))
 
 
 def level_for(field: Any, cells: float) -> float:
@@ -190,7 +190,7 @@ def level_for(field: Any, cells: float) -> float:
     for _ in range(20):
         middle = (low + high) / 2
         level = float(torch.quantile(field.flatten()[::7], middle))
-        low, high = (low, middle) if len(crossed_cells(field - level).places) > cells else (middle, high)
+        low, high = (low, middle) if len(crossed_cells(field - level).indices) > cells else (middle, high)
     return level
 
 
@@ -234,12 +234,12 @@ def usual_weights(folder: Path, place: Path) -> Path:
     from meshcli.progress import silent
     from meshcli.reconstructors.instantmesh import encode_views
     from meshcli.reconstructors.network_file import read_network
-    from meshcli.weights.conversion import usable
-    from meshcli.weights.locations import require
+    from meshcli.weights.conversion import ensure_safetensors
+    from meshcli.weights.locations import require_weights
 
     name, bias = "instant-mesh-large", "synthesizer.decoder.net_sdf.6.bias"
     file = read_network(name)
-    path = usable(require(name, folder).path, "lrm_generator.")
+    path = ensure_safetensors(require_weights(name, folder).path, "lrm_generator.")
     planes = encode_views(sheet_views(), file.sizes, path, torch.device("cpu"), torch.bfloat16, silent)
     lattice = sample_lattice(planes.values, grid_axis(file.grid, file.sizes.grid_scale))
     field = MeshField(planes.decoder, planes.values, file.sizes.grid_scale).distances(lattice)

@@ -12,8 +12,8 @@ import torch
 from machine import processor
 from torch.nn import functional
 
-from meshcli.lrm.attention import blocks_win, in_blocks
-from meshcli.lrm.matrices import linear, packs
+from meshcli.lrm.attention import attend_in_blocks, blocks_are_faster
+from meshcli.lrm.matrices import linear, packing_is_faster
 
 DTYPES = (torch.float32, torch.bfloat16)
 HEADS, WIDTH = 16, 64  # of the large network; the texels of a block and of all planes, and the tokens of six pictures:
@@ -46,10 +46,10 @@ def attentions() -> Iterator[tuple[str, torch.dtype, float, Ways, str]]:
             query, key, value = (torch.randn(1, HEADS, many, WIDTH).to(dtype) for many in (length, count, count))
             ways = {
                 "library": lambda q=query, k=key, v=value: functional.scaled_dot_product_attention(q, k, v),
-                "blocks": lambda q=query, k=key, v=value: in_blocks(q, k, v),
+                "blocks": lambda q=query, k=key, v=value: attend_in_blocks(q, k, v),
             }
             work = 4.0 * HEADS * length * count * WIDTH
-            yield f"{length} x {count}", dtype, work, ways, "blocks" if blocks_win(dtype) else "library"
+            yield f"{length} x {count}", dtype, work, ways, "blocks" if blocks_are_faster(dtype) else "library"
 
 
 def products() -> Iterator[tuple[str, torch.dtype, float, Ways, str]]:
@@ -64,7 +64,7 @@ def products() -> Iterator[tuple[str, torch.dtype, float, Ways, str]]:
                 "packed": lambda g=given, m=packed, b=bias: linear(g, m, b),
             }
             work = 2.0 * rows * inputs * outputs
-            yield f"{rows} x {inputs} x {outputs}", dtype, work, ways, "packed" if packs(dtype) else "plain"
+            yield f"{rows} x {inputs} x {outputs}", dtype, work, ways, "packed" if packing_is_faster(dtype) else "plain"
 
 
 def best(ways: Ways, rounds: int) -> dict[str, float]:

@@ -22,7 +22,14 @@ from helpers.fake_hub import Hub, serve, stranger
 from meshcli.commands import cli
 from meshcli.errors import MissingError, ResourceError
 from meshcli.weights import download
-from meshcli.weights.catalogue import COMPONENTS, INSTANTMESH, MODELS, SETTINGS, ZERO123PLUS, model
+from meshcli.weights.catalogue import (
+    COMPONENT_FILES,
+    INSTANTMESH_REPOSITORY,
+    MODELS,
+    SETTINGS_FILES,
+    ZERO123PLUS_REPOSITORY,
+    find_model,
+)
 from meshcli.weights.locations import rembg_file
 
 BASE = "instant_mesh_base.ckpt"
@@ -75,7 +82,7 @@ def call(home: Path, hub: Hub | None, *words: str, **more: str) -> "subprocess.C
 
 def test_pull_then_everything_offline(home, hub):
     data = checkpoint(3)
-    hub.repositories[INSTANTMESH] = {BASE: data, "README.md": b"no"}
+    hub.repositories[INSTANTMESH_REPOSITORY] = {BASE: data, "README.md": b"no"}
     fetched = call(home, hub, "pull", "instant-mesh-base")
     assert fetched.returncode == 0, fetched.stderr
     path = Path(fetched.stdout.strip())
@@ -96,7 +103,7 @@ def test_pull_then_everything_offline(home, hub):
 
 
 def test_what_is_damaged_later_is_found(home, hub):
-    hub.repositories[INSTANTMESH] = {BASE: checkpoint(1)}
+    hub.repositories[INSTANTMESH_REPOSITORY] = {BASE: checkpoint(1)}
     path = Path(call(home, hub, "pull", "instant-mesh-base", "--to", "w").stdout.strip())
     assert path == home / "here/w" / BASE
     data = bytearray(path.read_bytes())
@@ -111,7 +118,7 @@ def test_what_is_damaged_later_is_found(home, hub):
 
 def test_a_transfer_that_is_cut_off_goes_on(home, hub):
     data = checkpoint(24)
-    hub.repositories[INSTANTMESH] = {BASE: data}
+    hub.repositories[INSTANTMESH_REPOSITORY] = {BASE: data}
     hub.cuts = [21 << 20]
     fetched = call(home, hub, "pull", "instant-mesh-base")
     assert fetched.returncode == 0, fetched.stderr
@@ -123,7 +130,7 @@ def test_a_transfer_that_is_cut_off_goes_on(home, hub):
 
 def test_a_process_that_is_killed_while_it_fetches(home, hub):
     data = checkpoint(24)
-    hub.repositories[INSTANTMESH] = {BASE: data}
+    hub.repositories[INSTANTMESH_REPOSITORY] = {BASE: data}
     hub.cuts = [21 << 20]  # the library writes ten megabytes at a time
     hub.stall.clear()
     command = [sys.executable, "-m", "meshcli", "models", "pull", "instant-mesh-base", "--to", "w"]
@@ -149,7 +156,7 @@ def test_a_process_that_is_killed_while_it_fetches(home, hub):
 
 
 def test_a_file_that_arrives_damaged_is_not_kept(home, hub):
-    hub.repositories[INSTANTMESH] = {BASE: checkpoint()}
+    hub.repositories[INSTANTMESH_REPOSITORY] = {BASE: checkpoint()}
     hub.damaged = True
     fetched = call(home, hub, "pull", "instant-mesh-base", "--to", "w")
     assert fetched.returncode == 4
@@ -158,15 +165,15 @@ def test_a_file_that_arrives_damaged_is_not_kept(home, hub):
 
 
 def diffusers_folder() -> dict[str, bytes]:
-    files = dict.fromkeys(SETTINGS, b"{}") | {"tokenizer/vocab.json": b"{}", ".gitattributes": b"x"}
-    for number, (part, names) in enumerate(COMPONENTS.items()):
+    files = dict.fromkeys(SETTINGS_FILES, b"{}") | {"tokenizer/vocab.json": b"{}", ".gitattributes": b"x"}
+    for number, (part, names) in enumerate(COMPONENT_FILES.items()):
         files[f"{part}/{names[0]}"] = f"weights {number}".encode()
         files[f"{part}/{names[1]}"] = b"the same in a worse form"
     return files
 
 
 def test_a_whole_repository_in_one_format(home, hub):
-    files = hub.repositories[ZERO123PLUS] = diffusers_folder()
+    files = hub.repositories[ZERO123PLUS_REPOSITORY] = diffusers_folder()
     fetched = call(home, hub, "pull", "zero123plus", "--to", "w")
     assert fetched.returncode == 0, fetched.stderr
     assert "not commercial" in fetched.stderr
@@ -180,15 +187,15 @@ def test_a_whole_repository_in_one_format(home, hub):
     before = len(hub.asked)
     assert call(home, hub, "pull", "zero123plus", "--to", "w").returncode == 0
     assert {path for method, path, _ in hub.asked[before:] if "/resolve/" in path and method == "GET"} == {
-        f"/{ZERO123PLUS}/resolve/main/vae/config.json"
+        f"/{ZERO123PLUS_REPOSITORY}/resolve/main/vae/config.json"
     }
 
 
 @pytest.mark.parametrize(
     ("status", "words", "reason"),
     [
-        (401, ["pull", "instant-mesh-base"], "does not give it out"),
-        (503, ["pull", "zero123plus"], "does not give it out"),
+        (401, ["pull", "instant-mesh-base"], "refuses the download"),
+        (503, ["pull", "zero123plus"], "refuses the download"),
     ],
 )
 def test_a_hub_that_refuses(home, hub, status, words, reason):
@@ -200,10 +207,10 @@ def test_a_hub_that_refuses(home, hub, status, words, reason):
 
 
 def test_files_that_are_not_published_any_more(home, hub):
-    hub.repositories[INSTANTMESH] = {"README.md": b""}
+    hub.repositories[INSTANTMESH_REPOSITORY] = {"README.md": b""}
     refused = call(home, hub, "pull", "instant-mesh-base")
     assert refused.returncode == 4
-    assert f"publishes no {BASE} any more" in refused.stderr
+    assert f"no longer publishes {BASE}" in refused.stderr
 
 
 def test_nobody_there(home, hub):
@@ -216,7 +223,7 @@ def test_nobody_there(home, hub):
         assert refused.returncode == 4
         last = refused.stderr.splitlines()[-1]
         assert last.startswith("error: ")
-        assert "instant-mesh-base" in last or INSTANTMESH in last
+        assert "instant-mesh-base" in last or INSTANTMESH_REPOSITORY in last
     assert hub.asked == []
 
 
@@ -226,8 +233,8 @@ def test_offline_touches_no_network(home):
 
 
 def test_the_hubs_own_cache_is_used_and_left_alone(home, hub):
-    hub.repositories[INSTANTMESH] = {BASE: checkpoint()}
-    code = f"from huggingface_hub import hf_hub_download; print(hf_hub_download({INSTANTMESH!r}, {BASE!r}))"
+    hub.repositories[INSTANTMESH_REPOSITORY] = {BASE: checkpoint()}
+    code = f"from huggingface_hub import hf_hub_download; print(hf_hub_download({INSTANTMESH_REPOSITORY!r}, {BASE!r}))"
     where = environment(home, hub)
     run = subprocess.run([sys.executable, "-c", code], env=where, capture_output=True, text=True, check=True)
     cached = Path(run.stdout.strip())
@@ -240,9 +247,9 @@ def test_the_hubs_own_cache_is_used_and_left_alone(home, hub):
 
 
 def test_room_is_looked_for_first(tmp_path, monkeypatch):
-    monkeypatch.setattr(download, "listing", lambda repository: [download.Remote(BASE, 10**18, "x")])
+    monkeypatch.setattr(download, "list_repository", lambda repository: [download.RemoteFile(BASE, 10**18, "x")])
     with pytest.raises(ResourceError, match=r"room for .* and 1000000000\.0 GB are to be fetched"):
-        download.pull(model("instant-mesh-base"), tmp_path / "a/b")
+        download.pull(find_model("instant-mesh-base"), tmp_path / "a/b")
 
 
 def test_weights_of_another_network_are_found_out(tmp_path, monkeypatch, capsys):
@@ -287,7 +294,7 @@ def releases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder.mkdir()
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Releases, directory=folder))
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setattr(download, "REMBG", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setattr(download, "REMBG_URL", f"http://127.0.0.1:{server.server_port}")
     monkeypatch.setenv("U2NET_HOME", str(tmp_path / "rembg"))
     yield folder
     server.shutdown()
@@ -297,7 +304,7 @@ def releases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def small(data: bytes):  # type: ignore[no-untyped-def]
     from dataclasses import replace
 
-    return replace(model("u2netp"), md5=hashlib.md5(data, usedforsecurity=False).hexdigest())
+    return replace(find_model("u2netp"), md5=hashlib.md5(data, usedforsecurity=False).hexdigest())
 
 
 def test_rembgs_models(releases, tmp_path):
@@ -312,7 +319,7 @@ def test_rembgs_models(releases, tmp_path):
 
 
 def test_rembgs_models_damaged_or_gone(releases):
-    with pytest.raises(MissingError, match=r"not given out .*404"):
+    with pytest.raises(MissingError, match=r"refuses the download .*404"):
         download.pull(small(b"x"))
     (releases / "u2netp.onnx").write_bytes(b"something else")
     with pytest.raises(MissingError, match="md5 differs"):
@@ -321,7 +328,7 @@ def test_rembgs_models_damaged_or_gone(releases):
 
 
 def test_rembgs_place_cannot_be_reached(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(download, "REMBG", "http://127.0.0.1:9")
+    monkeypatch.setattr(download, "REMBG_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("U2NET_HOME", str(tmp_path / "rembg"))
     assert cli.main(["models", "pull", "u2netp"]) == 4
     error = capsys.readouterr().err.splitlines()[-1]
@@ -351,5 +358,5 @@ def test_what_is_said_of_rembgs_models_is_what_rembg_says():
     ours = [each for each in MODELS.values() if each.md5]
     assert ours
     for each in ours:
-        assert f"{download.REMBG}/{each.file}" in text
+        assert f"{download.REMBG_URL}/{each.file}" in text
         assert f"md5:{each.md5}" in text

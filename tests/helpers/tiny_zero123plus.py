@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from meshcli.generators.zero123plus.files import Files
+from meshcli.generators.zero123plus.files import WeightFiles
 
 UNET = {
     "_class_name": "UNet2DConditionModel",
@@ -198,10 +198,10 @@ def _vae_multiplier(name: str) -> float:
     return 0.6 if name == "decoder.conv_out.weight" else 1.0
 
 
-def files(folder: Path) -> Files:
+def files(folder: Path) -> WeightFiles:
     """Of a folder that was written."""
     large, model = "diffusion_pytorch_model.safetensors", "model.safetensors"
-    return Files(
+    return WeightFiles(
         folder,
         folder / "unet" / large,
         folder / "vae" / large,

@@ -7,7 +7,7 @@ import torch
 
 from helpers.golden import OUTSIDE, RECORDED, SHARED, Numbers
 from helpers.lrm_golden import largest, tensors
-from meshcli.lrm.flexicubes import Weights, _faces, crossed_cells, extract, tables
+from meshcli.lrm.flexicubes import CellWeights, _faces, case_tables, crossed_cells, extract
 
 CASES = [
     pytest.param(numbers, case, id=f"{numbers.folder.parent.name}-{case['grid']}-{case['shape']}-{case['mode']}")
@@ -28,17 +28,17 @@ def test_analytic_shapes(numbers: Numbers, case: dict[str, Any]) -> None:
     grid, name = f"g{case['grid']}", f"g{case['grid']}_{case['shape']}"
     distances, positions = given[f"{name}_sdf"], given[f"{grid}_verts"]
     cells = crossed_cells(distances.view((case["grid"] + 1,) * 3))
-    weights = Weights.plain(len(cells.places), positions)
+    weights = CellWeights.uniform(len(cells.indices), positions)
     if case["mode"] == "random":
         positions = positions + given[f"{grid}_deformation"]
-        weights = Weights.from_raw(given[f"{grid}_weight"].float()[cells.places])
+        weights = CellWeights.from_network(given[f"{grid}_weight"].float()[cells.indices])
     vertices, faces = extract(cells, distances[cells.vertices], positions[cells.vertices], weights)
     assert largest(vertices, given[f"{name}_{case['mode']}_vertices"]) < 1e-5
     assert torch.equal(faces.int(), given[f"{name}_{case['mode']}_faces"])
 
 
 def test_tables_are_the_published_numbers(numbers: Numbers) -> None:
-    published, ours = tensors(numbers, "flexicubes_tables"), tables(torch.device("cpu"))
+    published, ours = tensors(numbers, "flexicubes_tables"), case_tables(torch.device("cpu"))
     assert torch.equal(ours.loops, published["dmc_table"].long())
     assert torch.equal(ours.ambiguous, published["check_table"].long())
     assert torch.equal(ours.corners, published["cube_corners"].long())
@@ -51,8 +51,8 @@ def test_a_case_is_the_sum_of_its_corners_inside(numbers: Numbers) -> None:
     distances, corners = analytic(numbers)[f"g{grid}_noise_sdf"], analytic(numbers)[f"g{grid}_cubes"].long()
     bits = tensors(numbers, "flexicubes_tables")["cube_corners_idx"].long()
     cells = crossed_cells(distances.view((grid + 1,) * 3))
-    assert torch.equal(cells.cases, ((distances[corners] < 0) * bits).sum(dim=1)[cells.places])
-    assert torch.equal(cells.vertices[cells.corners], corners[cells.places])
+    assert torch.equal(cells.cases, ((distances[corners] < 0) * bits).sum(dim=1)[cells.indices])
+    assert torch.equal(cells.vertices[cells.corners], corners[cells.indices])
 
 
 @pytest.mark.parametrize("resolution", [16, 128])
@@ -81,7 +81,9 @@ def test_a_ball_is_closed_and_faces_look_outwards() -> None:
     distances = points.norm(dim=-1) - 0.7
     cells = crossed_cells(distances)
     flat = points.view(-1, 3)[cells.vertices]
-    vertices, faces = extract(cells, distances.flatten()[cells.vertices], flat, Weights.plain(len(cells.places), flat))
+    vertices, faces = extract(
+        cells, distances.flatten()[cells.vertices], flat, CellWeights.uniform(len(cells.indices), flat)
+    )
     assert float((vertices.norm(dim=1) - 0.7).abs().max()) < 0.01
     corners = vertices[faces].double().numpy()
     volume = np.einsum("ij,ij->i", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])).sum() / 6

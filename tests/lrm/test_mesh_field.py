@@ -7,9 +7,8 @@ from torch.nn import functional
 
 from helpers.golden import SHARED, Numbers, difference, needs_outside
 from helpers.lrm_golden import CPU, largest, sizes, tensors, weights
-from meshcli.lrm.flexicubes import Cells, crossed_cells, extract
-from meshcli.lrm.flexicubes import Weights as CellWeights
-from meshcli.lrm.mesh_field import MeshDecoder, MeshField, grid_axis, is_empty, repair_empty
+from meshcli.lrm.flexicubes import CellWeights, SurfaceCells, crossed_cells, extract
+from meshcli.lrm.mesh_field import MeshDecoder, MeshField, grid_axis, has_no_surface, insert_placeholder
 from meshcli.lrm.model import load_decoder
 from meshcli.lrm.sizes import Sizes
 from meshcli.lrm.triplane import sample_lattice, sample_planes
@@ -23,10 +22,12 @@ def decoder_of(model: dict[str, Any]) -> MeshDecoder:
     return decoder
 
 
-def whole_grid(resolution: int, cubes: torch.Tensor) -> Cells:
+def whole_grid(resolution: int, cubes: torch.Tensor) -> SurfaceCells:
     """Every cell, as if the surface crossed them all."""
     count = (resolution + 1) ** 3
-    return Cells(resolution, torch.arange(len(cubes)), torch.zeros(len(cubes)), torch.arange(count), cubes.long())
+    return SurfaceCells(
+        resolution, torch.arange(len(cubes)), torch.zeros(len(cubes)), torch.arange(count), cubes.long()
+    )
 
 
 @pytest.mark.parametrize("sample", [0, 1])
@@ -43,7 +44,7 @@ def test_every_head(numbers: Numbers, sample: int, chunk: int) -> None:
         lattice = sample_lattice(planes, axis)
         distances = field.distances(lattice)
         assert largest(distances.view(-1, 1), given["sdf_raw"][sample]) < TOLERANCE
-        assert not is_empty(distances)
+        assert not has_no_surface(distances)
         assert largest(distances.view(-1, 1), given["sdf_final"][sample]) < TOLERANCE
         moved = field.deformations(everything, lattice)
         assert largest(moved, given["deformation_final"][sample]) < TOLERANCE
@@ -70,7 +71,7 @@ def test_the_mesh_of_random_planes(numbers: Numbers) -> None:
     model = numbers.facts("mesh_extract")["model"]
     resolution = model["params"]["grid_res"]
     field = MeshField(decoder_of(model), given["planes"][0], 2.1)
-    surface = field.surface(resolution)
+    surface = field.extract_surface(resolution)
     assert torch.equal(surface.faces.int(), given["faces"])
     assert largest(surface.vertices, given["vertices"]) < 1e-4
     assert not surface.empty
@@ -94,7 +95,7 @@ def test_the_mesh_of_given_distances(numbers: Numbers) -> None:
     assert difference(moved, numbers.arrays("mesh_extract"), "v_deformed") < 1e-6
     distances = given["sdf"][0].flatten()
     cells = crossed_cells(distances.view((resolution + 1,) * 3))
-    heavy = CellWeights.from_raw(given["weight_raw"][0][cells.places])
+    heavy = CellWeights.from_network(given["weight_raw"][0][cells.indices])
     vertices, faces = extract(cells, distances[cells.vertices], moved[cells.vertices], heavy)
     assert torch.equal(faces.int(), given["faces"])
     assert largest(vertices, given["vertices"]) < TOLERANCE
@@ -105,16 +106,16 @@ def test_shapes_without_a_surface_are_repaired_exactly(numbers: Numbers) -> None
     given = tensors(numbers, "empty_fix")
     cases = given["sdf_in"].view(4, 9, 9, 9)
     for case, expected in zip(cases, given["sdf_out_single"], strict=True):
-        assert torch.equal(repair_empty(case[None]).flatten(), expected.flatten())
-    assert torch.equal(repair_empty(cases).flatten(), given["sdf_out_batch"].flatten())
-    assert [is_empty(case) for case in cases] == [True, True, True, False]
+        assert torch.equal(insert_placeholder(case[None]).flatten(), expected.flatten())
+    assert torch.equal(insert_placeholder(cases).flatten(), given["sdf_out_batch"].flatten())
+    assert [has_no_surface(case) for case in cases] == [True, True, True, False]
 
 
 @pytest.mark.parametrize(("suffix", "resolution"), [("", 8), ("_res5", 5), ("_res7", 7), ("_res16", 16)])
 def test_the_stand_in_lies_where_the_published_one_does(numbers: Numbers, suffix: str, resolution: int) -> None:
     """get_center_boundary_index (InstantMesh's rep_3d/flexicubes_geometry.py)."""
     given = numbers.arrays("empty_fix")
-    repaired = repair_empty(torch.full((1, *[resolution + 1] * 3), 3.0)).flatten().numpy()
+    repaired = insert_placeholder(torch.full((1, *[resolution + 1] * 3), 3.0)).flatten().numpy()
     np.testing.assert_array_equal(np.flatnonzero(repaired == 1.0 - 3.0), given[f"center_indices{suffix}"].ravel())
     np.testing.assert_array_equal(np.flatnonzero(repaired == -1.0 - 3.0), given[f"boundary_indices{suffix}"].ravel())
     assert (np.unique(repaired) == [-4.0, -2.0, 3.0]).all()
@@ -132,7 +133,7 @@ def test_the_stand_in_is_a_mesh(numbers: Numbers, case: int) -> None:
     planes = torch.zeros(3, sizes(model).triplane_dim, 8, 8)
     axis = grid_axis(8, 2.1)
     field = MeshField(decoder, planes, 2.1)
-    surface = field.surface_of(given["sdf_in"][case].view(9, 9, 9), axis, sample_lattice(planes, axis))
+    surface = field.extract_from_distances(given["sdf_in"][case].view(9, 9, 9), axis, sample_lattice(planes, axis))
     assert surface.empty == (case != 3)
     assert torch.equal(surface.faces.int(), given[f"single_case{case}_faces"])
     assert largest(surface.vertices, given[f"single_case{case}_vertices"]) < TOLERANCE
@@ -162,7 +163,7 @@ def test_a_grid_of_128() -> None:
     field = MeshField(decoder, planes, full.grid_scale)
     axis = grid_axis(128, full.grid_scale)
     lattice = sample_lattice(planes, axis)
-    some = Cells(128, torch.zeros(0), torch.zeros(0), torch.arange(0, 129**3, 997), torch.zeros(0, 8))
+    some = SurfaceCells(128, torch.zeros(0), torch.zeros(0), torch.arange(0, 129**3, 997), torch.zeros(0, 8))
     with torch.no_grad():
         distances = field.distances(lattice)
         assert largest(field.deformations(some, lattice), given["deformation_every_997"]) < TOLERANCE
@@ -170,7 +171,7 @@ def test_a_grid_of_128() -> None:
     assert abs(int((distances < 0).sum()) - table["n_negative"]) <= 0.0001 * table["n_negative"]
     assert abs(float(distances[51, 67, 83])) < 5e-7
     distances[51, 67, 83] = 1.2e-7
-    surface = field.surface_of(distances, axis, lattice)
+    surface = field.extract_from_distances(distances, axis, lattice)
     assert (len(surface.vertices), len(surface.faces)) == (table["n_vertices"], table["n_faces"])
     assert largest(surface.vertices[::23], given["vertices_every_23"]) < TOLERANCE
     assert largest(field.colours(surface.vertices[::23]), given["vertex_rgb_every_23"]) < TOLERANCE

@@ -11,12 +11,12 @@ from helpers.golden import HERE, SHARED, Arrays, Numbers, difference, needs_outs
 from helpers.lrm_golden import CPU, largest, pictures, sizes, tensor, tensors, weights
 from meshcli.lrm.encoder import Encoder
 from meshcli.lrm.mesh_field import MeshDecoder, MeshField
-from meshcli.lrm.model import load_decoder, parameter_shapes, planes_of, resize
+from meshcli.lrm.model import load_decoder, parameter_shapes, predict_planes, resize_to_training
 from meshcli.lrm.nerf_field import NerfDecoder, NerfField
 from meshcli.lrm.sizes import Sizes
-from meshcli.lrm.streaming import stream
+from meshcli.lrm.streaming import stream_parameters
 from meshcli.lrm.transformer import TriplaneTransformer
-from meshcli.lrm.volume import render
+from meshcli.lrm.volume import render_rays
 from meshcli.reconstructors.network_file import read_network
 
 VARIANTS = ("instant-mesh-large", "instant-mesh-base", "instant-nerf-large", "instant-nerf-base")
@@ -32,7 +32,7 @@ def planes(model: dict[str, Any], given: Tensors, views: list[int]) -> tuple[tor
     """Planes of some views, and what is left of the weights."""
     values = weights(sizes(model), model["weights"])
     images, cameras = pictures(given["images_u8"])[views], given["cameras"][0][views]
-    return planes_of(sizes(model), values, images, cameras, CPU, torch.float32), values
+    return predict_planes(sizes(model), values, images, cameras, CPU, torch.float32), values
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -60,7 +60,7 @@ def test_pictures_to_mesh(numbers: Numbers, given: Tensors) -> None:
     assert isinstance(decoder, MeshDecoder)
     assert not rest
     field = MeshField(decoder, found, small.grid_scale)
-    surface = field.surface(small.grid_res)
+    surface = field.extract_surface(small.grid_res)
     assert torch.equal(surface.faces.int(), given["mesh_faces"])
     assert largest(surface.vertices, given["mesh_vertices"]) < 1e-4
     colours = (field.colours(surface.vertices).clamp(0, 1) * 255).to(torch.uint8)
@@ -83,12 +83,12 @@ def test_pictures_to_radiance_field(numbers: Numbers, given: Tensors) -> None:
     assert isinstance(decoder, NerfDecoder)
     field = NerfField(decoder, found)
     assert largest(field.density(count).flatten()[::5], given["nerf_sigma_every_5"]) < 1e-4
-    surface = field.surface(count, threshold)
+    surface = field.extract_surface(count, threshold)
     rows = same_surface(surface, given["nerf_vertices"].numpy(), given["nerf_faces"].numpy(), count, 1e-4)
     colours = (field.colours(surface.vertices[rows]).clamp(0, 1) * 255).to(torch.uint8)
     assert int((colours.int() - given["nerf_colors_u8"].int()).abs().max()) <= 1
     samples = table["params"]["rendering_samples_per_ray"] // 2
-    rendering = render(field, *rays_of(given["nerf_render_cameras"][0], size), samples)
+    rendering = render_rays(field, *rays_of(given["nerf_render_cameras"][0], size), samples)
     compare(rendering, given, "nerf_render", 1e-4)
 
 
@@ -96,8 +96,8 @@ def test_pictures_are_resized_as_published(numbers: Numbers) -> None:
     """torchvision's resize as run.py calls it: bicubic, with antialiasing, then cut off."""
     prepared, source = numbers.arrays("image_prep"), tensors(numbers, "image_prep")["resize_in"]
     for side in (20, 32, 48):
-        assert difference(resize(source, side), prepared, f"resize_out_{side}x{side}") < 1e-6
-    assert difference(resize(source, 320), prepared, "resize_320") < 1e-6
+        assert difference(resize_to_training(source, side), prepared, f"resize_out_{side}x{side}") < 1e-6
+    assert difference(resize_to_training(source, 320), prepared, "resize_320") < 1e-6
 
 
 @needs_outside
@@ -108,7 +108,7 @@ def test_the_full_size_base_model(monkeypatch: pytest.MonkeyPatch) -> None:
     forward = Encoder.forward
     monkeypatch.setattr(Encoder, "forward", lambda *args: seen.append(forward(*args)) or seen[0])
     images, cameras = pictures(given["encoder_images_u8"]), given["encoder_cameras"][0]
-    found = planes_of(full, Weights(full, table["weights"]), images, cameras, CPU, torch.float32)
+    found = predict_planes(full, Weights(full, table["weights"]), images, cameras, CPU, torch.float32)
     assert difference(found, stored, "chained_planes") < 5e-5
     assert difference(seen[0], stored, "encoder_out") < 5e-5
     assert difference(seen[0].mean(dim=1), stored, "encoder_out_token_mean") < 5e-5
@@ -122,7 +122,7 @@ def test_the_full_size_transformer() -> None:
     full, seed = Sizes("mesh", **table["params"]), table["weights"]["seed"]
     with torch.device("meta"):
         transformer = TriplaneTransformer(full)
-    stream(transformer, Weights(full, table["weights"]), "transformer.", CPU, torch.float32)
+    stream_parameters(transformer, Weights(full, table["weights"]), "transformer.", CPU, torch.float32)
     drawn = np.random.default_rng(seed + 2).standard_normal((1, table["L"], 768)).astype(np.float32)
     with torch.inference_mode():
         found = transformer(torch.from_numpy(drawn))

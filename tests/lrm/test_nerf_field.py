@@ -9,10 +9,10 @@ from scipy.spatial import cKDTree
 
 from helpers.golden import Numbers
 from helpers.lrm_golden import CPU, largest, sizes, tensors, weights
-from meshcli.lrm.mesh_field import Surface
+from meshcli.lrm.mesh_field import SurfaceMesh
 from meshcli.lrm.model import load_decoder
-from meshcli.lrm.nerf_field import NerfDecoder, NerfField, activated
-from meshcli.lrm.volume import Draws, Rendering, box_limits, camera_rays, render
+from meshcli.lrm.nerf_field import NerfDecoder, NerfField, activate_density
+from meshcli.lrm.volume import RenderedRays, SampleOffsets, box_limits, camera_rays, render_rays
 
 Tensors = dict[str, torch.Tensor]
 
@@ -54,8 +54,8 @@ def rays_of(cameras: torch.Tensor, size: int) -> tuple[torch.Tensor, torch.Tenso
     return torch.cat(origins), torch.cat(directions)
 
 
-def compare(found: Rendering, given: Tensors, name: str, tolerance: float = 5e-5) -> None:
-    for values, part in ((found.colour, "rgb"), (found.depth[:, None], "depth"), (found.weight[:, None], "weight")):
+def compare(found: RenderedRays, given: Tensors, name: str, tolerance: float = 5e-5) -> None:
+    for values, part in ((found.colour, "rgb"), (found.depth[:, None], "depth"), (found.opacity[:, None], "weight")):
         expected = given[f"{name}_images_{part}"][0].permute(0, 2, 3, 1)
         assert largest(values.view(expected.shape), expected) < tolerance, part
 
@@ -78,17 +78,17 @@ def test_pictures_with_the_middle_of_every_draw(
 ) -> None:
     """ImportanceRenderer (InstantMesh's renderer/utils/renderer.py) with the means of its random numbers."""
     origins, directions = rays_of(given["render_cameras"][0], size)
-    compare(render(field, origins, directions, samples, rays=together), given, "mid")
+    compare(render_rays(field, origins, directions, samples, rays=together), given, "mid")
 
 
 def test_pictures_with_given_draws(given: Tensors, field: NerfField, size: int, samples: int) -> None:
     origins, directions = rays_of(given["render_cameras"][0], size)
-    draws = Draws(given["draws_0_rand_like"].reshape(-1, samples), given["draws_1_rand"])
-    compare(render(field, origins, directions, samples, draws), given, "draws")
+    draws = SampleOffsets(given["draws_0_rand_like"].reshape(-1, samples), given["draws_1_rand"])
+    compare(render_rays(field, origins, directions, samples, draws), given, "draws")
 
 
 def test_rays_that_miss_the_box(given: Tensors, field: NerfField, size: int, samples: int) -> None:
-    compare(render(field, *rays_of(given["wide_render_cameras"][0], size), samples), given, "wide")
+    compare(render_rays(field, *rays_of(given["wide_render_cameras"][0], size), samples), given, "wide")
 
 
 def test_a_part_of_the_pictures(numbers: Numbers, given: Tensors, field: NerfField, size: int, samples: int) -> None:
@@ -97,16 +97,16 @@ def test_a_part_of_the_pictures(numbers: Numbers, given: Tensors, field: NerfFie
         rays.view(3, size, size, 3)[:, top : top + height, left : left + width].reshape(-1, 3)
         for rays in rays_of(given["render_cameras"][0], size)
     )
-    found = render(field, origins, directions, samples).colour.view(3, height, width, 3)
+    found = render_rays(field, origins, directions, samples).colour.view(3, height, width, 3)
     assert largest(found, given["crop_images_rgb"][0].permute(0, 2, 3, 1)) < 5e-5
 
 
 def test_points_and_lattice(numbers: Numbers, given: Tensors, field: NerfField) -> None:
     """forward_points and forward_grid (InstantMesh's renderer/synthesizer.py)."""
     count = numbers.facts("nerf")["grid_size"]
-    density, colour = field.raw(given["points"][0])
+    density, colour = field.evaluate_raw(given["points"][0])
     assert largest(colour, given["points_rgb"][0]) < 1e-5
-    assert largest(activated(density), given["points_sigma"][0, :, 0]) < 1e-4
+    assert largest(activate_density(density), given["points_sigma"][0, :, 0]) < 1e-4
     assert largest(field.density(count), given["grid_sigma"][0, ..., 0]) < 1e-4
     axis = torch.linspace(-1, 1, count)
     lattice = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), dim=-1).view(-1, 3)
@@ -116,7 +116,7 @@ def test_points_and_lattice(numbers: Numbers, given: Tensors, field: NerfField) 
 def test_marching_cubes(numbers: Numbers, given: Tensors, field: NerfField) -> None:
     """extract_mesh (InstantMesh's src/models/lrm.py), by PyMCubes."""
     count, threshold = (numbers.facts("nerf")[name] for name in ("grid_size", "mesh_threshold"))
-    surface = field.surface(count, threshold)
+    surface = field.extract_surface(count, threshold)
     rows = same_surface(surface, given["mesh_vertices"].numpy(), given["mesh_faces"].numpy(), count)
     colours = field.colours(surface.vertices[rows])
     assert largest(colours, given["mesh_vertex_rgb"]) < 1e-4
@@ -125,7 +125,7 @@ def test_marching_cubes(numbers: Numbers, given: Tensors, field: NerfField) -> N
 
 
 def same_surface(
-    found: Surface, vertices: np.ndarray, faces: np.ndarray, size: int, tolerance: float = 1e-5
+    found: SurfaceMesh, vertices: np.ndarray, faces: np.ndarray, size: int, tolerance: float = 1e-5
 ) -> np.ndarray:
     """Compare with the published mesh, whose vertices are those at the rows that come back.
 
@@ -169,7 +169,7 @@ class Diagonal:
 
 
 def test_corners_that_lie_crosswise_are_joined() -> None:
-    surface = NerfField.surface(cast(NerfField, Diagonal()), 6, 0.5)
+    surface = NerfField.extract_surface(cast(NerfField, Diagonal()), 6, 0.5)
     faces = surface.faces.numpy()
     pairs = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]]])
     count = len(surface.vertices)
@@ -179,6 +179,6 @@ def test_corners_that_lie_crosswise_are_joined() -> None:
 
 
 def test_a_threshold_that_nothing_passes(field: NerfField) -> None:
-    surface = field.surface(20, 1e9)
+    surface = field.extract_surface(20, 1e9)
     assert surface.empty
     assert len(surface.faces) == 0

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from meshcli.lrm.matrices import Linear
-from meshcli.lrm.streaming import assign, stream
+from meshcli.lrm.streaming import load_parameters, stream_parameters
 
 CPU = torch.device("cpu")
 
@@ -36,7 +36,7 @@ def test_tensors_are_there_for_the_time_of_a_call() -> None:
     with torch.device("meta"):
         streamed = Pair()
     done: list[str] = []
-    stream(streamed, values, "net.", CPU, torch.float32, done.append)
+    stream_parameters(streamed, values, "net.", CPU, torch.float32, done.append)
     given = torch.randn(3, 4)
     with torch.inference_mode():
         assert torch.equal(streamed(given), plain(given))
@@ -49,7 +49,7 @@ def test_tensors_are_there_for_the_time_of_a_call() -> None:
 def test_a_dtype_is_taken_tensor_by_tensor() -> None:
     with torch.device("meta"):
         layer = Linear(2, 2)
-    stream(layer, {"weight": torch.eye(2), "bias": torch.zeros(2)}, "", CPU, torch.bfloat16)
+    stream_parameters(layer, {"weight": torch.eye(2), "bias": torch.zeros(2)}, "", CPU, torch.bfloat16)
     assert layer(torch.ones(1, 2, dtype=torch.bfloat16)).dtype == torch.bfloat16
 
 
@@ -57,4 +57,4 @@ def test_what_is_missing_is_named() -> None:
     with torch.device("meta"):
         layer = Linear(2, 2)
     with pytest.raises(KeyError, match=r"net\.weight"):
-        assign(layer, {}, "net.", CPU)
+        load_parameters(layer, {}, "net.", CPU)

@@ -5,7 +5,7 @@ import torch
 
 from helpers.golden import Numbers
 from helpers.lrm_golden import filled, largest, sizes, tensors, weights
-from meshcli.lrm.attention import attend, blocks_win, in_blocks, join_heads, split_heads
+from meshcli.lrm.attention import attend, attend_in_blocks, blocks_are_faster, join_heads, split_heads
 from meshcli.lrm.transformer import TriplaneTransformer
 
 TOLERANCE = 1e-5
@@ -46,20 +46,20 @@ def formula(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torc
 def test_attention_is_the_written_out_formula(
     length: int, count: int, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("meshcli.lrm.attention.WEIGHTS", 64 * 1024)  # 1 to 900 queries at a time
+    monkeypatch.setattr("meshcli.lrm.attention.WEIGHTS_PER_BLOCK", 64 * 1024)  # 1 to 900 queries at a time
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     query, key, value = (torch.randn(2, 2, rows, 8, dtype=torch.float64) for rows in (length, count, count))
     expected = formula(query, key, value)
     assert largest(attend(query, key, value), expected) < 1e-12
-    assert largest(in_blocks(query, key, value), expected) < 1e-12
+    assert largest(attend_in_blocks(query, key, value), expected) < 1e-12
     assert torch.get_num_threads() == threads
     torch.set_num_threads(before)
 
 
 def test_large_products_do_not_overflow() -> None:
     query, key, value = (torch.randn(1, 1, 60, 8) for _ in range(3))
-    found = in_blocks(query * 1000, key * 1000, value)
+    found = attend_in_blocks(query * 1000, key * 1000, value)
     assert largest(found, formula(query.double() * 1000, key.double() * 1000, value.double())) < 1e-2
 
 
@@ -67,8 +67,8 @@ def test_large_products_do_not_overflow() -> None:
 def test_bfloat16_attention_is_near(intel: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("meshcli.lrm.attention.is_intel", lambda: intel)
     monkeypatch.setattr("meshcli.lrm.attention.has_bfloat16", lambda: True)
-    assert blocks_win(torch.bfloat16) is not intel
-    assert not blocks_win(torch.float32)
+    assert blocks_are_faster(torch.bfloat16) is not intel
+    assert not blocks_are_faster(torch.float32)
     query, key, value = (torch.randn(1, 2, 500, 16) for _ in range(3))
     found = attend(query.bfloat16(), key.bfloat16(), value.bfloat16())
     assert found.dtype == torch.bfloat16

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from helpers.lrm_golden import largest
-from meshcli.lrm.triplane import Head, Mlp, gather_lattice, sample_lattice, sample_planes
+from meshcli.lrm.triplane import Mlp, TriplaneMlp, sample_lattice, sample_planes, sum_at_vertices
 
 PLANES = torch.randn(3, 5, 7, 7, generator=torch.Generator().manual_seed(1))
 AXIS = torch.linspace(-1.1, 1.1, 21)
@@ -30,16 +30,16 @@ def direct(net: Mlp, points: torch.Tensor) -> torch.Tensor:
 
 
 def test_the_layer_may_go_first(net: Mlp) -> None:
-    assert largest(Head(net).at(PLANES, POINTS), direct(net, POINTS)) < 1e-6
-    assert largest(Head(net, outputs=1).at(PLANES, POINTS, 100), direct(net, POINTS)[:, :1]) < 1e-6
-    assert Head(net).at(PLANES, POINTS[:0]).shape == (0, 2)
+    assert largest(TriplaneMlp(net).evaluate(PLANES, POINTS), direct(net, POINTS)) < 1e-6
+    assert largest(TriplaneMlp(net, outputs=1).evaluate(PLANES, POINTS, 100), direct(net, POINTS)[:, :1]) < 1e-6
+    assert TriplaneMlp(net).evaluate(PLANES, POINTS[:0]).shape == (0, 2)
 
 
 @pytest.mark.parametrize("chunk", [1, 50, 1 << 14])
 @pytest.mark.parametrize("count", [1, 3])
 def test_a_lattice_needs_tables_only(net: Mlp, chunk: int, count: int, threads: None) -> None:
     torch.set_num_threads(count)
-    volume = Head(net, outputs=1).volume(sample_lattice(PLANES, AXIS), chunk)
+    volume = TriplaneMlp(net, outputs=1).evaluate_lattice(sample_lattice(PLANES, AXIS), chunk)
     assert largest(volume.flatten(), direct(net, POINTS)[:, 0]) < 1e-6
     assert torch.get_num_threads() == count
 
@@ -48,7 +48,7 @@ def test_any_number_of_threads_gives_the_same_bits(net: Mlp, threads: None) -> N
     found = []
     for count in (1, 2, 4):
         torch.set_num_threads(count)
-        found.append(Head(net, outputs=1).volume(sample_lattice(PLANES, AXIS)))
+        found.append(TriplaneMlp(net, outputs=1).evaluate_lattice(sample_lattice(PLANES, AXIS)))
     assert torch.equal(found[0], found[1])
     assert torch.equal(found[0], found[2])
 
@@ -56,14 +56,14 @@ def test_any_number_of_threads_gives_the_same_bits(net: Mlp, threads: None) -> N
 def test_values_on_a_lattice_are_those_at_its_points() -> None:
     lattice = sample_lattice(PLANES, AXIS)
     chosen = torch.randperm(len(POINTS), generator=torch.Generator().manual_seed(3))[:500]
-    assert largest(gather_lattice(lattice, chosen), sample_planes(PLANES, POINTS[chosen]).sum(dim=0)) < 1e-6
+    assert largest(sum_at_vertices(lattice, chosen), sample_planes(PLANES, POINTS[chosen]).sum(dim=0)) < 1e-6
 
 
 def test_what_a_thread_raises_is_raised(net: Mlp, monkeypatch: pytest.MonkeyPatch, threads: None) -> None:
-    def finish(self: Head, hidden: torch.Tensor, spare: torch.Tensor | None = None) -> torch.Tensor:
+    def apply_later_layers(self: TriplaneMlp, hidden: torch.Tensor, spare: torch.Tensor | None = None) -> torch.Tensor:
         raise MemoryError
 
-    monkeypatch.setattr(Head, "finish", finish)
+    monkeypatch.setattr(TriplaneMlp, "apply_later_layers", apply_later_layers)
     torch.set_num_threads(2)
     with pytest.raises(MemoryError):
-        Head(net).volume(sample_lattice(PLANES, AXIS))
+        TriplaneMlp(net).evaluate_lattice(sample_lattice(PLANES, AXIS))

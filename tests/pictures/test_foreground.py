@@ -151,7 +151,7 @@ def test_rembg_without_onnxruntime(monkeypatch):
 
 
 def test_rembgs_place_cannot_be_reached(monkeypatch, tmp_path, capfd):
-    monkeypatch.setattr("meshcli.weights.download.REMBG", "http://127.0.0.1:9")
+    monkeypatch.setattr("meshcli.weights.download.REMBG_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("U2NET_HOME", str(tmp_path))
     monkeypatch.setitem(sys.modules, "rembg", fake_rembg(np.zeros((64, 64), np.uint8)))
     with pytest.raises(MissingError) as caught:

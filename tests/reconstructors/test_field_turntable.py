@@ -11,7 +11,7 @@ from helpers.tiny_lrm import tiny_sizes
 from meshcli.lrm.nerf_field import NerfDecoder
 from meshcli.progress import silent
 from meshcli.reconstructors import field_turntable
-from meshcli.reconstructors.instantmesh import Planes
+from meshcli.reconstructors.instantmesh import Triplanes
 from meshcli.settings import RenderSettings
 from meshcli.views.camera import orbit
 
@@ -28,7 +28,7 @@ def film_of(low_high: Box, haze: float, monkeypatch: pytest.MonkeyPatch, frames:
         def __init__(self, *_: Any) -> None:
             pass
 
-        def raw(self, points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        def evaluate_raw(self, points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             inside = ((points >= low) & (points <= high)).all(dim=1)
             thin = float(np.log(np.expm1(haze))) + 1.0 if haze else -40.0  # softplus(raw - 1) is the haze's density
             return torch.where(inside, 60.0, thin), torch.full((len(points), 3), 0.1)
@@ -36,7 +36,7 @@ def film_of(low_high: Box, haze: float, monkeypatch: pytest.MonkeyPatch, frames:
         def density(self, resolution: int) -> torch.Tensor:
             axis = torch.linspace(-1, 1, resolution)
             lattice = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), dim=-1)
-            raw = self.raw(lattice.view(-1, 3))[0]
+            raw = self.evaluate_raw(lattice.view(-1, 3))[0]
             return torch.nn.functional.softplus(raw - 1.0).view(resolution, resolution, resolution)
 
     class Writer:
@@ -55,8 +55,8 @@ def film_of(low_high: Box, haze: float, monkeypatch: pytest.MonkeyPatch, frames:
     monkeypatch.setattr(field_turntable, "NerfField", Field)
     monkeypatch.setattr(field_turntable, "Mp4Writer", Writer)
     sizes = tiny_sizes("nerf")
-    planes = Planes(sizes, torch.zeros(3, 4, 12, 12), NerfDecoder(sizes))
-    field_turntable.film(planes, RenderSettings(size=SIZE, frames=frames), Path(), silent)
+    planes = Triplanes(sizes, torch.zeros(3, 4, 12, 12), NerfDecoder(sizes))
+    field_turntable.render_field_turntable(planes, RenderSettings(size=SIZE, frames=frames), Path(), silent)
     return shown
 
 
@@ -82,5 +82,5 @@ def test_what_fits_is_seen_from_the_views_own_distance(monkeypatch: pytest.Monke
     [frame] = film_of(((-0.5, -0.5, -0.5), (0.5, 0.5, 0.5)), 0.0, monkeypatch, frames=1)
     camera = orbit(0.0, RenderSettings().elevation)
     sizes = tiny_sizes("nerf")
-    planes = Planes(sizes, torch.zeros(3, 4, 12, 12), NerfDecoder(sizes))
-    assert np.array_equal(frame, field_turntable.picture(planes, camera, SIZE))
+    planes = Triplanes(sizes, torch.zeros(3, 4, 12, 12), NerfDecoder(sizes))
+    assert np.array_equal(frame, field_turntable.render_view(planes, camera, SIZE))

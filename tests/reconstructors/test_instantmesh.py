@@ -9,7 +9,7 @@ from helpers.golden import Numbers
 from helpers.tiny_lrm import tiny_sizes, write_weights
 from meshcli.errors import MissingError, UsageError
 from meshcli.progress import silent
-from meshcli.reconstructors.instantmesh import Planes, camera_vectors, encode_views, pictures
+from meshcli.reconstructors.instantmesh import Triplanes, camera_vectors, encode_views, picture_batch
 from meshcli.views.camera import zero123plus_rig
 from meshcli.views.view import View
 from meshcli.weights.safetensors_file import state_dict
@@ -34,9 +34,9 @@ def test_one_photo_with_its_six_tiles_has_the_published_cameras(numbers: Numbers
 
 def test_pictures_are_colours_without_alpha() -> None:
     views = rig_views()
-    assert torch.equal(pictures(views)[2], torch.from_numpy(views[2].pixels[..., :3]).permute(2, 0, 1) / 255)
+    assert torch.equal(picture_batch(views)[2], torch.from_numpy(views[2].pixels[..., :3]).permute(2, 0, 1) / 255)
     small = [View("b0", view.pixels[::2, ::2], view.camera) for view in views]
-    assert pictures(small).shape == (6, 3, 320, 320)
+    assert picture_batch(small).shape == (6, 3, 320, 320)
 
 
 @pytest.mark.parametrize("count", [1, 24])
@@ -82,10 +82,10 @@ def test_planes_come_back_from_their_file(kind: str, tmp_path: Path) -> None:
     )
     path = tmp_path / "triplane.safetensors"
     path.write_bytes(planes.write({"key": "7"}))
-    again = Planes.read(path, sizes, CPU)
+    again = Triplanes.read(path, sizes, CPU)
     assert torch.equal(again.values, planes.values)
     for name, value in planes.decoder.state_dict().items():
         assert torch.equal(again.decoder.state_dict()[name], value)
     other = tiny_sizes("mesh" if kind == "nerf" else "nerf")
     with pytest.raises(MissingError, match=r"synthesizer\.decoder"):
-        Planes.read(path, other, CPU)
+        Triplanes.read(path, other, CPU)

@@ -59,7 +59,7 @@ def test_its_other_values_are_settings_of_ours(tmp_path: Path) -> None:
 def test_sizes_come_from_the_file(tmp_path: Path) -> None:
     path = changed(tmp_path, "transformer_layers: 12", "transformer_layers: 5")
     assert read_network(str(path)).sizes.transformer_layers == 5
-    with pytest.raises(UsageError, match="name its like with --engine"):
+    with pytest.raises(UsageError, match="name the closest engine with --engine"):
         pick_engine("auto", None, read_settings(path), RunOptions())
 
 

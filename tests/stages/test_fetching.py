@@ -17,7 +17,7 @@ from helpers.fake_hub import Hub, serve, stranger
 from helpers.tiny_lrm import tiny_weights
 from helpers.view_sheets import project_of
 from meshcli.project.project import Project
-from meshcli.weights.catalogue import INSTANTMESH, ZERO123PLUS
+from meshcli.weights.catalogue import INSTANTMESH_REPOSITORY, ZERO123PLUS_REPOSITORY
 
 TESTS = Path(__file__).parents[1]
 TINY_NETWORK = """
@@ -38,7 +38,10 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
         folder = tmp_path / "published"
         tiny_zero123plus.write(folder)
         files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-        hub.repositories = {INSTANTMESH: {"instant_mesh_large.ckpt": data.getvalue()}, ZERO123PLUS: files}
+        hub.repositories = {
+            INSTANTMESH_REPOSITORY: {"instant_mesh_large.ckpt": data.getvalue()},
+            ZERO123PLUS_REPOSITORY: files,
+        }
         yield hub
 
 

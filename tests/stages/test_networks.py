@@ -93,8 +93,8 @@ def test_views_to_files(views: Project, weights: Path) -> None:
 
 def test_the_texture_has_the_fields_colours(views: Project, weights: Path) -> None:
     build(views, **TEXTURE)
-    planes = instantmesh.Planes.read(views.path("mesh/triplane.safetensors"), tiny_file().sizes, torch.device("cpu"))
-    colours = instantmesh.extract_mesh(planes, replace(SMALL.lrm, grid=20), lambda *_: None).colours
+    planes = instantmesh.Triplanes.read(views.path("mesh/triplane.safetensors"), tiny_file().sizes, torch.device("cpu"))
+    colours = instantmesh.extract_mesh(planes, replace(SMALL.lrm, grid=20), lambda *_: None).colour_at
     mesh = read_glb(views.path("mesh/mesh.glb"))
     assert mesh.texture is not None
     corners = mesh.texture.coordinates[mesh.texture.faces]
@@ -236,7 +236,7 @@ def test_the_least_of_everything(engine: str, key: str, value: Any, views: Proje
 
 def failing(times: int) -> Callable[..., Any]:
     """A surface that runs out of memory so many times, as torch says it on a processor."""
-    real, left = MeshField.surface, [times]
+    real, left = MeshField.extract_surface, [times]
 
     def surface(self: MeshField, resolution: int) -> Any:
         if left[0]:
@@ -250,7 +250,7 @@ def failing(times: int) -> Callable[..., Any]:
 def test_memory_that_runs_out_once_is_tried_with_less(
     views: Project, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(MeshField, "surface", failing(1))
+    monkeypatch.setattr(MeshField, "extract_surface", failing(1))
     assert build(views)[0].record.status == "done"
     assert views.load().stages["reconstruct"].smaller == {}
 
@@ -258,7 +258,7 @@ def test_memory_that_runs_out_once_is_tried_with_less(
 def test_memory_that_runs_out_twice_keeps_the_planes(
     views: Project, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(MeshField, "surface", failing(2))
+    monkeypatch.setattr(MeshField, "extract_surface", failing(2))
     with pytest.raises(ResourceError, match=r"the same command will now take lrm\.grid=75"):
         build(views, **{"lrm.grid": 100})
     record = views.load().stages["reconstruct"]
@@ -274,7 +274,7 @@ def test_a_bug_is_no_lack_of_memory(views: Project, weights: Path, monkeypatch: 
     def surface(self: MeshField, resolution: int) -> Any:
         raise RuntimeError("shapes do not fit")
 
-    monkeypatch.setattr(MeshField, "surface", surface)
+    monkeypatch.setattr(MeshField, "extract_surface", surface)
     with pytest.raises(RuntimeError, match="do not fit"):
         build(views)
 

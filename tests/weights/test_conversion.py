@@ -10,9 +10,9 @@ from meshcli.errors import MissingError
 from meshcli.system.atomic_files import replacing
 from meshcli.system.digests import file_digest
 from meshcli.weights import conversion
-from meshcli.weights.conversion import usable
+from meshcli.weights.conversion import ensure_safetensors
 from meshcli.weights.locations import data_directory, hub_cache, weights_digest
-from meshcli.weights.safetensors_file import read_contents, state_dict
+from meshcli.weights.safetensors_file import read_header, state_dict
 
 
 @pytest.fixture(autouse=True)
@@ -28,8 +28,8 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def made(monkeypatch):
     """Every conversion that is made."""
     calls = []
-    real = conversion.convert
-    monkeypatch.setattr(conversion, "convert", lambda *words: calls.append(words[1]) or real(*words))
+    real = conversion.convert_checkpoint
+    monkeypatch.setattr(conversion, "convert_checkpoint", lambda *words: calls.append(words[1]) or real(*words))
     return calls
 
 
@@ -42,31 +42,31 @@ def write(path: Path, value: float = 1.0) -> Path:
 def test_once_beside_it(tmp_path, made):
     source = write(tmp_path / "ckpts/w.ckpt")
     told: list[str] = []
-    found = usable(source, tell=told.append)
+    found = ensure_safetensors(source, tell=told.append)
     assert found == tmp_path / "ckpts/w.safetensors"
     assert len(told) == 1
-    assert read_contents(found).metadata["original_sha256"] == file_digest(source)
-    assert usable(source, tell=told.append) == usable(found) == found
+    assert read_header(found).metadata["original_sha256"] == file_digest(source)
+    assert ensure_safetensors(source, tell=told.append) == ensure_safetensors(found) == found
     assert len(made) == len(told) == 1
     assert weights_digest(source) == weights_digest(found)
 
 
 def test_an_original_that_changes_is_converted_again(tmp_path, made):
     source = write(tmp_path / "w.ckpt")
-    usable(source)
+    ensure_safetensors(source)
     write(source, 2.0)
     os.utime(source, (1, 1))
-    assert float(state_dict(usable(source))["a"][0]) == 2.0
+    assert float(state_dict(ensure_safetensors(source))["a"][0]) == 2.0
     os.utime(source, (5, 5))  # touched, not changed
-    usable(source)
+    ensure_safetensors(source)
     assert len(made) == 2
 
 
 def test_a_conversion_that_was_damaged_is_made_again_elsewhere(tmp_path, made):
     source = write(tmp_path / "w.ckpt")
-    found = usable(source)
+    found = ensure_safetensors(source)
     found.write_bytes(found.read_bytes()[:-4])
-    again = usable(source)
+    again = ensure_safetensors(source)
     assert state_dict(again)["a"].sum() == 3
     assert len(made) == 2
 
@@ -76,7 +76,7 @@ def test_somebody_elses_file_is_not_replaced(tmp_path):
     other = tmp_path / "w.safetensors"
     torch.save({}, other)
     before = other.read_bytes()
-    assert usable(source).parent == data_directory() / "converted"
+    assert ensure_safetensors(source).parent == data_directory() / "converted"
     assert other.read_bytes() == before
 
 
@@ -86,16 +86,16 @@ def test_never_into_the_hubs_cache(made):
     snapshot.mkdir(parents=True)
     (snapshot / "w.ckpt").symlink_to(blob)
     before = sorted(hub_cache().rglob("*"))
-    found = usable(snapshot / "w.ckpt")
+    found = ensure_safetensors(snapshot / "w.ckpt")
     assert found.parent == data_directory() / "converted"
-    assert usable(snapshot / "w.ckpt") == found
+    assert ensure_safetensors(snapshot / "w.ckpt") == found
     assert sorted(hub_cache().rglob("*")) == before
     assert len(made) == 1
 
 
 def test_two_originals_of_one_name_in_the_cache():
     paths = [write(hub_cache() / f"models--a--b/snapshots/{n}/w.ckpt", n) for n in (1, 2)]
-    assert [float(state_dict(usable(path))["a"][0]) for path in paths] == [1.0, 2.0]
+    assert [float(state_dict(ensure_safetensors(path))["a"][0]) for path in paths] == [1.0, 2.0]
 
 
 def test_a_folder_that_is_read_only(tmp_path, monkeypatch, made):
@@ -107,13 +107,13 @@ def test_a_folder_that_is_read_only(tmp_path, monkeypatch, made):
         return replacing(path)
 
     monkeypatch.setattr("meshcli.weights.torch_checkpoint.replacing", refuse)
-    found = usable(source)
+    found = ensure_safetensors(source)
     assert found.parent == data_directory() / "converted"
     made.clear()
-    assert usable(source) == found
+    assert ensure_safetensors(source) == found
     assert not made
     shutil.copy(found, source.with_suffix(".safetensors"))  # whoever owns the disk has converted it
-    assert usable(source) == source.with_suffix(".safetensors")
+    assert ensure_safetensors(source) == source.with_suffix(".safetensors")
 
 
 def test_a_full_disk_is_no_reason_to_write_elsewhere(tmp_path, monkeypatch):
@@ -124,12 +124,12 @@ def test_a_full_disk_is_no_reason_to_write_elsewhere(tmp_path, monkeypatch):
 
     monkeypatch.setattr("meshcli.weights.torch_checkpoint.replacing", full)
     with pytest.raises(OSError, match="No space left"):
-        usable(source)
+        ensure_safetensors(source)
 
 
 def test_what_cannot_be_converted_leaves_nothing(tmp_path):
     source = tmp_path / "w.ckpt"
     source.write_text("404: Not Found")
     with pytest.raises(MissingError, match=r"w\.ckpt cannot be used"):
-        usable(source)
+        ensure_safetensors(source)
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["w.ckpt"]

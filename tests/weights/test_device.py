@@ -2,7 +2,14 @@ import pytest
 import torch
 
 from meshcli.errors import UsageError
-from meshcli.weights.device import check_device, devices, dtype_name, has_fast_bf16, resolve_device, resolve_dtype
+from meshcli.weights.device import (
+    available_devices,
+    check_device,
+    dtype_name,
+    has_fast_bf16,
+    resolve_device,
+    resolve_dtype,
+)
 
 CPU = torch.device("cpu")
 
@@ -30,7 +37,7 @@ def test_a_named_device_that_is_absent_says_what_there_is(monkeypatch):
 def test_without_a_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    assert devices() == ["cpu"]
+    assert available_devices() == ["cpu"]
     assert resolve_device("auto") == CPU
     for name in ("cuda", "mps"):
         with pytest.raises(UsageError, match="this machine has cpu"):

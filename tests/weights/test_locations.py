@@ -9,8 +9,8 @@ from safetensors.torch import save_file
 from meshcli.errors import MissingError, UsageError
 from meshcli.system.digests import file_digest
 from meshcli.weights import locations
-from meshcli.weights.catalogue import COMPONENTS, SETTINGS
-from meshcli.weights.locations import cached_digest, find, require, weights_digest
+from meshcli.weights.catalogue import COMPONENT_FILES, SETTINGS_FILES
+from meshcli.weights.locations import cached_digest, find_weights, require_weights, weights_digest
 
 PUBLISHED = "instant_mesh_base.ckpt"
 
@@ -35,15 +35,15 @@ def put(path: Path, data: bytes = b"x") -> Path:
 
 def folder(path: Path, **names: str) -> Path:
     """A folder in diffusers layout, of empty files."""
-    for file in SETTINGS:
+    for file in SETTINGS_FILES:
         put(path / file, b"{}")
-    for component, files in COMPONENTS.items():
+    for component, files in COMPONENT_FILES.items():
         put(path / component / names.get(component, files[0]))
     return path
 
 
 def test_the_order_in_which_places_are_searched(home, tmp_path, monkeypatch):
-    assert find("instant-mesh-base") is None
+    assert find_weights("instant-mesh-base") is None
     snapshot = home / ".cache/huggingface/hub/models--TencentARC--InstantMesh/snapshots/c0ffee"
     expected = []
     for path, where in [
@@ -55,12 +55,12 @@ def test_the_order_in_which_places_are_searched(home, tmp_path, monkeypatch):
         put(path)
         expected.append((path, where))
         monkeypatch.setenv("MESHCLI_CKPTS", str(tmp_path / "env"))
-        found = find("instant-mesh-base")
+        found = find_weights("instant-mesh-base")
         assert found is not None
         assert (found.path, found.where) == (path, where)
     named = put(tmp_path / "my weights.ckpt")
     for given in (named, tmp_path / "env"):
-        found = find("instant-mesh-base", given)
+        found = find_weights("instant-mesh-base", given)
         assert found is not None
         assert found.where == "--weights"
         assert found.path in (named, tmp_path / "env" / PUBLISHED)
@@ -69,9 +69,9 @@ def test_the_order_in_which_places_are_searched(home, tmp_path, monkeypatch):
 def test_what_is_named_is_never_replaced(tmp_path):
     put(Path("ckpts") / PUBLISHED)
     with pytest.raises(MissingError, match="--weights nowhere does not exist"):
-        find("instant-mesh-base", Path("nowhere"))
+        find_weights("instant-mesh-base", Path("nowhere"))
     with pytest.raises(MissingError, match=r"has no instant_mesh_base.ckpt"):
-        find("instant-mesh-base", tmp_path)
+        find_weights("instant-mesh-base", tmp_path)
 
 
 def test_the_hub_cache_by_its_own_rules(home, tmp_path, monkeypatch):
@@ -86,42 +86,42 @@ def test_the_hub_cache_by_its_own_rules(home, tmp_path, monkeypatch):
         put(base / repository / "refs/main", b"new")
         put(base / repository / "snapshots/old" / PUBLISHED)
         newest = put(base / repository / "snapshots/new" / PUBLISHED)
-        found = find("instant-mesh-base")
+        found = find_weights("instant-mesh-base")
         assert found is not None
         assert found.path == newest, variable
 
 
 def test_a_conversion_alone_will_do():
     alone = put(Path("ckpts/instant_mesh_base.safetensors"))
-    found = find("instant-mesh-base")
+    found = find_weights("instant-mesh-base")
     assert found is not None
     assert found.path == alone
     published = put(Path("ckpts") / PUBLISHED)
-    found = find("instant-mesh-base")
+    found = find_weights("instant-mesh-base")
     assert found is not None
     assert found.path == published
 
 
 def test_a_folder_counts_only_when_it_is_complete(tmp_path):
     path = folder(Path("ckpts/zero123plus-v1.2"), unet="diffusion_pytorch_model.bin")
-    found = find("zero123plus")
+    found = find_weights("zero123plus")
     assert found is not None
     assert found.path == path
-    assert locations.component(path, "unet").name == "diffusion_pytorch_model.bin"
-    assert locations.component(path, "vae").name == "diffusion_pytorch_model.safetensors"
-    for file in (*SETTINGS, "vision_encoder/model.safetensors"):
+    assert locations.component_file(path, "unet").name == "diffusion_pytorch_model.bin"
+    assert locations.component_file(path, "vae").name == "diffusion_pytorch_model.safetensors"
+    for file in (*SETTINGS_FILES, "vision_encoder/model.safetensors"):
         kept = (path / file).rename(tmp_path / "kept")
-        assert find("zero123plus") is None, file
+        assert find_weights("zero123plus") is None, file
         kept.rename(path / file)
-    assert find("zero123plus", path) is not None
-    assert find("zero123plus", Path("ckpts")) is not None
+    assert find_weights("zero123plus", path) is not None
+    assert find_weights("zero123plus", Path("ckpts")) is not None
 
 
 def test_what_is_absent_comes_with_the_command_that_gets_it():
     with pytest.raises(MissingError, match=r"`meshcli models pull instant-nerf-large`.*instant_nerf_large.ckpt"):
-        require("instant-nerf-large")
+        require_weights("instant-nerf-large")
     with pytest.raises(UsageError, match="no weights called instant-mush; known: instant-mesh-large"):
-        require("instant-mush")
+        require_weights("instant-mush")
 
 
 def test_a_digest_is_remembered_until_the_file_changes(tmp_path, monkeypatch):
@@ -153,7 +153,7 @@ def test_a_conversion_stands_for_its_original(tmp_path):
 
 
 def test_the_digest_of_a_folder_is_that_of_all_its_files(tmp_path):
-    path = folder(tmp_path / "z", **{part: files[1] for part, files in COMPONENTS.items()})
+    path = folder(tmp_path / "z", **{part: files[1] for part, files in COMPONENT_FILES.items()})
     before = weights_digest(path)
     put(path / "scheduler/scheduler_config.json", json.dumps({"beta_start": 1}).encode())
     changed = weights_digest(path)
@@ -165,13 +165,13 @@ def test_where_rembg_keeps_its_models(tmp_path, monkeypatch):
     monkeypatch.delenv("U2NET_HOME", raising=False)
     monkeypatch.delenv("REMBG_HOME", raising=False)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    assert find("u2netp") is None
+    assert find_weights("u2netp") is None
     with pytest.raises(MissingError, match=r"models pull u2netp`.*put u2netp\.onnx into .*rembg/models/u2netp"):
-        require("u2netp")
+        require_weights("u2netp")
     old = put(tmp_path / ".u2net/u2netp.onnx")
     assert locations.rembg_file("u2netp") == old
     new = put(tmp_path / "rembg/models/u2netp/u2netp.onnx")
-    assert require("u2netp").path == new
+    assert require_weights("u2netp").path == new
     monkeypatch.setenv("U2NET_HOME", str(tmp_path / "own"))
-    assert find("u2netp") is None
+    assert find_weights("u2netp") is None
     assert put(tmp_path / "own/u2netp.onnx") == locations.rembg_file("u2netp")

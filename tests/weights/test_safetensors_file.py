@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from meshcli.errors import MissingError
-from meshcli.weights.safetensors_file import load_into, own_names, read_contents, state_dict
+from meshcli.weights.safetensors_file import load_into, network_names, read_header, state_dict
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def file(tmp_path, stored):
 
 
 def test_contents(file, stored):
-    contents = read_contents(file)
+    contents = read_header(file)
     assert {name: entry.shape for name, entry in contents.entries.items()} == {
         name: tuple(tensor.shape) for name, tensor in stored.items()
     }
@@ -43,23 +43,25 @@ def test_contents(file, stored):
 @pytest.mark.parametrize("prefix", ["", "net."])
 def test_names_of_a_network_that_is_a_part_of_something(before, prefix):
     own = ["a.weight", "a.bias", "b.weight", "c"]
-    assert own_names([before + prefix + name for name in own], "net.") == {before + prefix + name: name for name in own}
+    assert network_names([before + prefix + name for name in own], "net.") == {
+        before + prefix + name: name for name in own
+    }
 
 
 def test_what_is_no_part_of_a_network_is_dropped():
     names = ["net.a", "ema.net.a", "ema.net.b", "net.b", "other.weight", "net.source_camera", "internet.c"]
-    assert own_names(names, "net.") == {"net.a": "a", "net.b": "b"}
-    assert own_names(names, "") == {name: name for name in names}
-    assert own_names(["a", "a.a"], "net.") == {"a": "a", "a.a": "a.a"}
-    assert own_names(["source_camera", "x.a", "x.b"], "net.") == {"x.a": "a", "x.b": "b"}
-    assert own_names([], "net.") == {}
+    assert network_names(names, "net.") == {"net.a": "a", "net.b": "b"}
+    assert network_names(names, "") == {name: name for name in names}
+    assert network_names(["a", "a.a"], "net.") == {"a": "a", "a.a": "a.a"}
+    assert network_names(["source_camera", "x.a", "x.b"], "net.") == {"x.a": "a", "x.b": "b"}
+    assert network_names([], "net.") == {}
 
 
 def test_tensors_of_a_part(tmp_path, stored):
     path = tmp_path / "whole.safetensors"
     save_file({f"state_dict.net.{name}": tensor for name, tensor in stored.items()} | {"x": torch.zeros(1)}, path)
     found = state_dict(path, prefix="net.")
-    assert found.keys() == stored.keys() == read_contents(path).of("net.").shapes.keys()
+    assert found.keys() == stored.keys() == read_header(path).for_network("net.").shapes.keys()
     assert all(torch.equal(found[name], tensor) for name, tensor in stored.items())
 
 

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from meshcli.errors import MissingError
-from meshcli.weights.safetensors_file import read_contents, state_dict
-from meshcli.weights.torch_checkpoint import convert, read_shapes
+from meshcli.weights.safetensors_file import read_header, state_dict
+from meshcli.weights.torch_checkpoint import convert_checkpoint, read_shapes
 
 PREFIX = "lrm_generator."
 
@@ -60,9 +60,9 @@ def test_every_kind_of_tensor(state, archive, tmp_path):
     if not archive:
         del state["nothing"], state["spread"]  # types and tricks that those files did not have
     torch.save(state, tmp_path / "w.bin", _use_new_zipfile_serialization=archive)
-    convert(tmp_path / "w.bin", tmp_path / "w.safetensors", metadata={"original": "w.bin"})
+    convert_checkpoint(tmp_path / "w.bin", tmp_path / "w.safetensors", metadata={"original": "w.bin"})
     same(tmp_path / "w.safetensors", torch.load(tmp_path / "w.bin", weights_only=True))
-    assert read_contents(tmp_path / "w.safetensors").metadata == {"format": "pt", "original": "w.bin"}
+    assert read_header(tmp_path / "w.safetensors").metadata == {"format": "pt", "original": "w.bin"}
     assert read_shapes(tmp_path / "w.bin") == {name: tuple(tensor.shape) for name, tensor in state.items()}
 
 
@@ -70,7 +70,7 @@ def test_the_library_reads_what_was_written(state, tmp_path):
     from safetensors.torch import load_file
 
     torch.save(state, tmp_path / "w.bin")
-    convert(tmp_path / "w.bin", tmp_path / "w.safetensors")
+    convert_checkpoint(tmp_path / "w.bin", tmp_path / "w.safetensors")
     found = load_file(tmp_path / "w.safetensors")
     assert found.keys() == state.keys()
     assert all(torch.equal(tensor, state[name]) for name, tensor in found.items())
@@ -93,7 +93,7 @@ def test_the_prefix_of_a_network_however_it_is_wrapped(before, wrap, archive, tm
     path = tmp_path / "w.ckpt"
     table = wrap({before + name: tensor for name, tensor in own.items()})
     torch.save(table, path, _use_new_zipfile_serialization=archive)
-    convert(path, tmp_path / "w.safetensors", PREFIX)
+    convert_checkpoint(path, tmp_path / "w.safetensors", PREFIX)
     same(tmp_path / "w.safetensors", own)
     assert read_shapes(path, PREFIX) == dict.fromkeys(own, (3,))
 
@@ -110,7 +110,7 @@ def test_a_training_checkpoint_with_objects_in_it(state, tmp_path, monkeypatch):
     torch.save(whole, "w.ckpt")
     with pytest.raises(pickle.UnpicklingError):
         torch.load("w.ckpt", weights_only=True)
-    convert(Path("w.ckpt"), Path("w.safetensors"), PREFIX)
+    convert_checkpoint(Path("w.ckpt"), Path("w.safetensors"), PREFIX)
     same(Path("w.safetensors"), state)
     assert not Path("nobody ran this").exists()
 
@@ -134,7 +134,7 @@ def good(tmp_path):
 def refused(path: Path, reason: str, prefix: str = "") -> None:
     target = path.with_suffix(".safetensors")
     with pytest.raises(MissingError, match=reason) as caught:
-        convert(path, target, prefix)
+        convert_checkpoint(path, target, prefix)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
     assert sorted(file.suffix for file in path.parent.iterdir() if file.name != "good.bin") in ([], [path.suffix])
@@ -190,7 +190,7 @@ def test_one_storage_in_many_tensors(tmp_path):
     torch.save({f"{n}": base[:999] for n in range(50)}, tmp_path / "bad.ckpt")
     refused(tmp_path / "bad.ckpt", "share their storage too often")
     torch.save({"tied": base, "same": base}, tmp_path / "tied.bin")
-    convert(tmp_path / "tied.bin", tmp_path / "tied.safetensors")
+    convert_checkpoint(tmp_path / "tied.bin", tmp_path / "tied.safetensors")
     same(tmp_path / "tied.safetensors", {"tied": base, "same": base})
 
 
@@ -244,7 +244,7 @@ def test_no_damage_does_more_than_one_line(good, data):
     bad.write_bytes(content)
     target = good.with_name("fuzzed.safetensors")
     try:
-        convert(bad, target)
+        convert_checkpoint(bad, target)
     except MissingError:
         assert not target.exists()
     else:

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from meshcli.weights.torch_checkpoint import Damage
-from meshcli.weights.torch_pickle import Storage, Tensor, named_tensors
+from meshcli.weights.torch_checkpoint import DAMAGE_ERRORS
+from meshcli.weights.torch_pickle import StorageReference, TensorDescription, read_tensor_table
 
 MARK = "nobody ran this"
 RUN = f"__import__('pathlib').Path({MARK!r}).touch()"
@@ -70,7 +70,7 @@ def nested(depth: int) -> bytes:
 )
 def test_calls_do_nothing(hostile: object, protocol: int) -> None:
     data = pickle.dumps({"state_dict": {"a": hostile}, "b": hostile, 7: [hostile]}, protocol)
-    assert named_tensors(data) == {}
+    assert read_tensor_table(data) == {}
     Path("as python would").touch()
     if isinstance(hostile, Reduced) and hostile.call[0] is eval:  # the same bytes are dangerous elsewhere
         pickle.loads(data)  # noqa: S301
@@ -100,8 +100,8 @@ def test_calls_do_nothing(hostile: object, protocol: int) -> None:
     ],
 )
 def test_words_of_the_machine(data: bytes) -> None:
-    with suppress(*Damage):  # each of these is one line for the user
-        assert named_tensors(data) == {}
+    with suppress(*DAMAGE_ERRORS):  # each of these is one line for the user
+        assert read_tensor_table(data) == {}
 
 
 @pytest.mark.parametrize(
@@ -122,8 +122,8 @@ def test_words_of_the_machine(data: bytes) -> None:
 def test_sizes_that_are_not_there_cost_nothing(data: bytes) -> None:
     tracemalloc.start()
     try:
-        with suppress(*Damage):
-            assert named_tensors(data) == {}
+        with suppress(*DAMAGE_ERRORS):
+            assert read_tensor_table(data) == {}
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -134,15 +134,15 @@ class Persistent(pickle.Pickler):
     """Writes a tuple (dtype name, key) of `Storage` as torch does."""
 
     def persistent_id(self, value: object) -> object:
-        return ("storage", *value, "cpu", 6) if isinstance(value, Storage) else None
+        return ("storage", *value, "cpu", 6) if isinstance(value, StorageReference) else None
 
 
 def test_what_is_recognised() -> None:
     data = io.BytesIO()
     state = collections.OrderedDict(a=1)
     state._metadata = {"": {"version": 1}}  # type: ignore[attr-defined]
-    Persistent(data, 2).dump({"x": Storage("F32", "0"), "state_dict": state})
-    assert named_tensors(data.getvalue()) == {}
-    tensor = Tensor(Storage("F32", "0"), 0, (2, 3), (3, 1))
+    Persistent(data, 2).dump({"x": StorageReference("F32", "0"), "state_dict": state})
+    assert read_tensor_table(data.getvalue()) == {}
+    tensor = TensorDescription(StorageReference("F32", "0"), 0, (2, 3), (3, 1))
     with pytest.raises(AttributeError):
         tensor.shape = (9, 9)  # type: ignore[misc]

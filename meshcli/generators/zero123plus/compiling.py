@@ -1,4 +1,4 @@
-"""The UNet's blocks through torch.compile, for who paints much on one machine: minutes first, then faster steps."""
+"""torch.compile for the UNet's blocks: costs minutes once per machine, then every step is faster."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,15 +9,17 @@ from torch import nn
 
 from meshcli.errors import MissingError
 
-VARIANTS = 128  # of one kind of block, by its channels and the size of its pictures; torch gives up at 8 by default
+# Graphs of one class of block: one for each number of channels and feature map size; a UNet has fewer than this many
+# blocks. Beyond torch's default, 8, further sizes would run uncompiled.
+RECOMPILE_LIMIT = 128
 
 
 @contextmanager
-def compiled(unet: nn.Module) -> Iterator[None]:
-    """Let torch fuse convolutions' and MLPs' surroundings; attentions stay as they are, they keep notes between passes.
+def compiled_blocks(unet: nn.Module) -> Iterator[None]:
+    """Compile the residual and feed-forward blocks of a UNet; attentions stay eager, they cache keys between passes.
 
-    Each block is compiled when it is first called. The numbers are the same to rounding. Raises MissingError where that
-    fails: on a processor it takes a C++ compiler, on CUDA Triton.
+    Each block is compiled on its first call. Results agree to rounding. Raises MissingError when compilation fails: it
+    takes a C++ compiler on a CPU and Triton on CUDA.
     """
     from torch._dynamo import config
     from torch._dynamo.exc import TorchDynamoException
@@ -27,7 +29,7 @@ def compiled(unet: nn.Module) -> Iterator[None]:
     for block in blocks:
         block.compile()
     try:
-        with config.patch(recompile_limit=VARIANTS):
+        with config.patch(recompile_limit=RECOMPILE_LIMIT):
             yield
     except TorchDynamoException as error:
         reason = " ".join(str(error).split())[:150]

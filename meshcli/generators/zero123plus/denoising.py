@@ -1,7 +1,7 @@
-"""From noise to the latents of a sheet of six views, step by step, so that any step can be the last one before a pause.
+"""Denoising: from noise to the latents of a six-view sheet, resumable after every step.
 
-Latents, condition and random numbers are float32 on the CPU whatever the networks compute in, so that a painting that
-was put away goes on as if nothing had happened.
+Between steps, latents, conditioning and random state are on the CPU in float32, whatever the networks compute in: a run
+resumed from a saved state gives the same bits as an uninterrupted one.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,29 +18,29 @@ from meshcli.generators.zero123plus.reference_attention import ReferenceUNet
 
 
 @dataclass(frozen=True)
-class Condition:
-    """What the networks know of a photo: for nothing (the other end of guidance), then for the photo."""
+class Conditioning:
+    """Inputs for the two branches of classifier-free guidance: unconditional, then conditional."""
 
-    latents: Tensor  # (2, 4, h, w)
-    text: Tensor  # (2, N, C)
+    latents: Tensor  # (2, 4, h, w) of the reference picture
+    text: Tensor  # (2, N, C) for cross-attention
 
 
 @dataclass(frozen=True)
-class Painting:
-    """A sheet of views after some steps."""
+class DiffusionState:
+    """The sampling of one sheet after some steps."""
 
-    condition: Condition
-    latents: Tensor  # (4, H, W); before the first step plain noise
-    random: Tensor  # state of its generator
-    step: int = 0  # steps that are done
+    conditioning: Conditioning
+    latents: Tensor  # (4, H, W); standard normal noise before the first step
+    rng_state: Tensor  # of the photo's random generator
+    step: int = 0  # steps done
 
     def to_bytes(self, key: str) -> bytes:
-        """As a file; `key` says what it belongs to."""
+        """Serialise as safetensors; `key` identifies the photo and settings it belongs to."""
         tensors = {
-            "reference": self.condition.latents,
-            "text": self.condition.text,
+            "reference": self.conditioning.latents,
+            "text": self.conditioning.text,
             "latents": self.latents,
-            "random": self.random,
+            "random": self.rng_state,
             "step": torch.tensor(self.step),
             "key": torch.frombuffer(bytearray(key.encode()), dtype=torch.uint8),
         }
@@ -48,76 +48,75 @@ class Painting:
 
     @classmethod
     def from_bytes(cls, data: bytes, key: str) -> Self | None:
-        """From a file; None when it belongs to something else or is damaged."""
+        """Restore from `to_bytes`; None when the data are damaged or have another key."""
         try:
             tensors = load(data)
             if bytes(tensors["key"].tolist()) != key.encode():
                 return None
-            condition = Condition(tensors["reference"], tensors["text"])
+            condition = Conditioning(tensors["reference"], tensors["text"])
             return cls(condition, tensors["latents"], tensors["random"], int(tensors["step"]))
         except (SafetensorError, KeyError, ValueError):
             return None
 
 
-def draw(shape: Sequence[int], generator: Generator) -> Tensor:
-    """Normal numbers: on the CPU, so that every device gets the same ones."""
+def draw_noise(shape: Sequence[int], generator: Generator) -> Tensor:
+    """Standard normal numbers, drawn on the CPU so that they are the same for every device."""
     return torch.randn(tuple(shape), generator=generator)
 
 
 def denoise(
-    paintings: Sequence[Painting],
+    states: Sequence[DiffusionState],
     unet: ReferenceUNet,
     scheduler: EulerAncestralDiscreteScheduler,
     steps: int,
     guidance: float,
-    sampling: Sequence[Generator] | None = None,
-) -> Iterator[list[Painting]]:
-    """Go on from where some paintings are, all at the same step; yields them after each one.
+    scheduler_generators: Sequence[Generator] | None = None,
+) -> Iterator[list[DiffusionState]]:
+    """Take the remaining steps of some states, all at the same step; yields the new states after each step.
 
-    `sampling` are generators for the scheduler's own noise, where that shall not come from the paintings' own. Several
-    paintings share the UNet's calls; the result is then the same to the precision of the numbers, not to the bit.
+    `scheduler_generators` replace the states' own generators for the scheduler's noise. Several states share each call
+    of the UNet; results then agree with single runs to rounding, not to the bit.
     """
-    first = paintings[0].step
-    if any(painting.step != first for painting in paintings):
-        raise ValueError("paintings of one batch must be at the same step")
+    first = states[0].step
+    if any(state.step != first for state in states):
+        raise ValueError("states of one batch must be at the same step")
     device, dtype = unet.unet.device, unet.unet.dtype
     scheduler.set_timesteps(steps)
     scheduler.set_begin_index(first)
-    generators = [_generator(painting.random) for painting in paintings]
-    latents = torch.stack([painting.latents for painting in paintings]).to(device)
+    generators = [_restored_generator(state.rng_state) for state in states]
+    latents = torch.stack([state.latents for state in states]).to(device)
     if first == 0:
         latents = latents * scheduler.init_noise_sigma
-    reference = _branches([painting.condition.latents for painting in paintings])
-    text = _branches([painting.condition.text for painting in paintings]).to(device, dtype)
+    text = _stack_branches([state.conditioning.text for state in states]).to(device, dtype)
     for step in range(first, steps):
         time, sigma = scheduler.timesteps[step], scheduler.sigmas[step]
-        noise = _branches(
-            [draw(painting.condition.latents.shape, own) for painting, own in _zip(paintings, generators)]
-        )
-        noisy = (reference + noise * sigma) / (sigma**2 + 1) ** 0.5
+        reference = _noisy_reference([state.conditioning.latents for state in states], generators, sigma)
         scaled = scheduler.scale_model_input(latents, time)
-        predicted = unet(torch.cat([scaled, scaled]).to(dtype), noisy.to(device, dtype), time.to(device), text)
-        nothing, photo = predicted.float().chunk(2)
-        guided = nothing + guidance * (photo - nothing)
-        own_noise = list(sampling or generators)
-        latents = scheduler.step(guided, time, latents, generator=own_noise, return_dict=False)[0]
-        now = latents.cpu()
+        predicted = unet(torch.cat([scaled, scaled]).to(dtype), reference.to(device, dtype), time.to(device), text)
+        unconditional, conditional = predicted.float().chunk(2)
+        guided = unconditional + guidance * (conditional - unconditional)
+        sources = list(scheduler_generators or generators)
+        latents = scheduler.step(guided, time, latents, generator=sources, return_dict=False)[0]
+        finished = latents.cpu()
         yield [
-            replace(painting, latents=now[index].clone(), random=generators[index].get_state(), step=step + 1)
-            for index, painting in enumerate(paintings)
+            replace(state, latents=finished[index].clone(), rng_state=generators[index].get_state(), step=step + 1)
+            for index, state in enumerate(states)
         ]
 
 
-def _zip(paintings: Sequence[Painting], generators: Sequence[Generator]) -> Iterator[tuple[Painting, Generator]]:
-    return zip(paintings, generators, strict=True)
+def _noisy_reference(latents: Sequence[Tensor], generators: Sequence[Generator], sigma: Tensor) -> Tensor:
+    """Reference latents of P states, (2, 4, h, w) each, with fresh noise, at unit variance: (2 P, 4, h, w)."""
+    pairs = zip(latents, generators, strict=True)
+    noise = _stack_branches([draw_noise(reference.shape, generator) for reference, generator in pairs])
+    return (_stack_branches(latents) + noise * sigma) / (sigma**2 + 1) ** 0.5
 
 
-def _generator(state: Tensor) -> Generator:
+def _restored_generator(state: Tensor) -> Generator:
     generator = torch.Generator()
     generator.set_state(state)
     return generator
 
 
-def _branches(pairs: Sequence[Tensor]) -> Tensor:
-    """Pairs (2, ...) of nothing and photo to (2 P, ...): first nothing for each, then each photo."""
+def _stack_branches(pairs: Sequence[Tensor]) -> Tensor:
+    """P pairs (2, ...) of branches to (2 P, ...): all unconditional ones, then all conditional ones."""
     return torch.stack(list(pairs), dim=1).flatten(0, 1)

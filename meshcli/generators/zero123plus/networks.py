@@ -1,6 +1,7 @@
-"""Zero123++'s networks, out of a folder in diffusers layout: built empty, filled from mapped files, freed after work.
+"""Loads Zero123++'s networks from a folder in diffusers layout, one at a time, and frees each after use.
 
-Settings are those of the checkpoint's own files. Nothing here looks for weights or touches the network.
+A network is built without memory by the checkpoint's own settings and filled from memory-mapped files. Nothing here
+uses the internet.
 """
 
 import json
@@ -19,140 +20,142 @@ from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from meshcli.errors import MissingError
-from meshcli.generators.zero123plus.files import Files, locate
+from meshcli.generators.zero123plus.files import WeightFiles, locate_weights
 from meshcli.out_of_memory import release_memory
 from meshcli.progress import Progress, Tell, silent, unheard
 from meshcli.settings import Zero123PlusSettings
 from meshcli.system.glibc_heap import set_mmap_threshold, trim_heap
 from meshcli.system.text_files import read_text
-from meshcli.weights.conversion import usable
+from meshcli.weights.conversion import ensure_safetensors
 from meshcli.weights.device import dtype_name, resolve_device, resolve_dtype
 from meshcli.weights.safetensors_file import Rename, load_into
 
-AGAIN = "fetch it again: `meshcli models pull zero123plus`"
+REFETCH_HINT = "fetch it again: `meshcli models pull zero123plus`"
 
-APART, TOGETHER = 1 << 18, 1 << 25  # bytes from which blocks are mapped by themselves
+# Bytes from which glibc maps a block on its own, while weights are loaded and while networks run; see
+# `_separately_mapped`. The second is the highest that glibc's own adjustment reaches (DEFAULT_MMAP_THRESHOLD_MAX).
+LOADING_THRESHOLD, WORKING_THRESHOLD = 1 << 18, 1 << 25
 
 N = TypeVar("N", bound=nn.Module)
 
 
 @dataclass
 class Networks:
-    """Hands networks out one at a time; `keep` leaves them in memory for the next time."""
+    """Loads networks one at a time as context managers; `keep` leaves them in memory for the next use."""
 
-    files: Files
+    files: WeightFiles
     device: torch.device
-    dtype: torch.dtype  # of the UNet; everything else is float32, it takes less memory than the UNet at work
+    dtype: torch.dtype  # of the UNet; the others run in float32 and still take less memory than the UNet
     keep: bool = False
-    loading: float = 0.0  # seconds that it took so far
+    loading_seconds: float = 0.0  # in total so far
     _kept: dict[str, nn.Module] = field(default_factory=dict)
 
     @contextmanager
     def unet(self) -> Iterator[UNet2DConditionModel]:
-        """The denoiser."""
+        """The denoising UNet."""
 
         def build() -> UNet2DConditionModel:
-            unet = _empty(lambda: UNet2DConditionModel.from_config(self.settings("unet/config.json")))
+            unet = _on_meta_device(lambda: UNet2DConditionModel.from_config(self.settings("unet/config.json")))
             load_into(unet, self.files.unet, self.dtype, self.device)
             return unet if self.dtype == torch.float32 else unet.to(memory_format=torch.channels_last)
 
-        with self._working("unet", build) as unet:
+        with self._in_memory("unet", build) as unet:
             yield unet
 
     @contextmanager
     def vae(self) -> Iterator[AutoencoderKL]:
-        """Pictures to latents and back."""
+        """The autoencoder between pictures and latents."""
 
         def build() -> AutoencoderKL:
-            vae = _empty(lambda: AutoencoderKL.from_config(self.settings("vae/config.json")))
-            load_into(vae, self.files.vae, torch.float32, self.device, _modern_attention)
+            vae = _on_meta_device(lambda: AutoencoderKL.from_config(self.settings("vae/config.json")))
+            load_into(vae, self.files.vae, torch.float32, self.device, _current_attention_names)
             _activate_in_place(vae)
-            # The encoder has another layout: channels last, group norms of nearly constant pictures lose precision,
-            # 0.002 in the latents of the grey one.
+            # Not the encoder: in channels-last layout its group norms lose precision on nearly constant pictures, 0.002
+            # in the latents of the grey one.
             vae.decoder.to(memory_format=torch.channels_last)
             return vae
 
-        with self._working("vae", build) as vae:
+        with self._in_memory("vae", build) as vae:
             yield vae
 
     @contextmanager
     def text_encoder(self) -> Iterator[CLIPTextModel]:
-        """CLIP's text tower, on the processor: it is only ever needed once."""
+        """CLIP's text encoder, on the CPU: it runs once for a set of weights."""
 
         def build() -> CLIPTextModel:
             config = CLIPTextConfig(**self.settings("text_encoder/config.json"))
-            text = _empty(lambda: CLIPTextModel(config))
-            load_into(text, self.files.text_encoder, torch.float32, "cpu", _prefix_of(text, "text_model."))
-            _number_positions(text)
+            text = _on_meta_device(lambda: CLIPTextModel(config))
+            load_into(text, self.files.text_encoder, torch.float32, "cpu", _match_prefix(text, "text_model."))
+            _set_position_ids(text)
             return text
 
-        with self._working("text_encoder", build) as text:
+        with self._in_memory("text_encoder", build) as text:
             yield text
 
     @contextmanager
     def vision_encoder(self) -> Iterator[CLIPVisionModelWithProjection]:
-        """CLIP's image tower."""
+        """CLIP's image encoder."""
 
         def build() -> CLIPVisionModelWithProjection:
             config = CLIPVisionConfig(**self.settings("vision_encoder/config.json"))
-            vision = _empty(lambda: CLIPVisionModelWithProjection(config))
+            vision = _on_meta_device(lambda: CLIPVisionModelWithProjection(config))
             load_into(
-                vision, self.files.vision_encoder, torch.float32, self.device, _prefix_of(vision, "vision_model.")
+                vision, self.files.vision_encoder, torch.float32, self.device, _match_prefix(vision, "vision_model.")
             )
-            _number_positions(vision)
+            _set_position_ids(vision)
             return vision
 
-        with self._working("vision_encoder", build) as vision:
+        with self._in_memory("vision_encoder", build) as vision:
             yield vision
 
     def scheduler(self) -> EulerAncestralDiscreteScheduler:
-        """The sampler with the checkpoint's noise, but always with trailing steps, from pure noise on.
+        """Euler ancestral scheduler with the checkpoint's noise schedule and trailing time steps.
 
-        Both published programs replace the file's spacing so (InstantMesh's run.py, app.py and zero123plus/model.py;
-        the README, app.py and predict.py of SUDO-AI-3D/zero123plus). Zero123++'s file names none, and diffusers would
-        then space the steps evenly.
+        Both published programs override the spacing (InstantMesh's run.py, app.py and zero123plus/model.py; the README,
+        app.py and predict.py of SUDO-AI-3D/zero123plus). Zero123++'s file names none, for which diffusers would take
+        "linspace", and sampling would not start from pure noise.
         """
         settings = self.settings("scheduler/scheduler_config.json")
         return EulerAncestralDiscreteScheduler.from_config(settings, timestep_spacing="trailing")
 
     def facts(self) -> dict[str, Any]:
-        """For records: where and how precisely was computed, with which files."""
+        """Device, precision, weights, seconds and peak memory, for records."""
         table: dict[str, Any] = {
             "device": str(self.device),
             "dtype": dtype_name(self.dtype),
             "weights": str(self.files.unet),
-            "loading": round(self.loading, 1),  # seconds
+            "loading": round(self.loading_seconds, 1),
         }
         if self.device.type == "cuda":
             table["peak_vram"] = torch.cuda.max_memory_allocated(self.device)  # bytes
         return table
 
     def settings(self, file: str) -> dict[str, Any]:
-        """A settings file of the folder; MissingError when it cannot be read."""
+        """Read a settings file of the folder; MissingError when it cannot be read."""
         path = self.files.folder / file
         try:
             table = json.loads(read_text(path))
         except (OSError, ValueError) as error:
-            raise MissingError(f"{path} cannot be read ({error}); {AGAIN}") from error
+            raise MissingError(f"{path} cannot be read ({error}); {REFETCH_HINT}") from error
         if not isinstance(table, dict):
-            raise MissingError(f"{path} holds no settings; {AGAIN}")
+            raise MissingError(f"{path} holds no settings; {REFETCH_HINT}")
         return table
 
     @contextmanager
-    def _working(self, name: str, build: Callable[[], N]) -> Iterator[N]:
-        """A network that is in memory while it works. What the caller binds it to must end with the block too."""
+    def _in_memory(self, name: str, build: Callable[[], N]) -> Iterator[N]:
+        """Load a network for the time of a block. Callers must drop their own references when the block ends."""
         start = time.perf_counter()
-        with _apart():
+        with _separately_mapped():
             network = self._kept.get(name) or build().eval()
-        self.loading += time.perf_counter() - start
+        self.loading_seconds += time.perf_counter() - start
         if self.keep:
             self._kept[name] = network
         try:
             with torch.inference_mode():
-                yield network  # type: ignore[misc]  # what was kept under this name was built by this function
+                yield network  # type: ignore[misc]  # what is kept under this name came from this function
         finally:
             if not self.keep:
-                network.to("meta")  # whoever still holds it holds no memory
+                network.to("meta")  # frees the weights even if someone still refers to the network
                 free_memory()
 
 
@@ -163,51 +166,53 @@ def open_networks(
     progress: Progress = silent,
     tell: Tell = unheard,
 ) -> Networks:
-    """The networks that settings ask for, none of them in memory yet; pickled weights are converted, which says so.
+    """Locate the networks that settings ask for, without loading them; converts pickled weights and tells so.
 
-    Raises UsageError for a device or a precision that this machine has not, MissingError when there are no weights.
+    Raises UsageError for a device or precision this machine does not have, MissingError for missing weights.
     """
     where = resolve_device(device)
     dtype = resolve_dtype(settings.dtype, where)
-    files = locate(settings.unet, weights)
+    files = locate_weights(settings.unet, weights)
     mapped = [
-        usable(path, "", progress, tell) for path in (files.unet, files.vae, files.text_encoder, files.vision_encoder)
+        ensure_safetensors(path, "", progress, tell)
+        for path in (files.unet, files.vae, files.text_encoder, files.vision_encoder)
     ]
-    return Networks(Files(files.folder, *mapped), where, dtype, keep=settings.vram == "high")
+    return Networks(WeightFiles(files.folder, *mapped), where, dtype, keep=settings.vram == "high")
 
 
 def free_memory() -> None:
-    """Give back what dead networks held, to the system too: the next one shall not come on top of it.
+    """Return freed memory to the operating system, so that the next network does not come on top of it.
 
-    Freed tensors stay in the heap of glibc until it is told; other systems' libraries have no such call.
+    glibc keeps freed tensors in its heap until `malloc_trim`; other C libraries have no such call.
     """
     release_memory()
     trim_heap()
 
 
 @contextmanager
-def _apart() -> Iterator[None]:
-    """Weights get memory of their own from glibc, which is gone with them, instead of holes in its heap.
+def _separately_mapped() -> Iterator[None]:
+    """Let glibc map each weight tensor on its own: freeing it then returns its memory instead of leaving a heap hole.
 
-    Anything else but the largest blocks comes from the heap again afterwards: fresh memory for each would cost seconds.
+    Afterwards all but the largest blocks come from the heap again: fresh pages for every activation cost seconds.
     """
-    set_mmap_threshold(APART)
+    set_mmap_threshold(LOADING_THRESHOLD)
     try:
         yield
     finally:
-        set_mmap_threshold(TOGETHER)
+        set_mmap_threshold(WORKING_THRESHOLD)
 
 
-def _empty(build: Callable[[], N]) -> N:
-    """A network without memory behind its parameters."""
+def _on_meta_device(build: Callable[[], N]) -> N:
+    """Build a network on the meta device, without memory for its parameters."""
     with torch.device("meta"):
         return build()
 
 
 def _activate_in_place(vae: AutoencoderKL) -> None:
-    """Activations over their own inputs, which are normalised copies that nobody else reads.
+    """Let activations overwrite their inputs, which are outputs of group norms that nothing else reads.
 
-    With the decoder's layout, a process that decodes 640 x 960 pixels in float32 peaks at 2.7 GB instead of 4.1.
+    Together with the decoder's channels-last layout this lowers the peak of decoding 640 x 960 pixels in float32 from
+    4.1 to 2.7 GB.
     """
     for module in vae.modules():
         for name in ("nonlinearity", "conv_act"):
@@ -215,21 +220,21 @@ def _activate_in_place(vae: AutoencoderKL) -> None:
                 setattr(module, name, nn.SiLU(inplace=True))
 
 
-def _number_positions(network: nn.Module) -> None:
-    """CLIP's position numbers are no weights: a network that was built empty does not have them."""
+def _set_position_ids(network: nn.Module) -> None:
+    """Fill in CLIP's position ids: buffers outside the state dict, so a network from the meta device lacks them."""
     for module in network.modules():
-        numbers = getattr(module, "position_ids", None)
-        if isinstance(numbers, torch.Tensor) and numbers.is_meta:
+        ids = getattr(module, "position_ids", None)
+        if isinstance(ids, torch.Tensor) and ids.is_meta:
             parameter = next(network.parameters())
             module.register_buffer(
-                "position_ids", torch.arange(numbers.shape[-1], device=parameter.device).expand(1, -1), persistent=False
+                "position_ids", torch.arange(ids.shape[-1], device=parameter.device).expand(1, -1), persistent=False
             )
 
 
-def _prefix_of(network: nn.Module, prefix: str) -> Rename:
-    """Names as the library at hand has them: its versions differ in whether the tower's name comes first.
+def _match_prefix(network: nn.Module, prefix: str) -> Rename:
+    """Renaming to the installed transformers' parameter names: versions differ in whether `prefix` comes first.
 
-    Position numbers, which old files hold, are dropped.
+    Position ids, which old files hold, are dropped.
     """
     expected = network.state_dict().keys()
 
@@ -241,8 +246,8 @@ def _prefix_of(network: nn.Module, prefix: str) -> Rename:
     return rename
 
 
-def _modern_attention(name: str) -> str:
-    """Names of the VAE's attention: files of before 2023 have another one for each part."""
+def _current_attention_names(name: str) -> str:
+    """Rename the attention parameters of VAE files from before 2023 to diffusers' current names."""
     if ".attentions." not in name:
         return name
     for old, new in (("query", "to_q"), ("key", "to_k"), ("value", "to_v"), ("proj_attn", "to_out.0")):

@@ -1,10 +1,9 @@
-"""A UNet that looks at a reference picture while it denoises: Zero123++'s reference attention.
+"""Reference attention (Shi et al. 2023, Zero123++; after lllyasviel's "reference-only" ControlNet).
 
-Two passes per step. The writing pass denoises the reference, and every self-attention keeps its keys and values. In the
-reading pass each self-attention sees them behind its own. (Shi et al. 2023, Zero123++; the idea is lllyasviel's.)
+Two passes per step. The write pass denoises the reference picture, and every self-attention caches its keys and values.
+In the read pass each self-attention appends the cached ones to its own.
 
-The writing pass ends at the last self-attention, as soon as that has kept its keys and values: nothing of what would
-follow is used.
+The write pass is aborted once the last self-attention has cached its keys and values: nothing after it is used.
 """
 
 from collections.abc import Callable
@@ -19,54 +18,54 @@ from torch import Tensor
 from meshcli.errors import MissingError
 from meshcli.lrm.attention import join_heads, split_heads
 
-Attend = Callable[[Tensor, Tensor, Tensor], Tensor]  # queries, keys, values (B, H, N, D) -> (B, H, N, D)
+AttentionFunction = Callable[[Tensor, Tensor, Tensor], Tensor]  # queries, keys, values (B, H, N, D) -> (B, H, N, D)
 
 
-def xformers_attention() -> Attend:
-    """Attention by xformers' kernels, for CUDA; MissingError when they are not installed."""
+def xformers_attention() -> AttentionFunction:
+    """Attention by xformers' kernels, for CUDA; MissingError when they cannot be imported."""
     try:
         from xformers.ops import memory_efficient_attention
     except (ImportError, OSError) as error:
         raise MissingError(f"xformers cannot be used ({error}): `pip install xformers`, or --attention auto") from error
 
     def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        turned = [tokens.transpose(1, 2) for tokens in (query, key, value)]  # it wants (B, N, H, D)
-        return cast(Tensor, memory_efficient_attention(*turned)).transpose(1, 2)
+        inputs = [tokens.transpose(1, 2) for tokens in (query, key, value)]  # (B, N, H, D)
+        return cast(Tensor, memory_efficient_attention(*inputs)).transpose(1, 2)
 
     return attend
 
 
 class ReferenceUNet:
-    """The two passes over one UNet, which keeps its parameters and names."""
+    """A UNet with reference attention; its parameters and their names stay as they are."""
 
-    def __init__(self, unet: UNet2DConditionModel, attend: Attend) -> None:
+    def __init__(self, unet: UNet2DConditionModel, attend: AttentionFunction) -> None:
         self.unet = unet
         names = [name for name in unet.attn_processors if ".attn1." in name]
-        self._memory = _Memory(last=[name for name in names if name.startswith("up_blocks")][-1])
+        self._cache = _ReferenceCache(last=[name for name in names if name.startswith("up_blocks")][-1])
         unet.set_attn_processor(
             {
-                name: _SelfAttention(name, self._memory, attend) if name in names else _CrossAttention(attend)
+                name: _SelfAttention(name, self._cache, attend) if name in names else _CrossAttention(attend)
                 for name in unet.attn_processors
             }
         )
 
     def __call__(self, latents: Tensor, reference: Tensor, time: Tensor, text: Tensor) -> Tensor:
-        """What the UNet predicts for noisy latents (B, 4, H, W).
+        """Predict from noisy latents (B, 4, H, W), in two passes.
 
-        `reference` (B, 4, h, w) are the reference's latents with the noise of this time, `text` (B, N, C) the
-        embedding that both passes see.
+        `reference` (B, 4, h, w) are the reference's latents with noise added for this time step, `text` (B, N, C) the
+        embeddings for cross-attention in both passes.
         """
         try:
-            self._memory.mode = "write"
-            with suppress(_WrittenError):
+            self._cache.mode = "write"
+            with suppress(_WritePassEndedError):
                 self._forward(reference, time, text)
-            self._memory.mode = "read"
+            self._cache.mode = "read"
             return self._forward(latents, time, text)
         finally:
-            self._memory.forget()
+            self._cache.clear()
 
-    def plain(self, latents: Tensor, time: Tensor, text: Tensor) -> Tensor:
-        """The same without a reference."""
+    def without_reference(self, latents: Tensor, time: Tensor, text: Tensor) -> Tensor:
+        """Predict without a reference, in one pass."""
         return self._forward(latents, time, text)
 
     def _forward(self, latents: Tensor, time: Tensor, text: Tensor) -> Tensor:
@@ -76,57 +75,59 @@ class ReferenceUNet:
         return cast(Tensor, self.unet(latents, time, encoder_hidden_states=text, return_dict=False)[0])
 
 
-class _WrittenError(Exception):
-    """The writing pass has done all it is for."""
+class _WritePassEndedError(Exception):
+    """Aborts the write pass after the last self-attention."""
 
 
-class _Memory:
-    """Keys and values of the reference, by the name of the attention, and which pass this is."""
+class _ReferenceCache:
+    """The reference's keys and values by name of the attention, and the current pass."""
 
     def __init__(self, last: str) -> None:
         self.last = last
         self.mode: Literal["write", "read", "off"] = "off"
-        self.kept: dict[str, tuple[Tensor, Tensor]] = {}
+        self.entries: dict[str, tuple[Tensor, Tensor]] = {}
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         self.mode = "off"
-        self.kept.clear()
+        self.entries.clear()
 
 
 class _SelfAttention:
-    """Writes its keys and values down, or reads those of the reference behind its own."""
+    """Self-attention that caches its keys and values (write) or appends the cached ones to its own (read)."""
 
-    def __init__(self, name: str, memory: _Memory, attend: Attend) -> None:
+    def __init__(self, name: str, cache: _ReferenceCache, attend: AttentionFunction) -> None:
         self._name = name
-        self._memory = memory
+        self._cache = cache
         self._attend = attend
 
     def __call__(self, attention: Attention, states: Tensor, **_: object) -> Tensor:
-        """From normalised states (B, N, C) to what is added to them."""
+        """Attention output (B, N, C) for normalised states (B, N, C)."""
         keys, values = attention.to_k(states), attention.to_v(states)
-        if self._memory.mode == "write":
-            self._memory.kept[self._name] = keys, values
-            if self._name == self._memory.last:
-                raise _WrittenError
-        elif self._memory.mode == "read":
-            kept = self._memory.kept.pop(self._name)
-            keys, values = torch.cat([keys, kept[0]], 1), torch.cat([values, kept[1]], 1)
-        return _attended(attention, states, keys, values, self._attend)
+        if self._cache.mode == "write":
+            self._cache.entries[self._name] = keys, values
+            if self._name == self._cache.last:
+                raise _WritePassEndedError
+        elif self._cache.mode == "read":
+            cached = self._cache.entries.pop(self._name)
+            keys, values = torch.cat([keys, cached[0]], 1), torch.cat([values, cached[1]], 1)
+        return _attention_output(attention, states, keys, values, self._attend)
 
 
 class _CrossAttention:
-    """Attention to the text, as usual."""
+    """Plain cross-attention to the text."""
 
-    def __init__(self, attend: Attend) -> None:
+    def __init__(self, attend: AttentionFunction) -> None:
         self._attend = attend
 
     def __call__(self, attention: Attention, states: Tensor, encoder_hidden_states: Tensor, **_: object) -> Tensor:
-        """From normalised states (B, N, C) to what is added to them."""
+        """Attention output (B, N, C) for normalised states (B, N, C)."""
         keys, values = attention.to_k(encoder_hidden_states), attention.to_v(encoder_hidden_states)
-        return _attended(attention, states, keys, values, self._attend)
+        return _attention_output(attention, states, keys, values, self._attend)
 
 
-def _attended(attention: Attention, states: Tensor, keys: Tensor, values: Tensor, attend: Attend) -> Tensor:
+def _attention_output(
+    attention: Attention, states: Tensor, keys: Tensor, values: Tensor, attend: AttentionFunction
+) -> Tensor:
     heads = attention.heads
     queries = split_heads(attention.to_q(states), heads)
     return cast(

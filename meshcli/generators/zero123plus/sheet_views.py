@@ -1,4 +1,4 @@
-"""A painted sheet cut into views with transparency: what selecting and fitting need masks for."""
+"""A generated sheet cut into views with alpha masks, which selection and fitting need."""
 
 from dataclasses import dataclass
 
@@ -12,27 +12,27 @@ from meshcli.settings import PhotoSettings
 
 
 @dataclass(frozen=True)
-class Tiles:
+class SheetViews:
     """Six views in the rig's order."""
 
     pictures: list[Pixels]  # (V, V, 4), with the generator's own colours where alpha is 0 too
-    whole: list[int]  # those of which the background could not be told: they have no transparency
+    unmasked: list[int]  # tiles whose background was not recognised: they are fully opaque
 
 
-def cut_sheet(sheet: Pixels, settings: PhotoSettings) -> Tiles:
-    """The views of a sheet (3 V, 2 V, 3) whose backgrounds are near-white or an uneven grey."""
-    pictures, whole = [], []
+def extract_views(sheet: Pixels, settings: PhotoSettings) -> SheetViews:
+    """Cut a sheet (3 V, 2 V, 3) on near-white or uneven grey into views and mask the object in each."""
+    pictures, unmasked = [], []
     for tile, colours in enumerate(split_sheet(sheet)):
-        alpha = _alpha(colours, settings)
+        alpha = _foreground_alpha(colours, settings)
         if alpha is None:
-            whole.append(tile)
+            unmasked.append(tile)
             alpha = np.full(colours.shape[:2], 255, np.uint8)
         pictures.append(np.concatenate([colours, alpha[..., None]], axis=-1))
-    return Tiles(pictures, whole)
+    return SheetViews(pictures, unmasked)
 
 
-def _alpha(colours: Pixels, settings: PhotoSettings) -> Pixels | None:
-    """(V, V): by the plain background, else by rembg where its model is at hand; None when nothing can tell."""
+def _foreground_alpha(colours: Pixels, settings: PhotoSettings) -> Pixels | None:
+    """Alpha (V, V) from the plain background, else by rembg if its model is on this machine; None when both fail."""
     alpha = plain_background_alpha(colours)
     if alpha is not None and (alpha >= 128).any():
         return alpha

@@ -9,7 +9,7 @@ from diffusers.models.attention import FeedForward
 from torch import nn
 
 from meshcli.errors import MissingError
-from meshcli.generators.zero123plus.compiling import compiled
+from meshcli.generators.zero123plus.compiling import compiled_blocks
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def test_the_same_numbers(cache: Path) -> None:
     block, tokens = nn.Sequential(FeedForward(32)), torch.randn(2, 24, 32)
     with torch.inference_mode():
         expected = block(tokens)
-        with compiled(block):
+        with compiled_blocks(block):
             found = block(tokens)
     assert list(cache.rglob("*.so"))
     assert torch.allclose(found, expected, atol=1e-5)
@@ -37,5 +37,5 @@ def test_the_same_numbers(cache: Path) -> None:
 def test_without_a_compiler(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("/nowhere/g++",))
     block = nn.Sequential(FeedForward(16))
-    with torch.inference_mode(), pytest.raises(MissingError, match=r"needs a C\+\+ compiler"), compiled(block):
+    with torch.inference_mode(), pytest.raises(MissingError, match=r"needs a C\+\+ compiler"), compiled_blocks(block):
         block(torch.zeros(2, 24, 16))

@@ -17,11 +17,16 @@ from torch import Generator, Tensor
 from helpers import tiny_zero123plus
 from helpers.golden import RECORDED, SHARED, Arrays, Numbers, difference, needs_outside
 from meshcli.generators.zero123plus import conditioning, denoising
-from meshcli.generators.zero123plus.conditioning import begin, empty_prompt, prepare_picture, prompt_embedding
-from meshcli.generators.zero123plus.denoising import Painting, denoise
+from meshcli.generators.zero123plus.conditioning import (
+    embed_empty_prompt,
+    empty_prompt_tokens,
+    initialise_states,
+    preprocess,
+)
+from meshcli.generators.zero123plus.denoising import DiffusionState, denoise
 from meshcli.generators.zero123plus.networks import Networks
 from meshcli.generators.zero123plus.reference_attention import ReferenceUNet
-from meshcli.generators.zero123plus.sampling import decode
+from meshcli.generators.zero123plus.sampling import decode_sheet
 from meshcli.lrm.attention import attend
 from meshcli.pictures.image import over
 from meshcli.pictures.pixels import Pixels
@@ -81,20 +86,20 @@ class Listener(ReferenceUNet):
 class Painted:
     """The whole way of the pipeline."""
 
-    begun: Painting
-    steps: list[Painting]
+    begun: DiffusionState
+    steps: list[DiffusionState]
     heard: dict[str, list[Tensor]]
     sheet: Pixels
 
 
 def draw_sheet(networks: Networks, rgb: Pixels, generator: Generator, sampling: Generator | None = None) -> Painted:
     own = None if sampling is None else [sampling]
-    painting = begin([rgb], [generator], networks, SHAPE, own)[0]
+    painting = initialise_states([rgb], [generator], networks, SHAPE, own)[0]
     with networks.unet() as unet:
         both = Listener(unet)
         steps = [each[0] for each in denoise([painting], both, networks.scheduler(), STEPS, GUIDANCE, own)]
     with networks.vae() as vae:
-        return Painted(painting, steps, both.heard, decode(vae, steps[-1].latents))
+        return Painted(painting, steps, both.heard, decode_sheet(vae, steps[-1].latents))
 
 
 def assert_same_picture(found: Pixels, wanted: NDArray[np.uint8]) -> None:
@@ -119,13 +124,13 @@ def test_pictures_are_prepared_as_published(networks: Networks, pipeline: Arrays
     np.testing.assert_array_equal(over(opaque, 127), pipeline["rgb_image_u8"])
     for name in ("vae", "clip"):
         processor = networks.settings(f"feature_extractor_{name}/preprocessor_config.json")
-        found = prepare_picture(pipeline["rgb_image_u8"], processor)
+        found = preprocess(pipeline["rgb_image_u8"], processor)
         assert difference(found, pipeline, f"{name}_pixel_values") < 1e-6
 
 
 def test_the_tokens_of_no_words(pipeline: Arrays) -> None:
-    assert empty_prompt(49408, 77) == [49406, 49407, *[0] * 75]
-    assert empty_prompt(40, 77) == pipeline["input_ids"][0].tolist()
+    assert empty_prompt_tokens(49408, 77) == [49406, 49407, *[0] * 75]
+    assert empty_prompt_tokens(40, 77) == pipeline["input_ids"][0].tolist()
 
 
 def test_what_the_networks_know_of_a_photo(networks: Networks, pipeline: Arrays) -> None:
@@ -133,16 +138,16 @@ def test_what_the_networks_know_of_a_photo(networks: Networks, pipeline: Arrays)
     for_vae, for_clip = (
         networks.settings(f"feature_extractor_{name}/preprocessor_config.json") for name in ("vae", "clip")
     )
-    values = prepare_picture(pipeline["rgb_image_u8"], for_vae)
+    values = preprocess(pipeline["rgb_image_u8"], for_vae)
     with networks.vae() as vae:
         for name, given in (("cond", values), ("zero_image", np.zeros_like(values))):
             found = vae.encode(torch.from_numpy(given)).latent_dist
             assert difference(found.mean, pipeline, f"vae_mean_{name}") < 2e-5
             assert difference(found.logvar, pipeline, f"vae_logvar_{name}") < 2e-5
     with networks.vision_encoder() as vision:
-        seen = vision(torch.from_numpy(prepare_picture(pipeline["rgb_image_u8"], for_clip)))
+        seen = vision(torch.from_numpy(preprocess(pipeline["rgb_image_u8"], for_clip)))
         assert difference(seen.image_embeds, pipeline, "image_embeds") < 2e-5
-    assert difference(prompt_embedding(networks), pipeline, "text_hidden") < 2e-5
+    assert difference(embed_empty_prompt(networks), pipeline, "text_hidden") < 2e-5
 
 
 @pytest.mark.parametrize("step", [0, 2, 3])
@@ -158,7 +163,7 @@ def test_one_call_of_the_unet(networks: Networks, call: Arrays, step: int) -> No
         assert difference(predicted, call, f"unet_out_{step}") < 2e-5
         assert difference(predicted[:1] + GUIDANCE * (predicted[1:] - predicted[:1]), call, f"guided_{step}") < 1e-4
         if step == 0:  # nothing of the reference is left behind
-            assert difference(both.plain(tensor(call["sample"]), *rest), call, "plain_unet_out_0") < 2e-5
+            assert difference(both.without_reference(tensor(call["sample"]), *rest), call, "plain_unet_out_0") < 2e-5
 
 
 def test_the_vae(networks: Networks, call: Arrays) -> None:
@@ -201,8 +206,8 @@ def stored_draws(monkeypatch: pytest.MonkeyPatch, pipeline: Arrays) -> Iterator[
         assert tuple(shape) == tuple(wanted.shape)
         return wanted
 
-    monkeypatch.setattr(conditioning, "draw", stored)
-    monkeypatch.setattr(denoising, "draw", stored)
+    monkeypatch.setattr(conditioning, "draw_noise", stored)
+    monkeypatch.setattr(denoising, "draw_noise", stored)
     monkeypatch.setattr(sampler, "randn_tensor", stored)
     yield
     assert not names
@@ -217,8 +222,8 @@ def test_the_whole_pipeline_with_stored_draws(ramped: Networks, pipeline: Arrays
     np.testing.assert_array_equal(scheduler.timesteps.numpy(), pipeline["timesteps"])
     np.testing.assert_allclose(scheduler.sigmas.numpy(), pipeline["sigmas"], rtol=1e-6)
     painted = draw_sheet(ramped, pipeline["rgb_image_u8"], torch.Generator())
-    assert difference(painted.begun.condition.latents, pipeline, "cond_lat") < 2e-5
-    assert difference(painted.begun.condition.text, pipeline, "encoder_hidden_states") < 2e-5
+    assert difference(painted.begun.conditioning.latents, pipeline, "cond_lat") < 2e-5
+    assert difference(painted.begun.conditioning.text, pipeline, "encoder_hidden_states") < 2e-5
     for name, values in painted.heard.items():
         assert difference(torch.stack(values), pipeline, f"step_{name}") < 2e-4, name
     latents = torch.stack([after.latents for after in painted.steps])
@@ -231,10 +236,12 @@ def test_native_runs(numbers: Numbers, ramped: Networks, pipeline: Arrays, monke
     seeds = numbers.facts("zero123plus_pipeline")["native"]
     one, other = (torch.Generator().manual_seed(int(seeds[name])) for name in ("global_seed", "generator_seed"))
     drawn: list[Tensor] = []
-    for module, name in ((conditioning, "draw"), (denoising, "draw"), (sampler, "randn_tensor")):
+    for module, name in ((conditioning, "draw_noise"), (denoising, "draw_noise"), (sampler, "randn_tensor")):
         plain = getattr(module, name)
         monkeypatch.setattr(
-            module, name, lambda *args, plain=plain, **kwargs: drawn.append(plain(*args, **kwargs)) or drawn[-1]
+            module,
+            name,
+            lambda *args, plain=plain, **kwargs: drawn.append(plain(*args, **kwargs)) or drawn[-1],
         )
     painted = draw_sheet(ramped, pipeline["rgb_image_u8"], one, other)
     names = sorted(name for name in pipeline if name.startswith("native_draw_"))
@@ -258,10 +265,10 @@ def test_the_decoder(networks: Networks, pipeline: Arrays, monkeypatch: pytest.M
             return found
 
         monkeypatch.setattr(vae, "decode", watched)
-        assert_same_picture(decode(vae, scaled), pipeline["image_u8"])
+        assert_same_picture(decode_sheet(vae, scaled), pipeline["image_u8"])
         assert difference(seen[0], pipeline, "decoder_in") < 1e-5
         assert difference(seen[1], pipeline, "decoder_out") < 2e-4
-        tiled = decode(vae, scaled, tiled=True)
+        tiled = decode_sheet(vae, scaled, tiled=True)
     assert tiled.shape == pipeline["image_u8"].shape
 
 
@@ -282,8 +289,8 @@ class Bare:
 def test_the_scales_of_latents_and_pictures(pipeline: Arrays) -> None:
     """unscale_latents and unscale_image."""
     bare, x = Bare(), tensor(pipeline["const_x"])
-    decode(cast(AutoencoderKL, bare), x[None, None].expand(4, -1, -1))
+    decode_sheet(cast(AutoencoderKL, bare), x[None, None].expand(4, -1, -1))
     assert difference(bare.seen[0, 0, 0], pipeline, "const_unscale_latents") < 1e-6
-    sheet = decode(cast(AutoencoderKL, bare), (x[None, None].expand(4, -1, -1) - 0.22) * 0.75)
+    sheet = decode_sheet(cast(AutoencoderKL, bare), (x[None, None].expand(4, -1, -1) - 0.22) * 0.75)
     wanted = np.clip(pipeline["const_unscale_image"] / 2 + 0.5, 0, 1) * 255
     np.testing.assert_allclose(sheet[0, :, 0], wanted, atol=0.51)

@@ -1,4 +1,4 @@
-"""Painting with networks in miniature: breaking off and going on, what the result depends on, memory."""
+"""Sampling with networks in miniature: interrupting and resuming, what the result depends on, memory."""
 
 import sys
 from pathlib import Path
@@ -9,11 +9,17 @@ import torch
 
 from helpers import tiny_zero123plus
 from meshcli.errors import MissingError
-from meshcli.generators.zero123plus.conditioning import prompt_embedding
-from meshcli.generators.zero123plus.files import Files
+from meshcli.generators.zero123plus.conditioning import embed_empty_prompt
+from meshcli.generators.zero123plus.files import WeightFiles
 from meshcli.generators.zero123plus.networks import Networks
 from meshcli.generators.zero123plus.reference_attention import ReferenceUNet
-from meshcli.generators.zero123plus.sampling import Hooks, Job, generator_of, paint, preview
+from meshcli.generators.zero123plus.sampling import (
+    Callbacks,
+    PhotoInput,
+    generate_sheets,
+    preview_sheet,
+    seeded_generator,
+)
 from meshcli.lrm.attention import attend
 from meshcli.pictures.image import over
 from meshcli.pictures.pixels import Pixels
@@ -57,17 +63,17 @@ class Drawer:
             raise KeyboardInterrupt
 
 
-def job(name: str, seed: int, key: str = "key") -> Job:
+def job(name: str, seed: int, key: str = "key") -> PhotoInput:
     pixels = np.zeros((50, 50, 4), np.uint8)
     pixels[10:40, 10:40] = (200, 30 * seed, 60, 255)
-    return Job(name, pixels, seed, key)
+    return PhotoInput(name, pixels, seed, key)
 
 
-def sheets(networks: Networks, drawer: Drawer, jobs: list[Job], **changes: object) -> dict[str, Pixels]:
+def sheets(networks: Networks, drawer: Drawer, jobs: list[PhotoInput], **changes: object) -> dict[str, Pixels]:
     from dataclasses import replace
 
     settings = replace(SETTINGS, **{"checkpoint_every": 1, **changes})  # type: ignore[arg-type]
-    return {painted.name: sheet for painted, sheet in paint(jobs, networks, settings, drawer)}
+    return {painted.name: sheet for painted, sheet in generate_sheets(jobs, networks, settings, drawer)}
 
 
 @pytest.fixture(scope="module")
@@ -150,17 +156,17 @@ def test_the_writing_pass_ends_early(networks: Networks) -> None:
 
 
 def test_the_empty_prompt_is_embedded_once(networks: Networks, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = prompt_embedding(networks)
+    first = embed_empty_prompt(networks)
     monkeypatch.setattr(Networks, "text_encoder", None)
-    assert torch.equal(prompt_embedding(networks), first)
-    assert networks.files.prompt().parent == networks.files.folder
+    assert torch.equal(embed_empty_prompt(networks), first)
+    assert networks.files.prompt_file().parent == networks.files.folder
 
 
 def test_an_embedding_of_other_weights_is_not_taken(networks: Networks) -> None:
-    file = networks.files.prompt()
-    prompt_embedding(networks)
+    file = networks.files.prompt_file()
+    embed_empty_prompt(networks)
     file.write_bytes(file.read_bytes().replace(b'"weights"', b'"weighty"'))
-    assert prompt_embedding(networks).shape == (77, 64)
+    assert embed_empty_prompt(networks).shape == (77, 64)
     assert b'"weights"' in file.read_bytes()
 
 
@@ -168,39 +174,41 @@ def test_weights_in_a_read_only_place(folder: Path, tmp_path: Path, monkeypatch:
     files = tiny_zero123plus.files(folder)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     monkeypatch.setattr("os.access", lambda *_: False)
-    assert files.prompt().is_relative_to(tmp_path)
+    assert files.prompt_file().is_relative_to(tmp_path)
     monkeypatch.undo()
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     monkeypatch.setenv("HF_HUB_CACHE", str(folder.parent))
-    assert files.prompt().is_relative_to(tmp_path)
+    assert files.prompt_file().is_relative_to(tmp_path)
 
 
 def test_settings_that_cannot_be_read(folder: Path) -> None:
     files = tiny_zero123plus.files(folder)
-    nowhere = Files(folder / "nowhere", files.unet, files.vae, files.text_encoder, files.vision_encoder)
+    nowhere = WeightFiles(folder / "nowhere", files.unet, files.vae, files.text_encoder, files.vision_encoder)
     with pytest.raises(MissingError, match="models pull zero123plus"):
         Networks(nowhere, torch.device("cpu"), torch.float32).scheduler()
 
 
 def test_progress_and_previews(networks: Networks) -> None:
     heard, seen = [], []
-    hooks = Hooks(lambda done, total, what: heard.append((done, total, what)), lambda name, sheet: seen.append(sheet))
+    hooks = Callbacks(
+        lambda done, total, what: heard.append((done, total, what)), lambda name, sheet: seen.append(sheet)
+    )
     from dataclasses import replace
 
-    list(paint([job("a", 1)], networks, replace(SETTINGS, preview=2), Drawer(), hooks))
-    assert [done for done, _, what in heard if what.endswith("painting")] == [0, 1, 2, 3, 4]
+    list(generate_sheets([job("a", 1)], networks, replace(SETTINGS, preview=2), Drawer(), hooks))
+    assert [done for done, _, what in heard if what.endswith("denoising")] == [0, 1, 2, 3, 4]
     assert [sheet.shape for sheet in seen] == [(24, 16, 3)] * 2
 
 
 def test_a_preview_has_the_colours_of_its_latents() -> None:
-    bright = preview(torch.full((4, 3, 2), 1.0) * torch.tensor([3.0, 3.0, 0.0, -3.0])[:, None, None])
-    dark = preview(torch.full((4, 3, 2), -1.0) * torch.tensor([3.0, 3.0, 0.0, -3.0])[:, None, None])
+    bright = preview_sheet(torch.full((4, 3, 2), 1.0) * torch.tensor([3.0, 3.0, 0.0, -3.0])[:, None, None])
+    dark = preview_sheet(torch.full((4, 3, 2), -1.0) * torch.tensor([3.0, 3.0, 0.0, -3.0])[:, None, None])
     assert bright.mean() > 200
     assert dark.mean() < 60
 
 
 def test_a_seed_may_have_64_bits() -> None:
-    assert torch.randn(3, generator=generator_of(2**64 - 1)).isfinite().all()
+    assert torch.randn(3, generator=seeded_generator(2**64 - 1)).isfinite().all()
 
 
 def test_photos_are_put_in_front_of_what_the_unet_was_trained_with(
@@ -209,8 +217,8 @@ def test_photos_are_put_in_front_of_what_the_unet_was_trained_with(
     from meshcli.generators.zero123plus import sampling
 
     pictures = []
-    original = sampling.begin
-    monkeypatch.setattr(sampling, "begin", lambda rgb, *rest: pictures.extend(rgb) or original(rgb, *rest))
+    original = sampling.initialise_states
+    monkeypatch.setattr(sampling, "initialise_states", lambda rgb, *rest: pictures.extend(rgb) or original(rgb, *rest))
     sheets(networks, Drawer(), [job("a", 1)])
     sheets(networks, Drawer(), [job("a", 1)], unet="original")
     assert [int(picture[0, 0, 0]) for picture in pictures] == [255, 127]

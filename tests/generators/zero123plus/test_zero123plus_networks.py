@@ -10,7 +10,7 @@ from tools.synthetic_weights import CONFIGS, component_shapes, summary
 
 from helpers import tiny_zero123plus
 from helpers.golden import HERE, SHARED, needs_outside
-from meshcli.generators.zero123plus.conditioning import prepare_picture
+from meshcli.generators.zero123plus.conditioning import preprocess
 from meshcli.generators.zero123plus.networks import Networks
 
 # Of 75 steps, as InstantMesh's run.py takes them: the first and the last, and the last noise that is left.
@@ -46,10 +46,10 @@ def test_what_a_processor_s_file_leaves_out() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (70, 70, 3), np.uint8)
     whole = tiny_zero123plus.FOR_CLIP | {"size": {"shortest_edge": 64}}
     usual = {key: value for key, value in whole.items() if key in ("size", "crop_size")}
-    assert prepare_picture(picture, usual).shape == (1, 3, 56, 56)
-    np.testing.assert_array_equal(prepare_picture(picture, usual), prepare_picture(picture, whole))
-    assert prepare_picture(picture, {}).shape == (1, 3, 224, 224)
-    assert prepare_picture(picture, whole | {"do_center_crop": False}).shape == (1, 3, 64, 64)
+    assert preprocess(picture, usual).shape == (1, 3, 56, 56)
+    np.testing.assert_array_equal(preprocess(picture, usual), preprocess(picture, whole))
+    assert preprocess(picture, {}).shape == (1, 3, 224, 224)
+    assert preprocess(picture, whole | {"do_center_crop": False}).shape == (1, 3, 64, 64)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
