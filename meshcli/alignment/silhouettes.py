@@ -14,7 +14,7 @@ from scipy.optimize import least_squares
 
 from meshcli.arrays import Float64Array
 from meshcli.pictures.image import resize
-from meshcli.sdf.grid import DistanceFunction, Grid, silhouette_distance
+from meshcli.sdf.grid import DistanceFunction, cube_grid, silhouette_distance
 from meshcli.system.sparse_solve import ensure_buffer
 from meshcli.views.camera import FARTHEST, Camera, Rows
 from meshcli.views.projection import camera_to_world, march, project, rays
@@ -78,7 +78,7 @@ def align(photos: Sequence[View]) -> Alignment:
 
 def recentred(photos: Sequence[View], body: DistanceFunction) -> list[View]:
     """The photos in a world where the body's box is centred at the origin and its farthest point is at 0.95."""
-    grid = Grid.around(np.full(3, -1.6), np.full(3, 1.6), 80, 1)
+    grid = cube_grid(1.6, 80, 1)
     inside = grid.to_world(np.argwhere(body(grid) < NEAR).astype(np.float64))
     if not len(inside):
         return list(photos)

@@ -13,7 +13,7 @@ from meshcli.generators.sculpt.silhouette import extent
 from meshcli.meshes.mesh import Mesh, Texture, face_normals
 from meshcli.pictures.image import over, resize
 from meshcli.pictures.pixels import Pixels
-from meshcli.sdf.extract import extract_surface, keep_largest, taubin
+from meshcli.sdf.extract import extract_surface, keep_largest, taubin_smooth
 from meshcli.sdf.grid import Field, Grid, finest_grid, redistance_interior, silhouette_distance, visual_hull
 from meshcli.settings import SculptSettings
 from meshcli.views.camera import DISTANCE, Camera, orbit
@@ -79,7 +79,7 @@ def _surface(
         field = np.minimum(field, _rods(_on_plane(camera, lost), grid))
     surface = extract_surface(redistance_interior(np.clip(field, -8.0, 8.0), 1), grid)
     vertices, faces = keep_largest(*surface, count=relief.lines.pieces)  # crumbs of what is too fine are none of them
-    return taubin(vertices, faces, 8) @ axes, faces, _notes(relief, height, grid, len(lost), settings)
+    return taubin_smooth(vertices, faces, 8) @ axes, faces, _notes(relief, height, grid, len(lost), settings)
 
 
 def _notes(relief: InflatedBody, height: float, grid: Grid, lost: int, settings: SculptSettings) -> list[str]:

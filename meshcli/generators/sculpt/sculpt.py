@@ -17,11 +17,11 @@ from meshcli.meshes.colouring import colour_vertices
 from meshcli.meshes.mesh import Mesh
 from meshcli.pictures.image import resize
 from meshcli.progress import Progress
-from meshcli.reconstructors.fit import Evidence, fit_shape
+from meshcli.reconstructors.fit import Evidence, fit_sdf
 from meshcli.rendering.renderer import Renderer
-from meshcli.sdf.extract import Faces, Vertices, extract_pieces, extract_surface, keep_parts, taubin
-from meshcli.sdf.fit_level import Schedule, Tuning, Weights
-from meshcli.sdf.grid import DistanceFunction, Grid, redistance_interior, rounded
+from meshcli.sdf.extract import Faces, Vertices, extract_pieces, extract_surface, keep_parts, taubin_smooth
+from meshcli.sdf.fit_level import LossWeights, Schedule, Tuning
+from meshcli.sdf.grid import DistanceFunction, bounding_box, redistance_interior, rounded
 from meshcli.settings import FitSettings, SculptSettings
 from meshcli.views.camera import DISTANCE, zero123plus_rig
 from meshcli.views.view import View
@@ -38,13 +38,22 @@ FEW_PHOTOS = Tuning(
         (1.2, 2.5),
         shrink=0.0,
         thin_plate=0.008,
-        band=0.35,
-        along=0.05,
-        pull=0.012,
-        pierce=True,
+        high_pass=0.35,
+        edge_flow=0.05,
+        prior_weight=0.012,
+        may_pierce=True,
     ),
-    Schedule((0.04, 0.03), (1.6, 0.8), (1.5, 3.5), shrink=0.0, thin_plate=0.011, band=0.35, along=0.0, pull=0.07),
-    Weights(rgb=3.0, mask=1.0, missing=1.0),
+    Schedule(
+        (0.04, 0.03),
+        (1.6, 0.8),
+        (1.5, 3.5),
+        shrink=0.0,
+        thin_plate=0.011,
+        high_pass=0.35,
+        edge_flow=0.0,
+        prior_weight=0.07,
+    ),
+    LossWeights(rgb=3.0, mask=1.0, missing=1.0),
 )
 
 
@@ -138,9 +147,9 @@ def _body(photos: Sequence[View], settings: SculptSettings, fit: FitSettings, se
             resolutions=tuple(min(size, max(fit.resolutions)) for size in settings.fit_resolutions),
             steps=settings.fit_steps,
         )
-        shape = fit_shape(Evidence.of(views), levels, seed, progress, prior, FEW_PHOTOS)
+        shape = fit_sdf(Evidence.of(views), levels, seed, progress, prior, FEW_PHOTOS)
         vertices, faces = extract_pieces(shape.distance, shape.grid)
-    mesh = Mesh(taubin(vertices, faces, 10).astype(np.float32), faces)
+    mesh = Mesh(taubin_smooth(vertices, faces, 10).astype(np.float32), faces)
     return colour_vertices(mesh, [_shrunk(photo, COLOUR_SIZE) for photo in photos])
 
 
@@ -154,12 +163,10 @@ def _outlined(body: DistanceFunction, voxel: float, resolution: int) -> tuple[Ve
 
     `resolution` voxels along its longest side; where thin parts ask for smaller ones, this size, as far as they fit.
     """
-    coarse = Grid.around(np.full(3, -1.15), np.full(3, 1.15), 64, 1)
-    inside = np.argwhere(body(coarse) < NEAR).astype(np.float64)
-    if not len(inside):
+    box = bounding_box(body, NEAR)
+    if box is None:
         raise InputError("the silhouettes of the photos have no common body: are the azimuths right?")
-    low, high = coarse.to_world(inside.min(axis=0) - 1), coarse.to_world(inside.max(axis=0) + 1)
-    grid = fine_grid(low, high, voxel, resolution, 5)
+    grid = fine_grid(*box, voxel, resolution, 5)
     field = rounded(body(grid), min(1.0, voxel / grid.voxel))
     return extract_surface(redistance_interior(field, 1), grid)
 

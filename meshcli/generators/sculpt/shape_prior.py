@@ -8,7 +8,7 @@ from scipy.ndimage import binary_dilation, map_coordinates
 from meshcli.generators.sculpt.inflate import InflatedBody, inflate
 from meshcli.pictures.image import resize
 from meshcli.pictures.pixels import Pixels
-from meshcli.sdf.grid import DistanceFunction, Field, Grid, silhouette_distance, visual_hull
+from meshcli.sdf.grid import DistanceFunction, Field, Grid, cube_grid, silhouette_distance, visual_hull
 from meshcli.settings import SculptSettings
 from meshcli.views.projection import march, pixel_centres, rays
 from meshcli.views.view import View
@@ -38,7 +38,7 @@ def pillow_prior(photos: Sequence[View], settings: SculptSettings) -> DistanceFu
     def bodies(grid: Grid) -> Field:
         return np.maximum(_union(reliefs, grid), hull_at(grid))
 
-    coarse = Grid.around(np.full(3, -1.3), np.full(3, 1.3), 72, 2)
+    coarse = cube_grid(1.3, 72, 2)
     body = bodies(coarse)
     empty = [silhouette_distance(_empty(body, coarse, photo)) for photo in photos]
 
