@@ -12,10 +12,9 @@ from PIL import Image
 from meshcli.arrays import Array
 from meshcli.errors import InputError
 from meshcli.export.frames import from_gltf
-from meshcli.meshes.mesh import Mesh, Texture
+from meshcli.meshes.mesh import PLAIN_GREY, Mesh, Texture
 
 FARTHEST = 1e6  # from the origin, in the file's units
-PLAIN = 200  # grey of what has no colour
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ def _one_mesh(parts: list[_Part], linear: bool, scale: float) -> Mesh:
         return Mesh(points[kept], rows[corners])
     painted = np.concatenate(
         [
-            np.full((len(part.points), 3), PLAIN, np.uint8) if colour is None else colour
+            np.full((len(part.points), 3), PLAIN_GREY, np.uint8) if colour is None else colour
             for part, colour in zip(parts, colours, strict=True)
         ]
     )
@@ -103,7 +102,7 @@ def _picture(part: _Part) -> Array | None:
 
 def _texture(parts: list[_Part], pictures: list[Array | None], corners: Array) -> Texture:
     """Pictures on top of each other; parts without one become grey."""
-    images = [np.full((1, 1, 3), PLAIN, np.uint8) if picture is None else picture for picture in pictures]
+    images = [np.full((1, 1, 3), PLAIN_GREY, np.uint8) if picture is None else picture for picture in pictures]
     width, height = max(image.shape[1] for image in images), sum(image.shape[0] for image in images)
     sheet = np.zeros((height, width, 3), np.uint8)
     coordinates, top = [], 0

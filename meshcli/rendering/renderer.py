@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meshcli.arrays import Array
-from meshcli.meshes.mesh import Mesh, corner_normals
+from meshcli.meshes.mesh import PLAIN_GREY, Mesh, corner_normals
 from meshcli.meshes.raycasting import Scene
 from meshcli.pictures.interpolation import bilinear
 from meshcli.pictures.pixels import Pixels
@@ -122,7 +122,7 @@ class Renderer:
             return np.zeros((0, 3, 3), np.uint8), corners, np.ascontiguousarray(texture.image)
         if colours is not None:
             return np.ascontiguousarray(colours[self.mesh.faces]), *nothing
-        return np.full((count, 3, 3), 200, np.uint8), *nothing
+        return np.full((count, 3, 3), PLAIN_GREY, np.uint8), *nothing
 
     def _touched(self, camera: Camera, width: int, height: int) -> Array:
         """The numbers (row * width + column) of the pixels that the mesh may touch, in order."""

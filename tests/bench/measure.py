@@ -172,7 +172,7 @@ def visible_samples(vertices: Array, faces: Array) -> Array:
     visible = np.zeros(len(points), dtype=bool)
     for direction in _sphere(60):
         side = np.sign(normals @ direction)[:, None]
-        visible |= ~scene.blocked(points + 1e-4 * side * normals, np.broadcast_to(direction, points.shape))
+        visible |= ~scene.occluded(points + 1e-4 * side * normals, np.broadcast_to(direction, points.shape))
     return points[visible]
 
 
