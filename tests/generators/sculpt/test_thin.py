@@ -16,7 +16,7 @@ from meshcli.generators.sculpt.silhouette import MiddleLines, extent, middle_lin
 from meshcli.meshes.mesh import adjacency
 from meshcli.pictures.image import frame_foreground
 from meshcli.progress import silent
-from meshcli.rendering.renderer import render
+from meshcli.rendering.renderer import Renderer
 from meshcli.settings import FitSettings, SculptSettings
 from meshcli.views.camera import orbit
 from meshcli.views.view import View
@@ -80,7 +80,7 @@ SHAPES = {
 
 def iou(mesh, view):
     """Of coverages: half a pixel at either edge of ten would be a fifth otherwise."""
-    body, truth = render(mesh, view.camera, view.width, view.height)[..., 3] / 255, view.pixels[..., 3] / 255
+    body, truth = Renderer(mesh).render(view.camera, view.width, view.height)[..., 3] / 255, view.pixels[..., 3] / 255
     return np.minimum(body, truth).sum() / np.maximum(body, truth).sum()
 
 
@@ -90,7 +90,7 @@ def pieces(mesh):
 
 def missed(mesh, view):
     """How far the silhouette's loneliest pixel is from the body, in pixels of the photo."""
-    body = render(mesh, view.camera, view.width, view.height)[..., 3] >= 128
+    body = Renderer(mesh).render(view.camera, view.width, view.height)[..., 3] >= 128
     return ndimage.distance_transform_edt(~body)[view.pixels[..., 3] >= 128].max()
 
 
@@ -192,7 +192,7 @@ def test_a_wire_without_one_opaque_pixel_keeps_its_colour():
     pixels[100:102, 20:180] = (200, 30, 30, 180)
     view = View("a", frame_foreground(pixels, 0.85)[0], orbit(0, 0))
     mesh, _ = sculpt_one(view, QUICK)
-    picture = render(mesh, view.camera, view.width, view.height)
+    picture = Renderer(mesh).render(view.camera, view.width, view.height)
     shown = picture[picture[..., 3] >= 128][:, :3]
     assert len(shown)
     np.testing.assert_allclose(np.median(shown, axis=0), (200, 30, 30), atol=12)
