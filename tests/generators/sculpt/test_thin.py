@@ -8,11 +8,11 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 from scipy.sparse.csgraph import connected_components
 
-from meshcli.alignment.silhouettes import NEAR, align, misfit, recentred
+from meshcli.alignment.silhouettes import BODY_LEVEL, align, recentre, silhouette_error
 from meshcli.generators.sculpt.inflated_mesh import fine_grid, sculpt_one
-from meshcli.generators.sculpt.sculpt import _outlined, sculpt
-from meshcli.generators.sculpt.shape_prior import hull_of
-from meshcli.generators.sculpt.silhouette import MiddleLines, extent, middle_lines, without_specks
+from meshcli.generators.sculpt.sculpt import _outline_surface, sculpt
+from meshcli.generators.sculpt.shape_prior import visual_hull_of
+from meshcli.generators.sculpt.silhouette import MedialAxis, extent, medial_axis, without_specks
 from meshcli.meshes.mesh import adjacency
 from meshcli.pictures.image import frame_foreground
 from meshcli.progress import silent
@@ -216,7 +216,7 @@ def test_extent_lies_along_the_thing():
 
 def test_the_middle_lines_of_a_bar_are_as_wide_as_it_is():
     view = bar(0.1, 90)
-    lines = middle_lines(view)
+    lines = medial_axis(view)
     assert lines.width * view.height == pytest.approx(0.1 * LENGTH * SIDE, abs=1.5)
     assert lines.pieces == 1
     assert len(lines.thinner_than(0.95 * lines.width)) == 0
@@ -226,9 +226,9 @@ def test_the_middle_lines_of_a_bar_are_as_wide_as_it_is():
 def test_corners_are_no_thin_parts_and_necks_are():
     widths = np.zeros((100, 100))
     widths[50, 10:30] = 20.0 - np.arange(20)  # into a corner
-    assert len(MiddleLines(widths, 1).thinner_than(0.1)) == 0
+    assert len(MedialAxis(widths, 1).thinner_than(0.1)) == 0
     widths[50, 30:40] = 1.0 + 2.0 * np.arange(10)  # and out again at the other side
-    assert len(MiddleLines(widths, 1).thinner_than(0.1)) > 10
+    assert len(MedialAxis(widths, 1).thinner_than(0.1)) > 10
 
 
 def test_specks_are_told_from_parts_by_the_largest_piece():
@@ -246,9 +246,9 @@ def test_specks_are_told_from_parts_by_the_largest_piece():
 
 def test_several_photos_of_a_wire_have_rims_and_a_middle():
     photos = [bar(0.004, 90, azimuth=azimuth) for azimuth in (0, 70)]
-    assert np.isfinite(misfit(photos))
+    assert np.isfinite(silhouette_error(photos))
     assert np.isfinite(align(photos).after)
-    moved = recentred(photos, hull_of(photos))
+    moved = recentre(photos, visual_hull_of(photos))
     assert all(photo.camera.distance == pytest.approx(4.17, rel=0.03) for photo in moved)
 
 
@@ -256,8 +256,8 @@ def test_a_thin_plate_from_its_outlines_is_there():
     """As thick as one and a half of the usual voxels, from the front and from its edge."""
     front = photo([[(0.5, 0.08), (0.5, 0.92)]], 0.7)
     edge = bar(0.02, 90, azimuth=90.0)
-    vertices, faces = _outlined(hull_of([front, edge]), 0.01, 64)
+    vertices, faces = _outline_surface(visual_hull_of([front, edge]), 0.01, 64)
     assert len(faces)
     assert 0.02 < np.ptp(vertices[:, 0]) < 0.06
     assert np.ptp(vertices[:, 2]) > 1.6
-    assert NEAR > 2**0.5 / 2
+    assert BODY_LEVEL > 2**0.5 / 2
