@@ -76,14 +76,14 @@ def register(
     """
     models = []
     for index, view_set in enumerate(sets):
-        progress(index, len(sets), f"a first body from photo {view_set.name}")
+        progress(index, len(sets), f"fitting a coarse mesh to photo {view_set.name}")
         models.append(_SetModel.of(view_set, body, seed))
     anchor = next((index for index, view_set in enumerate(sets) if view_set.azimuth is not None), 0)
     start = sets[anchor].azimuth or 0.0
     others = [index for index in range(len(sets)) if index != anchor]
     answers: dict[int, list[Pose]] = {anchor: [Pose(start, 1.0, 0.0)]}
     for done, index in enumerate(others):
-        progress(done, len(others), f"turning photo {sets[index].name}")
+        progress(done, len(others), f"comparing photo {sets[index].name}")
         answers[index] = _match_pair(models[anchor], models[index], start, sets[index].azimuth)
     if others[1:]:
         _refine_jointly(models, answers, [index for index in others if sets[index].azimuth is not None])

@@ -32,7 +32,7 @@ def read_mesh(path: Path, scale: float = 1.0) -> Mesh:
     try:
         parts = _load(path)
         if not parts:
-            raise InputError(f"{path} holds no triangles")
+            raise InputError(f"{path} contains no triangles")
         return _one_mesh(parts, path.suffix.lower() in (".glb", ".gltf"), scale)
     except (InputError, MemoryError):
         raise
@@ -64,6 +64,7 @@ def _one_mesh(parts: list[_Part], linear: bool, scale: float) -> Mesh:
 
 
 def _load(path: Path) -> list[_Part]:
+    """The meshes of a file, transformed into its world frame; ValueError where vertices or indices are invalid."""
     # Not Scene.dump(): its copies have lost the colours beside a material.
     if path.suffix.lower() == ".glb":  # from memory: a foreign file must not refer to other files
         scene = trimesh.load_scene(io.BytesIO(path.read_bytes()), file_type="glb", process=False)

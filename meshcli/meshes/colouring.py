@@ -135,6 +135,7 @@ def fill_unseen(vertices: Array, faces: Array, found: BlendedColours) -> NDArray
 
 
 def _prepare(view: View, scene: Scene, densest: float) -> _PreparedView:
+    """Bands, feather and intrinsics of a view; `densest` is the largest focal length in pixels of all views."""
     scale = min(view.width, view.height) / REFERENCE_SIZE
     alpha = view.pixels[..., 3:].astype(np.float32) / 255.0
     full = np.concatenate([view.pixels[..., :3] * alpha, 255.0 * alpha], axis=-1)

@@ -66,6 +66,7 @@ class Rasteriser:
         return Hits(faces.int().cpu().numpy(), weights.cpu().numpy(), depths.float().cpu().numpy())
 
     def _homogeneous(self) -> Any:
+        """The vertices as (V, 4) with w = 1."""
         return self._torch.nn.functional.pad(self._vertices, (0, 1), value=1.0)
 
 
@@ -88,4 +89,5 @@ def clip_matrix(camera: Camera, width: int, height: int, columns: int, rows: int
 
 
 def _padded(side: int) -> int:
+    """The side, rounded up to SIDE_MULTIPLE."""
     return -(-side // SIDE_MULTIPLE) * SIDE_MULTIPLE

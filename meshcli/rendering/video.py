@@ -61,7 +61,7 @@ class Mp4Writer:
         if frame.shape != (self.height, self.width, 3):
             raise ValueError(f"a frame of {frame.shape}, not {(self.height, self.width, 3)}")
         padded = np.pad(frame, ((0, self.height % 2), (0, self.width % 2), (0, 0)), mode="edge")
-        assert self._process.stdin is not None  # noqa: S101 (for the type checker: we asked for a pipe)
+        assert self._process.stdin is not None  # noqa: S101 (for the type checker: stdin is a pipe)
         try:
             self._process.stdin.write(np.ascontiguousarray(padded, np.uint8).tobytes())
         except OSError as error:
@@ -109,10 +109,12 @@ class Mp4Writer:
 
 
 def _even(size: int) -> int:
+    """The size, rounded up to an even number."""
     return size + size % 2
 
 
 def _program() -> str:
+    """Path of the ffmpeg binary; MissingError where there is none for this platform."""
     try:
         return str(imageio_ffmpeg.get_ffmpeg_exe())
     except RuntimeError as error:

@@ -37,8 +37,8 @@ def extract_surface(distance: Field, grid: Grid, upsampling: float = UPSAMPLING)
         fine = zoom(np.clip(block, -SPLINE_RANGE, SPLINE_RANGE), upsampling, order=3, mode="nearest")
     if not (fine < 0).any():
         raise InputError(
-            "no surface is left: what the pictures have in common is thinner than the grid can show; hand in pictures "
-            "that agree, or more voxels: --set fit.resolutions=[64,104,160]"
+            "no surface is left: the common volume of the views is thinner than a voxel; use views that agree, or more "
+            "voxels: --set fit.resolutions=[64,104,160]"
         )
     ratio = (np.array(block.shape) - 1) / (np.array(fine.shape) - 1)
     vertices, faces, _, _ = marching_cubes(fine, 0.0, gradient_direction="descent")  # type: ignore[no-untyped-call]

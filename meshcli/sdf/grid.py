@@ -1,4 +1,4 @@
-"""Signed-distance grids: negative inside, one float32 per lattice node, distances in voxels unless said otherwise."""
+"""Signed-distance grids: negative inside, one float32 per lattice node, distances in voxels unless stated otherwise."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass

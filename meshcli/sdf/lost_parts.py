@@ -29,7 +29,7 @@ Labels = NDArray[np.int32]
 
 # Chosen by eye on painted sheets and on the bodies of tests/sdf/test_lost_parts.py. Lower thresholds restore more and
 # follow errors of the silhouettes; higher ones leave thin parts away.
-REFERENCE_ROWS = 320  # of a picture: lengths that say so are for this size and grow with the picture
+REFERENCE_ROWS = 320  # of a picture: lengths in reference pixels are for this size and scale with the picture's
 LOST_DISTANCE = 2.5  # reference pixels: pixels farther from all that the body covers are lost
 MIN_LOST_DISTANCE = 2.0  # pixels of any picture: a rim is located no better
 MIN_DEPTH = 0.8  # voxels: of a restored part, so that the grid can hold it

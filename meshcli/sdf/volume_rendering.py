@@ -29,8 +29,8 @@ Segments = tuple[Array, Array, Array, Array, Array, Array]
 
 @kernel()
 def _sigmoid(x: Scalar) -> float:
-    share: float = np.float32(1.0) / (np.float32(1.0) + np.exp(-x))
-    return share
+    value: float = np.float32(1.0) / (np.float32(1.0) + np.exp(-x))
+    return value
 
 
 @kernel()

@@ -91,7 +91,7 @@ def sculpt(
     renderer = Renderer(mesh)
     views = []
     for index, photo in enumerate(placed):
-        progress(index, len(placed), "photographing the sculpture")
+        progress(index, len(placed), "rendering the views")
         views.append(_render_rig(renderer, photo, settings.view_size))
     return Sculpture(views, placed, notes, mesh)
 
@@ -121,6 +121,7 @@ def align_photos(photos: Sequence[View], settings: SculptSettings) -> tuple[list
 
 
 def _alignment_notes(photos: Sequence[View], alignment: Alignment) -> list[str]:
+    """A note on the errors before and after and the changed azimuths; none where nothing was changed."""
     if alignment.photos == list(photos):
         return []
     moves = ", ".join(

@@ -214,13 +214,13 @@ def test_extent_lies_along_the_thing():
     assert extent(np.ones((1, 9), bool)) == pytest.approx((1, 9))
 
 
-def test_the_middle_lines_of_a_bar_are_as_wide_as_it_is():
+def test_the_medial_axis_of_a_bar_is_as_wide_as_it_is():
     view = bar(0.1, 90)
-    lines = medial_axis(view)
-    assert lines.width * view.height == pytest.approx(0.1 * LENGTH * SIDE, abs=1.5)
-    assert lines.pieces == 1
-    assert len(lines.thinner_than(0.95 * lines.width)) == 0
-    assert len(lines.thinner_than(1.2 * lines.width)) > 0.7 * LENGTH * SIDE
+    axis = medial_axis(view)
+    assert axis.width * view.height == pytest.approx(0.1 * LENGTH * SIDE, abs=1.5)
+    assert axis.parts == 1
+    assert len(axis.thinner_than(0.95 * axis.width)) == 0
+    assert len(axis.thinner_than(1.2 * axis.width)) > 0.7 * LENGTH * SIDE
 
 
 def test_corners_are_no_thin_parts_and_necks_are():
