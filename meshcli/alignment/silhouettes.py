@@ -20,20 +20,18 @@ from meshcli.views.camera import FARTHEST, Camera, Rows
 from meshcli.views.projection import camera_to_world, march, project, rays
 from meshcli.views.view import View
 
-SILHOUETTE_SIZE = 256  # pixels along the longer side: errors of a tenth of a pixel can still be measured
+SILHOUETTE_SIZE = 256  # pixels along the longer side; distances are interpolated between them
 RIM_RAYS = 120  # per photo
 RAY_SAMPLES = 64
 RAY_REACH = 1.4  # world units before and behind the origin, where the object may be
 # Standard deviations of a stated camera's error: log of scale, shift right and up (world units), elevation, azimuth. By
-# eye: hand-held photos are framed anyhow, and people walk around things more exactly than they hold their height.
+# eye: photos are framed individually, so scale and shift are loose, while stated angles are off by a few degrees.
 CAMERA_SIGMA = np.array([0.5, 0.2, 0.2, np.radians(8.0), np.radians(4.0)])
 PRIOR_WEIGHT = 0.1  # of the stated cameras against the silhouettes
 MISS_UNIT = 0.01  # world units: a photo whose rays miss by it (RMS) costs as much as ten sigmas of its camera
 CONSISTENT = 0.0008  # of the object's size: photos with a smaller error are left as they are
 MAX_EVALUATIONS = 25
-BODY_LEVEL = (
-    0.75  # voxels from a body at which nodes still count as inside: more than half a diagonal of a voxel's face
-)
+BODY_LEVEL = 0.75  # voxels from a body at which nodes still count as inside: over half the diagonal of a voxel's face
 RECENTRE_GRID = (1.6, 80)  # half side and resolution: aligned photos may be off-centre
 
 

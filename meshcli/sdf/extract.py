@@ -13,9 +13,7 @@ from meshcli.errors import InputError
 from meshcli.meshes.mesh import adjacency
 from meshcli.sdf.grid import Field, Grid
 
-MIN_PART_SHARE = (
-    0.01  # of the faces: smaller parts are dropped; a hundredth removes specks and keeps what one would name
-)
+MIN_PART_SHARE = 0.01  # of the faces, by eye: smaller parts are specks
 SPLINE_RANGE = 4.0  # voxels: distances are cut off there before cubic resampling, which would ring at far jumps
 UPSAMPLING = 1.6  # of a grid before marching cubes: finer triangles follow the smooth field without stairs
 

@@ -37,12 +37,9 @@ SAMPLES_ACROSS = 8.0  # across thin parts, as far as the number of samples in th
 FIELD_LIMIT = 8.0  # voxels: distances are cut off there
 
 # Recognition of shapes by their outline. By eye; of the benchmark's objects the desk and the cabinet come out as boxes
-# (boxiness 0.97 and 1.0), all others do not (0).
+# (boxiness 0.97 and 1.0), all others do not (0). Of an ellipse, a quadrilateral covers 0.64 at most.
 MAX_ROD, ROD_RAMP = 0.15, 0.05  # breadth over length: below 0.10 a rod (pencils, poles), above 0.15 none
-MIN_QUADRILATERAL, QUADRILATERAL_RAMP = (
-    0.87,
-    0.03,
-)  # of the convex hull's area: largest quadrilateral in it; ellipse 0.64
+MIN_QUADRILATERAL, QUADRILATERAL_RAMP = 0.87, 0.03  # area of the largest one in the convex hull, over the hull's
 MIN_SOLIDITY, SOLIDITY_RAMP = 0.92, 0.02  # silhouette's area over that of its convex hull
 MAX_HULL_CORNERS = 24  # to which the hull is simplified: 10,626 quadrilaterals
 # Largest inscribed radius over half the breadth: wire, which is round, has less than bars, and solid things have more.
