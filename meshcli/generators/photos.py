@@ -10,18 +10,17 @@ from meshcli.arrays import Float32Array
 from meshcli.errors import InputError
 from meshcli.pictures.foreground import cut_from_page, cut_out
 from meshcli.pictures.image import Crop, resize, split_sheet
-from meshcli.pictures.pixels import Pixels
+from meshcli.pictures.pixels import VIEW_SIZE, Pixels
 from meshcli.pictures.plain_background import background_of, matte, outside_of
 from meshcli.pictures.transparency import coverage, cuts_out
 from meshcli.settings import PhotoSettings
 
-VIEW_SIZE = 320  # pixels: as Zero123++ paints them
 LAYOUTS = {(2, 3): (3, 2), (3, 2): (2, 3), (6, 1): (1, 6)}  # aspect ratio of a sheet -> rows, columns of views
 NEAR_WHITE = 225.0  # of 255: brighter backgrounds count as white; Zero123++ paints 244 to 250, grey versions 161 to 178
 
 
 def split_view_sheet(sheet: Pixels) -> list[Pixels]:
-    """The six views of a sheet (H, W, 4), row by row, each (320, 320, 4).
+    """The six views of a sheet (H, W, 4), row by row, each (VIEW_SIZE, VIEW_SIZE, 4).
 
     Layouts: 3 x 2, 2 x 3 or one row. Raises InputError for another aspect ratio.
     """

@@ -23,6 +23,7 @@ from meshcli.arrays import Array
 from meshcli.meshes.mesh import PLAIN_GREY, Mesh, adjacency, smooth_normals
 from meshcli.meshes.raycasting import Scene
 from meshcli.pictures.interpolation import bicubic, bilinear
+from meshcli.pictures.pixels import VIEW_SIZE
 from meshcli.system.numba_kernel import kernel
 from meshcli.system.sparse_solve import solve
 from meshcli.views.camera import DISTANCE
@@ -30,7 +31,7 @@ from meshcli.views.projection import camera_to_world, pixel_centres, rays, world
 from meshcli.views.view import View
 
 # The feather's width and the disagreement's sigma were found on a prototype (spot, true views); the rest is by eye.
-REFERENCE_SIZE = 320.0  # pixels: lengths in pixels below are for views of this size and scale with theirs
+# Lengths in pixels are for views of VIEW_SIZE and scale with theirs.
 SQUARED_REFERENCE_DISTANCE = DISTANCE**2  # a frontal view of the densest camera there has weight 1
 FEATHER_WIDTH = 4.0  # pixels from an edge to full weight
 DEPTH_EDGE = 6.0  # pixels' worth of depth between neighbours that make an edge
@@ -136,7 +137,7 @@ def fill_unseen(vertices: Array, faces: Array, found: BlendedColours) -> NDArray
 
 def _prepare(view: View, scene: Scene, densest: float) -> _PreparedView:
     """Bands, feather and intrinsics of a view; `densest` is the largest focal length in pixels of all views."""
-    scale = min(view.width, view.height) / REFERENCE_SIZE
+    scale = min(view.width, view.height) / VIEW_SIZE
     alpha = view.pixels[..., 3:].astype(np.float32) / 255.0
     full = np.concatenate([view.pixels[..., :3] * alpha, 255.0 * alpha], axis=-1)
     camera = view.camera

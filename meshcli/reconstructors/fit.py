@@ -17,6 +17,7 @@ from scipy.ndimage import map_coordinates
 from meshcli.errors import InputError
 from meshcli.meshes.colouring import colour_vertices
 from meshcli.meshes.mesh import Mesh
+from meshcli.pictures.pixels import VIEW_SIZE
 from meshcli.progress import Progress
 from meshcli.sdf.extract import extract_pieces, keep_parts, taubin_smooth
 from meshcli.sdf.fairing import fair
@@ -47,7 +48,7 @@ ENLARGE = 2  # samples per pixel of the silhouettes' distance maps: outlines to 
 VOXELS_ACROSS = 0.2  # of a resolution: voxels across the object's thickness, as far as the node budget allows
 MIN_RESOLVED = 2.0  # voxels: thinner objects come out thicker than they are, for a grid needs a node inside
 FINEST_VOXEL = 0.5  # pixels of the views: smaller voxels would hold no more information
-TOLERANCES = (0.0, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0)  # pixels that silhouettes may grow by, in a picture of 320 rows
+TOLERANCES = (0.0, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0)  # reference pixels (see VIEW_SIZE) that silhouettes may grow by
 MIN_COVERAGE = 0.995  # share of the silhouettes' pixels that the hull has to fill; pixels at outlines always miss some
 PROBE_GRID = (1.1, 110)  # half side and resolution of the grid on which coverage is measured; objects reach to 0.95
 PROBE_STRIDE = 7  # one pixel in so many is looked at: enough to measure a share to a thousandth
@@ -78,7 +79,7 @@ class Evidence:
     distances: list[Field]  # signed distances to the silhouettes' outlines, positive inside
     silhouettes: list[Silhouette]
     pixel_rays: PixelRays
-    tolerance: float  # pixels by which the silhouettes have to grow until their hull fills them
+    tolerance: float  # reference pixels by which the silhouettes have to grow until their hull fills them
     thickness: float  # of the object, world units; see `_object_thickness`
     pixel: float  # size of the smallest pixel of all views, world units
 
@@ -171,7 +172,7 @@ def fit_sdf(
 
 
 def find_tolerance(cameras: Sequence[Camera], distances: Sequence[Field], pixel_rays: PixelRays) -> float:
-    """Pixels by which the silhouettes have to grow until their common body fills them; 0 where the views agree."""
+    """Reference pixels by which silhouettes have to grow until their hull fills them; 0 where the views agree."""
     grid = cube_grid(*PROBE_GRID, padding=1)
     chosen = np.flatnonzero(pixel_rays.targets[:, 3] >= 0.5)[::PROBE_STRIDE]
     lattice = to_lattice_rays(pixel_rays.origins[chosen], pixel_rays.directions[chosen], grid)
@@ -183,8 +184,8 @@ def find_tolerance(cameras: Sequence[Camera], distances: Sequence[Field], pixel_
 
 
 def _tolerant_hull(cameras: Sequence[Camera], distances: Sequence[Field], grid: Grid, tolerance: float) -> Field:
-    """Signed distance to the hull of silhouettes grown by `tolerance` pixels of a picture of 320 rows."""
-    grown = [distance + np.float32(tolerance * distance.shape[0] / 320) for distance in distances]
+    """Signed distance to the hull of silhouettes grown by `tolerance` reference pixels."""
+    grown = [distance + np.float32(tolerance * distance.shape[0] / VIEW_SIZE) for distance in distances]
     return visual_hull(cameras, grown, grid)
 
 

@@ -19,6 +19,7 @@ from scipy.ndimage import (
 from skimage.graph import MCP_Geometric
 
 from meshcli.arrays import Mask
+from meshcli.pictures.pixels import VIEW_SIZE
 from meshcli.sdf.grid import Field, Grid, local_depth, redistance_interior
 from meshcli.sdf.pixel_rays import to_lattice_rays
 from meshcli.sdf.volume_rendering import rays_hit
@@ -29,8 +30,7 @@ Labels = NDArray[np.int32]
 
 # Chosen by eye on painted sheets and on the bodies of tests/sdf/test_lost_parts.py. Lower thresholds restore more and
 # follow errors of the silhouettes; higher ones leave thin parts away.
-REFERENCE_ROWS = 320  # of a picture: lengths in reference pixels are for this size and scale with the picture's
-LOST_DISTANCE = 2.5  # reference pixels: pixels farther from all that the body covers are lost
+LOST_DISTANCE = 2.5  # reference pixels (see VIEW_SIZE): pixels farther from all that the body covers are lost
 MIN_LOST_DISTANCE = 2.0  # pixels of any picture: a rim is located no better
 MIN_DEPTH = 0.8  # voxels: of a restored part, so that the grid can hold it
 MIN_JOINT_RADIUS, MAX_JOINT_RADIUS = 1.5, 4.0  # voxels
@@ -66,7 +66,7 @@ class Silhouette:
     @property
     def scale(self) -> float:
         """Pixels per reference pixel."""
-        return float(self.mask.shape[0]) / REFERENCE_ROWS
+        return float(self.mask.shape[0]) / VIEW_SIZE
 
     def pixels_of(self, voxel: float) -> float:
         """Pixels that a world length covers at the distance of the origin."""

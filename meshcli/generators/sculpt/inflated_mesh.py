@@ -12,7 +12,7 @@ from meshcli.generators.sculpt.inflate import FIELD_LIMIT, InflatedBody, inflate
 from meshcli.generators.sculpt.silhouette import extent
 from meshcli.meshes.mesh import Mesh, Texture, face_normals
 from meshcli.pictures.image import over, resize
-from meshcli.pictures.pixels import Pixels
+from meshcli.pictures.pixels import VIEW_SIZE, Pixels
 from meshcli.sdf.extract import extract_surface, keep_largest, taubin_smooth
 from meshcli.sdf.grid import Field, Grid, finest_grid, redistance_interior, silhouette_distance, visual_hull
 from meshcli.settings import SculptSettings
@@ -28,8 +28,7 @@ THIN = 0.037  # of the length: thinner objects get a note; four percent, less a 
 TAUBIN_ROUNDS = 8  # as measured on a prototype
 TEXTURE_SIZE = 1024  # pixels at most along a side of the photo in the texture: the views show 320
 OPAQUE = 250  # alpha of pixels that hold no background, but for rounding
-EDGE_PIXELS = 2.0  # of a photo of REFERENCE_SIZE: the outermost pixels of the front, which mix with the background
-REFERENCE_SIZE = 320.0  # pixels
+EDGE_PIXELS = 2.0  # of a photo of VIEW_SIZE: the outermost pixels of the front, which mix with the background
 MAX_ERODED = 0.6  # of the local half width that may be dropped as edge, so that thin parts keep their colour
 WIRE_DISTANCE = 8.0  # edge widths: where no usable pixel is as near, edge pixels are used
 BACK_BLUR = 2.0  # samples along columns: of the rim's colours, against stripes
@@ -137,7 +136,7 @@ def _front_picture(view: View) -> Pixels:
     scale = min(1.0, TEXTURE_SIZE / max(view.pixels.shape[:2]))
     pixels = resize(view.pixels, round(view.width * scale), round(view.height * scale))
     depth = ndimage.distance_transform_edt(pixels[..., 3] >= OPAQUE)
-    edge = max(EDGE_PIXELS, EDGE_PIXELS * max(pixels.shape[:2]) / REFERENCE_SIZE)
+    edge = max(EDGE_PIXELS, EDGE_PIXELS * max(pixels.shape[:2]) / VIEW_SIZE)
     half_width = ndimage.maximum_filter(depth, 2 * round(edge) + 1)
     usable = (depth > 0.0) & (depth >= np.minimum(edge, MAX_ERODED * half_width))
     known = _with_wires(usable, pixels[..., 3] >= 128, WIRE_DISTANCE * edge)

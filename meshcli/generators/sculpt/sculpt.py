@@ -16,6 +16,7 @@ from meshcli.generators.sculpt.silhouette import medial_axis
 from meshcli.meshes.colouring import colour_vertices
 from meshcli.meshes.mesh import Mesh
 from meshcli.pictures.image import resize
+from meshcli.pictures.pixels import VIEW_SIZE
 from meshcli.progress import Progress
 from meshcli.reconstructors.fit import Evidence, fit_sdf
 from meshcli.rendering.renderer import Renderer
@@ -27,7 +28,6 @@ from meshcli.views.camera import DISTANCE, zero123plus_rig
 from meshcli.views.view import View
 from meshcli.views.viewpoints import far_enough
 
-FIT_SIZE = 320  # pixels along a photo's longer side for the fit, as of a view
 COLOUR_SIZE = 1024  # pixels along a photo's longer side for the colours
 CALIBRATED_ERROR = 0.0002  # silhouette error below which cameras count as calibrated: 0.06 pixels of 320
 MAX_UNSEEN_GAP = 179.0  # degrees between neighbouring photos from which their far side is unseen
@@ -146,7 +146,7 @@ def _model(photos: Sequence[View], settings: SculptSettings, fit: FitSettings, s
         prior = prior if depth_is_open(photos) else None
         corrected = any(photo.camera.known == "aligned" for photo in photos)
         contrast = settings.contrast if corrected or silhouette_error(photos) > CALIBRATED_ERROR else 1.0
-        views = [_with_contrast(_shrunk(photo, FIT_SIZE), contrast) for photo in photos]
+        views = [_with_contrast(_shrunk(photo, VIEW_SIZE), contrast) for photo in photos]
         levels = replace(
             fit,
             resolutions=tuple(min(size, max(fit.resolutions)) for size in settings.fit_resolutions),
