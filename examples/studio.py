@@ -193,7 +193,7 @@ class Studio:
         shines = -(away @ strip.normal_area)
         light = np.maximum(towards, 0.0) * np.maximum(shines, 0.0) / np.maximum(squared**2, 1e-5) / math.pi
         lit = np.flatnonzero(light > 1e-4)
-        light[lit] *= ~self._alone.blocked(points[lit], away[lit], 0.999)
+        light[lit] *= ~self._alone.occluded(points[lit], away[lit], 0.999)
         return np.minimum(light, 3.0)[:, None] * np.array(strip.radiance)
 
     def _surface(self, hits: Hits, origins: Array, directions: Array, met: Array) -> Surface:

@@ -8,4 +8,4 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Float32Array = NDArray[np.float32]
 Float64Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]  # True belongs to the object, unless said otherwise
+Mask = NDArray[np.bool_]  # True inside the object, unless stated otherwise

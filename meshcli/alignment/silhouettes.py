@@ -1,8 +1,8 @@
-"""Bring photos whose cameras are only roughly known into one world, by their silhouettes.
+"""Alignment of photos with roughly known cameras by silhouette consistency.
 
-If the cameras are right, the visual hull of all silhouettes fills each of them: every ray through a silhouette passes
-through a point that all other photos see inside theirs. What is missing to that, measured at the silhouettes' rims, is
-made small by moving, scaling and turning the photos a little (least squares with numerical derivatives).
+With the right cameras, the visual hull of all silhouettes fills each of them: every ray through a silhouette contains a
+point that projects into all others. The distance by which rays through the silhouettes' rims miss the hull is minimised
+over small shifts, scales and rotations of the cameras (least squares with numerical derivatives).
 """
 
 from collections.abc import Sequence
@@ -14,29 +14,33 @@ from scipy.optimize import least_squares
 
 from meshcli.arrays import Float64Array
 from meshcli.pictures.image import resize
-from meshcli.sdf.grid import DistanceFunction, Grid, silhouette_distance
+from meshcli.sdf.grid import DistanceFunction, cube_grid, silhouette_distance
 from meshcli.system.sparse_solve import ensure_buffer
 from meshcli.views.camera import FARTHEST, Camera, Rows
 from meshcli.views.projection import camera_to_world, march, project, rays
 from meshcli.views.view import View
 
-SIZE = 256  # pixels along the longer side of a silhouette
-RIM = 120  # rays per photo
-STEPS = 64  # samples along a ray
-REACH = 1.4  # world units before and behind the origin where the object may be
-# How far a photo may reasonably be from what was said: log of scale, right, up (of the picture), elevation, azimuth.
-TRUST = np.array([0.5, 0.2, 0.2, np.radians(8.0), np.radians(4.0)])
-GOOD = 0.0008  # of the object's size: photos that miss by less are left alone
-NEAR = 0.75  # voxels from a body at which a node counts as its own: not even a wire slips between such nodes
-UNIT = 0.01  # world units: a ray that misses the hull by this costs as much as leaving what was said by TRUST
+SILHOUETTE_SIZE = 256  # pixels along the longer side; distances are interpolated between them
+RIM_RAYS = 120  # per photo
+RAY_SAMPLES = 64
+RAY_REACH = 1.4  # world units before and behind the origin, where the object may be
+# Standard deviations of a stated camera's error: log of scale, shift right and up (world units), elevation, azimuth. By
+# eye: photos are framed individually, so scale and shift are loose, while stated angles are off by a few degrees.
+CAMERA_SIGMA = np.array([0.5, 0.2, 0.2, np.radians(8.0), np.radians(4.0)])
+PRIOR_WEIGHT = 0.1  # of the stated cameras against the silhouettes
+MISS_UNIT = 0.01  # world units: a photo whose rays miss by it (RMS) costs as much as ten sigmas of its camera
+CONSISTENT = 0.0008  # of the object's size: photos with a smaller error are left as they are
+MAX_EVALUATIONS = 25
+BODY_LEVEL = 0.75  # voxels from a body at which nodes still count as inside: over half the diagonal of a voxel's face
+RECENTRE_GRID = (1.6, 80)  # half side and resolution: aligned photos may be off-centre
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """Photos with corrected cameras."""
+    """Photos with corrected cameras, and their silhouette errors."""
 
     photos: list[View]
-    before: float  # by how much rays through the rims miss the hull, over the object's size, mean
+    before: float  # see silhouette_error
     after: float
 
 
@@ -49,12 +53,12 @@ class _Outline:
 
 
 def align(photos: Sequence[View]) -> Alignment:
-    """Correct the cameras of the photos that are not calibrated; they stay as they are when they fit already."""
+    """Correct the cameras that are not calibrated, unless the photos are consistent already."""
     outlines = [_outline(photo) for photo in photos]
     free = [index for index, photo in enumerate(photos) if photo.camera.known != "rig"]
     stated = [photo.camera for photo in photos]
-    before = misfit(photos, stated, outlines)
-    if before < GOOD or not free:
+    before = silhouette_error(photos, stated, outlines)
+    if before < CONSISTENT or not free:
         return Alignment(list(photos), before, before)
     start = _matched_heights(photos, free) if len(free) == len(photos) else np.zeros((len(free), 5))
 
@@ -65,26 +69,28 @@ def align(photos: Sequence[View]) -> Alignment:
         return moved
 
     def cost(values: Float64Array) -> Float64Array:
-        missing = _missing(cameras(values), outlines) / UNIT
-        return np.concatenate([missing / np.sqrt(RIM), ((values.reshape(-1, 5) - start) / TRUST * 0.1).ravel()])
+        misses = _ray_misses(cameras(values), outlines) / MISS_UNIT
+        deviations = (values.reshape(-1, 5) - start) / CAMERA_SIGMA * PRIOR_WEIGHT
+        return np.concatenate([misses / np.sqrt(RIM_RAYS), deviations.ravel()])
 
     ensure_buffer()
-    found = least_squares(cost, start.ravel(), diff_step=np.array(1e-3), max_nfev=25, x_scale=np.tile(TRUST, len(free)))
-    moved = [replace(camera, known="aligned") for camera in cameras(found.x)]
-    after = misfit(photos, moved, outlines)
+    scale = np.tile(CAMERA_SIGMA, len(free))
+    solution = least_squares(cost, start.ravel(), diff_step=np.array(1e-3), max_nfev=MAX_EVALUATIONS, x_scale=scale)
+    moved = [replace(camera, known="aligned") for camera in cameras(solution.x)]
+    after = silhouette_error(photos, moved, outlines)
     placed = [replace(photo, camera=moved[i] if i in free else photo.camera) for i, photo in enumerate(photos)]
     return Alignment(placed, before, after)
 
 
-def recentred(photos: Sequence[View], body: DistanceFunction) -> list[View]:
-    """The photos in a world where the body's box is centred at the origin and its farthest point is at 0.95."""
-    grid = Grid.around(np.full(3, -1.6), np.full(3, 1.6), 80, 1)
-    inside = grid.to_world(np.argwhere(body(grid) < NEAR).astype(np.float64))
+def recentre(photos: Sequence[View], body: DistanceFunction) -> list[View]:
+    """The photos in a world where the body's bounding box is centred and its farthest point is at FARTHEST."""
+    grid = cube_grid(*RECENTRE_GRID, padding=1)
+    inside = grid.to_world(np.argwhere(body(grid) < BODY_LEVEL).astype(np.float64))
     if not len(inside):
         return list(photos)
     centre = (inside.min(axis=0) + inside.max(axis=0)) / 2.0
     reach = np.linalg.norm(inside - centre, axis=1).max()
-    scale = FARTHEST / (reach - (NEAR - 0.5) * grid.voxel)  # the last node is up to a voxel away from the next
+    scale = FARTHEST / (reach - (BODY_LEVEL - 0.5) * grid.voxel)  # nodes outside it count up to BODY_LEVEL
     moved = []
     for photo in photos:
         pose = camera_to_world(photo.camera)
@@ -93,54 +99,57 @@ def recentred(photos: Sequence[View], body: DistanceFunction) -> list[View]:
     return moved
 
 
-def misfit(
+def silhouette_error(
     photos: Sequence[View], cameras: Sequence[Camera] | None = None, outlines: Sequence[_Outline] | None = None
 ) -> float:
-    """By how much rays through the silhouettes' rims miss the visual hull, over the object's size (2 units), mean."""
+    """Mean distance of rays through the silhouettes' rims to the visual hull, over the object's size (2 units)."""
     cameras = cameras or [photo.camera for photo in photos]
-    return float(_missing(cameras, outlines or [_outline(photo) for photo in photos]).mean() / 2.0)
+    return float(_ray_misses(cameras, outlines or [_outline(photo) for photo in photos]).mean() / 2.0)
 
 
-def _missing(cameras: Sequence[Camera], outlines: Sequence[_Outline]) -> Float64Array:
-    """For every rim ray of every photo, how far its best point is outside of another silhouette, in world units."""
-    reach = np.linspace(-REACH, REACH, STEPS)
-    missing = []
+def _ray_misses(cameras: Sequence[Camera], outlines: Sequence[_Outline]) -> Float64Array:
+    """For every rim ray of every photo, the distance of its best point to the others' cones, in world units."""
+    offsets = np.linspace(-RAY_REACH, RAY_REACH, RAY_SAMPLES)
+    misses = []
     for index, (camera, outline) in enumerate(zip(cameras, outlines, strict=True)):
         height, width = outline.distance.shape
         origins, directions = rays(camera, outline.rim, width, height)
-        points = march(origins, directions, reach)
+        points = march(origins, directions, offsets)
         inside = np.full(points.shape[:2], np.inf)
         for other, (second, seen) in enumerate(zip(cameras, outlines, strict=True)):
             if other != index:
-                inside = np.minimum(inside, _inside(second, seen, points))
-        missing.append(np.maximum(-inside.max(axis=1), 0.0))
-    return np.concatenate(missing)
+                inside = np.minimum(inside, _depth_inside(second, seen, points))
+        misses.append(np.maximum(-inside.max(axis=1), 0.0))
+    return np.concatenate(misses)
 
 
-def _inside(camera: Camera, outline: _Outline, points: Float64Array) -> Float64Array:
-    """How far points (..., 3) are inside a silhouette's cone, in world units."""
+def _depth_inside(camera: Camera, outline: _Outline, points: Float64Array) -> Float64Array:
+    """Signed distance of points (..., 3) to a silhouette's cone, world units, positive inside."""
     height, width = outline.distance.shape
-    where, depth = project(camera, points, width, height)
-    place = np.moveaxis(where[..., ::-1] - 0.5, -1, 0)
-    limit = np.array([height - 1.0, width - 1.0]).reshape(2, *[1] * (place.ndim - 1))
-    within = place.clip(0.0, limit)
-    beyond = np.sqrt(((place - within) ** 2).sum(axis=0))
+    positions, depth = project(camera, points, width, height)
+    index = np.moveaxis(positions[..., ::-1] - 0.5, -1, 0)
+    limit = np.array([height - 1.0, width - 1.0]).reshape(2, *[1] * (index.ndim - 1))
+    within = index.clip(0.0, limit)
+    beyond = np.sqrt(((index - within) ** 2).sum(axis=0))
     inside: Float64Array = (map_coordinates(outline.distance, within, order=1) - beyond) * depth / (camera.fy * height)
     return inside
 
 
 def _outline(photo: View) -> _Outline:
-    scale = min(1.0, SIZE / max(photo.width, photo.height))
+    """The silhouette of a photo at SILHOUETTE_SIZE and RIM_RAYS points just inside its outline."""
+    scale = min(1.0, SILHOUETTE_SIZE / max(photo.width, photo.height))
     small = resize(photo.pixels, max(1, round(photo.width * scale)), max(1, round(photo.height * scale)))
-    alpha = np.round(small[..., 3] * (255.0 / max(int(small[..., 3].max()), 1))).astype(np.uint8)  # of a wire, too
+    alpha = np.round(small[..., 3] * (255.0 / max(int(small[..., 3].max()), 1))).astype(
+        np.uint8
+    )  # shrinking makes wires faint
     distance = silhouette_distance(alpha, enlarge=1).astype(np.float64)
     rows, columns = np.nonzero((distance > min(0.6, 0.9 * distance.max())) & (distance <= 1.6))
-    chosen = np.linspace(0, len(rows) - 1, min(RIM, len(rows))).astype(int)
+    chosen = np.linspace(0, len(rows) - 1, min(RIM_RAYS, len(rows))).astype(int)
     return _Outline(distance, np.stack([columns[chosen], rows[chosen]], axis=-1) + 0.5)
 
 
 def _matched_heights(photos: Sequence[View], free: Sequence[int]) -> Float64Array:
-    """Changes (N, 5) after which all boxes are equally high and centred: photos are framed each on its own."""
+    """Changes (N, 5) that make all bounding boxes equally high and centred: photos are framed individually."""
     boxes = []
     for index in free:
         photo, camera = photos[index], photos[index].camera
@@ -156,13 +165,11 @@ def _matched_heights(photos: Sequence[View], free: Sequence[int]) -> Float64Arra
 
 
 def _moved(camera: Camera, change: Float64Array) -> Camera:
-    """A camera whose picture is enlarged and shifted and that is raised and turned about the world's origin."""
+    """The camera after a change (5,): log scale, right and up of its picture, elevation and azimuth in radians."""
     scale, right, up = np.exp(change[0]), change[1], change[2]
     turned = camera.turned(float(np.degrees(change[4])))
     azimuth = np.radians(turned.azimuth)
-    axis = np.array([-np.sin(azimuth), np.cos(azimuth), 0.0])
-    cross = np.array([[0.0, 0.0, axis[1]], [0.0, 0.0, -axis[0]], [-axis[1], axis[0], 0.0]])
-    raised = np.eye(3) - np.sin(change[3]) * cross + (1.0 - np.cos(change[3])) * cross @ cross  # Rodrigues
+    raised = _rotation_about(np.array([-np.sin(azimuth), np.cos(azimuth), 0.0]), -change[3])
     pose = np.eye(4)
     pose[:3] = raised @ camera_to_world(turned)[:3]
     fx, fy = camera.fx * scale, camera.fy * scale
@@ -174,6 +181,14 @@ def _moved(camera: Camera, change: Float64Array) -> Camera:
         cx=float(camera.cx + fx * right / camera.distance),
         cy=float(camera.cy - fy * up / camera.distance),
     )
+
+
+def _rotation_about(axis: Float64Array, angle: float) -> Float64Array:
+    """Rotation matrix about a unit axis by an angle in radians, counter-clockwise (Rodrigues)."""
+    x, y, z = axis
+    cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
+    rotation: Float64Array = np.eye(3) + np.sin(angle) * cross + (1.0 - np.cos(angle)) * cross @ cross
+    return rotation
 
 
 def _rows(pose: Float64Array) -> Rows:

@@ -1,7 +1,7 @@
-"""Axes of the formats: the only place where our world is turned into somebody else's.
+"""Coordinate frames of file formats: the only place that converts between our world and theirs.
 
 Our world: z up, azimuth 0 (the front) on +x, right-handed. glTF and OBJ: y up, the front on +z, right-handed, 1 unit =
-1 metre. The turn is cyclic, (x, y, z) -> s (y, z, x), so its determinant is +1 (times s^3): never a mirror image.
+1 metre. The axes are permuted cyclically, (x, y, z) -> s (y, z, x), a rotation: never a mirror image.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ TO_GLTF = np.array([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0]])
 
 
 def to_gltf(points: Array, scale: float = 1.0) -> NDArray[np.float32]:
-    """Points (N, 3) of our world in glTF's; directions with scale 1."""
+    """Points (N, 3) from our world to glTF's; directions with scale 1."""
     turned: NDArray[np.float32] = (points.astype(np.float64) @ TO_GLTF.T * scale).astype(np.float32)
     return turned
 

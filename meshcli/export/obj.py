@@ -1,4 +1,4 @@
-"""Meshes as Wavefront OBJ with a material and a texture beside it. Axes as glTF: y up, the front on +z."""
+"""Meshes as Wavefront OBJ with material and texture files. Axes as in glTF: y up, the front on +z."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -7,25 +7,25 @@ import numpy as np
 
 from meshcli.arrays import Array
 from meshcli.export.frames import to_gltf
-from meshcli.export.rows import unique_rows
+from meshcli.export.unique_rows import unique_rows
 from meshcli.meshes.mesh import Mesh, corner_normals
 from meshcli.pictures.image import encode_png
 
-BLOCK = 4096  # rows
+ROWS_PER_FORMAT = 4096
 
 
 def write_obj(mesh: Mesh, name: str = "mesh", scale: float = 1.0) -> dict[str, bytes]:
-    """File names and contents: NAME.obj, and NAME.mtl and NAME.png when there is a texture.
+    """Contents by file name: NAME.obj, and with a texture NAME.mtl and NAME.png.
 
-    Without a texture the colours follow the positions, `v x y z r g b`, as MeshLab, Blender and trimesh read them.
+    Without a texture, vertex colours follow the positions, `v x y z r g b`, as MeshLab, Blender and trimesh read them.
     """
     points = to_gltf(mesh.vertices, scale)
     rounded = np.round(to_gltf(corner_normals(mesh.vertices, mesh.faces).reshape(-1, 3)) * 1e4).astype(np.int64)
     first, normal_rows = unique_rows(rounded)
     corners: list[Array] = [mesh.faces.reshape(-1) + 1, normal_rows + 1]
-    head = ["# y up, front +z"]
+    header = ["# y up, front +z"]
     if mesh.texture is not None:
-        head += [f"mtllib {name}.mtl"]
+        header += [f"mtllib {name}.mtl"]
         texels = _lines("vt %.6f %.6f", mesh.texture.coordinates)
         corners.insert(1, mesh.texture.faces.reshape(-1) + 1)
         positions = _lines("v %.6f %.6f %.6f", points)
@@ -37,7 +37,7 @@ def write_obj(mesh: Mesh, name: str = "mesh", scale: float = 1.0) -> dict[str, b
     corner = "%d/%d/%d" if mesh.texture is not None else "%d//%d"
     use = ["usemtl surface"] if mesh.texture is not None else []
     faces = _lines(f"f {corner} {corner} {corner}", np.stack(corners, axis=-1).reshape(len(mesh.faces), -1))
-    lines = [*head, "o object", *positions, *texels, *_lines("vn %.4f %.4f %.4f", rounded[first] / 1e4), *use, *faces]
+    lines = [*header, "o object", *positions, *texels, *_lines("vn %.4f %.4f %.4f", rounded[first] / 1e4), *use, *faces]
     files = {f"{name}.obj": _text(lines)}
     if mesh.texture is not None:
         files[f"{name}.mtl"] = _text(
@@ -48,15 +48,15 @@ def write_obj(mesh: Mesh, name: str = "mesh", scale: float = 1.0) -> dict[str, b
 
 
 def read_obj(path: Path, scale: float = 1.0) -> Mesh:
-    """An OBJ file, with what lies beside it, in our world; InputError when it cannot be read."""
+    """The mesh of an OBJ file, with its material files, in our world; InputError where it cannot be read."""
     from meshcli.export.reading import read_mesh  # trimesh takes 0.7 s to import, and writing does not need it
 
     return read_mesh(path, scale)
 
 
 def _lines(form: str, rows: Array) -> list[str]:
-    """One line a row, many rows at a time: that takes half the time of one by one."""
-    blocks = (rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK))
+    """One formatted line per row; formatting many rows at a time takes half the time."""
+    blocks = (rows[start : start + ROWS_PER_FORMAT] for start in range(0, len(rows), ROWS_PER_FORMAT))
     return ["\n".join([form] * len(block)) % tuple(block.ravel().tolist()) for block in blocks]
 
 

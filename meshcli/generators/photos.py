@@ -1,7 +1,7 @@
-"""Views that are there already: posed photos, single views and six-view sheets that another program painted.
+"""Views made elsewhere: posed photos, and single views and six-view sheets from other programs.
 
-A ready view keeps its frame. Its silhouette comes from its alpha, else from its plain background; near-white
-backgrounds stay in the colours as they are, others become white, for engines that look at colours alone expect white.
+Such a view is not reframed. Its silhouette comes from its alpha, else from its plain background. Near-white backgrounds
+keep their colour; others are replaced by white, which engines that read RGB only expect.
 """
 
 import numpy as np
@@ -10,58 +10,57 @@ from meshcli.arrays import Float32Array
 from meshcli.errors import InputError
 from meshcli.pictures.foreground import cut_from_page, cut_out
 from meshcli.pictures.image import Crop, resize, split_sheet
-from meshcli.pictures.pixels import Pixels
+from meshcli.pictures.pixels import VIEW_SIZE, Pixels
 from meshcli.pictures.plain_background import background_of, matte, outside_of
 from meshcli.pictures.transparency import coverage, cuts_out
 from meshcli.settings import PhotoSettings
 
-SIDE = 320  # pixels of a view
-LAYOUTS = {(2, 3): (3, 2), (3, 2): (2, 3), (6, 1): (1, 6)}  # width and height in views -> rows, columns
-NEAR_WHITE = 225.0  # of 255: a background brighter than this is meant to be white
+LAYOUTS = {(2, 3): (3, 2), (3, 2): (2, 3), (6, 1): (1, 6)}  # aspect ratio of a sheet -> rows, columns of views
+NEAR_WHITE = 225.0  # of 255: brighter backgrounds count as white; Zero123++ paints 244 to 250, grey versions 161 to 178
 
 
-def cut_sheet(sheet: Pixels) -> list[Pixels]:
-    """The six views of a sheet (H, W, 4), row by row, each (320, 320, 4).
+def split_view_sheet(sheet: Pixels) -> list[Pixels]:
+    """The six views of a sheet (H, W, 4), row by row, each (VIEW_SIZE, VIEW_SIZE, 4).
 
-    Two columns of three, three of two, or one row. Raises InputError for another shape.
+    Layouts: 3 x 2, 2 x 3 or one row. Raises InputError for another aspect ratio.
     """
     height, width = sheet.shape[:2]
     for (across, down), (rows, columns) in LAYOUTS.items():
         if width * down == height * across and width % columns == 0:
-            return [resize(tile, SIDE, SIDE) for tile in split_sheet(sheet, rows, columns)]
+            return [resize(tile, VIEW_SIZE, VIEW_SIZE) for tile in split_sheet(sheet, rows, columns)]
     raise InputError(
         f"a sheet of {width} x {height} pixels is not six square views: 640 x 960, 960 x 640 or 1920 x 320, "
         "or a multiple of these"
     )
 
 
-def ready_view(pixels: Pixels, settings: PhotoSettings, offline: bool) -> Pixels:
-    """The same view with its silhouette as alpha, (H, W, 4); InputError when there is no object in it."""
+def with_silhouette(pixels: Pixels, settings: PhotoSettings, offline: bool) -> Pixels:
+    """The view (H, W, 4) with its silhouette as alpha; InputError where it shows no object."""
     alpha = pixels[..., 3]
     if alpha.min() < 255 and cuts_out(alpha):
         on_page = cut_from_page(pixels)
-        return _with_object(np.dstack([pixels[..., :3], coverage(alpha)])) if on_page is None else on_page
+        return _checked(np.dstack([pixels[..., :3], coverage(alpha)])) if on_page is None else on_page
     opaque = np.dstack([pixels[..., :3], np.full_like(alpha, 255)])
-    found = _from_plain(pixels[..., :3].astype(np.float32))
+    found = _cut_from_plain_background(pixels[..., :3].astype(np.float32))
     return cut_out(opaque, settings, settings.rembg, offline).pixels if found is None else found
 
 
-def _from_plain(colours: Float32Array) -> Pixels | None:
-    """A view in front of its plain background (H, W, 3) with its silhouette; None when there is no object in it."""
+def _cut_from_plain_background(colours: Float32Array) -> Pixels | None:
+    """The view (H, W, 4) with alpha from its plain background; None where there is none, or no object."""
     background = background_of(colours)
     if background is None:
         return None
     white = float(background.mean()) >= NEAR_WHITE
-    covered, own = matte(colours, background, outside_of(colours, background, shadows=not white))
-    if not (covered >= 0.5).any():
+    alpha, foreground = matte(colours, background, outside_of(colours, background, shadows=not white))
+    if not (alpha >= 0.5).any():
         return None
-    covered = covered[..., None]
-    shown = colours if white else own * covered + 255.0 * (1.0 - covered)
-    return np.concatenate([shown, 255.0 * covered], axis=-1).round().clip(0, 255).astype(np.uint8)
+    alpha = alpha[..., None]
+    rgb = colours if white else foreground * alpha + 255.0 * (1.0 - alpha)
+    return np.concatenate([rgb, 255.0 * alpha], axis=-1).round().clip(0, 255).astype(np.uint8)
 
 
-def squared(pixels: Pixels) -> tuple[Pixels, Crop]:
-    """A picture in the middle of a square, the rest transparent white, and where the square lies in the picture."""
+def pad_to_square(pixels: Pixels) -> tuple[Pixels, Crop]:
+    """The picture centred in a square of transparent white, and the square as a crop of the picture."""
     height, width = pixels.shape[:2]
     side = max(height, width)
     top, left = (side - height) // 2, (side - width) // 2
@@ -70,7 +69,8 @@ def squared(pixels: Pixels) -> tuple[Pixels, Crop]:
     return square, Crop(-left / width, -top / height, side / width, side / height)
 
 
-def _with_object(pixels: Pixels) -> Pixels:
+def _checked(pixels: Pixels) -> Pixels:
+    """The view as it is; InputError where its alpha shows no object."""
     if not (pixels[..., 3] >= 128).any():
         raise InputError("a view shows no object: nothing in it differs from its background")
     return pixels

@@ -1,11 +1,11 @@
-"""Colours of surface points, blended from posed pictures.
+"""Colours of surface points, blended from posed views.
 
-A picture's say at a point: the fourth power of the cosine it is seen under, times the pixels it spends on a unit of
-length, squared, fading out within a few pixels of silhouettes and depth edges, where a small error of the surface
-would fetch the colour of something else; nothing where the view is blocked. Pictures that contradict the one with the
-most to say lose theirs. Coarse colour is blended softly, so that no seam shows where pictures are lit differently; fine
-detail is taken almost from one picture alone, for the average of two that do not quite match is blurred or doubled
-(two bands of Burt and Adelson 1983). What no picture sees is filled with the smoothest continuation along the surface.
+Blend weight of a view at a point: cos^4(view angle) x pixel density^2 x edge feather; 0 if occluded. The feather falls
+off near silhouettes and depth edges, where a small error of the surface would fetch the colour of another surface.
+Views that contradict the consensus are weighted down. Coarse colour and fine detail are blended apart (two bands of
+Burt and Adelson 1983): the coarse band softly, so that no seam shows where the lighting differs, the fine band almost
+from the best view alone, since averages of slightly misaligned details are blurred or doubled. Unseen regions are
+filled harmonically along the surface.
 """
 
 from collections.abc import Sequence
@@ -20,166 +20,170 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from meshcli.arrays import Array
-from meshcli.meshes.mesh import Mesh, adjacency, smooth_normals
+from meshcli.meshes.mesh import PLAIN_GREY, Mesh, adjacency, smooth_normals
 from meshcli.meshes.raycasting import Scene
 from meshcli.pictures.interpolation import bicubic, bilinear
+from meshcli.pictures.pixels import VIEW_SIZE
 from meshcli.system.numba_kernel import kernel
 from meshcli.system.sparse_solve import solve
+from meshcli.views.camera import DISTANCE
 from meshcli.views.projection import camera_to_world, pixel_centres, rays, world_to_camera
 from meshcli.views.view import View
 
-STANDARD = 320.0  # pixels: lengths in pixels below are for pictures of this size and grow with it
-FEATHER = 4.0  # pixels from an edge to a picture's full say
-STEP = 6.0  # pixels' worth of depth between neighbours that make an edge
-EDGE = 0.02  # say that is left on the edge itself: a narrow groove is nothing but edges
-COARSE = 4.0  # pixels: sigma of the blur that parts coarse colour from detail
-DISAGREEMENT = 0.15  # distance in RGB, 0 to 1, at which a contradicting picture has lost 63 % of its say
-WINNER = 4  # power of the say for fine detail
-OFF_SURFACE = 0.006  # world units that a ray starts above the surface, so that a bump does not block itself
-SMOOTH = 0.04  # world units over which normals are averaged: bumps shall not make the pictures take turns
-GRAZING = 0.08  # cosine under which a picture says nothing
-SURE = 0.01  # the say below which the fill takes over gradually
-UNKNOWN = 200.0  # grey of a mesh that no picture shows
-CHUNK = 1 << 18  # points at a time: 40 bytes each per picture
+# The feather's width and the disagreement's sigma were found on a prototype (spot, true views); the rest is by eye.
+# Lengths in pixels are for views of VIEW_SIZE and scale with theirs.
+SQUARED_REFERENCE_DISTANCE = DISTANCE**2  # a frontal view of the densest camera there has weight 1
+FEATHER_WIDTH = 4.0  # pixels from an edge to full weight
+DEPTH_EDGE = 6.0  # pixels' worth of depth between neighbours that make an edge
+EDGE_WEIGHT = 0.02  # of the feather on the edge itself: a narrow groove consists of edges only
+COARSE_SIGMA = 4.0  # pixels: of the Gaussian that separates the bands
+DISAGREEMENT_SIGMA = 0.15  # RGB distance, 0 to 1, from the consensus at which a weight falls to 1/e
+DETAIL_POWER = 4  # of the weights in the fine band and in the consensus
+RAY_OFFSET = 0.006  # world units that occlusion rays start above the surface, so that bumps do not occlude themselves
+NORMAL_RADIUS = 0.04  # world units over which normals are averaged, so that bumps do not switch between views
+MIN_COSINE = 0.08  # of the view angle (85 degrees): flatter views contribute nothing
+CONFIDENT_WEIGHT = 0.01  # below this weight the harmonic fill takes over gradually
+POINTS_PER_CHUNK = 1 << 18  # 40 bytes each per view
 
 
 @dataclass(frozen=True)
-class Colours:
-    """What the pictures say about points."""
+class BlendedColours:
+    """Colours of points, and how well the views see them."""
 
-    values: NDArray[np.float32]  # (N, 3) sRGB, 0 to 255; 0 where nothing is said
-    say: NDArray[np.float32]  # (N,) of all pictures together; 0 where no picture sees the point
+    values: NDArray[np.float32]  # (N, 3) sRGB, 0 to 255; 0 where no view sees the point
+    weight: NDArray[np.float32]  # (N,) the largest blend weight of any view; 0 where no view sees the point
 
 
 @dataclass(frozen=True)
-class _Picture:
+class _PreparedView:
     pose: Array  # world to camera (3, 4)
     position: Array  # (3,) of the camera
-    lens: Array  # fx, fy, cx, cy in pixels
-    density: float  # relative number of pixels on a unit of length at distance 1, squared
+    intrinsics: Array  # fx, fy, cx, cy in pixels
+    density: float  # pixels per unit of length at distance 1, relative to the densest view, squared
     feather: Array  # (H, W), 0 to 1
-    full: Array  # (H, W, 4) premultiplied, 0 to 255
+    full: Array  # (H, W, 4) premultiplied RGBA, 0 to 255
     coarse: Array  # (H, W, 4) the same, blurred
 
 
-class Painter:
-    """Pictures made ready to be asked about points of a surface."""
+class ViewBlender:
+    """Blends the colours that some views have at points of a surface."""
 
     def __init__(self, views: Sequence[View], scene: Scene) -> None:
         self.scene = scene
         densest = max(view.camera.fy * view.height for view in views)
-        self._pictures = [_prepare(view, scene, densest) for view in views]
+        self._views = [_prepare(view, scene, densest) for view in views]
 
-    def colours(self, points: Array, normals: Array) -> Colours:
+    def colours(self, points: Array, normals: Array) -> BlendedColours:
         """Colours of points (N, 3) on the scene's surface with unit normals (N, 3)."""
         values = np.empty((len(points), 3), np.float32)
-        say = np.empty(len(points), np.float32)
-        for start in range(0, len(points), CHUNK):
-            part = slice(start, start + CHUNK)
+        weight = np.empty(len(points), np.float32)
+        for start in range(0, len(points), POINTS_PER_CHUNK):
+            part = slice(start, start + POINTS_PER_CHUNK)
             where, facing = points[part].astype(np.float64), normals[part].astype(np.float64)
-            weights = np.empty((len(self._pictures), len(where)), np.float32)
+            weights = np.empty((len(self._views), len(where)), np.float32)
             full, coarse = np.empty((*weights.shape, 3), np.float32), np.empty((*weights.shape, 3), np.float32)
-            for i, picture in enumerate(self._pictures):
-                self._ask(picture, where, facing, weights[i], full[i], coarse[i])
-            _blend(weights, full, coarse, values[part], say[part])
-        return Colours(values, say)
+            for i, view in enumerate(self._views):
+                self._sample_view(view, where, facing, weights[i], full[i], coarse[i])
+            _blend(weights, full, coarse, values[part], weight[part])
+        return BlendedColours(values, weight)
 
-    def _ask(
-        self, picture: _Picture, points: Array, normals: Array, weights: Array, full: Array, coarse: Array
+    def _sample_view(
+        self, view: _PreparedView, points: Array, normals: Array, weights: Array, full: Array, coarse: Array
     ) -> None:
-        """Fill in one picture's say and colours for all points."""
-        _sample(
-            points, normals, picture.pose, picture.position, picture.lens, picture.feather,
-            (picture.full, picture.coarse), (weights, full, coarse),
+        """Fill in one view's weights (N,) and colours (N, 3) for all points."""
+        _sample_points(
+            points, normals, view.pose, view.position, view.intrinsics, view.feather,
+            (view.full, view.coarse), (weights, full, coarse),
         )  # fmt: skip
-        asked = np.flatnonzero(weights > 0.0)
-        start = points[asked] + OFF_SURFACE * normals[asked]
-        weights[asked[self.scene.blocked(start, picture.position - start, 1.0)]] = 0.0
-        weights *= picture.density
+        facing = np.flatnonzero(weights > 0.0)
+        start = points[facing] + RAY_OFFSET * normals[facing]
+        weights[facing[self.scene.occluded(start, view.position - start, 1.0)]] = 0.0
+        weights *= view.density
 
 
 def colour_vertices(mesh: Mesh, views: Sequence[View], scene: Scene | None = None) -> Mesh:
-    """The mesh with colours at its vertices, from the pictures where they see it and filled in where not."""
-    painter = Painter(views, scene or Scene(mesh.vertices, mesh.faces))
-    found = painter.colours(mesh.vertices, smooth_normals(mesh.vertices, mesh.faces, SMOOTH))
-    values = fill(mesh.vertices, mesh.faces, found)
+    """The mesh with vertex colours: blended from the views where they see it, filled in elsewhere."""
+    blender = ViewBlender(views, scene or Scene(mesh.vertices, mesh.faces))
+    found = blender.colours(mesh.vertices, smooth_normals(mesh.vertices, mesh.faces, NORMAL_RADIUS))
+    values = fill_unseen(mesh.vertices, mesh.faces, found)
     return Mesh(mesh.vertices, mesh.faces, np.rint(values.clip(0.0, 255.0)).astype(np.uint8))
 
 
-def fill(vertices: Array, faces: Array, found: Colours) -> NDArray[np.float32]:
-    """Colours at all vertices (V, 3): harmonic between those the pictures are sure of, drawn to hints elsewhere.
+def fill_unseen(vertices: Array, faces: Array, found: BlendedColours) -> NDArray[np.float32]:
+    """Colours of all vertices (V, 3): confident ones kept, the others harmonic between them, attracted to weak samples.
 
-    A direct sparse solve, for conjugate gradients crawl where a large part has no picture. Parts of the surface without
-    a single sure vertex take the colours of the closest sure ones.
+    A direct sparse solve: conjugate gradients converge too slowly where a large region is unseen. Connected parts of
+    the surface without a confident vertex take the colours of the closest confident ones.
     """
-    count = len(found.say)
-    sure = found.say >= SURE
+    count = len(found.weight)
+    confident = found.weight >= CONFIDENT_WEIGHT
     values = found.values.astype(np.float64)
-    if not sure.any():
-        return np.full((count, 3), UNKNOWN, np.float32)
+    if not confident.any():
+        return np.full((count, 3), PLAIN_GREY, np.float32)
     edges = adjacency(faces, count)
     parts, part = connected_components(edges, directed=False)
-    blind = np.bincount(part, sure, parts)[part] == 0
-    values[blind] = values[sure][cKDTree(vertices[sure]).query(vertices[blind])[1]]
-    open_ = np.flatnonzero(~sure & ~blind)
-    if len(open_):
-        rows = edges[open_]
-        hint = found.say[open_] / SURE
-        degree = np.asarray(rows.sum(axis=1)) + hint
-        matrix = diags_array(degree) - rows[:, open_]
-        known = np.where(sure[:, None], values, 0.0)
-        values[open_] = solve(matrix.tocsc(), rows @ known + hint[:, None] * values[open_])
+    unseen = np.bincount(part, confident, parts)[part] == 0
+    values[unseen] = values[confident][cKDTree(vertices[confident]).query(vertices[unseen])[1]]
+    free = np.flatnonzero(~confident & ~unseen)
+    if len(free):
+        rows = edges[free]
+        attraction = found.weight[free] / CONFIDENT_WEIGHT
+        degree = np.asarray(rows.sum(axis=1)) + attraction
+        matrix = diags_array(degree) - rows[:, free]
+        known = np.where(confident[:, None], values, 0.0)
+        values[free] = solve(matrix.tocsc(), rows @ known + attraction[:, None] * values[free])
     return values.astype(np.float32)
 
 
-def _prepare(view: View, scene: Scene, densest: float) -> _Picture:
-    scale = min(view.width, view.height) / STANDARD
+def _prepare(view: View, scene: Scene, densest: float) -> _PreparedView:
+    """Bands, feather and intrinsics of a view; `densest` is the largest focal length in pixels of all views."""
+    scale = min(view.width, view.height) / VIEW_SIZE
     alpha = view.pixels[..., 3:].astype(np.float32) / 255.0
     full = np.concatenate([view.pixels[..., :3] * alpha, 255.0 * alpha], axis=-1)
     camera = view.camera
-    return _Picture(
+    return _PreparedView(
         pose=world_to_camera(camera)[:3],
         position=camera_to_world(camera)[:3, 3],
-        lens=np.array(
+        intrinsics=np.array(
             [camera.fx * view.width, camera.fy * view.height, camera.cx * view.width, camera.cy * view.height]
         ),
         density=(camera.fy * view.height / densest) ** 2,
         feather=_feather(view, scene, scale),
         full=full,
-        coarse=gaussian_filter(full, (COARSE * scale, COARSE * scale, 0.0)),
+        coarse=gaussian_filter(full, (COARSE_SIGMA * scale, COARSE_SIGMA * scale, 0.0)),
     )
 
 
 def _feather(view: View, scene: Scene, scale: float) -> Array:
-    """How far every pixel is from anything that might make its colour somebody else's (H, W), 0 to 1."""
+    """Weight of every pixel (H, W), 0 to 1, by its distance from silhouettes and depth edges; 0 off the surface."""
     origins, directions = rays(view.camera, pixel_centres(view.width, view.height), view.width, view.height)
     depth = scene.cast(origins.reshape(-1, 3)[0], directions.reshape(-1, 3)).depths.reshape(view.height, view.width)
-    # Infinite depth beside the surface makes the silhouette an edge as well.
-    limit = STEP * np.where(np.isfinite(depth), depth, 0.0) / (view.camera.fy * view.height)
+    # Infinite depth beside the surface makes the silhouette an edge too.
+    limit = DEPTH_EDGE * np.where(np.isfinite(depth), depth, 0.0) / (view.camera.fy * view.height)
     padded = np.where(np.isfinite(depth), depth, 1e6)
     edge = np.zeros(depth.shape, np.bool_)
     for axis in (0, 1):
         jump = np.abs(np.diff(padded, axis=axis)) > np.delete(limit, -1, axis)
-        near = [(0, 1), (0, 0)] if axis == 0 else [(0, 0), (0, 1)]
-        edge |= np.pad(jump, near) | np.pad(jump, [side[::-1] for side in near])
+        padding = [(0, 1), (0, 0)] if axis == 0 else [(0, 0), (0, 1)]
+        edge |= np.pad(jump, padding) | np.pad(jump, [side[::-1] for side in padding])
     clear = np.isfinite(depth) & ~edge & binary_erosion(view.pixels[..., 3] >= 128, border_value=1)
     distance = distance_transform_edt(clear)
-    feather = np.minimum(distance / (FEATHER * scale), 1.0).astype(np.float32) ** 2
-    return np.maximum(feather, np.where(np.isfinite(depth), np.float32(EDGE), np.float32(0.0)))
+    feather = np.minimum(distance / (FEATHER_WIDTH * scale), 1.0).astype(np.float32) ** 2
+    return np.maximum(feather, np.where(np.isfinite(depth), np.float32(EDGE_WEIGHT), np.float32(0.0)))
 
 
 @kernel(parallel=True)
-def _sample(
+def _sample_points(
     points: Array,
     normals: Array,
     pose: Array,
     position: Array,
-    lens: Array,
+    intrinsics: Array,
     feather: Array,
     images: tuple[Array, Array],
     results: tuple[Array, Array, Array],
 ) -> None:
-    """One picture's say (N,) and its full and coarse colours (N, 3), whether or not something is in the way."""
+    """One view's blend weights (N,) but for density and occlusion, and its full and coarse colours (N, 3)."""
     image, blurred = images
     weights, full, coarse = results
     height, width = feather.shape
@@ -192,63 +196,63 @@ def _sample(
         )
         if z < 1e-6:
             continue
-        column, row = lens[2] + lens[0] * x / z, lens[3] - lens[1] * y / z
+        column, row = intrinsics[2] + intrinsics[0] * x / z, intrinsics[3] - intrinsics[1] * y / z
         if column < 0.0 or row < 0.0 or column > width or row > height:
             continue
-        length, cosine = 0.0, 0.0
+        squared_distance, cosine = 0.0, 0.0
         for k in range(3):
             towards = position[k] - points[p, k]
-            length += towards * towards
+            squared_distance += towards * towards
             cosine += towards * normals[p, k]
-        cosine /= np.sqrt(length)
-        if cosine < GRAZING:
+        cosine /= np.sqrt(squared_distance)
+        if cosine < MIN_COSINE:
             continue
-        alpha, thin = bicubic(image[:, :, 3], column, row), bilinear(blurred[:, :, 3], column, row)
-        if alpha < 128.0 or thin < 1.0:
+        alpha, coarse_alpha = bicubic(image[:, :, 3], column, row), bilinear(blurred[:, :, 3], column, row)
+        if alpha < 128.0 or coarse_alpha < 1.0:
             continue
-        weights[p] = cosine**4 * bilinear(feather, column, row) / length * 16.0
+        weights[p] = cosine**4 * bilinear(feather, column, row) / squared_distance * SQUARED_REFERENCE_DISTANCE
         for k in range(3):
             full[p, k] = min(bicubic(image[:, :, k], column, row) * 255.0 / alpha, 255.0)
-            coarse[p, k] = min(bilinear(blurred[:, :, k], column, row) * 255.0 / thin, 255.0)
+            coarse[p, k] = min(bilinear(blurred[:, :, k], column, row) * 255.0 / coarse_alpha, 255.0)
 
 
 @kernel()
-def _majority(weights: Array, colours: Array, top: float) -> Array:
-    """What most of the say says (3,): a smooth choice, for a switch from one picture to the next would leave a seam."""
-    total, strong = np.zeros(3), 0.0
+def _consensus(weights: Array, colours: Array, top: float) -> Array:
+    """Mean colour (3,) dominated by the largest weights: smooth, since switching between views would leave a seam."""
+    total, weight_sum = np.zeros(3), 0.0
     for i in range(len(weights)):
         if weights[i] > 0.0:
-            weight = (weights[i] / top) ** WINNER
-            strong += weight
+            weight = (weights[i] / top) ** DETAIL_POWER
+            weight_sum += weight
             for k in range(3):
                 total[k] += weight * colours[i, k]
-    return total / strong
+    return total / weight_sum
 
 
 @kernel(parallel=True)
-def _blend(weights: Array, full: Array, coarse: Array, values: Array, say: Array) -> None:
-    """Join the pictures' (K, N) says and colours (K, N, 3) into colours (N, 3) and a say (N,)."""
+def _blend(weights: Array, full: Array, coarse: Array, values: Array, largest: Array) -> None:
+    """Blend K views' weights (K, N) and colours (K, N, 3) into colours (N, 3); `largest` (N,) is the largest weight."""
     for p in prange(weights.shape[1]):
         top = 0.0
         for i in range(len(weights)):
             top = max(top, weights[i, p])
-        say[p] = top
+        largest[p] = top
         values[p] = 0.0
         if top <= 0.0:
             continue
-        middle = _majority(weights[:, p], full[:, p], top)
+        consensus = _consensus(weights[:, p], full[:, p], top)
         base, fine, soft, hard = np.zeros(3), np.zeros(3), 0.0, 0.0
         for i in range(len(weights)):
             if weights[i, p] <= 0.0:
                 continue
-            far = 0.0
+            difference = 0.0
             for k in range(3):
-                far += ((full[i, p, k] - middle[k]) / 255.0) ** 2
-            weight = weights[i, p] / top * np.exp(-far / DISAGREEMENT**2) + 1e-9
+                difference += ((full[i, p, k] - consensus[k]) / 255.0) ** 2
+            weight = weights[i, p] / top * np.exp(-difference / DISAGREEMENT_SIGMA**2) + 1e-9
             soft += weight
-            hard += weight**WINNER
+            hard += weight**DETAIL_POWER
             for k in range(3):
                 base[k] += weight * coarse[i, p, k]
-                fine[k] += weight**WINNER * (full[i, p, k] - coarse[i, p, k])
+                fine[k] += weight**DETAIL_POWER * (full[i, p, k] - coarse[i, p, k])
         for k in range(3):
             values[p, k] = min(max(base[k] / soft + fine[k] / hard, 0.0), 255.0)

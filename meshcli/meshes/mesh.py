@@ -1,4 +1,4 @@
-"""A triangle mesh with colours at its corners or a texture, in our world frame (z up)."""
+"""A triangle mesh with vertex colours or a texture, in our world frame (z up)."""
 
 from dataclasses import dataclass
 
@@ -9,10 +9,13 @@ from scipy.sparse import coo_array, csr_array
 from meshcli.arrays import Array
 from meshcli.system.numba_kernel import kernel
 
+PLAIN_GREY = 200  # of surfaces whose colour is unknown: light enough to read the shading
+MAX_SMOOTHING_ROUNDS = 60  # of normals, so that very fine meshes do not take minutes
+
 
 @dataclass(frozen=True)
 class Texture:
-    """A picture wrapped around a mesh."""
+    """A texture image and its coordinates."""
 
     image: NDArray[np.uint8]  # (H, W, 3) sRGB, first row at the top
     coordinates: NDArray[np.float32]  # (T, 2) u to the right, v UP from the picture's bottom-left corner, in [0, 1]
@@ -21,7 +24,7 @@ class Texture:
 
 @dataclass(frozen=True)
 class Mesh:
-    """Vertices, faces counter-clockwise seen from outside, and how they are coloured."""
+    """Vertices, faces counter-clockwise seen from outside, and their colours."""
 
     vertices: NDArray[np.float32]  # (V, 3)
     faces: NDArray[np.int32]  # (F, 3)
@@ -30,13 +33,13 @@ class Mesh:
 
 
 def face_normals(vertices: Array, faces: Array) -> NDArray[np.float64]:
-    """Normals (F, 3) as long as twice the faces' areas, towards the side they are counter-clockwise from."""
+    """Normals (F, 3) of twice the faces' areas in length, towards the side where they are counter-clockwise."""
     a, b, c = (vertices[faces[:, k]].astype(np.float64) for k in range(3))
     return np.asarray(np.cross(b - a, c - a))
 
 
 def vertex_normals(vertices: Array, faces: Array) -> NDArray[np.float32]:
-    """Unit normals (V, 3), faces weighted by area; (0, 0, 1) where a vertex has no faces with any area."""
+    """Area-weighted unit normals (V, 3); (0, 0, 1) where a vertex has no face with an area."""
     flat = face_normals(vertices, faces)
     total = np.zeros((len(vertices), 3))
     for axis in range(3):
@@ -56,14 +59,14 @@ def smooth_normals(vertices: Array, faces: Array, reach: float) -> NDArray[np.fl
     mean = csr_array((np.ones(len(both), np.float32), (both[:, 0], both[:, 1])), shape=(len(vertices),) * 2)
     normals = vertex_normals(vertices, faces)
     # A random walk of n steps of length `edge` ends about sqrt(n) edges away.
-    for _ in range(min(round((reach / max(edge, 1e-9)) ** 2), 60)):
+    for _ in range(min(round((reach / max(edge, 1e-9)) ** 2), MAX_SMOOTHING_ROUNDS)):
         normals = mean @ normals
         normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
     return normals
 
 
 def corner_normals(vertices: Array, faces: Array, crease: float = 50.0) -> NDArray[np.float32]:
-    """Unit normals of each face's corners (F, 3, 3): smooth over edges bent by less than `crease` degrees."""
+    """Unit normals of the faces' corners (F, 3, 3): smooth across edges bent by less than `crease` degrees."""
     flat = face_normals(vertices, faces)
     unit = flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-20)
     around, starts = faces_around(faces, len(vertices))
@@ -96,15 +99,17 @@ def faces_around(faces: Array, count: int) -> tuple[NDArray[np.int64], NDArray[n
 
 @kernel()
 def _gather_normals(faces: Array, flat: Array, unit: Array, around: Array, starts: Array, limit: float) -> Array:
-    """Sum the area-weighted normals of the faces at a corner that are bent against its own face by less than asked."""
+    """Corner normals (F, 3, 3): sums over the faces there whose cosine with the corner's face exceeds `limit`."""
     result = np.empty((len(faces), 3, 3), np.float32)
     for face in range(len(faces)):
         for corner in range(3):
             x, y, z = 0.0, 0.0, 0.0
             vertex = faces[face, corner]
             for other in around[starts[vertex] : starts[vertex + 1]]:
-                bend = unit[face, 0] * unit[other, 0] + unit[face, 1] * unit[other, 1] + unit[face, 2] * unit[other, 2]
-                if other == face or bend > limit:
+                cosine = (
+                    unit[face, 0] * unit[other, 0] + unit[face, 1] * unit[other, 1] + unit[face, 2] * unit[other, 2]
+                )
+                if other == face or cosine > limit:
                     x, y, z = x + flat[other, 0], y + flat[other, 1], z + flat[other, 2]
             length = np.sqrt(x * x + y * y + z * z) + 1e-20
             result[face, corner, 0], result[face, corner, 1], result[face, corner, 2] = (

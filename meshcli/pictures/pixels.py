@@ -4,3 +4,5 @@ import numpy as np
 from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]  # (H, W, channels): grey, RGB or RGBA; sRGB, straight alpha
+
+VIEW_SIZE = 320  # pixels: side of Zero123++'s views; lengths in reference pixels are for pictures of this size

@@ -1,6 +1,6 @@
-"""Which triangle does each pixel see: nvdiffrast on CUDA, where both are there. Written without them: untested.
+"""Rasterisation with nvdiffrast on CUDA, where both are installed. Written without a GPU at hand and untested.
 
-nvdiffrast is for research and evaluation only by its own licence, and is used when somebody asks for CUDA by name.
+nvdiffrast's licence allows research and evaluation only, so it is used only when the user names a CUDA device.
 """
 
 from importlib.util import find_spec
@@ -15,9 +15,9 @@ from meshcli.meshes.raycasting import Hits
 from meshcli.views.camera import Camera
 from meshcli.views.projection import world_to_camera
 
-NEAR, FAR = 0.01, 100.0  # world units
-LARGEST = 2048  # samples along a side; nvdiffrast's limit on CUDA
-MULTIPLE = 8  # of which a side must be
+NEAR_PLANE, FAR_PLANE = 0.01, 100.0  # world units: objects reach to 1 and cameras stand at about 4
+MAX_SIDE = 2048  # samples; nvdiffrast's limit on CUDA
+SIDE_MULTIPLE = 8  # sides must be multiples of it
 
 
 def available() -> bool:
@@ -30,7 +30,7 @@ def available() -> bool:
 
 
 class Rasteriser:
-    """A mesh on a GPU. Safe to use from several threads, one at a time."""
+    """A mesh on a GPU. Thread-safe: one picture at a time."""
 
     def __init__(self, vertices: Array, faces: Array, device: str = "cuda") -> None:
         import nvdiffrast.torch
@@ -42,22 +42,22 @@ class Rasteriser:
         self._faces = torch.as_tensor(np.asarray(faces, np.int32), device=device).contiguous()
         self._lock = Lock()
 
-    def takes(self, width: int, height: int, samples: int) -> bool:
-        """Whether a picture is small enough."""
-        return max(width, height) * samples <= LARGEST
+    def fits(self, width: int, height: int, samples: int) -> bool:
+        """Whether a picture is small enough for nvdiffrast."""
+        return max(width, height) * samples <= MAX_SIDE
 
-    def see(self, camera: Camera, width: int, height: int, pixels: Array, samples: int) -> Hits:
-        """The first surface behind samples x samples points of each pixel (P,), numbered row * width + column."""
+    def rasterise(self, camera: Camera, width: int, height: int, pixels: Array, samples: int) -> Hits:
+        """The first surface at samples x samples points of each pixel (P,), given as row * width + column."""
         torch = self._torch
-        lines, columns = _padded(height * samples), _padded(width * samples)
-        matrix = torch.as_tensor(clip_matrix(camera, width * samples, height * samples, columns, lines))
+        rows, columns = _padded(height * samples), _padded(width * samples)
+        matrix = torch.as_tensor(clip_matrix(camera, width * samples, height * samples, columns, rows))
         clip = self._homogeneous() @ matrix.to(self._vertices).T
         with self._lock:
-            found, _ = self._library.rasterize(self._context, clip[None].contiguous(), self._faces, (lines, columns))
+            found, _ = self._library.rasterize(self._context, clip[None].contiguous(), self._faces, (rows, columns))
         inner = torch.arange(samples)
-        rows = torch.as_tensor(pixels // width)[:, None, None] * samples + inner[:, None]
-        places = rows * columns + torch.as_tensor(pixels % width)[:, None, None] * samples + inner
-        chosen = found[0].flatten(0, 1)[places.flatten().to(found.device)]
+        sample_rows = torch.as_tensor(pixels // width)[:, None, None] * samples + inner[:, None]
+        sample_columns = torch.as_tensor(pixels % width)[:, None, None] * samples + inner
+        chosen = found[0].flatten(0, 1)[(sample_rows * columns + sample_columns).flatten().to(found.device)]
         faces = chosen[:, 3].long() - 1
         first, second = chosen[:, 0], chosen[:, 1]
         weights = torch.stack([first, second, 1 - first - second], dim=1) * (faces >= 0)[:, None]
@@ -66,25 +66,28 @@ class Rasteriser:
         return Hits(faces.int().cpu().numpy(), weights.cpu().numpy(), depths.float().cpu().numpy())
 
     def _homogeneous(self) -> Any:
+        """The vertices as (V, 4) with w = 1."""
         return self._torch.nn.functional.pad(self._vertices, (0, 1), value=1.0)
 
 
-def clip_matrix(camera: Camera, width: int, height: int, columns: int, lines: int) -> NDArray[np.float64]:
-    """World to clip space (4, 4) of a picture that fills the top left of columns x lines; w is the depth.
+def clip_matrix(camera: Camera, width: int, height: int, columns: int, rows: int) -> NDArray[np.float64]:
+    """World to clip space, (4, 4), for a picture in the top left corner of columns x rows samples; w is the depth.
 
     nvdiffrast's first row is at y = -1, so y points down here and the first row is the top one.
     """
     fx, cx = 2 * camera.fx * width / columns, 2 * camera.cx * width / columns - 1
-    fy, cy = 2 * camera.fy * height / lines, 2 * camera.cy * height / lines - 1
-    lens = np.array([
+    fy, cy = 2 * camera.fy * height / rows, 2 * camera.cy * height / rows - 1
+    near, far = NEAR_PLANE, FAR_PLANE
+    projection = np.array([
         [fx, 0.0, -cx, 0.0],
         [0.0, -fy, -cy, 0.0],
-        [0.0, 0.0, -(FAR + NEAR) / (FAR - NEAR), -2 * FAR * NEAR / (FAR - NEAR)],
+        [0.0, 0.0, -(far + near) / (far - near), -2 * far * near / (far - near)],
         [0.0, 0.0, -1.0, 0.0],
     ])  # fmt: skip
-    result: NDArray[np.float64] = lens @ world_to_camera(camera)
+    result: NDArray[np.float64] = projection @ world_to_camera(camera)
     return result
 
 
 def _padded(side: int) -> int:
-    return -(-side // MULTIPLE) * MULTIPLE
+    """The side, rounded up to SIDE_MULTIPLE."""
+    return -(-side // SIDE_MULTIPLE) * SIDE_MULTIPLE

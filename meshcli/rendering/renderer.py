@@ -1,6 +1,6 @@
-"""Pictures of meshes: rays into every pixel, colours interpolated in the triangles they meet.
+"""Pictures of meshes by ray casting, with colours interpolated in the triangles that are hit.
 
-Colours are sRGB values throughout and are averaged as such, as everywhere in meshcli.
+Blending and shading work on sRGB values, as everywhere in meshcli.
 """
 
 import math
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meshcli.arrays import Array
-from meshcli.meshes.mesh import Mesh, corner_normals
+from meshcli.meshes.mesh import PLAIN_GREY, Mesh, corner_normals
 from meshcli.meshes.raycasting import Scene
 from meshcli.pictures.interpolation import bilinear
 from meshcli.pictures.pixels import Pixels
@@ -26,36 +26,37 @@ from meshcli.views.camera import Camera
 
 Vector = tuple[float, float, float]
 Shading = Literal["unlit", "studio", "grey"]
-Paint = tuple[Array, Array, Array]  # corner colours (F, 3, 3), corner texture coordinates (F, 3, 2), texture
-Light = tuple[float, float, Array, Array]  # ambient, sky, directions (L, 3), strengths (L,)
+SurfaceColours = tuple[Array, Array, Array]  # corner colours (F, 3, 3), corner UV coordinates (F, 3, 2), texture
+LightArrays = tuple[float, float, Array, Array]  # ambient, sky, directions (L, 3), strengths (L,)
 
-CHUNK = 1 << 18  # rays alive at once: about 15 MB
-BLOCK = 8  # pixels: side of the squares that are searched for the mesh or skipped
-CONTRAST = 20.0  # of 255: a pixel whose samples differ by more deserves more samples
+RAYS_PER_CHUNK = 1 << 18  # about 15 MB
+BLOCK_SIZE = 8  # pixels: side of the blocks that are rendered if a triangle's box reaches them, else skipped
+MAX_CONTRAST = 20.0  # of 255, by eye: a pixel whose first samples differ by more gets all samples
+MIN_DEPTH = 1e-6  # of a vertex in front of the camera, world units
 
 
 @dataclass(frozen=True)
 class Lighting:
-    """Colour times ambient + sky (1 + n.z) / 2 + the sum of strength max(0, n . direction) over the lights."""
+    """Colour x (ambient + sky x (1 + n.z) / 2 + sum over the lights of strength x max(0, n . direction))."""
 
     ambient: float = 1.0
     sky: float = 0.0
     lights: tuple[tuple[Vector, float], ...] = ()  # direction towards the light, of any length, and strength
-    attached: bool = False  # the lights' axes are the camera's (x right, y up, z back) instead of the world's
-    grey: int | None = None  # instead of the object's colours
+    attached: bool = False  # whether the lights move with the camera, in its axes (x right, y up, z back)
+    grey: int | None = None  # replaces the object's colours
 
 
 LIGHTINGS: dict[Shading, Lighting] = {
     "unlit": Lighting(),
-    # Enough shade to read the shape, and a brightest side that keeps its colour.
+    # By eye: enough shading to read the shape; ambient, sky and light add up to about 1 on the brightest side.
     "studio": Lighting(0.74, 0.14, (((-0.45, 0.6, 0.8), 0.14),), attached=True),
-    # One strong light from the side: a dent of a tenth of a pixel's slope still changes the grey.
+    # By eye: a strong light from the side shows small dents and ripples.
     "grey": Lighting(0.24, 0.22, (((-0.7, 0.5, 0.55), 0.6), ((0.8, 0.1, 0.5), 0.14)), attached=True, grey=222),
 }
 
 
 class Renderer:
-    """A mesh made ready for pictures: one for many frames."""
+    """Renders one mesh from any number of cameras."""
 
     def __init__(
         self,
@@ -70,7 +71,7 @@ class Renderer:
         self.lighting = shading if isinstance(shading, Lighting) else LIGHTINGS[shading]
         self._faces = np.ascontiguousarray(mesh.faces, np.int32)
         self._normals = corner_normals(mesh.vertices, mesh.faces)
-        self._colours, self._coordinates, self._texture = self._paint()
+        self._colours, self._coordinates, self._texture = self._surface_colours()
 
     def render(
         self,
@@ -81,135 +82,124 @@ class Renderer:
         adaptive: bool = False,
         threads: int | None = None,
     ) -> Pixels:
-        """RGBA with straight alpha (height, width, 4), white where nothing is seen.
+        """RGBA with straight alpha (height, width, 4), white where nothing is hit.
 
-        `samples` x `samples` rays in every pixel; `adaptive`: 2 x 2, and all of them only where these four differ.
+        `samples` x `samples` rays per pixel; `adaptive`: 2 x 2, and all of them only where these four differ.
         """
         picture = np.full((height, width, 4), (255, 255, 255, 0), np.uint8)
-        touched = self._touched(camera, width, height)
+        candidates = self._candidate_pixels(camera, width, height)
         first = min(samples, 2) if adaptive else samples
-        unsettled = [part[self._fill(picture, part, camera, first, threads)] for part in _parts(touched, first)]
+        unsettled = [
+            part[self._render_pixels(picture, part, camera, first, threads)] for part in _in_chunks(candidates, first)
+        ]
         if first < samples and unsettled:
-            for part in _parts(np.concatenate(unsettled), samples):
-                self._fill(picture, part, camera, samples, threads)
+            for part in _in_chunks(np.concatenate(unsettled), samples):
+                self._render_pixels(picture, part, camera, samples, threads)
         return picture
 
     def frames(
         self, cameras: Iterable[Camera], width: int, height: int, samples: int = 3, adaptive: bool = True
     ) -> Iterator[Pixels]:
-        """One picture per camera, in order, several at work at a time but never many waiting."""
+        """One picture per camera, in order, rendered in parallel; at most one finished picture per thread waits."""
         workers = numba.get_num_threads()
         source = iter(cameras)
         with ThreadPoolExecutor(workers) as pool:
 
-            def begin(camera: Camera) -> Future[Pixels]:
+            def submit(camera: Camera) -> Future[Pixels]:
                 return pool.submit(self.render, camera, width, height, samples, adaptive, 1)
 
-            waiting = [begin(camera) for camera in islice(source, workers + 1)]
-            while waiting:
-                yield waiting.pop(0).result()
-                waiting.extend(begin(camera) for camera in islice(source, 1))
+            pending = [submit(camera) for camera in islice(source, workers + 1)]
+            while pending:
+                yield pending.pop(0).result()
+                pending.extend(submit(camera) for camera in islice(source, 1))
 
-    def _paint(self) -> Paint:
-        """Corner colours (F, 3, 3), or texture coordinates (F, 3, 2) and their picture; the other is empty."""
+    def _surface_colours(self) -> SurfaceColours:
+        """Corner colours (F, 3, 3), or UV coordinates (F, 3, 2) and a texture; the others are empty."""
         texture, colours = self.mesh.texture, self.mesh.colours
         count = len(self.mesh.faces)
-        nothing = np.zeros((0, 3, 2), np.float32), np.zeros((0, 0, 3), np.uint8)
+        untextured = np.zeros((0, 3, 2), np.float32), np.zeros((0, 0, 3), np.uint8)
         if self.lighting.grey is not None:
-            return np.full((count, 3, 3), self.lighting.grey, np.uint8), *nothing
+            return np.full((count, 3, 3), self.lighting.grey, np.uint8), *untextured
         if texture is not None:
             corners = texture.coordinates[texture.faces].astype(np.float32)
             return np.zeros((0, 3, 3), np.uint8), corners, np.ascontiguousarray(texture.image)
         if colours is not None:
-            return np.ascontiguousarray(colours[self.mesh.faces]), *nothing
-        return np.full((count, 3, 3), 200, np.uint8), *nothing
+            return np.ascontiguousarray(colours[self.mesh.faces]), *untextured
+        return np.full((count, 3, 3), PLAIN_GREY, np.uint8), *untextured
 
-    def _touched(self, camera: Camera, width: int, height: int) -> Array:
-        """The numbers (row * width + column) of the pixels that the mesh may touch, in order."""
+    def _candidate_pixels(self, camera: Camera, width: int, height: int) -> Array:
+        """The pixels (row * width + column) that the mesh may cover, in order."""
         if not len(self.mesh.faces):
             return np.zeros(0, np.int64)
-        spots, depth = projection.project(camera, self.mesh.vertices.astype(np.float64), width, height)
-        blocks = np.zeros((-(-height // BLOCK), -(-width // BLOCK)), np.bool_)
-        if depth.min() <= 1e-6:
-            blocks[:] = True  # positions of what lies behind the camera mean nothing
+        positions, depth = projection.project(camera, self.mesh.vertices.astype(np.float64), width, height)
+        blocks = np.zeros((-(-height // BLOCK_SIZE), -(-width // BLOCK_SIZE)), np.bool_)
+        if depth.min() <= MIN_DEPTH:
+            blocks[:] = True  # vertices behind the camera have no position in the picture
         else:
-            _mark(spots, self._faces, blocks)
-        pixels = blocks.repeat(BLOCK, axis=0).repeat(BLOCK, axis=1)[:height, :width]
+            _mark_blocks(positions, self._faces, blocks)
+        pixels = blocks.repeat(BLOCK_SIZE, axis=0).repeat(BLOCK_SIZE, axis=1)[:height, :width]
         return np.flatnonzero(pixels)
 
-    def _fill(
+    def _render_pixels(
         self, picture: Pixels, pixels: Array, camera: Camera, samples: int, threads: int | None
     ) -> NDArray[np.bool_]:
-        """Render these pixels (numbers row * width + column) into the picture; which of them need more samples."""
+        """Render pixels (row * width + column) into the picture; which of them need more samples."""
         height, width = picture.shape[:2]
         pose = projection.camera_to_world(camera)
-        lens = np.array([camera.fx * width, camera.fy * height, camera.cx * width, camera.cy * height])
-        directions = _directions(pixels, width, samples, pose[:3, :3], lens)
-        if self._rasteriser and self._rasteriser.takes(width, height, samples):
-            hits = self._rasteriser.see(camera, width, height, pixels, samples)
+        intrinsics = np.array([camera.fx * width, camera.fy * height, camera.cx * width, camera.cy * height])
+        directions = _pixel_directions(pixels, width, samples, pose[:3, :3], intrinsics)
+        if self._rasteriser and self._rasteriser.fits(width, height, samples):
+            hits = self._rasteriser.rasterise(camera, width, height, pixels, samples)
         else:
             hits = self.scene.cast(pose[:3, 3], directions, threads)
-        seen = hits.faces, hits.barycentric, directions
-        paint = self._colours, self._coordinates, self._texture
-        light = self.lighting.ambient, self.lighting.sky, *self._lights(pose)
-        differ: NDArray[np.bool_] = _shade(
-            picture.reshape(-1, 4), pixels, samples**2, seen, self._normals, paint, light
+        samples_hit = hits.faces, hits.barycentric, directions
+        surface = self._colours, self._coordinates, self._texture
+        light = self.lighting.ambient, self.lighting.sky, *self._world_lights(pose)
+        contrasting: NDArray[np.bool_] = _shade(
+            picture.reshape(-1, 4), pixels, samples**2, samples_hit, self._normals, surface, light
         )
-        return differ
+        return contrasting
 
-    def _lights(self, pose: Array) -> tuple[Array, Array]:
-        """Unit directions in the world (L, 3) and strengths (L,)."""
+    def _world_lights(self, pose: Array) -> tuple[Array, Array]:
+        """Unit directions (L, 3) in the world, towards the lights, and strengths (L,)."""
         axes = pose[:3, :3] if self.lighting.attached else np.eye(3)
         directions = np.array([axes @ np.array(d) / math.hypot(*d) for d, _ in self.lighting.lights]).reshape(-1, 3)
         return directions, np.array([strength for _, strength in self.lighting.lights], np.float64)
 
 
-def render(
-    mesh: Mesh,
-    camera: Camera,
-    width: int,
-    height: int,
-    samples: int = 3,
-    shading: Shading | Lighting = "unlit",
-    scene: Scene | None = None,
-) -> Pixels:
-    """One picture, RGBA with straight alpha (height, width, 4); see `Renderer` for many."""
-    return Renderer(mesh, shading, scene).render(camera, width, height, samples)
-
-
-def _parts(pixels: Array, samples: int) -> Iterator[Array]:
-    """A few pixels at a time, so that never many rays are alive."""
-    size = max(1, CHUNK // samples**2)
+def _in_chunks(pixels: Array, samples: int) -> Iterator[Array]:
+    """Parts of `pixels` of at most RAYS_PER_CHUNK rays."""
+    size = max(1, RAYS_PER_CHUNK // samples**2)
     for start in range(0, len(pixels), size):
         yield pixels[start : start + size]
 
 
 @kernel()
-def _mark(spots: Array, faces: Array, blocks: Array) -> None:
-    """Mark the squares of BLOCK pixels that the faces' boxes reach, with a pixel to spare; spots (V, 2) in pixels."""
+def _mark_blocks(positions: Array, faces: Array, blocks: Array) -> None:
+    """Mark the blocks that the faces' bounding boxes reach, a pixel wider; `positions` (V, 2) in pixels."""
     rows, columns = blocks.shape
     for face in range(len(faces)):
-        a, b, c = spots[faces[face, 0]], spots[faces[face, 1]], spots[faces[face, 2]]
+        a, b, c = positions[faces[face, 0]], positions[faces[face, 1]], positions[faces[face, 2]]
         left, right = min(a[0], b[0], c[0]) - 1.0, max(a[0], b[0], c[0]) + 1.0
         top, bottom = min(a[1], b[1], c[1]) - 1.0, max(a[1], b[1], c[1]) + 1.0
-        if right < 0.0 or bottom < 0.0 or left >= columns * BLOCK or top >= rows * BLOCK:
+        if right < 0.0 or bottom < 0.0 or left >= columns * BLOCK_SIZE or top >= rows * BLOCK_SIZE:
             continue
-        for row in range(int(max(top, 0.0)) // BLOCK, min(int(bottom) // BLOCK, rows - 1) + 1):
-            for column in range(int(max(left, 0.0)) // BLOCK, min(int(right) // BLOCK, columns - 1) + 1):
+        for row in range(int(max(top, 0.0)) // BLOCK_SIZE, min(int(bottom) // BLOCK_SIZE, rows - 1) + 1):
+            for column in range(int(max(left, 0.0)) // BLOCK_SIZE, min(int(right) // BLOCK_SIZE, columns - 1) + 1):
                 blocks[row, column] = True
 
 
 @kernel()
-def _directions(pixels: Array, width: int, samples: int, rotation: Array, lens: Array) -> Array:
+def _pixel_directions(pixels: Array, width: int, samples: int, rotation: Array, intrinsics: Array) -> Array:
     """Ray directions (P * samples^2, 3) on a regular grid in every pixel, depth 1 along the viewing direction."""
     result = np.empty((len(pixels) * samples * samples, 3), np.float32)
     n = 0
     for pixel in pixels:
         row, column = pixel // width, pixel % width
         for i in range(samples):
-            y = -(row + (i + 0.5) / samples - lens[3]) / lens[1]
+            y = -(row + (i + 0.5) / samples - intrinsics[3]) / intrinsics[1]
             for j in range(samples):
-                x = (column + (j + 0.5) / samples - lens[2]) / lens[0]
+                x = (column + (j + 0.5) / samples - intrinsics[2]) / intrinsics[0]
                 for k in range(3):
                     result[n, k] = rotation[k, 0] * x + rotation[k, 1] * y - rotation[k, 2]
                 n += 1
@@ -217,8 +207,8 @@ def _directions(pixels: Array, width: int, samples: int, rotation: Array, lens: 
 
 
 @kernel()
-def _brightness(normal: Array, ray: Array, light: Light) -> Any:
-    """The lighting's factor for a surface that is seen from the side the ray comes from."""
+def _brightness(normal: Array, ray: Array, light: LightArrays) -> Any:
+    """The lighting's factor; normals are flipped to the side that the ray comes from."""
     ambient, sky, lights, strengths = light
     length = math.sqrt(normal[0] ** 2 + normal[1] ** 2 + normal[2] ** 2) + 1e-20
     facing = normal[0] * ray[0] + normal[1] * ray[1] + normal[2] * ray[2]
@@ -231,9 +221,9 @@ def _brightness(normal: Array, ray: Array, light: Light) -> Any:
 
 
 @kernel()
-def _colour(colour: Array, weights: Array, face: int, paint: Paint) -> None:
-    """What is painted on a point of a face, into `colour`."""
-    colours, coordinates, texture = paint
+def _interpolate_colour(colour: Array, weights: Array, face: int, surface: SurfaceColours) -> None:
+    """Write the surface's colour at a point of a face into `colour` (3,)."""
+    colours, coordinates, texture = surface
     a, b, c = weights
     if len(coordinates):
         uv = coordinates[face]
@@ -252,15 +242,15 @@ def _shade(
     picture: Array,
     pixels: Array,
     samples: int,
-    seen: tuple[Array, Array, Array],
+    samples_hit: tuple[Array, Array, Array],
     normals: Array,
-    paint: Paint,
-    light: Light,
+    surface: SurfaceColours,
+    light: LightArrays,
 ) -> Array:
-    """Average each pixel's samples into the picture; True where they differ much or cover the pixel in part."""
-    faces, weights, rays = seen
-    flat = light[0] == 1.0 and light[1] == 0.0 and len(light[3]) == 0
-    differ = np.zeros(len(pixels), np.bool_)
+    """Average each pixel's samples into the picture; True where they differ or cover the pixel only in part."""
+    faces, weights, rays = samples_hit
+    unlit = light[0] == 1.0 and light[1] == 0.0 and len(light[3]) == 0
+    contrasting = np.zeros(len(pixels), np.bool_)
     total, low, high = np.empty(3), np.empty(3), np.empty(3)
     colour, normal = np.empty(3), np.empty(3)
     for p in range(len(pixels)):
@@ -272,7 +262,7 @@ def _shade(
                 continue
             hit += 1
             factor = 1.0
-            if not flat:
+            if not unlit:
                 for k in range(3):
                     normal[k] = (
                         weights[n, 0] * normals[face, 0, k]
@@ -280,7 +270,7 @@ def _shade(
                         + weights[n, 2] * normals[face, 2, k]
                     )
                 factor = _brightness(normal, rays[n], light)
-            _colour(colour, weights[n], face, paint)
+            _interpolate_colour(colour, weights[n], face, surface)
             for k in range(3):
                 value = min(colour[k] * factor, 255.0)
                 total[k] += value
@@ -290,5 +280,5 @@ def _shade(
                 picture[pixels[p], k] = np.uint8(total[k] / hit + 0.5)
             picture[pixels[p], 3] = np.uint8(255.0 * hit / samples + 0.5)
             contrast = max(high[0] - low[0], high[1] - low[1], high[2] - low[2])
-            differ[p] = hit < samples or contrast > CONTRAST
-    return differ
+            contrasting[p] = hit < samples or contrast > MAX_CONTRAST
+    return contrasting

@@ -1,4 +1,4 @@
-"""Pictures of a finished mesh: a turntable, stills from named sides, a sheet beside the views it was made from."""
+"""Pictures of a finished mesh: a turntable video, stills from named sides, a contact sheet with its views."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,8 +25,8 @@ STILLS = {  # azimuth and elevation in degrees
 }
 
 
-class Showcase:
-    """A mesh made ready once for all its pictures."""
+class MeshPictures:
+    """All pictures of one mesh, by one renderer."""
 
     def __init__(
         self, mesh: Mesh, settings: RenderSettings, progress: Progress = silent, rasteriser: Rasteriser | None = None
@@ -36,7 +36,7 @@ class Showcase:
         self._renderer = Renderer(mesh, rasteriser=rasteriser)
 
     def turntable(self, path: Path) -> None:
-        """Write an mp4 of the camera walking around once; frames are encoded as they are made, none is kept."""
+        """Write an mp4 of one turn of the camera; frames are encoded as they are rendered."""
         side, frames = self.settings.size, self.settings.frames
         sides = [(360.0 * frame / frames, self.settings.elevation) for frame in range(frames)]
         cameras = around(self._renderer.mesh.vertices, sides)
@@ -46,21 +46,21 @@ class Showcase:
                 video.add(over(picture))
 
     def stills(self) -> dict[str, Pixels]:
-        """Name of the side -> RGBA picture with a transparent background."""
+        """RGBA pictures with a transparent background, by the name of the side."""
         pictures = {}
         cameras = around(self._renderer.mesh.vertices, list(STILLS.values()))
         for done, (name, camera) in enumerate(zip(STILLS, cameras, strict=True)):
             self.progress(done, len(STILLS), "stills")
-            pictures[name] = self._picture(camera, self.settings.size, self.settings.size)
+            pictures[name] = self._render(camera, self.settings.size, self.settings.size)
         return pictures
 
-    def beside(self, views: Sequence[View]) -> Pixels:
-        """The views, and under each the mesh seen by the same camera, named: RGB."""
+    def contact_sheet(self, views: Sequence[View]) -> Pixels:
+        """Contact sheet, RGB: each view above a render from its camera."""
         renders = []
         for done, view in enumerate(views):
             self.progress(done, len(views), "contact sheet")
-            renders.append(self._picture(view.camera, view.width, view.height))
+            renders.append(self._render(view.camera, view.width, view.height))
         return contact_sheet(views, renders)
 
-    def _picture(self, camera: Camera, width: int, height: int) -> Pixels:
+    def _render(self, camera: Camera, width: int, height: int) -> Pixels:
         return self._renderer.render(camera, width, height, self.settings.samples)

@@ -1,7 +1,7 @@
-"""Frames to an mp4 that plays in a browser: H.264, yuv420p, the index in front of the pictures.
+"""Encodes frames as an mp4 that plays in browsers: H.264, yuv420p, index first (faststart).
 
-imageio-ffmpeg brings the program; we start it ourselves, because its `write_frames` neither looks at ffmpeg's exit code
-nor keeps what ffmpeg says off the terminal.
+imageio-ffmpeg provides the binary; we start it ourselves, because its `write_frames` neither checks ffmpeg's exit code
+nor keeps its output off the terminal.
 """
 
 import subprocess
@@ -18,47 +18,48 @@ from meshcli.out_of_memory import OOM_KILLER_SIGNAL, PROCESS_START_ERRNOS
 from meshcli.pictures.pixels import Pixels
 
 ADVICE = "set IMAGEIO_FFMPEG_EXE to one that works, or unset it"
-CRF = 18  # of 51, smaller is better: no visible loss
+CRF = 18  # of 51, smaller is better; 18 is usually taken for visually lossless
 PRESET = "medium"
-# sRGB in, BT.709 out, and said so in the file: players guess differently when nothing is said.
-COLOURS = ["-vf", "scale=out_color_matrix=bt709:out_range=tv,setparams=colorspace=bt709:range=tv"]
-TAGS = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv"]
+# sRGB in, BT.709 out, and tagged so in the file: players make different guesses about untagged files.
+COLOUR_FILTER = ["-vf", "scale=out_color_matrix=bt709:out_range=tv,setparams=colorspace=bt709:range=tv"]
+COLOUR_TAGS = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv"]
 
 
 class Mp4Writer:
-    """Encodes frames as they come.
+    """Context manager that encodes frames as they are added.
 
-    Any name will do for the file. When the block ends by an exception, ffmpeg is killed and what it has written so far
-    is left behind for the caller to delete.
+    The file may have any name. If the block ends with an exception, ffmpeg is killed, and the caller deletes the
+    partial file.
     """
 
     def __init__(self, path: Path, width: int, height: int, fps: int) -> None:
         self.path = path
         self.width, self.height = width, height
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115 (closed in __exit__; a full pipe would stop ffmpeg)
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (closed in __exit__; a full pipe would block ffmpeg)
         size = f"{_even(width)}x{_even(height)}"
         command = [
             _program(), "-y", "-v", "error", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-r", str(fps),
-            "-i", "-", "-an", *COLOURS, "-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", str(CRF), "-preset", PRESET,
-            *TAGS, "-movflags", "+faststart", "-f", "mp4", str(path.absolute()),
+            "-i", "-", "-an", *COLOUR_FILTER, "-c:v", "libx264", "-pix_fmt", "yuv420p",
+            "-crf", str(CRF), "-preset", PRESET, *COLOUR_TAGS, "-movflags", "+faststart", "-f", "mp4",
+            str(path.absolute()),
         ]  # fmt: skip
         try:
-            # In a session of its own, so that Ctrl-C reaches us alone and we decide how it ends.
+            # In its own session, so that Ctrl-C reaches only us and we decide how ffmpeg ends.
             self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._said, start_new_session=True
+                command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._stderr, start_new_session=True
             )
         except OSError as error:
-            self._said.close()
+            self._stderr.close()
             if error.errno in PROCESS_START_ERRNOS:
                 raise MemoryError from error
             raise MissingError(f"ffmpeg cannot be started ({command[0]}: {error.strerror}); {ADVICE}") from error
 
     def add(self, frame: Pixels) -> None:
-        """One picture (height, width, 3) RGB; an odd side gets its last line twice, for yuv420p halves both."""
+        """Append a frame (height, width, 3) RGB; odd sides repeat their last line, since yuv420p halves both."""
         if frame.shape != (self.height, self.width, 3):
             raise ValueError(f"a frame of {frame.shape}, not {(self.height, self.width, 3)}")
         padded = np.pad(frame, ((0, self.height % 2), (0, self.width % 2), (0, 0)), mode="edge")
-        assert self._process.stdin is not None  # noqa: S101 (for the type checker: we asked for a pipe)
+        assert self._process.stdin is not None  # noqa: S101 (for the type checker: stdin is a pipe)
         try:
             self._process.stdin.write(np.ascontiguousarray(padded, np.uint8).tobytes())
         except OSError as error:
@@ -77,25 +78,25 @@ class Mp4Writer:
                 self._process.wait()
                 return
             self._process.communicate()
-            if self._process.returncode or not self._written():
+            if self._process.returncode or not self._is_mp4():
                 raise self._failure()
         finally:
             if self._process.poll() is None:  # interrupted while waiting
                 self._process.kill()
                 self._process.wait()
-            self._said.close()
+            self._stderr.close()
 
-    def _written(self) -> bool:
-        """Whether there is an mp4: a program that is no ffmpeg may leave without a word."""
+    def _is_mp4(self) -> bool:
+        """Whether the file is an mp4: a program that is not ffmpeg may exit with 0."""
         if not self.path.is_file():
             return False
         with self.path.open("rb") as file:
             return file.read(8)[4:] == b"ftyp"
 
     def _failure(self) -> Exception:
-        """What ffmpeg said last, as an error; a MemoryError when the system killed it."""
-        self._said.seek(0)
-        lines = self._said.read().decode(errors="replace").strip().splitlines()
+        """The last line of ffmpeg's output as an error; MemoryError if the system killed it."""
+        self._stderr.seek(0)
+        lines = self._stderr.read().decode(errors="replace").strip().splitlines()
         code = self._process.returncode
         if code == -OOM_KILLER_SIGNAL:
             return MemoryError()
@@ -106,10 +107,12 @@ class Mp4Writer:
 
 
 def _even(size: int) -> int:
+    """The size, rounded up to an even number."""
     return size + size % 2
 
 
 def _program() -> str:
+    """Path of the ffmpeg binary; MissingError where there is none for this platform."""
     try:
         return str(imageio_ffmpeg.get_ffmpeg_exe())
     except RuntimeError as error:

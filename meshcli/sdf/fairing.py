@@ -1,7 +1,7 @@
-"""Ripples off a triangle mesh, edges and corners left: its normals are filtered, then its vertices follow them.
+"""Feature-preserving mesh denoising: face normals are filtered, then the vertices are fitted to them.
 
-Bilateral filter of normals (Zheng, Fu, Au and Tai 2011), weighted by normals that are averaged beforehand, as a guide
-that ripples do not lead astray (compare Zhang et al. 2015); vertices as in Sun, Rosin, Martin and Langbein 2007.
+Joint bilateral filter of normals (Zheng, Fu, Au and Tai 2011), guided by normals averaged beforehand, in which ripples
+cancel (compare Zhang et al. 2015); vertex update of Sun, Rosin, Martin and Langbein 2007.
 """
 
 import numpy as np
@@ -14,34 +14,39 @@ from meshcli.sdf.extract import Faces, Vertices
 from meshcli.sdf.grid import BLOCKS
 from meshcli.system.numba_kernel import kernel
 
-ROUNDS = 5  # of the filter
-AVERAGED = 2  # times over the faces that share a corner, for the guide
-ALIKE = 0.12  # difference of two unit normals that counts as a ripple; much more is an edge
-UPDATES = 20  # of the vertices
+# By eye: more rounds or a larger sigma flatten panels further and round shallow edges. tests/sdf/test_fairing.py sets
+# limits to both.
+FILTER_ROUNDS = 5
+GUIDE_ROUNDS = 2  # averages over the faces that share a corner
+NORMAL_SIGMA = 0.12  # difference of two unit normals (7 degrees) that counts as a ripple; much more is an edge
+VERTEX_UPDATES = 20
 
 
 def fair(vertices: Vertices, faces: Faces, reach: NDArray[np.float64]) -> Vertices:
-    """The vertices (V, 3) of a smoother mesh; none moves farther than its `reach` (V,), in the vertices' units."""
+    """Denoised vertices (V, 3); each moves at most its `reach` (V,), in the vertices' units."""
     around, start = faces_around(faces, len(vertices))
     normals = face_normals(vertices, faces)
     lengths = np.linalg.norm(normals, axis=1)
     normals /= np.maximum(lengths, 1e-300)[:, None]
-    for _ in range(ROUNDS):
+    for _ in range(FILTER_ROUNDS):
         guide = normals
-        for _ in range(AVERAGED):
-            guide = _filter(faces, start, around, guide, guide, lengths, 0.0)
-        normals = _filter(faces, start, around, normals, guide, lengths, 0.5 / ALIKE**2)
+        for _ in range(GUIDE_ROUNDS):
+            guide = _filter_normals(faces, start, around, guide, guide, lengths, 0.0)
+        normals = _filter_normals(faces, start, around, normals, guide, lengths, 0.5 / NORMAL_SIGMA**2)
     moved = vertices
-    for _ in range(UPDATES):
-        moved = _follow(moved, vertices, faces, start, around, normals, reach)
+    for _ in range(VERTEX_UPDATES):
+        moved = _update_vertices(moved, vertices, faces, start, around, normals, reach)
     return moved
 
 
 @kernel(parallel=True)
-def _filter(
+def _filter_normals(
     faces: Array, start: Array, around: Array, normals: Array, guide: Array, weights: Array, steepness: float
 ) -> Array:
-    """Unit normals (F, 3), each the mean over the faces that share a corner, alike ones by `guide` first."""
+    """Unit normals (F, 3): means over the faces that share a corner, weighted by area and similarity in `guide`.
+
+    The similarity of two faces is exp(-steepness * squared difference of their guide normals).
+    """
     result = normals.copy()
     size = (faces.shape[0] + BLOCKS - 1) // BLOCKS
     for block in prange(BLOCKS):
@@ -52,8 +57,8 @@ def _filter(
                 vertex = faces[face, corner]
                 for place in range(start[vertex], start[vertex + 1]):
                     other = around[place]
-                    apart = (gx - guide[other, 0]) ** 2 + (gy - guide[other, 1]) ** 2 + (gz - guide[other, 2]) ** 2
-                    weight = weights[other] * np.exp(-steepness * apart)
+                    difference = (gx - guide[other, 0]) ** 2 + (gy - guide[other, 1]) ** 2 + (gz - guide[other, 2]) ** 2
+                    weight = weights[other] * np.exp(-steepness * difference)
                     x += weight * normals[other, 0]
                     y += weight * normals[other, 1]
                     z += weight * normals[other, 2]
@@ -64,10 +69,10 @@ def _filter(
 
 
 @kernel(parallel=True)
-def _follow(
+def _update_vertices(
     vertices: Array, first: Array, faces: Array, start: Array, around: Array, normals: Array, reach: Array
 ) -> Array:
-    """Each vertex towards the planes of its faces that have the given normals, within reach of where it was first."""
+    """Move each vertex towards its faces' planes with the given normals, at most `reach` away from `first`."""
     result = vertices.copy()
     size = (vertices.shape[0] + BLOCKS - 1) // BLOCKS
     for block in prange(BLOCKS):
@@ -90,8 +95,8 @@ def _follow(
                 y += above * ny
                 z += above * nz
             far = (x * x + y * y + z * z) ** 0.5
-            part = min(1.0, reach[vertex] / far) if far > 0 else 1.0
-            result[vertex, 0] = first[vertex, 0] + part * x
-            result[vertex, 1] = first[vertex, 1] + part * y
-            result[vertex, 2] = first[vertex, 2] + part * z
+            share = min(1.0, reach[vertex] / far) if far > 0 else 1.0
+            result[vertex, 0] = first[vertex, 0] + share * x
+            result[vertex, 1] = first[vertex, 1] + share * y
+            result[vertex, 2] = first[vertex, 2] + share * z
     return result

@@ -1,4 +1,4 @@
-"""Signed-distance grids: negative inside, one float32 per lattice node, distances in voxels unless said otherwise."""
+"""Signed-distance grids: negative inside, one float32 per lattice node, distances in voxels unless stated otherwise."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -16,13 +16,19 @@ from meshcli.views.camera import Camera
 from meshcli.views.projection import world_to_camera
 
 Field = NDArray[np.float32]  # (X, Y, Z)
-TRUNCATION = 6.0  # voxels: distances beyond it are cut off before they are blurred
-BLOCKS = 64  # into which loops over nodes are split: fixed, for a loop's last turns may round differently
+TRUNCATION = 6.0  # voxels: distances are cut off there before they are blurred; more than any blur reaches
+DEPTH_LIMIT = 5  # voxels: `local_depth` does not tell deeper bodies apart
+DEPTH_WINDOW = 7  # nodes along each axis in which it looks for the deepest one
+KERNEL_RADIUS = 2.5  # sigmas at which a Gaussian is cut off
+REDISTANCE_RATE = 0.45  # voxels per step: a little below the half voxel that is usual for this scheme
+BOX_GRID = (1.15, 64)  # half side and resolution of the grid for bounding boxes; objects reach to 0.95
+UNKNOWN = 1e3  # distance where nothing is known: far, and still finite after any arithmetic here
+BLOCKS = 64  # parts that loops over nodes are split into: fixed, as results must not depend on the thread count
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A box of cubic voxels: node (i, j, k) lies at origin + voxel * (i, j, k)."""
+    """A box of cubic voxels: node (i, j, k) is at origin + voxel * (i, j, k) in the world."""
 
     origin: tuple[float, float, float]
     voxel: float
@@ -50,6 +56,20 @@ class Grid:
 DistanceFunction = Callable[[Grid], Field]  # a body: its signed distances in voxels at the nodes of any grid
 
 
+def cube_grid(half: float, resolution: int, padding: int) -> Grid:
+    """The grid around the cube from -half to half on each axis."""
+    return Grid.around(np.full(3, -half), np.full(3, half), resolution, padding)
+
+
+def bounding_box(body: DistanceFunction, level: float) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """The corners (3,) of a box around a body, a coarse voxel wider; None where no node is below `level` voxels."""
+    grid = cube_grid(*BOX_GRID, padding=1)
+    inside = np.argwhere(body(grid) < level).astype(np.float64)
+    if not len(inside):
+        return None
+    return grid.to_world(inside.min(axis=0) - 1), grid.to_world(inside.max(axis=0) + 1)
+
+
 def finest_grid(low: NDArray[np.float64], high: NDArray[np.float64], resolutions: Iterable[int], padding: int) -> Grid:
     """The grid around a box at the first of descending resolutions that fits into the budget of nodes.
 
@@ -66,24 +86,24 @@ def finest_grid(low: NDArray[np.float64], high: NDArray[np.float64], resolutions
 
 
 def silhouette_distance(alpha: NDArray[np.uint8], enlarge: int = 2) -> Field:
-    """Signed distance to a mask's outline, positive inside; (H * enlarge, W * enlarge), in samples of that picture.
+    """Signed distance to a mask's outline, positive inside, in samples of the enlarged picture (H, W times `enlarge`).
 
-    Nothing is known beyond the picture's border: an object that touches it is not closed off there.
+    The picture's border is no outline: an object that touches it is not closed off there.
     """
     fine = zoom(alpha.astype(np.float32), enlarge, order=1, grid_mode=True, mode="nearest")
     inside = fine >= 127.5
     if inside.all() or not inside.any():
-        return np.full(fine.shape, 1e3 if inside.all() else -1e3, np.float32)
-    out = np.asarray(distance_transform_edt(~inside), dtype=np.float32)
-    into = np.asarray(distance_transform_edt(inside), dtype=np.float32)
-    return np.where(inside, into - 0.5, 0.5 - out).astype(np.float32)
+        return np.full(fine.shape, UNKNOWN if inside.all() else -UNKNOWN, np.float32)
+    outer = np.asarray(distance_transform_edt(~inside), dtype=np.float32)
+    inner = np.asarray(distance_transform_edt(inside), dtype=np.float32)
+    return np.where(inside, inner - 0.5, 0.5 - outer).astype(np.float32)
 
 
 @kernel(parallel=True)
-def _hull(
+def _intersect_cone(
     matrix: Array, intrinsics: Array, silhouette: Array, scale: float, origin: Array, voxel: float, field: Array
 ) -> None:
-    """Raise `field` to the world distance from one silhouette's cone, positive outside."""
+    """Intersect `field`, world distances, with one silhouette's cone: the maximum of both, positive outside."""
     height, width = silhouette.shape
     fx, fy, cx, cy = intrinsics
     for i in prange(field.shape[0]):
@@ -92,7 +112,7 @@ def _hull(
                 x, y, z = origin[0] + voxel * i, origin[1] + voxel * j, origin[2] + voxel * k
                 depth = -(matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 2] * z + matrix[2, 3])
                 if depth <= 1e-6:
-                    field[i, j, k] = max(field[i, j, k], 1e3)
+                    field[i, j, k] = max(field[i, j, k], UNKNOWN)
                     continue
                 across = (
                     cx + fx * (matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2] * z + matrix[0, 3]) / depth
@@ -112,14 +132,14 @@ def _hull(
 def visual_hull(cameras: Sequence[Camera], silhouettes: Sequence[Field], grid: Grid) -> Field:
     """Distance in voxels to the intersection of the silhouettes' cones (Laurentini 1994), negative inside.
 
-    silhouettes: from `silhouette_distance`; a constant added to one makes it grow by as many of its samples.
+    silhouettes: from `silhouette_distance`; adding a constant to one grows it by as many of its samples.
     """
-    field = np.full(grid.shape, -1e3, np.float32)
+    field = np.full(grid.shape, -UNKNOWN, np.float32)
     origin = np.array(grid.origin)
     for camera, silhouette in zip(cameras, silhouettes, strict=True):
         intrinsics = np.array([camera.fx, camera.fy, camera.cx, camera.cy])
         scale = 1.0 / (camera.fy * silhouette.shape[0])  # world size of one sample at depth 1; samples are square
-        _hull(world_to_camera(camera), intrinsics, silhouette, scale, origin, grid.voxel, field)
+        _intersect_cone(world_to_camera(camera), intrinsics, silhouette, scale, origin, grid.voxel, field)
     return field / np.float32(grid.voxel)
 
 
@@ -147,7 +167,7 @@ def _blur_rows(source: Array, target: Array, weights: Array, axis: int) -> None:
 
 def blur(field: Field, sigma: float) -> Field:
     """Gaussian blur with zeros beyond the grid; sigma in voxels."""
-    radius = max(1, int(np.ceil(2.5 * sigma)))
+    radius = max(1, int(np.ceil(KERNEL_RADIUS * sigma)))
     taps = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
     weights = (taps / taps.sum()).astype(np.float32)
     first, second = np.empty_like(field), np.empty_like(field)
@@ -167,9 +187,9 @@ def rounded(field: Field, sigma: float) -> Field:
     return blur(truncated(field), sigma) + TRUNCATION
 
 
-def depth(field: Field) -> Field:
-    """How deep the body is near each node, up to 5 voxels: the largest depth within 3 voxels along the axes."""
-    deepest: Field = maximum_filter(np.clip(-field, 0, 5), 7)
+def local_depth(field: Field) -> Field:
+    """How deep the body is near each node, up to DEPTH_LIMIT voxels: the maximum inside DEPTH_WINDOW."""
+    deepest: Field = maximum_filter(np.clip(-field, 0, DEPTH_LIMIT), DEPTH_WINDOW)
     return deepest
 
 
@@ -187,10 +207,10 @@ def laplacian(field: Array, nodes: Array, result: Array) -> None:
 
 @kernel(parallel=True)
 def curvatures(field: Array, nodes: Array, smaller: Array, larger: Array) -> None:
-    """The principal curvatures of smaller and larger size of the level sets, per voxel, at some nodes (flat indices).
+    """Principal curvatures of smaller and larger magnitude of the level sets, per voxel, at some nodes (flat indices).
 
-    Moving by the smaller smooths along edges and rods, and neither rounds the ones nor thins the others (compare the
-    flow of curves in space by Lorigo et al. 2001). Positive on a bump.
+    Positive where convex. Flow by the smaller one smooths along edges and rods without rounding edges or thinning rods
+    (compare the curve flow of Lorigo et al. 2001).
     """
     sx, sy = field.shape[1] * field.shape[2], field.shape[2]
     f, small, large = field.ravel(), smaller.ravel(), larger.ravel()
@@ -228,8 +248,8 @@ def curvatures(field: Array, nodes: Array, smaller: Array, larger: Array) -> Non
 
 
 @kernel(parallel=True)
-def _relax(initial: Array, source: Array, target: Array, nodes: Array, rate: Any) -> None:
-    """One step towards |gradient| = 1 that leaves the zero level where `initial` has it.
+def _reinitialise_step(initial: Array, source: Array, target: Array, nodes: Array, rate: Any) -> None:
+    """One step of reinitialisation: towards |gradient| = 1, the zero level set of `initial` kept.
 
     Sussman, Smereka and Osher 1994 with the sub-cell fix of Russo and Smereka 2000.
     """
@@ -270,10 +290,10 @@ def _relax(initial: Array, source: Array, target: Array, nodes: Array, rate: Any
 
 
 def redistance(field: Field, nodes: NDArray[np.int64], steps: int = 12) -> Field:
-    """The same surface as a distance in voxels, good to about steps / 2 voxels away from it, at the given nodes."""
+    """Signed distances in voxels with the same zero level set, valid to about steps / 2 voxels from it, at `nodes`."""
     now, after = field.copy(), field.copy()
     for _ in range(steps):
-        _relax(field, now, after, nodes, np.float32(0.45))
+        _reinitialise_step(field, now, after, nodes, np.float32(REDISTANCE_RATE))
         now, after = after, now
     return now
 
@@ -292,7 +312,7 @@ def redistance_interior(field: Field, margin: int, steps: int = 12) -> Field:
 
 @kernel(parallel=True)
 def resample(field: Array, offset: Array, ratio: float, shape: tuple[int, int, int]) -> Array:
-    """Trilinear values of a grid at the nodes of another, whose node n lies at offset + ratio * n of the first."""
+    """Trilinear values at the nodes of another grid, whose node n is at offset + ratio * n in this one."""
     nx, ny, nz = shape
     result = np.empty((nx, ny, nz), np.float32)
     mx, my, mz = field.shape

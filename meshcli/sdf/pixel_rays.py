@@ -1,4 +1,4 @@
-"""One ray per pixel in and near the masks, of all views together."""
+"""One ray per pixel in and near the masks, for all views together."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from meshcli.sdf.grid import Grid
 from meshcli.views.projection import pixel_centres, rays
 from meshcli.views.view import View
 
-DILATION = 6  # pixels around a mask whose rays are drawn too, so that what sticks out is noticed
+DILATION = 6  # pixels around a mask that have rays too, so that a body that sticks out of its silhouette is penalised
 
 
 @dataclass(frozen=True)
 class PixelRays:
-    """Rays and what is to be seen along them."""
+    """World rays, and the pixel values to be reproduced along them."""
 
     origins: Float32Array  # (N, 3) world
     directions: Float32Array  # (N, 3) of unit length
@@ -25,20 +25,20 @@ class PixelRays:
 
 @dataclass(frozen=True)
 class LatticeRays:
-    """The same in a grid's lattice units, with the part inside the grid."""
+    """Rays in a grid's lattice units, and the part of each that is inside the grid."""
 
     origins: Float32Array  # (N, 3)
     directions: Float32Array  # (N, 3)
     spans: Float32Array  # (N, 2) near and far; empty where near > far
 
 
-def gather_rays(views: Sequence[View]) -> PixelRays:
-    """Rays through the pixels' centres."""
+def collect_pixel_rays(views: Sequence[View]) -> PixelRays:
+    """Rays through the centres of the pixels in the dilated masks."""
     origins, directions, targets = [], [], []
     for view in views:
-        near = binary_dilation(view.pixels[..., 3] >= 8, iterations=DILATION)
-        start, direction = rays(view.camera, pixel_centres(view.width, view.height)[near], view.width, view.height)
-        pixels = view.pixels[near].astype(np.float32) / 255
+        sampled = binary_dilation(view.pixels[..., 3] >= 8, iterations=DILATION)
+        start, direction = rays(view.camera, pixel_centres(view.width, view.height)[sampled], view.width, view.height)
+        pixels = view.pixels[sampled].astype(np.float32) / 255
         alpha = pixels[:, 3:]
         origins.append(start.astype(np.float32))
         directions.append(direction.astype(np.float32))
@@ -46,8 +46,8 @@ def gather_rays(views: Sequence[View]) -> PixelRays:
     return PixelRays(np.concatenate(origins), np.concatenate(directions), np.concatenate(targets))
 
 
-def in_lattice(origins: Float32Array, directions: Float32Array, grid: Grid) -> LatticeRays:
-    """World rays in lattice units; spans keep one node away from the grid's border."""
+def to_lattice_rays(origins: Float32Array, directions: Float32Array, grid: Grid) -> LatticeRays:
+    """World rays in lattice units; spans stay one node away from the grid's border."""
     starts = grid.to_lattice(origins).astype(np.float32)
     safe = np.where(np.abs(directions) < 1e-9, 1e-9, directions)
     first = (1.0 - starts) / safe

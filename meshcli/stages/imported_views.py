@@ -52,17 +52,17 @@ def prepare_ready(run: StageRun, photo: Photo, claim: RequestedPhoto, settings: 
         run.outputs.append(run.project.output(photo.file))
         return replace(photo, camera=claim.stated.framed(photo.crop, *photo.size)), {}
 
-    from meshcli.generators.photos import cut_sheet, ready_view, squared
+    from meshcli.generators.photos import pad_to_square, split_view_sheet, with_silhouette
     from meshcli.pictures.image import encode_png, load_picture
 
     pixels = load_picture(claim.path, settings.max_pixels, tell=run.note)
     read_claim(claim, photo.sha256)  # it is what was copied
     size, frame = (pixels.shape[1], pixels.shape[0]), WHOLE
     if ready == "view":
-        picture, crop = squared(ready_view(pixels, settings, run.run_options.offline))
+        picture, crop = pad_to_square(with_silhouette(pixels, settings, run.run_options.offline))
         frame = (crop.left, crop.top, crop.width, crop.height)
     else:
-        picture = ready_view(cut_sheet(pixels)[0], settings, run.run_options.offline)
+        picture = with_silhouette(split_view_sheet(pixels)[0], settings, run.run_options.offline)
     camera = claim.stated.framed(frame, *size)
     after = replace(photo, camera=camera, size=size, crop=frame, prepared=prepared, method="ready")
     return after, {photo.file: encode_png(picture)}
@@ -117,11 +117,11 @@ def retired(manifest: Manifest, gone: Callable[[ViewEntry], bool]) -> Manifest:
 
 
 def _store_sheet(run: StageRun, photo: Photo, settings: PhotoSettings) -> None:
-    from meshcli.generators.photos import cut_sheet, ready_view
+    from meshcli.generators.photos import split_view_sheet, with_silhouette
     from meshcli.pictures.image import encode_png, load_picture
 
-    tiles = cut_sheet(load_picture(run.project.path(photo.original), settings.max_pixels))
+    tiles = split_view_sheet(load_picture(run.project.path(photo.original), settings.max_pixels))
     named = {f"{photo.name}{tile}": camera for tile, camera in enumerate(photo.stated.sheet_cameras)}
     run.manifest, entries = with_views(run.manifest, photo.name, named, "photos")
-    pictures = [ready_view(tile, settings, run.run_options.offline) for tile in tiles]
+    pictures = [with_silhouette(tile, settings, run.run_options.offline) for tile in tiles]
     run.write({entry.file: encode_png(picture) for entry, picture in zip(entries, pictures, strict=True)})

@@ -73,7 +73,7 @@ def smaller_settings(settings: Settings) -> dict[str, Any]:
 def _render(run: StageRun, settings: RenderSettings) -> None:
     from meshcli.export.gltf import read_glb
     from meshcli.pictures.image import encode_png
-    from meshcli.rendering.turntable import Showcase
+    from meshcli.rendering.turntable import MeshPictures
     from meshcli.stages.view_loading import load_views
 
     try:
@@ -82,12 +82,12 @@ def _render(run: StageRun, settings: RenderSettings) -> None:
         again = run.project.command("reconstruct")
         raise ProjectError(f"{error}; `{again} --force` makes it anew") from error
     if run.run_options.device.startswith("cuda"):
-        show = Showcase(mesh, settings, run.run_options.progress, _rasteriser(run, mesh))
+        show = MeshPictures(mesh, settings, run.run_options.progress, _rasteriser(run, mesh))
     else:
-        show = Showcase(mesh, settings, run.run_options.progress)
+        show = MeshPictures(mesh, settings, run.run_options.progress)
     with run.step("contact sheet"):
         views = load_views(run.project, chosen_views(run.project, run.manifest))
-        run.write({CONTACT: encode_png(show.beside(views))})
+        run.write({CONTACT: encode_png(show.contact_sheet(views))})
     with run.step("stills"):
         run.write({f"renders/{name}.png": encode_png(picture) for name, picture in show.stills().items()})
     with run.step("turntable"):

@@ -235,9 +235,9 @@ def _placed(run: StageRun, pictures: "Sequence[View]", settings: Settings) -> li
     aligned = all(photo.stated.aligned for photo in run.manifest.live_photos)
     if len(pictures) == 1 or aligned or sideless(run.manifest):
         return [picture.camera for picture in pictures]
-    from meshcli.generators.sculpt.sculpt import place
+    from meshcli.generators.sculpt.sculpt import align_photos
 
-    placed, notes = place(pictures, settings.sculpt)
+    placed, notes = align_photos(pictures, settings.sculpt)
     for note in notes:
         run.note(note)
     return [view.camera for view in placed]

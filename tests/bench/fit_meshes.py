@@ -16,7 +16,7 @@ from meshcli.meshes.mesh import Mesh
 from meshcli.meshes.raycasting import Scene
 from meshcli.progress import silent
 from meshcli.reconstructors.fit import fit
-from meshcli.rendering.renderer import render
+from meshcli.rendering.renderer import Renderer
 from meshcli.settings import FitSettings
 from meshcli.views.view import View
 
@@ -55,7 +55,7 @@ def clay(mesh: Mesh, name: str) -> float:
     found = []
     for view in test_views(name)[1::2]:
         ours, true = (
-            on_white(render(body, view.camera, view.width, view.height, shading="grey", scene=scene))
+            on_white(Renderer(body, "grey", scene=scene).render(view.camera, view.width, view.height))
             for body, scene in zip(bodies, scenes, strict=True)
         )
         found.append(psnr(ours, true))
@@ -88,7 +88,7 @@ def save_comparison(mesh: Mesh, views: list[View], path: Path) -> None:
 
     def strip(shading: str) -> Array:
         return np.hstack(
-            [on_white(render(mesh, v.camera, v.width, v.height, shading=shading, scene=scene)) for v in views]
+            [on_white(Renderer(mesh, shading, scene=scene).render(v.camera, v.width, v.height)) for v in views]
         )
 
     sheet = np.vstack([np.hstack([on_white(view.pixels) for view in views]), strip("unlit"), strip("grey")])

@@ -25,7 +25,7 @@ from skimage.metrics import structural_similarity
 
 from meshcli.meshes.mesh import Mesh
 from meshcli.meshes.raycasting import Scene
-from meshcli.rendering.renderer import render
+from meshcli.rendering.renderer import Renderer
 from meshcli.views.camera import Camera, orbit, zero123plus_rig
 from meshcli.views.projection import pixel_centres, rays
 from meshcli.views.view import View
@@ -122,7 +122,7 @@ def shape(vertices: Array, faces: Array, truth: Array) -> tuple[float, float]:
 
 def compare(view: View, mesh: Mesh, scene: Scene) -> tuple[float, float]:
     """PSNR and SSIM of the mesh's unlit picture beside a view, on white."""
-    ours = on_white(render(mesh, view.camera, view.width, view.height, samples=2, scene=scene))
+    ours = on_white(Renderer(mesh, scene=scene).render(view.camera, view.width, view.height, samples=2))
     truth = on_white(view.pixels)
     ssim = structural_similarity(
         ours, truth, channel_axis=2, data_range=1.0, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
@@ -172,7 +172,7 @@ def visible_samples(vertices: Array, faces: Array) -> Array:
     visible = np.zeros(len(points), dtype=bool)
     for direction in _sphere(60):
         side = np.sign(normals @ direction)[:, None]
-        visible |= ~scene.blocked(points + 1e-4 * side * normals, np.broadcast_to(direction, points.shape))
+        visible |= ~scene.occluded(points + 1e-4 * side * normals, np.broadcast_to(direction, points.shape))
     return points[visible]
 
 

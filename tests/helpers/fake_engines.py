@@ -122,7 +122,7 @@ def bake(mesh: Mesh, views: Sequence[View], settings: Any, progress: Any) -> Mes
     return Mesh(mesh.vertices, mesh.faces, mesh.colours, Texture(image, coordinates, mesh.faces))
 
 
-class Showcase:
+class MeshPictures:
     """Writes what it was given: numba alone would take longer than everything else in these processes."""
 
     def __init__(self, mesh: bytes, settings: Any, progress: Any) -> None:
@@ -134,7 +134,7 @@ class Showcase:
     def stills(self) -> dict[str, Any]:
         return {"front": np.zeros((2, 2, 3), np.uint8)}
 
-    def beside(self, views: Sequence[View]) -> Any:
+    def contact_sheet(self, views: Sequence[View]) -> Any:
         return views[0].pixels
 
 
@@ -151,7 +151,7 @@ def modules(exports: bool = False) -> dict[str, ModuleType]:
     if exports:
         table["meshcli.export.gltf"] = {"write_glb": _bytes, "read_glb": Path.read_bytes}
         table["meshcli.export.obj"] = {"write_obj": lambda mesh, name: {f"{name}.obj": _bytes(mesh)}}
-        table["meshcli.rendering.turntable"] = {"Showcase": Showcase}
+        table["meshcli.rendering.turntable"] = {"MeshPictures": MeshPictures}
     made = {}
     for name, attributes in table.items():
         made[name] = ModuleType(name)

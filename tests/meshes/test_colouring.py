@@ -7,23 +7,23 @@ import pytest
 import trimesh
 
 from helpers.painted_ball import ball, ball_views, paint
-from meshcli.meshes.colouring import SURE, Colours, Painter, colour_vertices, fill
+from meshcli.meshes.colouring import CONFIDENT_WEIGHT, BlendedColours, ViewBlender, colour_vertices, fill_unseen
 from meshcli.meshes.mesh import Mesh
 from meshcli.meshes.raycasting import Scene
 from meshcli.pictures.interpolation import bicubic, bilinear
-from meshcli.rendering.renderer import render
+from meshcli.rendering.renderer import Renderer
 from meshcli.views.camera import orbit
 from meshcli.views.view import View
 
 
-def asked(mesh: Mesh, views: list[View], points: np.ndarray, normals: np.ndarray) -> Colours:
-    return Painter(views, Scene(mesh.vertices, mesh.faces)).colours(points, normals)
+def asked(mesh: Mesh, views: list[View], points: np.ndarray, normals: np.ndarray) -> BlendedColours:
+    return ViewBlender(views, Scene(mesh.vertices, mesh.faces)).colours(points, normals)
 
 
 def test_pictures_give_their_colours_back() -> None:
     body = ball(5)
     found = asked(body, ball_views(), body.vertices, body.vertices / 0.8)
-    sure = found.say >= SURE
+    sure = found.weight >= CONFIDENT_WEIGHT
     assert sure.mean() > 0.9
     error = np.abs(found.values - paint(body.vertices))[sure]
     assert error.mean() < 3.5
@@ -48,13 +48,13 @@ def test_what_is_behind_something_does_not_take_its_colour() -> None:
     both = trimesh.util.concatenate([screen, wall])
     colours = np.repeat([red, blue], 8, axis=0)
     mesh = Mesh(both.vertices.astype(np.float32), both.faces.astype(np.int32), colours)
-    views = [View("a", render(mesh, camera, 128, 128), camera) for camera in (orbit(0, 0), orbit(25, 10))]
+    views = [View("a", Renderer(mesh).render(camera, 128, 128), camera) for camera in (orbit(0, 0), orbit(25, 10))]
     grid = np.linspace(-0.68, 0.68, 40)
     points = np.stack(np.meshgrid([-0.35], grid, grid), axis=-1).reshape(-1, 3)
     found = asked(mesh, views, points, np.tile([1.0, 0, 0], (len(points), 1)))
-    assert (found.say == 0).mean() > 0.05  # hidden from both
-    assert (found.say > 0).mean() > 0.5
-    assert np.abs(found.values[found.say > 0] - blue).max() < 15
+    assert (found.weight == 0).mean() > 0.05  # hidden from both
+    assert (found.weight > 0).mean() > 0.5
+    assert np.abs(found.values[found.weight > 0] - blue).max() < 15
 
 
 def test_a_picture_that_contradicts_is_outvoted() -> None:
@@ -81,10 +81,10 @@ def test_gaps_are_filled_smoothly_and_hidden_parts_take_the_closest_colour() -> 
     faces = [[2 * i, 2 * i + 2, 2 * i + 3] for i in range(10)] + [[2 * i, 2 * i + 3, 2 * i + 1] for i in range(10)]
     values = np.zeros((len(strip) + 8, 3), np.float32)
     values[20:22] = 100
-    say = np.zeros(len(values), np.float32)
-    say[[0, 1, 20, 21]] = 1
+    weight = np.zeros(len(values), np.float32)
+    weight[[0, 1, 20, 21]] = 1
     vertices, both = np.concatenate([strip, apart.vertices]), np.array(faces + (apart.faces + len(strip)).tolist())
-    filled = fill(vertices, both, Colours(values, say))
+    filled = fill_unseen(vertices, both, BlendedColours(values, weight))
     assert filled[:22, 0] == pytest.approx(np.repeat(np.arange(11) * 10.0, 2), abs=4)
     assert filled[22:] == pytest.approx(np.full((8, 3), 100.0))
 
@@ -123,5 +123,5 @@ def test_views_one_pixel_wide_give_their_colours(shape: tuple[int, int]) -> None
     pixels = np.full((height, width, 4), (10, 200, 30, 255), np.uint8)
     camera = orbit(0, 0)
     found = asked(ball(4), [View("a", pixels, camera)], np.array([[0.8, 0, 0]]), np.eye(3)[:1])
-    assert found.say[0] > 0
+    assert found.weight[0] > 0
     assert found.values[0] == pytest.approx([10, 200, 30], abs=0.5)

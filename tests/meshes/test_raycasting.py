@@ -26,8 +26,8 @@ def test_both_sides_stop_a_ray() -> None:
 
 def test_blocked_looks_no_further_than_asked() -> None:
     origins, directions = np.tile([0.2, 0.3, 2.0], (2, 1)), np.tile([0, 0, -1.0], (2, 1))
-    assert Scene(*TRIANGLE).blocked(origins, directions, np.array([1.9, 2.1])).tolist() == [False, True]
-    assert Scene(*TRIANGLE).blocked(origins, directions).tolist() == [True, True]
+    assert Scene(*TRIANGLE).occluded(origins, directions, np.array([1.9, 2.1])).tolist() == [False, True]
+    assert Scene(*TRIANGLE).occluded(origins, directions).tolist() == [True, True]
 
 
 def test_an_empty_mesh_is_never_seen() -> None:
@@ -52,7 +52,7 @@ def test_threads_and_chunks_do_not_change_the_answer(monkeypatch: pytest.MonkeyP
     directions = np.random.default_rng(0).normal(size=(5000, 3))
     scene = Scene(ball.vertices, ball.faces)
     whole = scene.cast(np.array([0.0, 2.0, 0.0]), directions, threads=1)
-    monkeypatch.setattr(raycasting, "CHUNK", 700)
+    monkeypatch.setattr(raycasting, "RAYS_PER_CHUNK", 700)
     parts = scene.cast(np.array([0.0, 2.0, 0.0]), directions, threads=3)
     assert (whole.faces == parts.faces).all()
     assert (whole.barycentric == parts.barycentric).all()

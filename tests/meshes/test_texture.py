@@ -10,7 +10,7 @@ from meshcli.meshes.mesh import Mesh
 from meshcli.meshes.texture import bake, simplify, unwrap
 from meshcli.pictures.image import over
 from meshcli.progress import silent
-from meshcli.rendering.renderer import render
+from meshcli.rendering.renderer import Renderer
 from meshcli.settings import TextureSettings
 
 SMALL = TextureSettings(size=256)
@@ -32,7 +32,7 @@ def test_simplify_keeps_closed_meshes_closed_and_colours_in_place() -> None:
     assert body.is_watertight
     assert body.volume == pytest.approx(4 / 3 * np.pi * 0.8**3, rel=0.01)
     assert (small.vertices.dtype, small.faces.dtype) == (np.float32, np.int32)
-    before, after = (over(render(mesh, ball_views()[0].camera, 80, 80)) for mesh in (ball(5), small))
+    before, after = (over(Renderer(mesh).render(ball_views()[0].camera, 80, 80)) for mesh in (ball(5), small))
     assert psnr(before, after) > 24
 
 
@@ -40,16 +40,16 @@ def test_an_atlas_ends_when_its_threads_have_long_been_asleep() -> None:
     kept = []
     for count in (60, 80):
         unwrap(simplify(ball(5), count), 64)
-        kept += texture.KEPT
+        kept += texture.LAST_ATLAS
     assert len(kept) == 2
     assert kept[0] is not kept[1]
-    assert kept[1:] == texture.KEPT
+    assert kept[1:] == texture.LAST_ATLAS
 
 
 def test_faces_that_lie_back_to_back_go() -> None:
     flap = np.array([[0, 1, 50], [1, 0, 50]])
     faces = np.concatenate([ball(2).faces, flap, flap + 60])
-    assert (texture._without_flaps(faces) == ball(2).faces).all()
+    assert (texture._without_duplicates(faces) == ball(2).faces).all()
 
 
 def test_few_faces_stay_as_they_are() -> None:
@@ -58,8 +58,8 @@ def test_few_faces_stay_as_they_are() -> None:
 
 def test_a_textured_mesh_looks_like_its_pictures(baked: Mesh) -> None:
     view = ball_views()[3]
-    textured = over(render(baked, view.camera, view.width, view.height, samples=2))
-    plain = over(render(replace(baked, texture=None), view.camera, view.width, view.height, samples=2))
+    textured = over(Renderer(baked).render(view.camera, view.width, view.height, samples=2))
+    plain = over(Renderer(replace(baked, texture=None)).render(view.camera, view.width, view.height, samples=2))
     assert psnr(textured, over(view.pixels)) > 29
     assert psnr(textured, over(view.pixels)) > psnr(plain, over(view.pixels)) + 3  # the texture carries the detail
 
@@ -71,7 +71,7 @@ def test_the_map_fits_the_picture_and_does_not_overlap(baked: Mesh) -> None:
     assert corners.max() <= 1
     sides = np.abs(np.linalg.det(np.stack([corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]], axis=-1)))
     owner = np.full((1024, 1024), -1, np.int32)
-    texture._cover(corners, owner)
+    texture._rasterise_charts(corners, owner)
     assert (owner >= 0).mean() == pytest.approx(0.5 * sides.sum(), rel=0.01)  # every texel is counted once
     assert 0.5 * sides.sum() > 0.5
 

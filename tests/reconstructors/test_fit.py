@@ -15,7 +15,7 @@ from meshcli.errors import InputError
 from meshcli.progress import silent
 from meshcli.reconstructors.fit import find_tolerance, fit
 from meshcli.sdf.grid import silhouette_distance
-from meshcli.sdf.pixel_rays import gather_rays
+from meshcli.sdf.pixel_rays import collect_pixel_rays
 from meshcli.settings import FitSettings
 from meshcli.views.camera import Camera, zero123plus_rig
 from meshcli.views.projection import pixel_centres, rays
@@ -115,7 +115,7 @@ def test_another_seed_another_mesh() -> None:
 
 def tolerance_of(views: list[View]) -> float:
     silhouettes = [silhouette_distance(view.pixels[..., 3]) for view in views]
-    return find_tolerance([view.camera for view in views], silhouettes, gather_rays(views))
+    return find_tolerance([view.camera for view in views], silhouettes, collect_pixel_rays(views))
 
 
 def test_views_that_agree_need_no_tolerance_and_others_do() -> None:

@@ -32,4 +32,4 @@ def test_pictures_are_those_of_rays() -> None:
 @needs_gpu
 def test_large_pictures_are_left_to_rays() -> None:
     mesh = ball(2)
-    assert not Rasteriser(mesh.vertices, mesh.faces).takes(1024, 1024, 3)
+    assert not Rasteriser(mesh.vertices, mesh.faces).fits(1024, 1024, 3)

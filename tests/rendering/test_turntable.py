@@ -8,13 +8,13 @@ import pytest
 import trimesh
 
 from helpers.painted_ball import ball, ball_views
-from meshcli.generators.photos import cut_sheet, ready_view
+from meshcli.generators.photos import split_view_sheet, with_silhouette
 from meshcli.meshes.mesh import Mesh
 from meshcli.pictures.image import load_picture, over
 from meshcli.progress import silent
 from meshcli.reconstructors.fit import fit
 from meshcli.rendering.renderer import Renderer
-from meshcli.rendering.turntable import STILLS, Showcase
+from meshcli.rendering.turntable import STILLS, MeshPictures
 from meshcli.settings import FitSettings, PhotoSettings, RenderSettings
 from meshcli.views.camera import orbit, zero123plus_rig
 from meshcli.views.view import View
@@ -23,7 +23,7 @@ SMALL = RenderSettings(size=48, frames=5, samples=1)
 
 
 def test_the_turntable_goes_round_once(tmp_path: Path) -> None:
-    Showcase(ball(3), SMALL).turntable(tmp_path / "t.mp4")
+    MeshPictures(ball(3), SMALL).turntable(tmp_path / "t.mp4")
     reader = imageio_ffmpeg.read_frames(str(tmp_path / "t.mp4"))
     assert next(reader)["size"] == (48, 48)
     frames = [np.frombuffer(frame, np.uint8).astype(int) for frame in reader]
@@ -32,7 +32,7 @@ def test_the_turntable_goes_round_once(tmp_path: Path) -> None:
 
 
 def test_stills_have_transparent_backgrounds() -> None:
-    stills = Showcase(ball(3), SMALL).stills()
+    stills = MeshPictures(ball(3), SMALL).stills()
     assert set(stills) == set(STILLS)
     assert all(
         still.shape == (48, 48, 4) and still[0, 0, 3] == 0 and still[24, 24, 3] == 255 for still in stills.values()
@@ -40,7 +40,7 @@ def test_stills_have_transparent_backgrounds() -> None:
 
 
 def test_the_sheet_shows_the_mesh_under_its_views() -> None:
-    sheet = Showcase(ball(5), SMALL).beside(ball_views()).astype(int)
+    sheet = MeshPictures(ball(5), SMALL).contact_sheet(ball_views()).astype(int)
     above, below = sheet[28 : 28 + 256], sheet[28 + 268 : 28 + 268 + 256]
     assert np.abs(above - below).mean() < 6
 
@@ -97,7 +97,7 @@ def frames(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
 @pytest.mark.parametrize("elevation", [15.0, -60.0, 90.0])
 @pytest.mark.parametrize("mesh", LARGE.values(), ids=LARGE)
 def test_no_frame_of_a_turntable_is_cut(mesh: Mesh, elevation: float, frames: list[np.ndarray]) -> None:
-    Showcase(mesh, RenderSettings(size=40, frames=24, elevation=elevation)).turntable(Path())
+    MeshPictures(mesh, RenderSettings(size=40, frames=24, elevation=elevation)).turntable(Path())
     assert len(frames) == 24
     assert all((border(frame) == 255).all() for frame in frames)
     assert all((frame != 255).any() for frame in frames)
@@ -105,7 +105,7 @@ def test_no_frame_of_a_turntable_is_cut(mesh: Mesh, elevation: float, frames: li
 
 @pytest.mark.parametrize("mesh", LARGE.values(), ids=LARGE)
 def test_no_still_is_cut(mesh: Mesh) -> None:
-    for still in Showcase(mesh, RenderSettings(size=40)).stills().values():
+    for still in MeshPictures(mesh, RenderSettings(size=40)).stills().values():
         assert (border(still) == (255, 255, 255, 0)).all()
         assert still[..., 3].any()
 
@@ -113,7 +113,7 @@ def test_no_still_is_cut(mesh: Mesh) -> None:
 def test_what_fits_is_seen_from_the_views_own_distance(frames: list[np.ndarray]) -> None:
     """Framing looks at the mesh only where it would be cut: the pictures of an aligned object are as they were."""
     mesh, settings = ball(3, radius=0.949), RenderSettings(size=48, frames=3)
-    Showcase(mesh, settings).turntable(Path())
+    MeshPictures(mesh, settings).turntable(Path())
     renderer = Renderer(mesh)
     for index, frame in enumerate(frames):
         usual = renderer.render(orbit(120.0 * index, settings.elevation), 48, 48, settings.samples, adaptive=True)
@@ -128,14 +128,14 @@ SHEETS = Path(__file__).parents[3] / "shared/data/views/white"
 @pytest.mark.parametrize("name", ["fox", "lamp", "chair_wood"])
 def test_a_painted_sheet_is_shown_whole(name: str, frames: list[np.ndarray]) -> None:
     """What a view generator paints is not aligned: fox reaches 1.21, lamp 1.07, chair_wood 1.24."""
-    pictures = cut_sheet(load_picture(SHEETS / f"{name}.png"))
+    pictures = split_view_sheet(load_picture(SHEETS / f"{name}.png"))
     views = [
-        View(str(tile), ready_view(picture, PhotoSettings(), offline=True), camera)
+        View(str(tile), with_silhouette(picture, PhotoSettings(), offline=True), camera)
         for tile, (picture, camera) in enumerate(zip(pictures, zero123plus_rig(), strict=True))
     ]
     mesh = fit(views, FitSettings((24, 40), (40, 40), 4000), 0, silent)
     assert np.linalg.norm(mesh.vertices, axis=1).max() > 1.035  # what a camera at the usual distance holds
-    show = Showcase(mesh, RenderSettings(size=96, frames=60, samples=2))
+    show = MeshPictures(mesh, RenderSettings(size=96, frames=60, samples=2))
     show.turntable(Path())
     assert len(frames) == 60
     assert all((border(frame) == 255).all() for frame in frames)

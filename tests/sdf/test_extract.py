@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from meshcli.errors import InputError
-from meshcli.sdf.extract import extract_pieces, extract_surface, keep_largest, keep_parts, taubin
+from meshcli.sdf.extract import extract_pieces, extract_surface, keep_largest, keep_parts, taubin_smooth
 from meshcli.sdf.grid import Grid
 
 GRID = Grid.around(np.array([-1.0, -0.8, -0.9]), np.array([1.2, 0.9, 0.7]), 36, 5)
@@ -56,7 +56,7 @@ def test_the_largest_part_alone() -> None:
 def test_taubin_smooths_noise_and_keeps_the_volume() -> None:
     vertices, faces = extract_surface(distance_to(((0.1, 0.0, -0.1), 0.5)), GRID)
     rough = vertices + np.random.default_rng(0).normal(0, 0.01, vertices.shape)
-    smooth = taubin(rough, faces, 10)
+    smooth = taubin_smooth(rough, faces, 10)
 
     def roughness(points: np.ndarray) -> float:
         return float(np.linalg.norm(points - np.array([0.1, 0.0, -0.1]), axis=1).std())

@@ -6,7 +6,7 @@ import trimesh
 
 from meshcli.reconstructors.fit import LAST
 from meshcli.sdf.fairing import fair
-from meshcli.sdf.fit_level import Level, Shape, Weights
+from meshcli.sdf.fit_level import ColouredSdf, LevelOptimiser, LossWeights
 from meshcli.sdf.grid import Grid
 from meshcli.sdf.pixel_rays import PixelRays
 
@@ -80,9 +80,9 @@ def test_panels_are_flat_edges_straight_and_corners_neither() -> None:
     distance = ((outside + np.minimum(gap.max(axis=-1), 0)) / grid.voxel).astype(np.float32)
     nothing = np.zeros((0, 3), np.float32)
     rays = PixelRays(nothing, nothing, np.zeros((0, 4), np.float32))
-    shape = Shape(grid, distance, np.zeros((*grid.shape, 3), np.float32))
-    level = Level(shape, distance.copy(), None, rays, LAST, Weights(1.0, 1.0, 1.0))
-    level._look_around()
+    shape = ColouredSdf(grid, distance, np.zeros((*grid.shape, 3), np.float32))
+    level = LevelOptimiser(shape, distance.copy(), None, rays, LAST, LossWeights(1.0, 1.0, 1.0))
+    level._update_active_region()
     flat, straight = level._planarity()
     places = grid.to_world(np.stack(np.unravel_index(level._nodes, grid.shape), axis=-1))
 

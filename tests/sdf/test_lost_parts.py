@@ -9,15 +9,15 @@ from scipy.ndimage import label
 from scipy.sparse.csgraph import connected_components
 from test_fit import photograph
 
-from meshcli.generators.photos import cut_sheet
+from meshcli.generators.photos import split_view_sheet
 from meshcli.meshes.mesh import adjacency
 from meshcli.meshes.raycasting import Scene
 from meshcli.pictures.foreground import plain_background_alpha
 from meshcli.pictures.image import load_picture
 from meshcli.progress import silent
-from meshcli.reconstructors.fit import Evidence, fit, fit_shape
+from meshcli.reconstructors.fit import Evidence, fit, fit_sdf
 from meshcli.sdf.grid import Field, Grid
-from meshcli.sdf.lost_parts import Silhouette, bring_back, join
+from meshcli.sdf.lost_parts import Silhouette, join_pieces, restore_lost_parts
 from meshcli.settings import FitSettings
 from meshcli.views.camera import zero123plus_rig
 from meshcli.views.view import View
@@ -65,7 +65,7 @@ LOLLIPOP = (ball((0, 0, 0.4), 0.35), rod((0, 0, -0.8), (0, 0, 0.2), 0.07))
 
 def test_what_is_there_stays_as_it_is() -> None:
     whole = sampled(together(*LOLLIPOP))
-    distance, hull = bring_back(whole, whole, GRID, silhouettes(together(*LOLLIPOP)), 0)
+    distance, hull = restore_lost_parts(whole, whole, GRID, silhouettes(together(*LOLLIPOP)), 0)
     assert distance is whole
     assert hull is whole
 
@@ -73,7 +73,7 @@ def test_what_is_there_stays_as_it_is() -> None:
 def test_a_lost_stick_comes_back_and_nothing_else_does() -> None:
     whole = sampled(together(*LOLLIPOP))
     roomy = sampled(together(*LOLLIPOP, ball((0.7, 0.7, 0.5), 0.2)))  # no silhouette shows the second ball
-    distance, _ = bring_back(sampled(LOLLIPOP[0]), roomy, GRID, silhouettes(together(*LOLLIPOP)), 0)
+    distance, _ = restore_lost_parts(sampled(LOLLIPOP[0]), roomy, GRID, silhouettes(together(*LOLLIPOP)), 0)
     inside, wanted = distance < 0, whole < 0
     assert np.count_nonzero(inside & wanted) / np.count_nonzero(inside | wanted) > 0.9
     assert not inside[sampled(ball((0.7, 0.7, 0.5), 0.25)) < 0].any()
@@ -85,7 +85,7 @@ def test_a_part_thinner_than_a_voxel_comes_back_as_thick_as_the_grid_can_hold() 
         Silhouette.of(photograph(camera, together(LOLLIPOP[0], rod((0.01, 0.012, -0.8), (0.01, 0.012, 0.2), 0.03))))
         for camera in zero123plus_rig()
     ]
-    distance, _ = bring_back(sampled(LOLLIPOP[0]), sampled(together(LOLLIPOP[0], wire)), GRID, seen, 0)
+    distance, _ = restore_lost_parts(sampled(LOLLIPOP[0]), sampled(together(LOLLIPOP[0], wire)), GRID, seen, 0)
     assert pieces(distance) == 1
     assert GRID.to_world(np.argwhere(distance < 0))[:, 2].min() == pytest.approx(-0.8, abs=0.1)
 
@@ -94,7 +94,7 @@ def test_a_torn_stick_is_joined_inside_the_hull() -> None:
     torn = together(LOLLIPOP[0], rod((0, 0, -0.8), (0, 0, -0.25), 0.07))
     whole = sampled(together(*LOLLIPOP))
     assert pieces(sampled(torn)) == 2
-    distance, _ = join(sampled(torn), whole, GRID, silhouettes(together(*LOLLIPOP)), 0)
+    distance, _ = join_pieces(sampled(torn), whole, GRID, silhouettes(together(*LOLLIPOP)), 0)
     assert pieces(distance) == 1
     assert (whole[distance < 0] < 0.5).all()
 
@@ -102,7 +102,7 @@ def test_a_torn_stick_is_joined_inside_the_hull() -> None:
 def test_pieces_that_a_silhouette_shows_apart_stay_apart() -> None:
     two = together(ball((0, 0, 0.5), 0.3), ball((0, 0, -0.5), 0.3))
     bridge = sampled(together(two, rod((0, 0, -0.5), (0, 0, 0.5), 0.1)))
-    distance, _ = join(sampled(two), bridge, GRID, silhouettes(two), 0)
+    distance, _ = join_pieces(sampled(two), bridge, GRID, silhouettes(two), 0)
     assert pieces(distance) == 2
 
 
@@ -110,7 +110,7 @@ def test_what_no_silhouette_shows_goes() -> None:
     body = ball((0, 0, 0), 0.6)
     floater = sampled(together(body, ball((0.85, 0.85, 0), 0.1)))
     hollow = np.maximum(floater, -sampled(ball((0, 0, 0), 0.3)))
-    distance, _ = join(hollow, hollow, GRID, silhouettes(body), 0)
+    distance, _ = join_pieces(hollow, hollow, GRID, silhouettes(body), 0)
     assert pieces(distance) == 1
     assert distance[tuple(np.array(GRID.shape) // 2)] < 0  # the cave is filled
 
@@ -118,7 +118,7 @@ def test_what_no_silhouette_shows_goes() -> None:
 def test_eight_small_things_stay_eight() -> None:
     angles = np.arange(8) * np.pi / 4
     eight = together(*(ball((0.7 * np.cos(a), 0.7 * np.sin(a), 0), 0.11) for a in angles))
-    shape = fit_shape(Evidence.of([photograph(camera, eight) for camera in zero123plus_rig()]), QUICK, 0, silent)
+    shape = fit_sdf(Evidence.of([photograph(camera, eight) for camera in zero123plus_rig()]), QUICK, 0, silent)
     assert pieces(shape.distance) == 8
 
 
@@ -158,7 +158,7 @@ def test_a_painted_object_is_one_piece(name: str) -> None:
     """Legs and stems tear where the painted views disagree: fox lost both front paws, plant its flowers."""
     views = []
     for tile, (picture, camera) in enumerate(
-        zip(cut_sheet(load_picture(SHEETS / f"{name}.png")), zero123plus_rig(), strict=True)
+        zip(split_view_sheet(load_picture(SHEETS / f"{name}.png")), zero123plus_rig(), strict=True)
     ):
         alpha = plain_background_alpha(picture[..., :3])
         assert alpha is not None

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from meshcli.sdf.volume_rendering import BUFFERS, adam, collect, meets, picture_gradients
+from meshcli.sdf.volume_rendering import BUFFERS, adam, image_loss_gradients, rays_hit, sum_buffers
 
 SHAPE = (14, 15, 16)
 WEIGHTS = (np.float32(1.3), np.float32(2.0), np.float32(1.5))
@@ -37,7 +37,7 @@ def loss_and_gradients(parts: dict[str, np.ndarray]) -> tuple[float, np.ndarray,
     size = int(np.prod(SHAPE))
     into_distance = np.zeros((BUFFERS, size, 1), np.float32)
     into_colour = np.zeros((BUFFERS, size, 3), np.float32)
-    loss = picture_gradients(
+    loss = image_loss_gradients(
         *parts.values(), np.float32(1.5), np.float32(0.7), np.float32(0.15), WEIGHTS, into_distance, into_colour
     )
     return loss * len(parts["origins"]), into_distance.sum(axis=0)[:, 0], into_colour.sum(axis=0)
@@ -80,7 +80,7 @@ def test_collect_sums_and_clears_only_the_named_nodes() -> None:
     before = buffers.copy()
     nodes = np.arange(0, 200, 3)
     total = np.zeros((200, 3), np.float32)
-    collect(buffers, nodes, total)
+    sum_buffers(buffers, nodes, total)
     np.testing.assert_allclose(total[nodes], before.sum(axis=0)[nodes], rtol=1e-6)
     assert not buffers[:, nodes].any()
     others = np.setdiff1d(np.arange(200), nodes)
@@ -106,7 +106,7 @@ def test_meets_tells_hits_from_misses() -> None:
     centre = np.array([6.6, 7.2, 7.9])
     along = ((centre - towards) * parts["directions"]).sum(axis=1, keepdims=True)
     closest = np.linalg.norm(towards + along * parts["directions"] - centre, axis=1)
-    found = meets(parts["distance"], parts["origins"], parts["directions"], parts["spans"], np.float32(0))
+    found = rays_hit(parts["distance"], parts["origins"], parts["directions"], parts["spans"], np.float32(0))
     assert found[closest < 3.4].all()
     assert not found[closest > 4.6].any()
     assert (closest < 3.4).sum() > 10

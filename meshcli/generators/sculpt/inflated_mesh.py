@@ -1,4 +1,4 @@
-"""A body that was inflated from one photo, painted: the photo in front, a fill from its rim behind."""
+"""The textured mesh of a body inflated from one photo: the photo in front, a smooth fill from its rim behind."""
 
 from dataclasses import replace
 
@@ -8,12 +8,12 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from meshcli.arrays import Float64Array, Mask
-from meshcli.generators.sculpt.inflate import InflatedBody, inflate, sample, solve_laplace
+from meshcli.generators.sculpt.inflate import FIELD_LIMIT, InflatedBody, inflate, sample, solve_laplace
 from meshcli.generators.sculpt.silhouette import extent
 from meshcli.meshes.mesh import Mesh, Texture, face_normals
 from meshcli.pictures.image import over, resize
-from meshcli.pictures.pixels import Pixels
-from meshcli.sdf.extract import extract_surface, keep_largest, taubin
+from meshcli.pictures.pixels import VIEW_SIZE, Pixels
+from meshcli.sdf.extract import extract_surface, keep_largest, taubin_smooth
 from meshcli.sdf.grid import Field, Grid, finest_grid, redistance_interior, silhouette_distance, visual_hull
 from meshcli.settings import SculptSettings
 from meshcli.views.camera import DISTANCE, Camera, orbit
@@ -21,40 +21,41 @@ from meshcli.views.projection import camera_to_world, project, rays
 from meshcli.views.view import View
 
 PADDING = 4  # voxels around the body
-THICK = 4.0  # voxels across thin parts, as far as the number of voxels allows it
-ROD = 0.9  # voxels: radius below which a part would slip between the nodes; what is thinner is drawn like this
-FEW = 0.05  # of the middle lines: more is worth a note
-THIN = 0.037  # of the length: what is thinner is worth a note; four percent, less a pixel's error
-PICTURE = 1024  # pixels at most along a side of the photo on the mesh
-DOWN = 0.12  # of the flow along rows: colours of the back are continued sideways rather than up and down
+VOXELS_ACROSS = 4.0  # across thin parts, as far as the node budget allows: less shows facets
+ROD_RADIUS = 0.9  # voxels: thinner parts would slip between the nodes (half a voxel's diagonal is 0.87)
+MAX_UNNOTED = 0.05  # of the medial axis that may be thickened without a note to the user
+THIN = 0.037  # of the length: thinner objects get a note; four percent, less a pixel's error
+TAUBIN_ROUNDS = 8  # as measured on a prototype
+TEXTURE_SIZE = 1024  # pixels at most along a side of the photo in the texture: the views show 320
+OPAQUE = 250  # alpha of pixels that hold no background, but for rounding
+EDGE_PIXELS = 2.0  # of a photo of VIEW_SIZE: the outermost pixels of the front, which mix with the background
+MAX_ERODED = 0.6  # of the local half width that may be dropped as edge, so that thin parts keep their colour
+WIRE_DISTANCE = 8.0  # edge widths: where no usable pixel is as near, edge pixels are used
+BACK_BLUR = 2.0  # samples along columns: of the rim's colours, against stripes
+DOWN = 0.12  # conductivity along columns over that along rows: the back continues the rim sideways; measured so
 
 
 def sculpt_one(view: View, settings: SculptSettings) -> tuple[Mesh, list[str]]:
-    """The textured mesh behind one photo, its depth and its back guessed, and what the user should know about it."""
-    relief = inflate(view, settings)
-    vertices, faces, notes = _surface(relief, view, settings)
-    front, back = _front_picture(view), _back_picture(relief, view)
-    place, _ = project(view.camera, vertices, 1, 1)
-    rows_columns, _ = relief.plane.locate(vertices)
-    behind = (rows_columns[..., ::-1] + 0.5) / np.array(back.shape[1::-1])
+    """The textured mesh from one photo, its depth and back guessed, and notes for the user."""
+    body = inflate(view, settings)
+    vertices, faces, notes = _surface(body, view, settings)
+    front, back = _front_picture(view), _back_picture(body, view)
+    front_uv, _ = project(view.camera, vertices, 1, 1)
+    rows_columns, _ = body.plane.locate(vertices)
+    back_uv = (rows_columns[..., ::-1] + 0.5) / np.array(back.shape[1::-1])
     centres = vertices[faces].mean(axis=1)
-    away = np.einsum("fk,fk->f", face_normals(vertices, faces), np.array(view.camera.position) - centres) < 0.0
-    image, coordinates = _side_by_side((front, back), (place, behind))
-    mesh = Mesh(
-        vertices.astype(np.float32),
-        faces,
-        texture=Texture(
-            image, coordinates.astype(np.float32), faces + (away[:, None] * len(vertices)).astype(np.int32)
-        ),
-    )
-    return mesh, notes
+    to_camera = np.array(view.camera.position) - centres
+    backside = np.einsum("fk,fk->f", face_normals(vertices, faces), to_camera) < 0.0
+    image, coordinates = _side_by_side((front, back), (front_uv, back_uv))
+    texture_faces = faces + (backside[:, None] * len(vertices)).astype(np.int32)
+    texture = Texture(image, coordinates.astype(np.float32), texture_faces)
+    return Mesh(vertices.astype(np.float32), faces, texture=texture), notes
 
 
 def fine_grid(low: Float64Array, high: Float64Array, voxel: float, resolution: int, padding: int) -> Grid:
-    """The box from low to high with `resolution` voxels along its longest side, or where they are larger, this size.
+    """The box from low to high with `resolution` voxels along its longest side, or with finer ones of size `voxel`.
 
-    The box of a thin thing has room for more voxels in its length: there are never more nodes than in a cube of
-    `resolution`.
+    Never more nodes than a cube of `resolution` has, which thin boxes do not fill.
     """
     resolutions = [max(resolution, round(float((high - low).max()) / voxel))]
     while resolutions[-1] > resolution:
@@ -63,31 +64,33 @@ def fine_grid(low: Float64Array, high: Float64Array, voxel: float, resolution: i
 
 
 def _surface(
-    relief: InflatedBody, view: View, settings: SculptSettings
+    body: InflatedBody, view: View, settings: SculptSettings
 ) -> tuple[Float64Array, NDArray[np.int32], list[str]]:
-    """The body's skin, cut by the photo's own silhouette, in a grid that lies along the body's plane."""
-    axes = np.stack([relief.plane.front, relief.plane.right, relief.plane.up])
+    """The body's surface, cut by the photo's own silhouette, extracted on a grid aligned with the body's plane."""
+    axes = np.stack([body.plane.front, body.plane.right, body.plane.up])
     front, right, up = np.eye(3)
-    relief = replace(relief, plane=replace(relief.plane, front=front, right=right, up=up))
-    camera = _turned(view.camera, axes)
+    body = replace(body, plane=replace(body.plane, front=front, right=right, up=up))
+    camera = _in_axes(view.camera, axes)
     height = view.height * view.pixel_size
-    grid = _grid(relief, relief.lines.width * height / THICK, settings.resolution)
+    grid = _plane_grid(body, body.medial_axis.width * height / VOXELS_ACROSS, settings.resolution)
     hull = visual_hull([camera], [silhouette_distance(view.pixels[..., 3])], grid)
-    field = np.maximum(relief.field(grid), hull)
-    lost = relief.lines.thinner_than(2.0 * ROD * grid.voxel / height)
-    if len(lost):
-        field = np.minimum(field, _rods(_on_plane(camera, lost), grid))
-    surface = extract_surface(redistance_interior(np.clip(field, -8.0, 8.0), 1), grid)
-    vertices, faces = keep_largest(*surface, count=relief.lines.pieces)  # crumbs of what is too fine are none of them
-    return taubin(vertices, faces, 8) @ axes, faces, _notes(relief, height, grid, len(lost), settings)
+    field = np.maximum(body.field(grid), hull)
+    too_thin = body.medial_axis.thinner_than(2.0 * ROD_RADIUS * grid.voxel / height)
+    if len(too_thin):
+        field = np.minimum(field, _rods(_on_plane(camera, too_thin), grid))
+    field = redistance_interior(np.clip(field, -FIELD_LIMIT, FIELD_LIMIT), 1)
+    # Fragments of parts that are too fine are smaller than any part of the silhouette.
+    vertices, faces = keep_largest(*extract_surface(field, grid), count=body.medial_axis.parts)
+    vertices = taubin_smooth(vertices, faces, TAUBIN_ROUNDS) @ axes
+    return vertices, faces, _notes(body, height, grid, len(too_thin), settings)
 
 
-def _notes(relief: InflatedBody, height: float, grid: Grid, lost: int, settings: SculptSettings) -> list[str]:
-    """What is to be said about thin parts; height: of the photo in the world, lost: places thinner than voxels show."""
-    length = extent(relief.mask)[1] * relief.plane.spacing
-    width = relief.lines.width * height
-    if lost > FEW * np.count_nonzero(relief.lines.widths):
-        least = 2.0 * ROD * grid.voxel / length
+def _notes(body: InflatedBody, height: float, grid: Grid, too_thin: int, settings: SculptSettings) -> list[str]:
+    """Notes on thin parts. `height`: of the photo in world units; `too_thin`: number of thickened axis points."""
+    length = extent(body.mask)[1] * body.plane.spacing
+    width = body.medial_axis.width * height
+    if too_thin > MAX_UNNOTED * np.count_nonzero(body.medial_axis.widths):
+        least = 2.0 * ROD_RADIUS * grid.voxel / length
         return [f"parts thinner than {least:.1%} of the object's length are drawn that thick, the finest it can be"]
     if width < THIN * length:
         pixels = width / (DISTANCE / orbit(0.0, 0.0).fy) * settings.view_size
@@ -96,92 +99,92 @@ def _notes(relief: InflatedBody, height: float, grid: Grid, lost: int, settings:
     return []
 
 
-def _grid(relief: InflatedBody, voxel: float, resolution: int) -> Grid:
-    """The grid around a body in a plane that lies along it."""
-    plane, half = relief.plane, float(np.sqrt(relief.squared.max()))
-    points = plane.points()[relief.mask]
+def _plane_grid(body: InflatedBody, voxel: float, resolution: int) -> Grid:
+    """The grid around a body whose plane is aligned with the axes."""
+    plane, half = body.plane, float(np.sqrt(body.squared_depth.max()))
+    points = plane.points()[body.mask]
     corners = np.concatenate([points + half * plane.front, points - half * plane.front])
     return fine_grid(corners.min(axis=0), corners.max(axis=0), voxel, resolution, PADDING)
 
 
-def _rods(lines: Float64Array, grid: Grid) -> Field:
-    """Distance in voxels to rods around lines, places (N, 2) across and up in the plane x = 0, dense for the grid."""
+def _rods(axis: Float64Array, grid: Grid) -> Field:
+    """Distance in voxels to rods of ROD_RADIUS around curves in the plane x = 0: dense points (N, 2) of y and z."""
     x, y, z = (origin + grid.voxel * np.arange(count) for origin, count in zip(grid.origin, grid.shape, strict=True))
     nodes = np.stack(np.meshgrid(y, z, indexing="ij"), axis=-1)
-    beside, _ = cKDTree(lines).query(nodes, distance_upper_bound=10.0 * grid.voxel)
-    distance: Field = np.hypot(x[:, None, None], np.minimum(beside, 10.0 * grid.voxel)) / grid.voxel - ROD
+    limit = 10.0 * grid.voxel  # beyond the truncation of the field
+    in_plane, _ = cKDTree(axis).query(nodes, distance_upper_bound=limit)
+    distance: Field = np.hypot(x[:, None, None], np.minimum(in_plane, limit)) / grid.voxel - ROD_RADIUS
     return distance.astype(np.float32)
 
 
-def _on_plane(camera: Camera, places: Float64Array) -> Float64Array:
-    """Where rays through places (N, 2), fractions of the picture, meet the plane x = 0: (N, 2) across and up."""
-    origins, directions = rays(camera, places, 1, 1)
+def _on_plane(camera: Camera, positions: Float64Array) -> Float64Array:
+    """Intersections (N, 2), y and z, of rays through picture positions (N, 2), in fractions, with the plane x = 0."""
+    origins, directions = rays(camera, positions, 1, 1)
     points = origins - directions * (origins[:, :1] / directions[:, :1])
     return points[:, 1:]
 
 
-def _turned(camera: Camera, axes: Float64Array) -> Camera:
-    """The camera in a world whose axes are these, the rows of (3, 3)."""
+def _in_axes(camera: Camera, axes: Float64Array) -> Camera:
+    """The camera in a coordinate system with these axes, rows of (3, 3)."""
     pose = camera_to_world(camera)
     pose[:3] = axes @ pose[:3]
     return replace(camera, camera_to_world=tuple(tuple(map(float, row)) for row in pose))
 
 
 def _front_picture(view: View) -> Pixels:
-    """The photo without its outermost pixels, which are half background, continued beyond the outline."""
-    scale = min(1.0, PICTURE / max(view.pixels.shape[:2]))
+    """The photo without its outermost pixels, which mix with the background, extended beyond the outline."""
+    scale = min(1.0, TEXTURE_SIZE / max(view.pixels.shape[:2]))
     pixels = resize(view.pixels, round(view.width * scale), round(view.height * scale))
-    depth = ndimage.distance_transform_edt(pixels[..., 3] >= 250)
-    reach = max(2.0, 2.0 * max(pixels.shape[:2]) / 320.0)
-    ridge = ndimage.maximum_filter(depth, 2 * round(reach) + 1)
-    sure = (depth > 0.0) & (depth >= np.minimum(reach, 0.6 * ridge))
-    known = _with_wires(sure, pixels[..., 3] >= 128, 8.0 * reach)
-    colours = np.where(sure[..., None], over(pixels), pixels[..., :3])
-    return _continued(colours, known)
+    depth = ndimage.distance_transform_edt(pixels[..., 3] >= OPAQUE)
+    edge = max(EDGE_PIXELS, EDGE_PIXELS * max(pixels.shape[:2]) / VIEW_SIZE)
+    half_width = ndimage.maximum_filter(depth, 2 * round(edge) + 1)
+    usable = (depth > 0.0) & (depth >= np.minimum(edge, MAX_ERODED * half_width))
+    known = _with_wires(usable, pixels[..., 3] >= 128, WIRE_DISTANCE * edge)
+    colours = np.where(usable[..., None], over(pixels), pixels[..., :3])
+    return _extended(colours, known)
 
 
-def _with_wires(sure: Mask, seen: Mask, reach: float) -> Mask:
-    """The sure pixels, and those of wires too thin to have one: there is none within reach."""
-    if not sure.any():
+def _with_wires(usable: Mask, seen: Mask, distance: float) -> Mask:
+    """The usable pixels, and the seen ones of wires that have none: those farther than `distance` from any."""
+    if not usable.any():
         return seen
-    return sure | (seen & (ndimage.distance_transform_edt(~sure) > reach))
+    return usable | (seen & (ndimage.distance_transform_edt(~usable) > distance))
 
 
-def _back_picture(relief: InflatedBody, view: View) -> Pixels:
-    """The smoothest picture between the colours along the rim: no mirrored face, no stripes."""
-    colours = sample(view.camera, relief.plane.points(), _continued_photo(view).astype(np.float64))
-    inside = ndimage.binary_erosion(relief.mask)
-    rim = relief.mask & ~inside
+def _back_picture(body: InflatedBody, view: View) -> Pixels:
+    """The back, on the plane's raster: harmonic between the colours along the rim.
+
+    A blurred mirror image of the front would show a ghost face, and interpolation along rows leaves stripes.
+    """
+    photo = resize(_front_picture(view), view.width, view.height)
+    colours = sample(view.camera, body.plane.points(), photo.astype(np.float64))
+    inside = ndimage.binary_erosion(body.mask)
+    rim = body.mask & ~inside
     if inside.any():
-        blurred = ndimage.gaussian_filter1d(colours, 2.0, axis=0)
+        blurred = ndimage.gaussian_filter1d(colours, BACK_BLUR, axis=0)
         colours = solve_laplace(inside, rim, blurred, 0.0, DOWN)
-    return _continued(colours.round().clip(0, 255).astype(np.uint8), relief.mask)
+    return _extended(colours.round().clip(0, 255).astype(np.uint8), body.mask)
 
 
-def _continued_photo(view: View) -> Pixels:
-    pixels = _front_picture(view)
-    return resize(pixels, view.width, view.height)
-
-
-def _continued(picture: Pixels, known: Mask) -> Pixels:
-    """Every unknown pixel gets the colour of the nearest known one."""
+def _extended(picture: Pixels, known: Mask) -> Pixels:
+    """The picture with every unknown pixel replaced by the nearest known one."""
     nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
-    continued: Pixels = picture[tuple(nearest)]
-    return continued
+    extended: Pixels = picture[tuple(nearest)]
+    return extended
 
 
 def _side_by_side(
-    pictures: tuple[Pixels, Pixels], places: tuple[Float64Array, Float64Array]
+    pictures: tuple[Pixels, Pixels], positions: tuple[Float64Array, Float64Array]
 ) -> tuple[Pixels, Float64Array]:
-    """One image of two and the coordinates (2 V, 2), v up, of places given in fractions of each from the top left."""
+    """One image of two pictures, and the UV coordinates (2 V, 2) of positions (V, 2) in fractions of each picture."""
     height = max(picture.shape[0] for picture in pictures)
     width = sum(picture.shape[1] for picture in pictures)
     image = np.zeros((height, width, 3), np.uint8)
     coordinates, left = [], 0
-    for picture, place in zip(pictures, places, strict=True):
+    for picture, position in zip(pictures, positions, strict=True):
         rows, columns = picture.shape[:2]
         image[:rows, left : left + columns] = picture
-        inside = place.clip(0.5 / np.array([columns, rows]), 1.0 - 0.5 / np.array([columns, rows]))
+        inside = position.clip(0.5 / np.array([columns, rows]), 1.0 - 0.5 / np.array([columns, rows]))
         u = (left + inside[:, 0] * columns) / width
         coordinates.append(np.stack([u, 1.0 - inside[:, 1] * rows / height], axis=-1))
         left += columns

@@ -1,6 +1,6 @@
-"""Photos to six views each without any weights: sculpt a body and photograph it from the generator's rig.
+"""Photos to six views each without network weights: model a mesh and render it from the generator's rig.
 
-One photo is inflated. Several photos from known sides are brought into one world and a surface is fitted to them.
+A single photo is inflated. Several photos from known sides are aligned, and a surface is fitted to them.
 """
 
 from collections.abc import Sequence
@@ -8,29 +8,33 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from meshcli.alignment.silhouettes import NEAR, Alignment, align, misfit, recentred
+from meshcli.alignment.silhouettes import BODY_LEVEL, Alignment, align, recentre, silhouette_error
 from meshcli.errors import InputError
-from meshcli.generators.sculpt.inflated_mesh import THICK, fine_grid, sculpt_one
-from meshcli.generators.sculpt.shape_prior import hull_of, pillow_prior
-from meshcli.generators.sculpt.silhouette import middle_lines
+from meshcli.generators.sculpt.inflated_mesh import VOXELS_ACROSS, fine_grid, sculpt_one
+from meshcli.generators.sculpt.shape_prior import inflated_prior, visual_hull_of
+from meshcli.generators.sculpt.silhouette import medial_axis
 from meshcli.meshes.colouring import colour_vertices
 from meshcli.meshes.mesh import Mesh
 from meshcli.pictures.image import resize
+from meshcli.pictures.pixels import VIEW_SIZE
 from meshcli.progress import Progress
-from meshcli.reconstructors.fit import Evidence, fit_shape
+from meshcli.reconstructors.fit import Evidence, fit_sdf
 from meshcli.rendering.renderer import Renderer
-from meshcli.sdf.extract import Faces, Vertices, extract_pieces, extract_surface, keep_parts, taubin
-from meshcli.sdf.fit_level import Schedule, Tuning, Weights
-from meshcli.sdf.grid import DistanceFunction, Grid, redistance_interior, rounded
+from meshcli.sdf.extract import Faces, Vertices, extract_pieces, extract_surface, keep_parts, taubin_smooth
+from meshcli.sdf.fit_level import LossWeights, Schedule, Tuning
+from meshcli.sdf.grid import DistanceFunction, bounding_box, redistance_interior, rounded
 from meshcli.settings import FitSettings, SculptSettings
 from meshcli.views.camera import DISTANCE, zero123plus_rig
 from meshcli.views.view import View
 from meshcli.views.viewpoints import far_enough
 
-FIT_SIZE = 320  # pixels along a photo's longer side that the surface is fitted to
-COLOUR_SIZE = 1024  # and from which its colours are taken
-EXACT = 0.0002  # misfit of the silhouettes under which the cameras are as good as calibrated
-# Tuned on three photos of spot. Fewer pictures leave more to the smoothing, which must not shrink what nobody sees.
+COLOUR_SIZE = 1024  # pixels along a photo's longer side for the colours
+CALIBRATED_ERROR = 0.0002  # silhouette error below which cameras count as calibrated: 0.06 pixels of 320
+MAX_UNSEEN_GAP = 179.0  # degrees between neighbouring photos from which their far side is unseen
+MAX_OPEN_GAP = 75.0  # degrees, modulo 180, from which silhouettes leave the depth open; three photos all round leave 60
+HULL_PADDING = 5  # voxels
+TAUBIN_ROUNDS = 10
+# Tuned on three photos of spot. Fewer pictures leave more to the smoothing, which must not shrink unseen regions.
 FEW_PHOTOS = Tuning(
     Schedule(
         (0.35, 0.12),
@@ -38,76 +42,86 @@ FEW_PHOTOS = Tuning(
         (1.2, 2.5),
         shrink=0.0,
         thin_plate=0.008,
-        band=0.35,
-        along=0.05,
-        pull=0.012,
-        pierce=True,
+        high_pass=0.35,
+        edge_flow=0.05,
+        prior_weight=0.012,
+        may_pierce=True,
     ),
-    Schedule((0.04, 0.03), (1.6, 0.8), (1.5, 3.5), shrink=0.0, thin_plate=0.011, band=0.35, along=0.0, pull=0.07),
-    Weights(rgb=3.0, mask=1.0, missing=1.0),
+    Schedule(
+        (0.04, 0.03),
+        (1.6, 0.8),
+        (1.5, 3.5),
+        shrink=0.0,
+        thin_plate=0.011,
+        high_pass=0.35,
+        edge_flow=0.0,
+        prior_weight=0.07,
+    ),
+    LossWeights(rgb=3.0, mask=1.0, missing=1.0),
 )
 
 
 @dataclass(frozen=True)
 class Sculpture:
-    """What the engine made of the photos."""
+    """The engine's result."""
 
     views: list[list[View]]  # six per photo, at the rig relative to the photo's azimuth
     photos: list[View]  # with refined cameras where they were not exact
     notes: list[str]  # one short sentence each, for the user
-    mesh: Mesh  # what the views show, in the world of the cameras
+    mesh: Mesh  # as rendered in the views, in the world of the cameras
 
 
 def sculpt(
     photos: Sequence[View], settings: SculptSettings, fit: FitSettings, seeds: Sequence[int], progress: Progress
 ) -> Sculpture:
-    """Six views of each photo.
+    """Six views of each photo, of one common mesh.
 
-    Photos with calibrated cameras keep them, and the views are in their world; other cameras are corrected when the
-    silhouettes contradict each other. Raises InputError when the silhouettes have no common body.
+    Calibrated cameras stay as they are, and the views are in their world; others are corrected where the silhouettes
+    are inconsistent. Raises InputError where the silhouettes have no common body.
     """
     if len(photos) == 1:
         mesh, notes = sculpt_one(photos[0], settings)
         placed = list(photos)
         notes = ["depth and back are guessed from a single photo; a second one from the side helps most", *notes]
     else:
-        placed, notes = place(photos, settings)
-        if max(_gaps(sorted(photo.camera.azimuth for photo in placed), 360.0)) > 179.0:
+        placed, notes = align_photos(photos, settings)
+        if max(_gaps(sorted(photo.camera.azimuth for photo in placed), 360.0)) > MAX_UNSEEN_GAP:
             notes.append("no photo shows the far side: its shape and colours are guessed")
-        mesh = _body(placed, settings, fit, seeds[0], progress)
+        mesh = _model(placed, settings, fit, seeds[0], progress)
     renderer = Renderer(mesh)
     views = []
     for index, photo in enumerate(placed):
-        progress(index, len(placed), "photographing the sculpture")
-        views.append(_photograph(renderer, photo, settings.view_size))
+        progress(index, len(placed), "rendering the views")
+        views.append(_render_rig(renderer, photo, settings.view_size))
     return Sculpture(views, placed, notes, mesh)
 
 
 def sculpt_each(
     photos: Sequence[View], settings: SculptSettings, fit: FitSettings, seeds: Sequence[int], progress: Progress
 ) -> Sculpture:
-    """Six views of each photo by itself, as when nobody knows yet how the photos stand to each other."""
+    """Six views of each photo from a mesh of its own, for photos whose azimuths are not known yet."""
     each = [sculpt([photo], settings, fit, [seed], progress) for photo, seed in zip(photos, seeds, strict=True)]
     notes = ["each photo is sculpted by itself as long as their sides are not known"]
     return Sculpture([one.views[0] for one in each], list(photos), notes, each[0].mesh)
 
 
-def leaves_open(photos: Sequence[View]) -> bool:
-    """Whether the silhouettes leave the depth open: seen from opposite sides they are the same."""
+def depth_is_open(photos: Sequence[View]) -> bool:
+    """Whether silhouettes leave the depth unconstrained; opposite sides have the same silhouette."""
     azimuths = sorted(photo.camera.azimuth % 180.0 for photo in photos)
-    return max(_gaps(azimuths, 180.0)) > 75.0
+    return max(_gaps(azimuths, 180.0)) > MAX_OPEN_GAP
 
 
-def place(photos: Sequence[View], settings: SculptSettings) -> tuple[list[View], list[str]]:
-    """Several photos in one world, and what was done to their cameras."""
+def align_photos(photos: Sequence[View], settings: SculptSettings) -> tuple[list[View], list[str]]:
+    """Several photos in one world, and notes on the changes to their cameras."""
     alignment = align(photos)
     placed = alignment.photos
     if all(photo.camera.known == "aligned" for photo in placed):
-        placed = recentred(placed, pillow_prior(placed, settings) or hull_of(placed))
+        placed = recentre(placed, inflated_prior(placed, settings) or visual_hull_of(placed))
     return placed, _alignment_notes(photos, alignment)
 
 
 def _alignment_notes(photos: Sequence[View], alignment: Alignment) -> list[str]:
+    """A note on the errors before and after and the changed azimuths; none where nothing was changed."""
     if alignment.photos == list(photos):
         return []
     moves = ", ".join(
@@ -121,58 +135,57 @@ def _alignment_notes(photos: Sequence[View], alignment: Alignment) -> list[str]:
     ]
 
 
-def _body(photos: Sequence[View], settings: SculptSettings, fit: FitSettings, seed: int, progress: Progress) -> Mesh:
-    """A surface made from the photos' silhouettes and, if the cameras are good enough for that, from their textures."""
-    prior = pillow_prior(photos, settings)
+def _model(photos: Sequence[View], settings: SculptSettings, fit: FitSettings, seed: int, progress: Progress) -> Mesh:
+    """A coloured mesh from the photos' silhouettes and, if the cameras are accurate enough, from their textures."""
+    prior = inflated_prior(photos, settings)
     if prior is None and any(photo.camera.known == "aligned" for photo in photos):
-        # Aligned outlines match to a pixel, the textures between them do not: fitting to those tears flat panels.
-        surface = _outlined(hull_of(photos), _thickness(photos) / THICK, settings.hull_resolution)
+        # Aligned outlines match to a pixel, but textures do not: fitting to them tears flat panels.
+        surface = _outline_surface(visual_hull_of(photos), _thickness(photos) / VOXELS_ACROSS, settings.hull_resolution)
         vertices, faces = keep_parts(*surface)
     else:
-        prior = prior if leaves_open(photos) else None
+        prior = prior if depth_is_open(photos) else None
         corrected = any(photo.camera.known == "aligned" for photo in photos)
-        contrast = settings.contrast if corrected or misfit(photos) > EXACT else 1.0
-        views = [_faded(_shrunk(photo, FIT_SIZE), contrast) for photo in photos]
+        contrast = settings.contrast if corrected or silhouette_error(photos) > CALIBRATED_ERROR else 1.0
+        views = [_with_contrast(_shrunk(photo, VIEW_SIZE), contrast) for photo in photos]
         levels = replace(
             fit,
             resolutions=tuple(min(size, max(fit.resolutions)) for size in settings.fit_resolutions),
             steps=settings.fit_steps,
         )
-        shape = fit_shape(Evidence.of(views), levels, seed, progress, prior, FEW_PHOTOS)
+        shape = fit_sdf(Evidence.of(views), levels, seed, progress, prior, FEW_PHOTOS)
         vertices, faces = extract_pieces(shape.distance, shape.grid)
-    mesh = Mesh(taubin(vertices, faces, 10).astype(np.float32), faces)
+    mesh = Mesh(taubin_smooth(vertices, faces, TAUBIN_ROUNDS).astype(np.float32), faces)
     return colour_vertices(mesh, [_shrunk(photo, COLOUR_SIZE) for photo in photos])
 
 
 def _thickness(photos: Sequence[View]) -> float:
-    """Of the body's thin parts, in the photo that shows them thinnest; world units."""
-    return min(middle_lines(photo).width * photo.height * photo.pixel_size for photo in photos)
+    """Thickness of the object's thin parts in the photo that shows them thinnest, in world units."""
+    return min(medial_axis(photo).width * photo.height * photo.pixel_size for photo in photos)
 
 
-def _outlined(body: DistanceFunction, voxel: float, resolution: int) -> tuple[Vertices, Faces]:
-    """The surface of a body that follows from outlines alone, its edges rounded by a voxel.
+def _outline_surface(body: DistanceFunction, voxel: float, resolution: int) -> tuple[Vertices, Faces]:
+    """The surface of a body, its edges rounded by a voxel.
 
-    `resolution` voxels along its longest side; where thin parts ask for smaller ones, this size, as far as they fit.
+    `resolution` voxels along its longest side, or finer ones of size `voxel` as far as the node budget allows.
     """
-    coarse = Grid.around(np.full(3, -1.15), np.full(3, 1.15), 64, 1)
-    inside = np.argwhere(body(coarse) < NEAR).astype(np.float64)
-    if not len(inside):
+    box = bounding_box(body, BODY_LEVEL)
+    if box is None:
         raise InputError("the silhouettes of the photos have no common body: are the azimuths right?")
-    low, high = coarse.to_world(inside.min(axis=0) - 1), coarse.to_world(inside.max(axis=0) + 1)
-    grid = fine_grid(low, high, voxel, resolution, 5)
+    grid = fine_grid(*box, voxel, resolution, HULL_PADDING)
     field = rounded(body(grid), min(1.0, voxel / grid.voxel))
     return extract_surface(redistance_interior(field, 1), grid)
 
 
 def _shrunk(photo: View, size: int) -> View:
+    """The photo with at most `size` pixels along its longer side."""
     scale = min(1.0, size / max(photo.width, photo.height))
     return replace(
         photo, pixels=resize(photo.pixels, max(1, round(photo.width * scale)), max(1, round(photo.height * scale)))
     )
 
 
-def _faded(photo: View, contrast: float) -> View:
-    """The photo with less contrast inside the silhouette, so that the outline has more to say than the texture."""
+def _with_contrast(photo: View, contrast: float) -> View:
+    """The photo with its contrast inside the silhouette reduced, which weights the outline more than the texture."""
     seen = photo.pixels[..., 3] >= 128
     mean = photo.pixels[seen][:, :3].mean(axis=0)
     colours = mean + contrast * (photo.pixels[..., :3] - mean)
@@ -180,14 +193,14 @@ def _faded(photo: View, contrast: float) -> View:
 
 
 def _gaps(angles: Sequence[float], turn: float) -> list[float]:
-    """Between neighbours of a sorted circle of angles."""
+    """Differences between neighbours of sorted angles on a circle of `turn` degrees."""
     return [after - before for before, after in zip(angles, [*angles[1:], angles[0] + turn], strict=True)]
 
 
-def _photograph(renderer: Renderer, photo: View, size: int) -> list[View]:
-    """The sculpture as the rig's cameras see it, unlit: light is in the photos' colours.
+def _render_rig(renderer: Renderer, photo: View, size: int) -> list[View]:
+    """Unlit views from the rig's cameras; lighting is part of the photos' colours.
 
-    They stand farther away than the rig where the body would not fit into their pictures.
+    The cameras are farther away than the rig's where the mesh would not fit into the pictures.
     """
     azimuth, known = photo.camera.azimuth, photo.camera.known
     distance = far_enough(renderer.mesh.vertices, zero123plus_rig(azimuth))

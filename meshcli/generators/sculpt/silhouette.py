@@ -1,4 +1,4 @@
-"""What a silhouette says of the object before anything is guessed: its parts, how thin they are, how slender it is."""
+"""Measurements on a silhouette: its connected parts, their widths along the medial axis, and its extent."""
 
 from dataclasses import dataclass
 
@@ -12,72 +12,73 @@ from meshcli.arrays import Float64Array, Mask
 from meshcli.pictures.image import resize_floats
 from meshcli.views.view import View
 
-SIDE = 1024  # pixels at most along a side of the picture in which middle lines are looked for
-FAINT = 0.2  # coverage of a pixel that counts there: half of it would lose what is thinner than such a pixel
-PINHOLE = 16  # pixels there: smaller holes are dirt
-SPECK = 0.002  # of the area of the largest piece: less is dirt
-USUAL = 25.0  # percent of the middle lines that may be thinner than the object is said to be: tips, corners, hair
-POINTED = 1.25  # widths: a line that is thin for less leads into a corner
-AROUND = np.ones((3, 3), bool)
+# Chosen by eye on the shapes of tests/generators/sculpt/test_thin.py.
+MAX_SIDE = 1024  # pixels along a side of the picture in which the medial axis is computed: skeletons cost time
+MIN_COVERAGE = 0.2  # alpha of a pixel that counts in a shrunk picture: 0.5 would lose parts thinner than such a pixel
+MAX_PINHOLE = 16  # pixels in that picture: smaller holes are filled, each would bend the skeleton around it
+MIN_PART = 0.002  # of the area of the largest part: smaller ones are dropped as dirt
+WIDTH_PERCENTILE = 25.0  # of the widths along the medial axis: tips, corners and hair are thinner than "the thin parts"
+MIN_THIN_LENGTH = 1.25  # widths: shorter thin branches are the ends of the skeleton in corners
+EIGHT_CONNECTED = np.ones((3, 3), bool)
 
 
 @dataclass(frozen=True)
-class MiddleLines:
-    """The skeleton of a silhouette, one line along the middle of each part."""
+class MedialAxis:
+    """The skeleton of a silhouette and the silhouette's width along it."""
 
-    widths: Float64Array  # (rows, columns) pixels from edge to edge where a line runs, 0 elsewhere
-    pieces: int  # of the silhouette
+    widths: Float64Array  # (rows, columns) pixels on the skeleton, 0 elsewhere
+    parts: int  # connected components of the silhouette
 
     @property
     def width(self) -> float:
-        """How wide the thin parts are, as a fraction of the picture's height."""
-        return float(np.percentile(self.widths[self.widths > 0.0], USUAL)) / len(self.widths)
+        """Width of the thin parts, as a fraction of the picture's height."""
+        return float(np.percentile(self.widths[self.widths > 0.0], WIDTH_PERCENTILE)) / len(self.widths)
 
     def thinner_than(self, width: float) -> Float64Array:
-        """Where the silhouette is less wide than this fraction of the picture's height: places (N, 2) along the lines.
+        """Points (N, 2) of the skeleton where the silhouette is thinner than this fraction of the picture's height.
 
-        Fractions of the picture from its left and top. The last bit before a corner is no thin part, but however short
-        a neck is, it holds together what it joins.
+        In fractions of the picture from its top left. Short branches into corners do not count; necks that connect
+        wider regions do, however short.
         """
         thin = (self.widths > 0.0) & (self.widths < width * len(self.widths))
-        labels, count = parts(thin)
-        long = np.bincount(labels.ravel(), minlength=count + 1) >= POINTED * width * len(self.widths)
-        joined = _joined(labels, parts((self.widths > 0.0) & ~thin)[0])
-        rows, columns = np.nonzero(thin & (long | np.isin(np.arange(count + 1), joined))[labels])
+        labels, count = label_parts(thin)
+        long = np.bincount(labels.ravel(), minlength=count + 1) >= MIN_THIN_LENGTH * width * len(self.widths)
+        necks = _necks(labels, label_parts((self.widths > 0.0) & ~thin)[0])
+        rows, columns = np.nonzero(thin & (long | np.isin(np.arange(count + 1), necks))[labels])
         return np.asarray((np.stack([columns, rows], axis=-1) + 0.5) / np.array(self.widths.shape[::-1]))
 
 
-def middle_lines(view: View) -> MiddleLines:
-    """The lines along which the discs lie that fit into the silhouette (thinned as by Zhang and Suen 1984)."""
+def medial_axis(view: View) -> MedialAxis:
+    """The skeleton of a view's silhouette (thinning of Zhang and Suen 1984), with twice the distance to the outline."""
     alpha = view.pixels[..., 3:].astype(np.float32) / 255.0
-    scale = min(1.0, SIDE / max(view.width, view.height))
+    scale = min(1.0, MAX_SIDE / max(view.width, view.height))
     if scale < 1.0:
         alpha = resize_floats(alpha, round(view.width * scale), round(view.height * scale))
-    mask = np.pad(without_specks(alpha[..., 0] >= (FAINT if scale < 1.0 else 0.5)), 1)
+    mask = np.pad(without_specks(alpha[..., 0] >= (MIN_COVERAGE if scale < 1.0 else 0.5)), 1)
     holes, _ = ndimage.label(~mask)
-    mask |= (np.bincount(holes.ravel()) <= PINHOLE)[holes]
-    across = 2.0 * ndimage.distance_transform_edt(mask) - 0.5  # of even and odd widths
-    lines: Mask = skeletonize(mask)  # type: ignore[no-untyped-call]
-    return MiddleLines(np.where(lines, across, 0.0)[1:-1, 1:-1], parts(mask)[1])
+    mask |= (np.bincount(holes.ravel()) <= MAX_PINHOLE)[holes]
+    widths = 2.0 * ndimage.distance_transform_edt(mask) - 0.5  # between the values for even and odd widths
+    skeleton: Mask = skeletonize(mask)  # type: ignore[no-untyped-call]
+    return MedialAxis(np.where(skeleton, widths, 0.0)[1:-1, 1:-1], label_parts(mask)[1])
 
 
-def parts(mask: Mask) -> tuple[NDArray[np.int32], int]:
-    """Which piece of a silhouette each pixel belongs to, from 1 on, and how many there are; corners touch."""
-    labels, count = ndimage.label(mask, AROUND)
+def label_parts(mask: Mask) -> tuple[NDArray[np.int32], int]:
+    """Connected components of a mask (8-connected), numbered from 1 on, and their number."""
+    labels, count = ndimage.label(mask, EIGHT_CONNECTED)
     return np.asarray(labels, np.int32), int(count)
 
 
 def without_specks(mask: Mask) -> Mask:
-    """The silhouette without pieces that are too small to be parts of the object."""
-    labels, _ = parts(mask)
+    """The mask without components smaller than MIN_PART of the largest."""
+    labels, _ = label_parts(mask)
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
-    kept: Mask = ((sizes >= SPECK * sizes.max()) & (sizes > 0))[labels]
+    kept: Mask = ((sizes >= MIN_PART * sizes.max()) & (sizes > 0))[labels]
     return kept
 
 
 def extent(mask: Mask) -> tuple[float, float]:
-    """Breadth and length in pixels: the narrowest gap between parallel lines that the mask fits through; across it."""
+    """Breadth and length in pixels: the smallest distance of parallel lines around a mask, and its size along them."""
     outline = np.argwhere(mask & ~ndimage.binary_erosion(mask))
     corners = np.concatenate([outline + np.array(shift) for shift in ((0, 0), (0, 1), (1, 0), (1, 1))]).astype(float)
     hull = corners[ConvexHull(corners).vertices]
@@ -89,8 +90,8 @@ def extent(mask: Mask) -> tuple[float, float]:
     return float(across[narrowest]), float(along[narrowest])
 
 
-def _joined(thin: NDArray[np.int32], wide: NDArray[np.int32]) -> NDArray[np.int64]:
-    """The labels of thin lines that touch more than one of the wide ones."""
+def _necks(thin: NDArray[np.int32], wide: NDArray[np.int32]) -> NDArray[np.int64]:
+    """The labels of thin branches that touch more than one wide branch."""
     pairs = []
     for down in (-1, 0, 1):
         for right in (-1, 0, 1):

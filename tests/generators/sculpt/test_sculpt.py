@@ -5,15 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from meshcli.alignment.silhouettes import align, misfit
+from meshcli.alignment.silhouettes import align, silhouette_error
 from meshcli.generators.sculpt.inflate import inflate, solve_laplace
 from meshcli.generators.sculpt.inflated_mesh import sculpt_one
-from meshcli.generators.sculpt.sculpt import leaves_open, sculpt
-from meshcli.generators.sculpt.shape_prior import hull_of, pillow_prior
+from meshcli.generators.sculpt.sculpt import depth_is_open, sculpt
+from meshcli.generators.sculpt.shape_prior import inflated_prior, visual_hull_of
 from meshcli.meshes.mesh import Mesh
 from meshcli.pictures.image import frame_foreground
 from meshcli.progress import silent
-from meshcli.rendering.renderer import render
+from meshcli.rendering.renderer import Renderer
 from meshcli.sdf.grid import Grid
 from meshcli.settings import FitSettings, SculptSettings
 from meshcli.views.camera import ZERO123PLUS_AZIMUTHS, ZERO123PLUS_ELEVATIONS, orbit
@@ -72,8 +72,8 @@ def test_laplace_between_two_walls_is_a_ramp():
 
 
 def test_a_disc_becomes_a_ball():
-    relief = inflate(ball(orbit(0, 0)), QUICK)
-    largest = float(np.sqrt(relief.squared.max()))
+    body = inflate(ball(orbit(0, 0)), QUICK)
+    largest = float(np.sqrt(body.squared_depth.max()))
     assert 0.75 * 0.6 < largest < 1.0 * 0.6
 
 
@@ -99,11 +99,11 @@ def test_the_front_is_the_photo_and_the_back_has_no_face():
     pixels = view.pixels.copy()
     pixels[70:90, 60:100, :3] = (10, 250, 10)  # a face
     mesh, _ = sculpt_one(replace(view, pixels=pixels), QUICK)
-    front = render(mesh, orbit(0, 0), SIZE, SIZE)
+    front = Renderer(mesh).render(orbit(0, 0), SIZE, SIZE)
     inside = pixels[..., 3] == 255
     difference = np.abs(front[..., :3].astype(int) - pixels[..., :3]).max(-1)[inside]
     assert np.mean(difference > 30) < 0.06
-    back = render(mesh, orbit(180, 0), SIZE, SIZE)
+    back = Renderer(mesh).render(orbit(180, 0), SIZE, SIZE)
     seen = back[back[..., 3] == 255].astype(int)
     assert not ((seen[:, 1] > seen[:, 0] + 60) & (seen[:, 1] > seen[:, 2] + 60)).any()
 
@@ -166,26 +166,26 @@ def test_photos_framed_each_on_its_own_find_together():
 
 def test_calibrated_cameras_never_move():
     photos = [replace(ball(orbit(a, 0, known="rig"), radius=r)) for a, r in ((0, 0.6), (90, 0.5))]
-    assert misfit(photos) > 0.004
+    assert silhouette_error(photos) > 0.004
     assert align(photos).photos == photos
 
 
 def test_the_prior_fills_every_silhouette_and_stays_in_the_hull():
     photos = [ball(orbit(azimuth, 10)) for azimuth in (0, 45, -45)]
-    prior = pillow_prior(photos, QUICK)
+    prior = inflated_prior(photos, QUICK)
     assert prior is not None
     grid = Grid.around(np.full(3, -1.0), np.full(3, 1.0), 40, 2)
-    field, hull = prior(grid), hull_of(photos)(grid)
+    field, hull = prior(grid), visual_hull_of(photos)(grid)
     assert (field >= hull - 1e-4).all()
     assert field[tuple(n // 2 for n in grid.shape)] < -3
-    assert pillow_prior([block(orbit(0, 0)), block(orbit(90, 0))], QUICK) is None
+    assert inflated_prior([block(orbit(0, 0)), block(orbit(90, 0))], QUICK) is None
 
 
 @pytest.mark.parametrize(
     ("azimuths", "leaves"), [((0, 120, 240), False), ((0, 45, -45), True), ((0, 90, 180), True), ((0, 180), True)]
 )
 def test_opposite_photos_say_the_same(azimuths, leaves):
-    assert leaves_open([ball(orbit(azimuth, 0)) for azimuth in azimuths]) == leaves
+    assert depth_is_open([ball(orbit(azimuth, 0)) for azimuth in azimuths]) == leaves
 
 
 def test_three_photos_of_a_ball():

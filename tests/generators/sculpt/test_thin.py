@@ -8,15 +8,15 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 from scipy.sparse.csgraph import connected_components
 
-from meshcli.alignment.silhouettes import NEAR, align, misfit, recentred
+from meshcli.alignment.silhouettes import BODY_LEVEL, align, recentre, silhouette_error
 from meshcli.generators.sculpt.inflated_mesh import fine_grid, sculpt_one
-from meshcli.generators.sculpt.sculpt import _outlined, sculpt
-from meshcli.generators.sculpt.shape_prior import hull_of
-from meshcli.generators.sculpt.silhouette import MiddleLines, extent, middle_lines, without_specks
+from meshcli.generators.sculpt.sculpt import _outline_surface, sculpt
+from meshcli.generators.sculpt.shape_prior import visual_hull_of
+from meshcli.generators.sculpt.silhouette import MedialAxis, extent, medial_axis, without_specks
 from meshcli.meshes.mesh import adjacency
 from meshcli.pictures.image import frame_foreground
 from meshcli.progress import silent
-from meshcli.rendering.renderer import render
+from meshcli.rendering.renderer import Renderer
 from meshcli.settings import FitSettings, SculptSettings
 from meshcli.views.camera import orbit
 from meshcli.views.view import View
@@ -80,7 +80,7 @@ SHAPES = {
 
 def iou(mesh, view):
     """Of coverages: half a pixel at either edge of ten would be a fifth otherwise."""
-    body, truth = render(mesh, view.camera, view.width, view.height)[..., 3] / 255, view.pixels[..., 3] / 255
+    body, truth = Renderer(mesh).render(view.camera, view.width, view.height)[..., 3] / 255, view.pixels[..., 3] / 255
     return np.minimum(body, truth).sum() / np.maximum(body, truth).sum()
 
 
@@ -90,7 +90,7 @@ def pieces(mesh):
 
 def missed(mesh, view):
     """How far the silhouette's loneliest pixel is from the body, in pixels of the photo."""
-    body = render(mesh, view.camera, view.width, view.height)[..., 3] >= 128
+    body = Renderer(mesh).render(view.camera, view.width, view.height)[..., 3] >= 128
     return ndimage.distance_transform_edt(~body)[view.pixels[..., 3] >= 128].max()
 
 
@@ -192,7 +192,7 @@ def test_a_wire_without_one_opaque_pixel_keeps_its_colour():
     pixels[100:102, 20:180] = (200, 30, 30, 180)
     view = View("a", frame_foreground(pixels, 0.85)[0], orbit(0, 0))
     mesh, _ = sculpt_one(view, QUICK)
-    picture = render(mesh, view.camera, view.width, view.height)
+    picture = Renderer(mesh).render(view.camera, view.width, view.height)
     shown = picture[picture[..., 3] >= 128][:, :3]
     assert len(shown)
     np.testing.assert_allclose(np.median(shown, axis=0), (200, 30, 30), atol=12)
@@ -214,21 +214,21 @@ def test_extent_lies_along_the_thing():
     assert extent(np.ones((1, 9), bool)) == pytest.approx((1, 9))
 
 
-def test_the_middle_lines_of_a_bar_are_as_wide_as_it_is():
+def test_the_medial_axis_of_a_bar_is_as_wide_as_it_is():
     view = bar(0.1, 90)
-    lines = middle_lines(view)
-    assert lines.width * view.height == pytest.approx(0.1 * LENGTH * SIDE, abs=1.5)
-    assert lines.pieces == 1
-    assert len(lines.thinner_than(0.95 * lines.width)) == 0
-    assert len(lines.thinner_than(1.2 * lines.width)) > 0.7 * LENGTH * SIDE
+    axis = medial_axis(view)
+    assert axis.width * view.height == pytest.approx(0.1 * LENGTH * SIDE, abs=1.5)
+    assert axis.parts == 1
+    assert len(axis.thinner_than(0.95 * axis.width)) == 0
+    assert len(axis.thinner_than(1.2 * axis.width)) > 0.7 * LENGTH * SIDE
 
 
 def test_corners_are_no_thin_parts_and_necks_are():
     widths = np.zeros((100, 100))
     widths[50, 10:30] = 20.0 - np.arange(20)  # into a corner
-    assert len(MiddleLines(widths, 1).thinner_than(0.1)) == 0
+    assert len(MedialAxis(widths, 1).thinner_than(0.1)) == 0
     widths[50, 30:40] = 1.0 + 2.0 * np.arange(10)  # and out again at the other side
-    assert len(MiddleLines(widths, 1).thinner_than(0.1)) > 10
+    assert len(MedialAxis(widths, 1).thinner_than(0.1)) > 10
 
 
 def test_specks_are_told_from_parts_by_the_largest_piece():
@@ -246,9 +246,9 @@ def test_specks_are_told_from_parts_by_the_largest_piece():
 
 def test_several_photos_of_a_wire_have_rims_and_a_middle():
     photos = [bar(0.004, 90, azimuth=azimuth) for azimuth in (0, 70)]
-    assert np.isfinite(misfit(photos))
+    assert np.isfinite(silhouette_error(photos))
     assert np.isfinite(align(photos).after)
-    moved = recentred(photos, hull_of(photos))
+    moved = recentre(photos, visual_hull_of(photos))
     assert all(photo.camera.distance == pytest.approx(4.17, rel=0.03) for photo in moved)
 
 
@@ -256,8 +256,8 @@ def test_a_thin_plate_from_its_outlines_is_there():
     """As thick as one and a half of the usual voxels, from the front and from its edge."""
     front = photo([[(0.5, 0.08), (0.5, 0.92)]], 0.7)
     edge = bar(0.02, 90, azimuth=90.0)
-    vertices, faces = _outlined(hull_of([front, edge]), 0.01, 64)
+    vertices, faces = _outline_surface(visual_hull_of([front, edge]), 0.01, 64)
     assert len(faces)
     assert 0.02 < np.ptp(vertices[:, 0]) < 0.06
     assert np.ptp(vertices[:, 2]) > 1.6
-    assert NEAR > 2**0.5 / 2
+    assert BODY_LEVEL > 2**0.5 / 2

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from meshcli.export.rows import unique_rows
+from meshcli.export.unique_rows import unique_rows
 
 
 @pytest.mark.parametrize("largest", [3, 10**6, 2**40])
