@@ -20,7 +20,7 @@ LAYOUTS = {(2, 3): (3, 2), (3, 2): (2, 3), (6, 1): (1, 6)}  # width and height i
 NEAR_WHITE = 225.0  # of 255: a background brighter than this is meant to be white
 
 
-def cut_sheet(sheet: Pixels) -> list[Pixels]:
+def split_view_sheet(sheet: Pixels) -> list[Pixels]:
     """The six views of a sheet (H, W, 4), row by row, each (320, 320, 4).
 
     Two columns of three, three of two, or one row. Raises InputError for another shape.

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageDraw, ImageFont
 
 from meshcli.errors import InputError
-from meshcli.pictures.picture_file import frames, opened, orientation, reduce
+from meshcli.pictures.picture_file import decoded_orientation, frame_count, open_picture, reduce_decoding
 from meshcli.pictures.pixels import Pixels
 from meshcli.progress import Tell, unheard
 
@@ -49,18 +49,20 @@ class Crop:
     height: float
 
 
-def load_picture(path: Path, max_pixels: int = 100_000_000, side: int = 0, tell: Tell = unheard) -> Pixels:
-    """Read a picture file, turned upright, in sRGB, as RGBA (H, W, 4); the first one of several.
+def load_picture(
+    path: Path, max_pixels: int = 100_000_000, side: int = 0, tell: Tell = unheard, data: bytes | None = None
+) -> Pixels:
+    """Decode a picture file, turned upright, in sRGB, as RGBA (H, W, 4); the first frame of several.
 
-    `side` is the longer side that is needed: a larger picture is shrunk to it. Raises InputError when the file is
-    missing, no picture, damaged or has more than `max_pixels` to be held at once, MissingError for HEIC without the
-    package that reads it.
+    `side` is the longer side that is needed: a larger picture is shrunk to it. `data` holds the file's bytes if they
+    have been read already. Raises InputError when the file is missing, no picture, damaged or has more than
+    `max_pixels` to be held at once, MissingError for HEIC without the package that reads it.
     """
-    with opened(path) as picture:
-        reduce(path, picture, max_pixels, side)
-        if (count := frames(picture)) > 1:
+    with open_picture(path, data) as picture:
+        reduce_decoding(path, picture, max_pixels, side)
+        if (count := frame_count(picture)) > 1:
             tell(f"{path} holds {count} pictures; the first one is taken")
-        turn = TURNS.get(orientation(picture))
+        turn = TURNS.get(decoded_orientation(picture))
         picture.load()
     converted = _to_srgb(_shrunk(_eight_bit(picture), side))
     return np.array(converted if turn is None else converted.transpose(turn))

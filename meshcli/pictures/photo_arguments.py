@@ -43,7 +43,7 @@ def list_photos(arguments: Sequence[str], stdin: BinaryIO | None, tell: Tell) ->
     return photos
 
 
-def there(name: str | Path) -> Path | None:
+def existing_path(name: str | Path) -> Path | None:
     """The path when something is there; a letter with an accent may be one character in its name or two (NFC, NFD)."""
     if not str(name):
         return None  # a variable of a shell script that was never set; `Path` would take it for the directory it is in
@@ -69,7 +69,7 @@ def counted(number: int, noun: str) -> str:
 
 def _in_directory(argument: str, tell: Tell) -> list[str]:
     """The pictures in a directory; an argument that is none, as it is."""
-    path = there(argument)
+    path = existing_path(argument)
     if path is None or not path.is_dir():
         return [f"./{argument}" if argument == STDIN else argument]
     try:

@@ -13,7 +13,7 @@ from meshcli.errors import UsageError
 from meshcli.progress import Tell
 from meshcli.project.manifest import Manifest, Output, Photo, ViewEntry
 from meshcli.project.project import Project
-from meshcli.stages.photo_set import sideless
+from meshcli.stages.photo_set import photos_of_unknown_azimuth
 from meshcli.system.digests import digest
 from meshcli.views.camera import Camera
 
@@ -132,7 +132,7 @@ def _looked_at(project: Project, manifest: Manifest, now: str) -> Manifest:
 
     entries = manifest.live_views
     views = load_views(project, list(entries.values()))
-    project.write({SHEET: _sheet(entries, sideless(manifest), views)})
+    project.write({SHEET: _sheet(entries, photos_of_unknown_azimuth(manifest), views)})
     if now == manifest.scored:
         return manifest
     scores = dict(zip((view.name for view in views), score_views(views), strict=True))

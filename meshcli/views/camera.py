@@ -187,15 +187,15 @@ ZERO123PLUS_ELEVATIONS = {  # absolute, by version of the model
 
 
 def zero123plus_rig(
-    photo_azimuth: float = 0.0, enlarged: float = 1.0, known: PoseSource = "assumed", version: str = "1.2"
+    photo_azimuth: float = 0.0, relative_scale: float = 1.0, known: PoseSource = "assumed", version: str = "1.2"
 ) -> list[Camera]:
     """The six cameras of Zero123++ for a photo at this azimuth, in tile order.
 
-    A photo whose object was enlarged by a factor before it was shown to the generator has its views at a
+    A framed photo that shows the object `relative_scale` times as large as the other photos do has its views at a
     distance that is smaller by the same factor. Source: the model card of sudo-ai/zero123plus-v1.2.
     """
     return [
-        orbit(photo_azimuth + azimuth, elevation, DISTANCE / enlarged, known=known)
+        orbit(photo_azimuth + azimuth, elevation, DISTANCE / relative_scale, known=known)
         for azimuth, elevation in zip(ZERO123PLUS_AZIMUTHS, ZERO123PLUS_ELEVATIONS[version], strict=True)
     ]
 

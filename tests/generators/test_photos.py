@@ -5,7 +5,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from meshcli.errors import MissingError
-from meshcli.generators.photos import cut_sheet, ready_view
+from meshcli.generators.photos import ready_view, split_view_sheet
 from meshcli.pictures.image import join_sheet
 from meshcli.pictures.pixels import Pixels
 from meshcli.settings import PhotoSettings
@@ -63,7 +63,7 @@ def test_tiles_of_a_sheet_are_looked_at_one_by_one() -> None:
     """A glass, and beside it views in front of a page without transparency."""
     glass = np.dstack([coloured(shape(), 250), shape() // 255 * np.uint8(90)])
     page = np.dstack([coloured(shape(), 250), np.full((SIDE, SIDE), 255, np.uint8)])
-    tiles = cut_sheet(join_sheet([glass, page, glass, page, page, glass]))
+    tiles = split_view_sheet(join_sheet([glass, page, glass, page, page, glass]))
     views = [ready_view(tile, SETTINGS, True) for tile in tiles]
     for view in views:
         assert ((view[..., 3] >= 128) == (shape() > 0)).mean() > 0.995

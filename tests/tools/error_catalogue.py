@@ -63,7 +63,7 @@ def unknown_raises() -> list[str]:
     """Places where something is raised of which this script cannot tell what it is."""
     builtin = {"ValueError", "TypeError", "MemoryError", "RecursionError", "Interrupted", "RuntimeError", "OSError",
                "AttributeError"}  # fmt: skip
-    makers = {"error", "wrong", "_nothing", "_failure", "_killed", "missing_angles", "_with_advice", "explained"}
+    makers = {"error", "wrong", "_nothing", "_failure", "_killed", "unknown_azimuths", "_with_advice", "explained"}
     known = CODES.keys() | DERIVED.keys() | SILENT | builtin | makers
     places = []
     for path in sorted(PACKAGE.rglob("*.py")):
