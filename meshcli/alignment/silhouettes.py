@@ -16,7 +16,7 @@ from meshcli.arrays import Float64Array
 from meshcli.pictures.image import resize
 from meshcli.sdf.grid import Field, Grid, silhouette_distance
 from meshcli.system.sparse_solve import ensure_buffer
-from meshcli.views.camera import FARTHEST, Camera, Rows
+from meshcli.views.camera import OBJECT_RADIUS, Camera, PoseMatrix
 from meshcli.views.projection import camera_to_world, project, rays
 from meshcli.views.view import View
 
@@ -84,7 +84,7 @@ def recentred(photos: Sequence[View], body: Callable[[Grid], Field]) -> list[Vie
         return list(photos)
     centre = (inside.min(axis=0) + inside.max(axis=0)) / 2.0
     reach = np.linalg.norm(inside - centre, axis=1).max()
-    scale = FARTHEST / (reach - (NEAR - 0.5) * grid.voxel)  # the last node is up to a voxel away from the next
+    scale = OBJECT_RADIUS / (reach - (NEAR - 0.5) * grid.voxel)  # the last node is up to a voxel away from the next
     moved = []
     for photo in photos:
         pose = camera_to_world(photo.camera)
@@ -177,5 +177,5 @@ def _moved(camera: Camera, change: Float64Array) -> Camera:
     )
 
 
-def _rows(pose: Float64Array) -> Rows:
+def _rows(pose: Float64Array) -> PoseMatrix:
     return tuple(tuple(map(float, row)) for row in pose)

@@ -14,7 +14,7 @@ from meshcli.errors import InputError
 from meshcli.export.frames import from_gltf
 from meshcli.meshes.mesh import Mesh, Texture
 
-FARTHEST = 1e6  # from the origin, in the file's units
+OBJECT_RADIUS = 1e6  # from the origin, in the file's units
 PLAIN = 200  # grey of what has no colour
 
 
@@ -77,7 +77,7 @@ def _load(path: Path) -> list[_Part]:
         if isinstance(part, trimesh.Trimesh) and len(part.faces):
             points = np.asarray(part.vertices) @ transform[:3, :3].T + transform[:3, 3]
             faces = np.asarray(part.faces)
-            if not np.abs(points).max() < FARTHEST or faces.min() < 0 or faces.max() >= len(points):
+            if not np.abs(points).max() < OBJECT_RADIUS or faces.min() < 0 or faces.max() >= len(points):
                 raise ValueError("a corner lies nowhere")
             mirrored = np.linalg.det(transform[:3, :3]) < 0.0
             parts.append(_Part(points, faces[:, ::-1] if mirrored else faces, part.visual))

@@ -11,11 +11,11 @@ from meshcli.errors import InputError
 from meshcli.pictures.foreground import cut_from_page, cut_out
 from meshcli.pictures.image import Crop, resize, split_sheet
 from meshcli.pictures.pixels import Pixels
-from meshcli.pictures.plain_background import background_of, matte, outside_of
-from meshcli.pictures.transparency import coverage, cuts_out
+from meshcli.pictures.plain_background import background_mask, estimate_background, estimate_matte
+from meshcli.pictures.transparency import has_cut_out, opacity_to_coverage
 from meshcli.settings import PhotoSettings
+from meshcli.views.view import VIEW_SIZE
 
-SIDE = 320  # pixels of a view
 LAYOUTS = {(2, 3): (3, 2), (3, 2): (2, 3), (6, 1): (1, 6)}  # width and height in views -> rows, columns
 NEAR_WHITE = 225.0  # of 255: a background brighter than this is meant to be white
 
@@ -28,7 +28,7 @@ def split_view_sheet(sheet: Pixels) -> list[Pixels]:
     height, width = sheet.shape[:2]
     for (across, down), (rows, columns) in LAYOUTS.items():
         if width * down == height * across and width % columns == 0:
-            return [resize(tile, SIDE, SIDE) for tile in split_sheet(sheet, rows, columns)]
+            return [resize(tile, VIEW_SIZE, VIEW_SIZE) for tile in split_sheet(sheet, rows, columns)]
     raise InputError(
         f"a sheet of {width} x {height} pixels is not six square views: 640 x 960, 960 x 640 or 1920 x 320, "
         "or a multiple of these"
@@ -38,9 +38,9 @@ def split_view_sheet(sheet: Pixels) -> list[Pixels]:
 def ready_view(pixels: Pixels, settings: PhotoSettings, offline: bool) -> Pixels:
     """The same view with its silhouette as alpha, (H, W, 4); InputError when there is no object in it."""
     alpha = pixels[..., 3]
-    if alpha.min() < 255 and cuts_out(alpha):
+    if alpha.min() < 255 and has_cut_out(alpha):
         on_page = cut_from_page(pixels)
-        return _with_object(np.dstack([pixels[..., :3], coverage(alpha)])) if on_page is None else on_page
+        return _with_object(np.dstack([pixels[..., :3], opacity_to_coverage(alpha)])) if on_page is None else on_page
     opaque = np.dstack([pixels[..., :3], np.full_like(alpha, 255)])
     found = _from_plain(pixels[..., :3].astype(np.float32))
     return cut_out(opaque, settings, settings.rembg, offline).pixels if found is None else found
@@ -48,11 +48,11 @@ def ready_view(pixels: Pixels, settings: PhotoSettings, offline: bool) -> Pixels
 
 def _from_plain(colours: Float32Array) -> Pixels | None:
     """A view in front of its plain background (H, W, 3) with its silhouette; None when there is no object in it."""
-    background = background_of(colours)
+    background = estimate_background(colours)
     if background is None:
         return None
     white = float(background.mean()) >= NEAR_WHITE
-    covered, own = matte(colours, background, outside_of(colours, background, shadows=not white))
+    covered, own = estimate_matte(colours, background, background_mask(colours, background, shadows=not white))
     if not (covered >= 0.5).any():
         return None
     covered = covered[..., None]

@@ -16,7 +16,7 @@ from meshcli.reconstructors.instantmesh import Planes
 from meshcli.rendering.video import Mp4Writer
 from meshcli.settings import RenderSettings
 from meshcli.views.camera import Camera, orbit
-from meshcli.views.viewpoints import around
+from meshcli.views.viewpoints import cameras_around
 
 PROBE = 24  # pixels along a side of the picture that tells how long others take
 LATTICE = 64  # points along a side of the box where the field is asked what there is to see
@@ -26,7 +26,7 @@ VISIBLE = 0.02  # density: a fifth of a unit of length of it changes a pixel by 
 def film(planes: Planes, settings: RenderSettings, path: Path, progress: Progress) -> None:
     """Write an mp4 of a camera walking around once, as the turntable of a mesh; frames are encoded as they are made."""
     sides = [(360.0 * frame / settings.frames, settings.elevation) for frame in range(settings.frames)]
-    cameras = around(visible_points(planes), sides)
+    cameras = cameras_around(visible_points(planes), sides)
     with Mp4Writer(path, settings.size, settings.size, settings.fps) as video:
         for frame, camera in enumerate(cameras):
             progress(frame, settings.frames, "turntable of the field")

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from meshcli.views.view import View
 
 SHEET = "views/sheet.png"
-SIDE = 320  # pixels of a view
 COLUMNS = 6  # of the sheet
 
 
@@ -115,10 +114,11 @@ def _write_photos(project: Project, manifest: Manifest, photos: list[Photo]) -> 
     """The pictures of photos that are views, written where they are not there or their photo has changed."""
     from meshcli.pictures.image import encode_png, resize
     from meshcli.stages.view_loading import load_views
+    from meshcli.views.view import VIEW_SIZE
 
     files = {view.name: view.file for view in manifest.views}
     for photo in load_views(project, photos):
-        file, data = files[photo.name], encode_png(resize(photo.pixels, SIDE, SIDE))
+        file, data = files[photo.name], encode_png(resize(photo.pixels, VIEW_SIZE, VIEW_SIZE))
         path = project.path(file)
         if not path.is_file() or path.read_bytes() != data:
             project.write({file: data})

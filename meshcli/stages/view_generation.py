@@ -159,7 +159,7 @@ def _diffuse(run: StageRun, settings: Settings, seed: int) -> None:
     """Each photo by itself; what is finished is kept."""
     from meshcli.generators.zero123plus.networks import open_networks
     from meshcli.generators.zero123plus.sampling import Hooks, Job, paint
-    from meshcli.generators.zero123plus.sheet_views import cut_sheet
+    from meshcli.generators.zero123plus.sheet_views import cut_out_sheet_views
     from meshcli.pictures.image import encode_png
     from meshcli.stages.view_loading import load_views
 
@@ -185,7 +185,7 @@ def _diffuse(run: StageRun, settings: Settings, seed: int) -> None:
         rigs[photo.name] = after, rig
     hooks = Hooks(run.run_options.progress, run.run_options.show, run.step)
     for job, sheet in paint(list(jobs.values()), networks, own, store, hooks):
-        tiles = cut_sheet(sheet, settings.photo)
+        tiles = cut_out_sheet_views(sheet, settings.photo)
         entries = _enter(run, *rigs[job.name])
         run.write({entry.file: encode_png(tile) for entry, tile in zip(entries, tiles.pictures, strict=True)})
         run.save(run.manifest)

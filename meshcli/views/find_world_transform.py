@@ -11,7 +11,7 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 
 from meshcli.arrays import Float64Array
-from meshcli.views.camera import FARTHEST
+from meshcli.views.camera import OBJECT_RADIUS
 from meshcli.views.projection import camera_to_world, project, rays
 from meshcli.views.view import View
 from meshcli.views.world_transform import Vector, WorldTransform, parse_axis
@@ -34,7 +34,7 @@ def find_world_transform(photos: Sequence[View], up: str = "") -> WorldTransform
         centre = rotation.T @ ((low + high) / 2.0)
         voxel = 2.0 * radius / (GRID_POINTS - 1)
         radius = MARGIN * (float(np.linalg.norm(inside - (low + high) / 2.0, axis=1).max()) - 0.5 * voxel)
-    scale = FARTHEST * MARGIN / radius
+    scale = OBJECT_RADIUS * MARGIN / radius
     translation = -scale * rotation @ centre
     rows = tuple(_to_vector(row) for row in rotation)
     return WorldTransform(float(scale), (rows[0], rows[1], rows[2]), _to_vector(translation))

@@ -20,7 +20,7 @@ from meshcli.pictures.photo_arguments import SUFFIXES, counted, existing_path
 from meshcli.pictures.picture_file import check_regular_file
 from meshcli.pictures.source_photo import SourcePhoto
 from meshcli.progress import Tell
-from meshcli.views.camera import DISTANCE, FOV, Camera, PoseSource, Rows, orbit, read_camera, zero123plus_rig
+from meshcli.views.camera import DISTANCE, FOV, Camera, PoseMatrix, PoseSource, orbit, read_camera, zero123plus_rig
 from meshcli.views.picture_names import path_parts, short_names
 from meshcli.views.rig_files import is_meshcli_rig, read_rig
 from meshcli.views.rig_photos import find_pictures, match_photos, upright_cameras
@@ -306,7 +306,7 @@ def _one_per_photo(
     return [float(value) for value in values] * (count if len(values) == 1 else 1) or [None] * count
 
 
-def _turned_to(pose: Rows, ray: Sequence[float]) -> Rows:
+def _turned_to(pose: PoseMatrix, ray: Sequence[float]) -> PoseMatrix:
     """A pose rotated about its own centre, so that `ray` (in camera axes) points where its viewing axis pointed.
 
     The smallest rotation that takes one direction to another, by Rodrigues' formula.

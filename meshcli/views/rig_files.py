@@ -18,7 +18,7 @@ from typing import Any
 from meshcli.errors import InputError
 from meshcli.json_table import Table, read_table
 from meshcli.system.text_files import read_text
-from meshcli.views.camera import Camera, Rows, read_camera
+from meshcli.views.camera import Camera, PoseMatrix, read_camera
 from meshcli.views.picture_names import path_parts, short_names
 
 JSON_FILES = ("transforms.json", "cameras.json")
@@ -304,7 +304,7 @@ def _colmap_intrinsics(where: str, words: Sequence[str]) -> tuple[float, float, 
     return first / width, last / height, cx / width, cy / height
 
 
-def _opengl_pose(quaternion: Sequence[float], shift: Sequence[float], where: str) -> Rows:
+def _opengl_pose(quaternion: Sequence[float], shift: Sequence[float], where: str) -> PoseMatrix:
     """COLMAP's world_to_camera, y down and z forward, to camera_to_world with OpenGL axes."""
     length = math.hypot(*quaternion)
     if not 1e-6 < length < 1e6:

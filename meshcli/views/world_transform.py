@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from meshcli.errors import InputError, UsageError
 from meshcli.json_table import Table
-from meshcli.views.camera import Camera, Rows
+from meshcli.views.camera import Camera, PoseMatrix
 
 Vector = tuple[float, float, float]
 MIN_SCALE = 1e-9  # of a transform in a manifest, and 1 / the largest one: squares and quotients stay finite
@@ -45,7 +45,7 @@ class WorldTransform:
         pose = camera.camera_to_world
         turned = [[sum(row[k] * pose[k][column] for k in range(3)) for column in range(3)] for row in self.rotation]
         centre = self.point(camera.position)
-        rows: Rows = (*((*row, place) for row, place in zip(turned, centre, strict=True)), (0.0, 0.0, 0.0, 1.0))
+        rows: PoseMatrix = (*((*row, place) for row, place in zip(turned, centre, strict=True)), (0.0, 0.0, 0.0, 1.0))
         return replace(camera, camera_to_world=rows)
 
     def to_json(self) -> dict[str, Any]:

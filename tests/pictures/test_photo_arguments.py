@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from meshcli.errors import InputError, UsageError
-from meshcli.pictures.photo_arguments import LONGEST, existing_path, list_photos, natural
+from meshcli.pictures.photo_arguments import MAX_LIST_BYTES, existing_path, list_photos, natural_sort_key
 from meshcli.pictures.source_photo import SourcePhoto
 from meshcli.views.photo_cameras import PhotoArgument, parse_photo_argument
 
@@ -68,7 +68,7 @@ def test_a_directory_without_pictures() -> None:
 
 def test_natural_order() -> None:
     names = ["a10b2", "A9", "a10b", "", "10", "9", "²", "a"]
-    assert sorted(names, key=natural) == ["", "9", "10", "a", "A9", "a10b", "a10b2", "²"]
+    assert sorted(names, key=natural_sort_key) == ["", "9", "10", "a", "A9", "a10b", "a10b2", "²"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -108,7 +108,7 @@ def test_a_list_with_a_mark(encoding: str, end: str) -> None:
         (b"\n\n", "nothing came"),
         (b"\x89PNG\r\n", "what comes there is a picture"),
         (b"\xff\xd8\xff\xe0\0", "what comes there is a picture"),
-        (b"y\n" * (LONGEST // 2 + 1), "longer than 16 MB"),
+        (b"y\n" * (MAX_LIST_BYTES // 2 + 1), "longer than 16 MB"),
     ],
 )
 def test_what_is_no_list(data: bytes | None, says: str) -> None:

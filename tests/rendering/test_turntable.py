@@ -8,7 +8,7 @@ import pytest
 import trimesh
 from balls import ball, ball_views
 
-from meshcli.generators.photos import cut_sheet, ready_view
+from meshcli.generators.photos import ready_view, split_view_sheet
 from meshcli.meshes.mesh import Mesh
 from meshcli.pictures.image import load_picture, over
 from meshcli.progress import silent
@@ -128,7 +128,7 @@ SHEETS = Path(__file__).parents[3] / "shared/data/views/white"
 @pytest.mark.parametrize("name", ["fox", "lamp", "chair_wood"])
 def test_a_painted_sheet_is_shown_whole(name: str, frames: list[np.ndarray]) -> None:
     """What a view generator paints is not aligned: fox reaches 1.21, lamp 1.07, chair_wood 1.24."""
-    pictures = cut_sheet(load_picture(SHEETS / f"{name}.png"))
+    pictures = split_view_sheet(load_picture(SHEETS / f"{name}.png"))
     views = [
         View(str(tile), ready_view(picture, PhotoSettings(), offline=True), camera)
         for tile, (picture, camera) in enumerate(zip(pictures, zero123plus_rig(), strict=True))

@@ -9,7 +9,7 @@ from scipy.ndimage import label
 from scipy.sparse.csgraph import connected_components
 from test_fit import photograph
 
-from meshcli.generators.photos import cut_sheet
+from meshcli.generators.photos import split_view_sheet
 from meshcli.meshes.raycasting import Scene
 from meshcli.pictures.foreground import plain_background_alpha
 from meshcli.pictures.image import load_picture
@@ -158,7 +158,7 @@ def test_a_painted_object_is_one_piece(name: str) -> None:
     """Legs and stems tear where the painted views disagree: fox lost both front paws, plant its flowers."""
     views = []
     for tile, (picture, camera) in enumerate(
-        zip(cut_sheet(load_picture(SHEETS / f"{name}.png")), zero123plus_rig(), strict=True)
+        zip(split_view_sheet(load_picture(SHEETS / f"{name}.png")), zero123plus_rig(), strict=True)
     ):
         alpha = plain_background_alpha(picture[..., :3])
         assert alpha is not None

@@ -26,7 +26,7 @@ from meshcli.sdf.grid import Field, Grid, blur, redistance
 from meshcli.settings import FitSettings, SculptSettings
 from meshcli.views.camera import DISTANCE, zero123plus_rig
 from meshcli.views.view import View
-from meshcli.views.viewpoints import far_enough
+from meshcli.views.viewpoints import viewing_distance
 
 FIT_SIZE = 320  # pixels along a photo's longer side that the surface is fitted to
 COLOUR_SIZE = 1024  # and from which its colours are taken
@@ -193,7 +193,7 @@ def _photograph(renderer: Renderer, photo: View, size: int) -> list[View]:
     They stand farther away than the rig where the body would not fit into their pictures.
     """
     azimuth, known = photo.camera.azimuth, photo.camera.known
-    distance = far_enough(renderer.mesh.vertices, zero123plus_rig(azimuth))
+    distance = viewing_distance(renderer.mesh.vertices, zero123plus_rig(azimuth))
     cameras = zero123plus_rig(azimuth, DISTANCE / distance, known)
     return [
         View(f"{photo.name}{tile}", renderer.render(camera, size, size), camera) for tile, camera in enumerate(cameras)

@@ -19,7 +19,7 @@ class Tiles:
     whole: list[int]  # those of which the background could not be told: they have no transparency
 
 
-def cut_sheet(sheet: Pixels, settings: PhotoSettings) -> Tiles:
+def cut_out_sheet_views(sheet: Pixels, settings: PhotoSettings) -> Tiles:
     """The views of a sheet (3 V, 2 V, 3) whose backgrounds are near-white or an uneven grey."""
     pictures, whole = [], []
     for tile, colours in enumerate(split_sheet(sheet)):

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from scipy.ndimage import binary_erosion
 
-from meshcli.generators.zero123plus.sheet_views import cut_sheet
+from meshcli.generators.zero123plus.sheet_views import cut_out_sheet_views
 from meshcli.pictures.image import join_sheet, split_sheet
 from meshcli.pictures.pixels import Pixels
 from meshcli.settings import PhotoSettings
@@ -28,7 +28,7 @@ def sheet(name: str) -> Pixels:
 @pytest.mark.parametrize("name", ["white/fox.png", "white/plant.png", "grey/fish.png", "grey/teapot_strip.png"])
 def test_real_sheets_become_views_with_masks(name: str) -> None:
     painted = sheet(name)
-    tiles = cut_sheet(painted, ALONE)
+    tiles = cut_out_sheet_views(painted, ALONE)
     assert tiles.whole == []
     assert (join_sheet([tile[..., :3] for tile in tiles.pictures]) == painted).all()  # the generator's own colours
     for tile in tiles.pictures:
@@ -41,7 +41,7 @@ def test_real_sheets_become_views_with_masks(name: str) -> None:
 
 def test_a_background_that_cannot_be_told_leaves_no_mask() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (96, 64, 3), dtype=np.uint8)
-    tiles = cut_sheet(noise, ALONE)
+    tiles = cut_out_sheet_views(noise, ALONE)
     assert tiles.whole == [0, 1, 2, 3, 4, 5]
     assert all((tile[..., 3] == 255).all() for tile in tiles.pictures)
 
@@ -51,6 +51,6 @@ def test_a_painted_circle_is_cut_out_of_near_white() -> None:
     y, x = np.mgrid[:192, :128] % 64
     disc = np.hypot(y - 31.5, x - 31.5) < 20
     painted[disc] = (200, 60, 30)
-    tiles = cut_sheet(painted, ALONE)
+    tiles = cut_out_sheet_views(painted, ALONE)
     assert not tiles.whole
     assert all(((tile[..., 3] >= 128) == disc[:64, :64]).mean() > 0.98 for tile in tiles.pictures)
