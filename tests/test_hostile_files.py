@@ -83,7 +83,7 @@ OURS = {"meshcli": 1, "photos": [{"file": "1.png", "camera": orbit(30, 0).to_jso
 def test_rigs(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "rig.json"
     path.write_bytes(data)
-    survives(lambda: [shot.camera((640, 480)) for shot in read_rig(path).shots], "rig.json")
+    survives(lambda: [shot.camera((640, 480)) for shot in read_rig(path).images], "rig.json")
 
 
 @OPTIONS

@@ -16,7 +16,7 @@ from meshcli.arrays import Float64Array
 from meshcli.pictures.image import resize
 from meshcli.sdf.grid import DistanceFunction, cube_grid, silhouette_distance
 from meshcli.system.sparse_solve import ensure_buffer
-from meshcli.views.camera import FARTHEST, Camera, Rows
+from meshcli.views.camera import OBJECT_RADIUS, Camera, PoseMatrix
 from meshcli.views.projection import camera_to_world, march, project, rays
 from meshcli.views.view import View
 
@@ -90,7 +90,7 @@ def recentre(photos: Sequence[View], body: DistanceFunction) -> list[View]:
         return list(photos)
     centre = (inside.min(axis=0) + inside.max(axis=0)) / 2.0
     reach = np.linalg.norm(inside - centre, axis=1).max()
-    scale = FARTHEST / (reach - (BODY_LEVEL - 0.5) * grid.voxel)  # nodes outside it count up to BODY_LEVEL
+    scale = OBJECT_RADIUS / (reach - (BODY_LEVEL - 0.5) * grid.voxel)  # nodes outside it count up to BODY_LEVEL
     moved = []
     for photo in photos:
         pose = camera_to_world(photo.camera)
@@ -191,5 +191,5 @@ def _rotation_about(axis: Float64Array, angle: float) -> Float64Array:
     return rotation
 
 
-def _rows(pose: Float64Array) -> Rows:
+def _rows(pose: Float64Array) -> PoseMatrix:
     return tuple(tuple(map(float, row)) for row in pose)

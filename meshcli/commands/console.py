@@ -17,7 +17,7 @@ from rich.table import Column, Table
 from meshcli.errors import UsageError
 from meshcli.project.manifest import Manifest
 from meshcli.project.project import Project
-from meshcli.stages.photo_set import sideless
+from meshcli.stages.photo_set import photos_of_unknown_azimuth
 from meshcli.stages.status import ProjectStatus, seconds
 from meshcli.stages.view_choice import coverage
 from meshcli.system import standard_streams
@@ -253,7 +253,7 @@ def show_models(rows: Sequence[Mapping[str, Any]]) -> None:
 def show_views(manifest: Manifest, to_stderr: bool = False) -> None:
     """The views as a table; the chosen ones carry their place in the selection."""
     order = manifest.selection.names if manifest.selection else ()
-    unknown = sideless(manifest)
+    unknown = photos_of_unknown_azimuth(manifest)
     table = Table("no", "name", "photo", "az", "el", "engine", *SCORES, "score", "chosen", box=None, header_style="dim")
     for number, view in manifest.live_views.items():
         place = str(order.index(view.name) + 1) if view.name in order else ""

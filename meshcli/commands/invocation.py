@@ -37,8 +37,8 @@ from meshcli.stages.status import read_status
 from meshcli.stages.view_choice import read_choice, suggest
 from meshcli.system.processes import fork_supervised
 from meshcli.views.lens import read_sensor
-from meshcli.views.photo_cameras import ready_views
-from meshcli.views.world_transform import axis
+from meshcli.views.photo_cameras import pictures_of_rig
+from meshcli.views.world_transform import parse_axis
 from meshcli.weights.device import check_device
 
 
@@ -140,7 +140,7 @@ def typed_cameras(azimuth: str, elevation: str, fov: str, focal: str, sensor: st
     if up and not rig:
         raise UsageError("--up is about the world of a --rig")
     if up:
-        axis(up)
+        parse_axis(up)
     return Typed(
         degrees("--azimuth", azimuth), degrees("--elevation", elevation), degrees("--fov", fov),
         degrees("--focal", focal), read_sensor(sensor) if sensor else None, rig, up,
@@ -166,7 +166,7 @@ def handed_in(
         return list_photos(photos or (), getattr(sys.stdin, "buffer", None), tell), typed
     if typed.rig is None:
         raise UsageError("--from-views needs the cameras of the views: --rig FILE")
-    return ready_views(views, typed.rig), replace(typed, ready="view")
+    return pictures_of_rig(views, typed.rig), replace(typed, ready="view")
 
 
 def ask(project: Project, include_photos: bool, run_options: RunOptions) -> str:

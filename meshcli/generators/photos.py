@@ -11,8 +11,8 @@ from meshcli.errors import InputError
 from meshcli.pictures.foreground import cut_from_page, cut_out
 from meshcli.pictures.image import Crop, resize, split_sheet
 from meshcli.pictures.pixels import VIEW_SIZE, Pixels
-from meshcli.pictures.plain_background import background_of, matte, outside_of
-from meshcli.pictures.transparency import coverage, cuts_out
+from meshcli.pictures.plain_background import background_mask, estimate_background, estimate_matte
+from meshcli.pictures.transparency import has_cut_out, opacity_to_coverage
 from meshcli.settings import PhotoSettings
 
 LAYOUTS = {(2, 3): (3, 2), (3, 2): (2, 3), (6, 1): (1, 6)}  # aspect ratio of a sheet -> rows, columns of views
@@ -37,9 +37,9 @@ def split_view_sheet(sheet: Pixels) -> list[Pixels]:
 def with_silhouette(pixels: Pixels, settings: PhotoSettings, offline: bool) -> Pixels:
     """The view (H, W, 4) with its silhouette as alpha; InputError where it shows no object."""
     alpha = pixels[..., 3]
-    if alpha.min() < 255 and cuts_out(alpha):
+    if alpha.min() < 255 and has_cut_out(alpha):
         on_page = cut_from_page(pixels)
-        return _checked(np.dstack([pixels[..., :3], coverage(alpha)])) if on_page is None else on_page
+        return _checked(np.dstack([pixels[..., :3], opacity_to_coverage(alpha)])) if on_page is None else on_page
     opaque = np.dstack([pixels[..., :3], np.full_like(alpha, 255)])
     found = _cut_from_plain_background(pixels[..., :3].astype(np.float32))
     return cut_out(opaque, settings, settings.rembg, offline).pixels if found is None else found
@@ -47,11 +47,11 @@ def with_silhouette(pixels: Pixels, settings: PhotoSettings, offline: bool) -> P
 
 def _cut_from_plain_background(colours: Float32Array) -> Pixels | None:
     """The view (H, W, 4) with alpha from its plain background; None where there is none, or no object."""
-    background = background_of(colours)
+    background = estimate_background(colours)
     if background is None:
         return None
     white = float(background.mean()) >= NEAR_WHITE
-    alpha, foreground = matte(colours, background, outside_of(colours, background, shadows=not white))
+    alpha, foreground = estimate_matte(colours, background, background_mask(colours, background, shadows=not white))
     if not (alpha >= 0.5).any():
         return None
     alpha = alpha[..., None]

@@ -1,6 +1,6 @@
-"""Cut the object out of a photo: alpha that came with it, a plain background, or rembg, in this order.
+"""Cut the object out of a photo: by its own alpha, by a plain background, or with rembg, in this order.
 
-What comes out is coverage, whatever alpha was when it came in.
+The alpha of the result is coverage, whatever the photo's alpha was.
 """
 
 import contextlib
@@ -13,54 +13,66 @@ from numpy.typing import NDArray
 
 from meshcli.arrays import Mask
 from meshcli.errors import InputError, MissingError
-from meshcli.pictures.image import HAZE
+from meshcli.pictures.image import HAZE_ALPHA
 from meshcli.pictures.pixels import Pixels
-from meshcli.pictures.plain_background import background_of, is_background, matte, outside_of, softness
-from meshcli.pictures.transparency import STEP, coverage, cuts_out, page
+from meshcli.pictures.plain_background import (
+    background_mask,
+    estimate_background,
+    estimate_matte,
+    is_background,
+    rim_softness,
+)
+from meshcli.pictures.transparency import MIN_STEP, has_cut_out, opacity_to_coverage, page_mask
 from meshcli.settings import PhotoSettings
 from meshcli.weights.catalogue import MODELS
 from meshcli.weights.download import pull
 from meshcli.weights.locations import rembg_file
 
 Method = Literal[
-    "alpha",  # the file came with transparency
-    "plain",  # one smooth background colour all round
-    "rembg",  # a network decided
+    "alpha",  # the photo's own transparency
+    "plain",  # a smooth background of one colour all round
+    "rembg",  # a salient-object network
 ]
 
-# A network's mask is its certainty, not the object's opacity: leaves, plates and dark shades that it half believes in
-# are solid. Looked at with u2netp on six photos; below the first value lies the haze round an object.
-DOUBT, CERTAINTY = 40.0, 150.0  # of 255
+# A network's mask is its confidence, not the object's opacity: leaves, plates and dark shades of medium confidence are
+# solid. Mask values (of 255) from MASK_LOW to MASK_HIGH are stretched to 0 to 255. Chosen by eye with u2netp on six
+# photos; below MASK_LOW lies the haze around an object.
+MASK_LOW, MASK_HIGH = 40.0, 150.0
 
-LEAST, MOST = 0.0005, 0.99  # of the frame that an object covers
-BLANK = 3.0  # of 255: a picture of less contrast is one of nothing
+# The share of the frame that an object may cover. By choice: less is about 7 x 7 pixels of a view, too few for a shape,
+# and more leaves no outline.
+MIN_OBJECT_SHARE, MAX_OBJECT_SHARE = 0.0005, 0.99
+MIN_CONTRAST = 3.0  # of 255, by choice: a picture with less, the noise of an 8-bit picture, is empty
+# Of the object's rim that may hardly differ from a plain background; by choice: beyond, rembg is the better guess.
+MAX_RIM_SOFTNESS = 0.2
 
 NOT_PLAIN = "the background is not plain"
 EMPTY = "the picture is empty, of one colour all over"
 BY_HAND = "cut the object out by hand and save it as a PNG with transparency"
 
 
-# What tells a page from a flat thing that fills its frame, in shares of the opaque part.
-LEAST_OBJECT = 0.01  # a ball's highlight is smaller
-LEAST_BACKGROUND = 0.2  # the frame of a picture or of a screen is less
-LEAST_FLAT = 0.6  # of the background that is of its colour; a round thing's shades are not
-NEARLY_ALL = 0.85  # of the frame
+# What distinguishes an object on a page from a thing that fills its frame, in shares of the opaque part. By choice;
+# tests/pictures/test_foreground.py tries them on balls, boxes and books.
+MIN_ON_PAGE = 0.01  # covered by the object; the highlight of a ball is smaller
+MIN_PAGE_BACKGROUND = 0.2  # not covered by it; the frame of a picture or of a screen is less
+MIN_PAGE_FLATNESS = 0.6  # share of that background which has its colour; the shades of a round thing do not
+FULL_FRAME_SHARE = 0.85  # of the frame: an alpha that leaves more than this deserves a note
 
 
 @dataclass(frozen=True)
 class CutOut:
-    """The object alone, white where alpha is 0, and how it was found."""
+    """The object alone, white where alpha is 0, and the method that found it."""
 
     pixels: Pixels  # (H, W, 4), alpha is coverage
     method: Method
-    notes: tuple[str, ...] = ()  # what the user should know about it
+    notes: tuple[str, ...] = ()  # for the user
 
 
 def cut_out(pixels: Pixels, settings: PhotoSettings, rembg: bool = True, offline: bool = False) -> CutOut:
-    """Find the object in a picture (H, W, 4); where one way fails, the next one is asked.
+    """Find the object in a picture (H, W, 4); if one method fails, the next one is tried.
 
-    Raises InputError when nothing, or nearly everything, is left over by all of them, and MissingError when only rembg
-    could help and it cannot run.
+    Raises InputError when all methods leave nothing or nearly everything, and MissingError when only rembg could help
+    and it cannot run.
     """
     rgb, alpha = pixels[..., :3], pixels[..., 3]
     failed: list[str] = []
@@ -69,10 +81,10 @@ def cut_out(pixels: Pixels, settings: PhotoSettings, rembg: bool = True, offline
         if isinstance(found, CutOut):
             return found
         failed.append(found)
-    inside = _opaque_part(alpha)
-    plain = _cut_from_plain(rgb) if inside.all() else NOT_PLAIN  # which `_from_alpha` has looked at already
+    inside = _usable_part(alpha)
+    plain = _cut_from_plain(rgb) if inside.all() else NOT_PLAIN  # otherwise `_from_alpha` has tried
     if not isinstance(plain, str):
-        return CutOut(plain, "plain", _said(failed, "its plain background shows the object"))
+        return CutOut(plain, "plain", _fallback_note(failed, "its plain background shows the object"))
     if plain == EMPTY:
         raise InputError(f"{plain}: {BY_HAND}")
     failed.append(plain)
@@ -80,22 +92,22 @@ def cut_out(pixels: Pixels, settings: PhotoSettings, rembg: bool = True, offline
     if not rembg:
         raise InputError(f"{problem}, and rembg was switched off: allow it, or {BY_HAND}")
     rgb = np.where(inside[..., None], rgb, np.uint8(255))
-    mask = np.where(inside, _rembg_alpha(rgb, settings.rembg_model, offline, problem), np.uint8(0))
-    if fault := _fault(mask, f"rembg's {settings.rembg_model}"):
+    mask = np.where(inside, _rembg_mask(rgb, settings.rembg_model, offline, problem), np.uint8(0))
+    if fault := _mask_fault(mask, f"rembg's {settings.rembg_model}"):
         raise InputError(f"{problem}, and {fault}: {BY_HAND}")
-    return CutOut(_whitened(rgb, mask), "rembg", _said(failed, "rembg found the object"))
+    return CutOut(_on_white(rgb, mask), "rembg", _fallback_note(failed, "rembg found the object"))
 
 
 def cut_from_page(pixels: Pixels) -> Pixels | None:
-    """The object (H, W, 4) on a page of one colour, when the transparency only trims that page; None when it does not.
+    """The object (H, W, 4) on a page of one colour whose transparency only trims the page; None for anything else.
 
-    Rounded corners, the clear corners of a picture that was turned, a clear border.
+    Such transparency is rounded corners, the clear corners of a rotated picture, or a clear border.
     """
-    inside = page(pixels[..., 3])
+    inside = page_mask(pixels[..., 3])
     if inside is None:
         return None
     colours = pixels[..., :3].astype(np.float32)
-    background = background_of(colours, inside)
+    background = estimate_background(colours, inside)
     found = _cut_from_plain(pixels[..., :3], inside)
     if background is None or isinstance(found, str):
         return None
@@ -103,71 +115,71 @@ def cut_from_page(pixels: Pixels) -> Pixels | None:
     rest = inside & ~covered
     flat = rest & is_background(colours, background)
     whole = inside.sum()
-    enough = covered.sum() >= LEAST_OBJECT * whole and rest.sum() >= LEAST_BACKGROUND * whole
-    return found if enough and flat.sum() >= LEAST_FLAT * rest.sum() else None
+    enough = covered.sum() >= MIN_ON_PAGE * whole and rest.sum() >= MIN_PAGE_BACKGROUND * whole
+    return found if enough and flat.sum() >= MIN_PAGE_FLATNESS * rest.sum() else None
 
 
 def plain_background_alpha(rgb: Pixels) -> Pixels | None:
-    """Coverage (H, W) of the object in front of a smooth, nearly uniform background; None when there is none such."""
+    """Coverage (H, W) of the object in front of a smooth, nearly uniform background; None without such a background."""
     colours = rgb.astype(np.float32)
-    background = background_of(colours)
+    background = estimate_background(colours)
     if background is None:
         return None
     glows = float(background.mean()) < 225.0  # generated grey backgrounds have halos; white ones cannot
-    alpha, _ = matte(colours, background, outside_of(colours, background, shadows=glows))
+    alpha, _ = estimate_matte(colours, background, background_mask(colours, background, shadows=glows))
     return _to_bytes(alpha)
 
 
 def _from_alpha(pixels: Pixels) -> CutOut | str:
-    """By the transparency that came with the picture, or why that is of no use."""
+    """Cut out by the picture's own transparency; if that fails, the reason."""
     rgb, alpha = pixels[..., :3], pixels[..., 3]
-    if alpha.max() < STEP:
+    if alpha.max() < MIN_STEP:
         raise InputError(f"the transparency of this picture leaves nothing of it: {BY_HAND}")
-    if not cuts_out(alpha):
+    if not has_cut_out(alpha):
         return "the transparency of this picture cuts nothing out"
     on_page = cut_from_page(pixels)
     if on_page is not None:
         trims = "its transparency trims a page and cuts nothing out; the page's plain background shows the object"
         return CutOut(on_page, "plain", (trims,))
-    covered = coverage(alpha)
+    covered = opacity_to_coverage(alpha)
     share = float((covered >= 128).mean())
-    if share < LEAST:
+    if share < MIN_OBJECT_SHARE:
         raise InputError(f"the transparency of this picture leaves nothing of the object (empty mask): {BY_HAND}")
-    if fault := _fault(covered, "the transparency of this picture"):
+    if fault := _mask_fault(covered, "the transparency of this picture"):
         return fault
-    doubt = share > NEARLY_ALL and page(alpha) is not None
+    doubt = share > FULL_FRAME_SHARE and page_mask(alpha) is not None
     everything = "its transparency leaves nearly the whole frame: all of that is the object"
-    return CutOut(_whitened(rgb, covered), "alpha", (everything,) if doubt else ())
+    return CutOut(_on_white(rgb, covered), "alpha", (everything,) if doubt else ())
 
 
-def _opaque_part(alpha: Pixels) -> Mask:
-    """Where a picture whose transparency is of no use can be looked at, (H, W)."""
-    if not cuts_out(alpha):
+def _usable_part(alpha: Pixels) -> Mask:
+    """The part (H, W) of a picture to look at if its transparency cuts nothing out."""
+    if not has_cut_out(alpha):
         return np.ones(alpha.shape, bool)
-    inside = page(alpha)
-    return alpha >= STEP if inside is None else inside
+    inside = page_mask(alpha)
+    return alpha >= MIN_STEP if inside is None else inside
 
 
 def _cut_from_plain(rgb: Pixels, inside: Mask | None = None) -> Pixels | str:
-    """The object's own colours and coverage (H, W, 4), or why background and object cannot be told apart."""
+    """The object's own colours and coverage (H, W, 4); if it cannot be told from the background, the reason."""
     colours = rgb.astype(np.float32)
-    background = background_of(colours, inside)
+    background = estimate_background(colours, inside)
     if background is None:
         return NOT_PLAIN
     if inside is not None:
         colours = np.where(inside[..., None], colours, background)
-    outside = outside_of(colours, background, shadows=True)
-    if outside.all() and np.ptp(colours.reshape(-1, 3), axis=0).max() < BLANK:
+    outside = background_mask(colours, background, shadows=True)
+    if outside.all() and np.ptp(colours.reshape(-1, 3), axis=0).max() < MIN_CONTRAST:
         return EMPTY
-    if not outside.all() and softness(colours, background, outside) > 0.2:
+    if not outside.all() and rim_softness(colours, background, outside) > MAX_RIM_SOFTNESS:
         return "the object fades into the plain background"
-    alpha, own = matte(colours, background, outside)
-    found = _whitened(_to_bytes(own / 255.0), _to_bytes(alpha))
-    return _fault(found[..., 3], "the plain background of this picture") or found
+    alpha, own = estimate_matte(colours, background, outside)
+    found = _on_white(_to_bytes(own / 255.0), _to_bytes(alpha))
+    return _mask_fault(found[..., 3], "the plain background of this picture") or found
 
 
-def _rembg_alpha(rgb: Pixels, model: str, offline: bool, problem: str) -> Pixels:
-    """The mask (H, W) of a salient-object network; `problem` is why the ways before it have failed."""
+def _rembg_mask(rgb: Pixels, model: str, offline: bool, problem: str) -> Pixels:
+    """The mask (H, W) of a salient-object network; `problem` says why the methods before it have failed."""
     if offline and rembg_file(model) is None:
         raise MissingError(
             f"{problem}, and rembg's model {model} is not on this machine: `meshcli models pull {model}` gets it, or "
@@ -176,13 +188,13 @@ def _rembg_alpha(rgb: Pixels, model: str, offline: bool, problem: str) -> Pixels
     try:
         import rembg  # slow, and it ends the program when onnxruntime is missing
 
-        _fetch(model, problem)
+        _fetch_model(model, problem)
         with contextlib.redirect_stderr(io.StringIO()):  # download bar
             session = rembg.new_session(model)
             if not session.is_local():
                 raise MissingError(f"rembg's {model} sends the photo to a service; take a model that runs here: u2netp")
             mask = np.asarray(rembg.remove(np.ascontiguousarray(rgb), session=session, only_mask=True), np.float32)
-            return _to_bytes((mask - DOUBT) / (CERTAINTY - DOUBT))
+            return _to_bytes((mask - MASK_LOW) / (MASK_HIGH - MASK_LOW))
     except (ImportError, SystemExit) as error:
         raise MissingError(f"{problem}, and rembg cannot start: `pip install 'rembg[cpu]'`, or {BY_HAND}") from error
     except MissingError:
@@ -191,8 +203,8 @@ def _rembg_alpha(rgb: Pixels, model: str, offline: bool, problem: str) -> Pixels
         raise MissingError(f"rembg's model {model} cannot be used ({_first_line(error)}); {BY_HAND}") from error
 
 
-def _fetch(model: str, problem: str) -> None:
-    """Get the network where it is not here yet; rembg itself would do so with a page of text when it cannot."""
+def _fetch_model(model: str, problem: str) -> None:
+    """Download the network if it is missing; rembg's own download fails with a page of text."""
     if rembg_file(model) is None and model in MODELS and MODELS[model].md5:
         try:
             pull(MODELS[model])
@@ -200,22 +212,24 @@ def _fetch(model: str, problem: str) -> None:
             raise MissingError(f"{problem}, and {error}, or {BY_HAND}") from error
 
 
-def _fault(alpha: Pixels, source: str) -> str:
-    """What is wrong with a mask that shows nothing or hides nothing."""
+def _mask_fault(alpha: Pixels, source: str) -> str:
+    """What is wrong with a mask (H, W) that leaves nothing or everything; empty if it is usable."""
     covered = float((alpha >= 128).mean())
-    if covered < LEAST:
+    if covered < MIN_OBJECT_SHARE:
         return f"{source} leaves nothing of the object (empty mask)"
-    return f"{source} makes the whole frame the object (full-frame mask; leave room round it)" if covered > MOST else ""
+    if covered > MAX_OBJECT_SHARE:
+        return f"{source} makes the whole frame the object (full-frame mask; leave room round it)"
+    return ""
 
 
-def _said(failed: list[str], found: str) -> tuple[str, ...]:
-    """A note when the first way was not the right one."""
+def _fallback_note(failed: list[str], found: str) -> tuple[str, ...]:
+    """A note if methods have failed before one succeeded."""
     return (f"{', '.join(failed)}; {found}",) if failed else ()
 
 
-def _whitened(rgb: Pixels, alpha: Pixels) -> Pixels:
-    """RGBA without haze, white where nothing is to be seen."""
-    clean = np.where(alpha < HAZE, 0, alpha).astype(np.uint8)[..., None]
+def _on_white(rgb: Pixels, alpha: Pixels) -> Pixels:
+    """RGBA (H, W, 4) without haze, white where alpha is 0."""
+    clean = np.where(alpha < HAZE_ALPHA, 0, alpha).astype(np.uint8)[..., None]
     return np.concatenate([np.where(clean > 0, rgb, np.uint8(255)), clean], axis=-1)
 
 

@@ -1,10 +1,10 @@
-"""Pictures: read any file safely, frame the foreground, composite, resize, cut and join sheets.
+"""Pictures: decode any file safely, frame the foreground, composite, resize, split and join sheets.
 
 A picture is (H, W, 4) uint8, sRGB, straight alpha, first row at the top. Where alpha is 0 the RGB is white, unless a
-generator painted it. Blending works on sRGB values, as the networks were trained.
+generator made it. Blending works on sRGB values, as the networks were trained.
 
-What a file says about its values is heard: its colour profile, else PNG's sRGB chunk, else the exponent in its gAMA
-chunk. Primaries in a cHRM chunk are taken for sRGB's.
+Colours are converted to sRGB by the file's colour profile, else PNG's sRGB chunk, else the exponent in its gAMA chunk.
+Primaries in a cHRM chunk are ignored and taken as sRGB's.
 """
 
 import io
@@ -18,15 +18,19 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageDraw, ImageFont
 
 from meshcli.errors import InputError
-from meshcli.pictures.picture_file import frames, opened, orientation, reduce
+from meshcli.pictures.picture_file import decoded_orientation, frame_count, open_picture, reduce_decoding
 from meshcli.pictures.pixels import Pixels
 from meshcli.progress import Tell, unheard
 
-HAZE = 8  # of 255: alpha below this is a network's haze or a sloppy eraser, not the object
+# Of 255: alpha below this is a network's haze or the trace of an eraser, not the object. By choice: 3 % of opacity is
+# hardly visible, and haze that counts as object would decide how a photo is framed.
+HAZE_ALPHA = 8
 WHITE = np.uint8(255)
-USUAL = 0.45455  # what PNG's gAMA says of sRGB, and of everything whose maker did not ask
-BITS_PER_SAMPLE = 258  # TIFF tag
-TURNS = {  # EXIF's orientations; 1 is upright
+SRGB_GAMMA = 0.45455  # 1 / 2.2, PNG's gAMA of sRGB; also the default of programs that know nothing of gamma
+GAMMA_TOLERANCE = 0.005  # a gAMA this near to sRGB's is sRGB's, by choice: programs round to 0.45 or 0.4545
+PLAUSIBLE_GAMMA = (0.1, 4.0)  # a gAMA outside is no curve that anything could have been displayed with
+BITS_PER_SAMPLE_TAG = 258  # TIFF
+UPRIGHT_TRANSPOSES = {  # EXIF orientation -> what turns it upright; 1 is upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -35,8 +39,8 @@ TURNS = {  # EXIF's orientations; 1 is upright
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_SIXTEEN_BIT = ("I", "I;16", "I;16B", "I;16L", "I;16N")
-_STRAIGHT = ("L", "LA", "RGB", "RGBA", "CMYK", "LAB")  # modes that need no conversion before the colour profile
+DEEP_GREY_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+PLAIN_MODES = ("L", "LA", "RGB", "RGBA", "CMYK", "LAB")  # modes that need no conversion before the colour profile
 
 
 @dataclass(frozen=True)
@@ -49,31 +53,34 @@ class Crop:
     height: float
 
 
-def load_picture(path: Path, max_pixels: int = 100_000_000, side: int = 0, tell: Tell = unheard) -> Pixels:
-    """Read a picture file, turned upright, in sRGB, as RGBA (H, W, 4); the first one of several.
+def load_picture(
+    path: Path, max_pixels: int = 100_000_000, side: int = 0, tell: Tell = unheard, data: bytes | None = None
+) -> Pixels:
+    """Decode a picture file, turned upright, in sRGB, as RGBA (H, W, 4); the first frame of several.
 
-    `side` is the longer side that is needed: a larger picture is shrunk to it. Raises InputError when the file is
-    missing, no picture, damaged or has more than `max_pixels` to be held at once, MissingError for HEIC without the
-    package that reads it.
+    `side` is the longer side that is needed: a larger picture is shrunk to it. `data` holds the file's bytes if they
+    have been read already. Raises InputError when the file is missing, no picture, damaged or has more than
+    `max_pixels` to be held at once, MissingError for HEIC without the package that reads it.
     """
-    with opened(path) as picture:
-        reduce(path, picture, max_pixels, side)
-        if (count := frames(picture)) > 1:
+    with open_picture(path, data) as picture:
+        reduce_decoding(path, picture, max_pixels, side)
+        if (count := frame_count(picture)) > 1:
             tell(f"{path} holds {count} pictures; the first one is taken")
-        turn = TURNS.get(orientation(picture))
+        turn = UPRIGHT_TRANSPOSES.get(decoded_orientation(picture))
         picture.load()
-    converted = _to_srgb(_shrunk(_eight_bit(picture), side))
+    converted = _to_srgb(_shrink(_to_eight_bit(picture), side))
     return np.array(converted if turn is None else converted.transpose(turn))
 
 
 def frame_foreground(pixels: Pixels, ratio: float, exact: bool = False) -> tuple[Pixels, Crop]:
-    """Cut the object's box out and centre it on a square, so that its longer side takes up `ratio` of it.
+    """Cut out the object's bounding box and centre it on a square whose side is the box's longer side / `ratio`.
 
-    `exact` copies InstantMesh's arithmetic to the pixel: haze counts as object, the box loses its last row and column,
-    the padding is transparent black. Without it, haze below alpha 8 is cleared and the padding is transparent white.
+    `exact` reproduces InstantMesh's arithmetic to the pixel: haze counts as object, the box loses its last row and
+    column, the padding is transparent black. Without it, alpha below HAZE_ALPHA is cleared and the padding is
+    transparent white. Returns the square (side, side, 4) and its rectangle; InputError when the mask is empty.
     """
     if not exact:
-        pixels = np.where((pixels[..., 3:] < HAZE), np.array([255, 255, 255, 0], np.uint8), pixels)
+        pixels = np.where((pixels[..., 3:] < HAZE_ALPHA), np.array([255, 255, 255, 0], np.uint8), pixels)
     rows, columns = np.nonzero(pixels[..., 3].any(axis=1))[0], np.nonzero(pixels[..., 3].any(axis=0))[0]
     if len(rows) < 2 or len(columns) < 2:
         raise InputError("nothing is left of the object: its mask is empty")
@@ -96,14 +103,14 @@ def frame_foreground(pixels: Pixels, ratio: float, exact: bool = False) -> tuple
 
 
 def over(pixels: Pixels, background: int = 255) -> Pixels:
-    """Composite (H, W, 4) over a grey: (H, W, 3), in the 8-bit arithmetic of Pillow's paste."""
+    """Composite (H, W, 4) over a grey background: (H, W, 3), in the 8-bit arithmetic of Pillow's paste."""
     alpha = pixels[..., 3:].astype(np.uint16)
     mixed = pixels[..., :3] * alpha + background * (255 - alpha) + 128
     return ((mixed + (mixed >> 8)) >> 8).astype(np.uint8)
 
 
 def resize(pixels: Pixels, width: int, height: int) -> Pixels:
-    """Bicubic with antialiasing on premultiplied colours; a picture (H, W, 4) or (H, W, 3) of this size comes back."""
+    """Resize (H, W, 4) or (H, W, 3), bicubic with antialiasing on premultiplied colours; no change at equal size."""
     if pixels.shape[:2] == (height, width):
         return pixels
     values = pixels.astype(np.float32)
@@ -118,9 +125,9 @@ def resize(pixels: Pixels, width: int, height: int) -> Pixels:
 
 
 def resize_floats(values: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
-    """Bicubic with antialiasing, (H, W, C) to (height, width, C), no clamping.
+    """Resize (H, W, C) to (height, width, C), bicubic with antialiasing, not clamped.
 
-    Pillow's filter on float channels gives the numbers of torch's bicubic interpolation with antialias=True.
+    Pillow's filter on float channels equals torch's bicubic interpolation with antialias=True.
     """
     channels = [
         Image.fromarray(np.ascontiguousarray(values[..., channel])).resize((width, height), Image.Resampling.BICUBIC)
@@ -130,7 +137,7 @@ def resize_floats(values: NDArray[np.float32], width: int, height: int) -> NDArr
 
 
 def split_sheet(sheet: Pixels, rows: int = 3, columns: int = 2) -> list[Pixels]:
-    """Cut a sheet of square views (RGB or RGBA), row by row."""
+    """Split a sheet of square views (RGB or RGBA), row by row; InputError when the views are not square."""
     height, width = sheet.shape[:2]
     if height % rows or width % columns or height // rows != width // columns:
         raise InputError(f"a sheet of {width} x {height} pixels is not {columns} x {rows} square views")
@@ -139,7 +146,7 @@ def split_sheet(sheet: Pixels, rows: int = 3, columns: int = 2) -> list[Pixels]:
 
 
 def join_sheet(tiles: Sequence[Pixels], columns: int = 2) -> Pixels:
-    """Lay views of one size out row by row; the last row is filled up with white."""
+    """Join views of one size row by row; the last row is padded with white."""
     empty = np.full_like(tiles[0], WHITE)
     missing = -len(tiles) % columns
     return rearrange(
@@ -148,7 +155,7 @@ def join_sheet(tiles: Sequence[Pixels], columns: int = 2) -> Pixels:
 
 
 def labelled_sheet(pictures: Sequence[Pixels], labels: Sequence[str], columns: int, size: int = 320) -> Pixels:
-    """Pictures side by side on white with a line of text under each, RGB, to look at."""
+    """A contact sheet: pictures on white in tiles of `size` pixels with a label under each, RGB."""
     band = max(16, size // 14)
     tiles = []
     for picture, label in zip(pictures, labels, strict=True):
@@ -165,21 +172,21 @@ def labelled_sheet(pictures: Sequence[Pixels], labels: Sequence[str], columns: i
 
 
 def encode_png(pixels: Pixels) -> bytes:
-    """Grey (H, W), RGB or RGBA as a PNG file."""
+    """Encode grey (H, W), RGB or RGBA as a PNG file."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, format="PNG", compress_level=4)
     return buffer.getvalue()
 
 
-def _eight_bit(picture: Image.Image) -> Image.Image:
-    """Any of Pillow's modes as L, LA, RGB, RGBA, CMYK or LAB, its colour profile kept."""
-    if picture.mode in _SIXTEEN_BIT:
-        eight = _scaled(picture)
+def _to_eight_bit(picture: Image.Image) -> Image.Image:
+    """Convert any of Pillow's modes to L, LA, RGB, RGBA, CMYK or LAB and keep the colour profile."""
+    if picture.mode in DEEP_GREY_MODES:
+        eight = _deep_grey_to_eight_bit(picture)
     elif picture.mode == "F":
         values = np.nan_to_num(np.asarray(picture), nan=0.0, posinf=0.0, neginf=0.0)
         top = 1.0 if values.max() <= 1.0 else max(255.0, float(values.max()))
         eight = Image.fromarray(np.rint(values / np.float32(top) * np.float32(255.0)).clip(0, 255).astype(np.uint8))
-    elif picture.mode in _STRAIGHT and not ("transparency" in picture.info and picture.mode in ("L", "RGB")):
+    elif picture.mode in PLAIN_MODES and not ("transparency" in picture.info and picture.mode in ("L", "RGB")):
         return picture
     else:
         clear = picture.mode in ("P", "PA", "La", "RGBa") or "transparency" in picture.info
@@ -189,79 +196,82 @@ def _eight_bit(picture: Image.Image) -> Image.Image:
     return eight
 
 
-def _scaled(picture: Image.Image) -> Image.Image:
-    """Grey with more than eight bits, scaled: Pillow's own conversion clips it."""
+def _deep_grey_to_eight_bit(picture: Image.Image) -> Image.Image:
+    """Scale grey of more than eight bits: Pillow's own conversion clips it."""
     values = np.asarray(picture)
-    bits = getattr(picture, "tag_v2", {}).get(BITS_PER_SAMPLE, (16,))[0]
+    bits = getattr(picture, "tag_v2", {}).get(BITS_PER_SAMPLE_TAG, (16,))[0]
     top = 4095 if bits == 12 else 65535
-    if values.dtype.itemsize > 2:  # 32 bits, of which hardly ever all are used
+    if values.dtype.itemsize > 2:  # 32 bits, whose full range is hardly ever used
         top = max(top, int(values.max()))
-        shades = Image.fromarray(_shades(values / top, _gamma(picture)))
+        shades = Image.fromarray(_to_srgb_bytes(values / top, _encoding_gamma(picture)))
     else:
-        shades = Image.fromarray(_shades(np.arange(65536) / top, _gamma(picture))[values])
-    clear = picture.info.get("transparency")  # the one shade of a PNG that is not there
+        shades = Image.fromarray(_to_srgb_bytes(np.arange(65536) / top, _encoding_gamma(picture))[values])
+    clear = picture.info.get("transparency")  # the one grey level of a PNG that is transparent
     if isinstance(clear, int):
         shades.putalpha(Image.fromarray(np.where(values == clear, np.uint8(0), np.uint8(255))))
     return shades
 
 
-def _gamma(picture: Image.Image) -> float:
-    """The exponent that PNG's gAMA chunk says was put on the light; 0 where something else is known, or nothing."""
+def _encoding_gamma(picture: Image.Image) -> float:
+    """The exponent of PNG's gAMA chunk, from linear light to values; 0 if there is none or another rule applies."""
     gamma = picture.info.get("gamma", 0.0)
-    if "srgb" in picture.info or picture.info.get("icc_profile") or abs(gamma - USUAL) < 0.005:
+    if "srgb" in picture.info or picture.info.get("icc_profile") or abs(gamma - SRGB_GAMMA) < GAMMA_TOLERANCE:
         return 0.0
-    return float(gamma) if 0.1 <= gamma <= 4.0 else 0.0  # others are no curves that anything could have been seen by
+    return float(gamma) if PLAUSIBLE_GAMMA[0] <= gamma <= PLAUSIBLE_GAMMA[1] else 0.0
 
 
-def _shades(values: NDArray[np.float64], gamma: float) -> NDArray[np.uint8]:
-    """Values from 0 to 1 in bytes; light to the power of `gamma` as sRGB (IEC 61966-2-1)."""
+def _to_srgb_bytes(values: NDArray[np.float64], gamma: float) -> NDArray[np.uint8]:
+    """Values from 0 to 1 as bytes; with a `gamma`, values are linear light to this power and become sRGB.
+
+    The sRGB curve is that of IEC 61966-2-1.
+    """
     if gamma:
         light = values.clip(0.0, 1.0) ** (1.0 / gamma)
         values = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1.0 / 2.4) - 0.055)
     return np.rint(values * 255.0).clip(0, 255).astype(np.uint8)
 
 
-def _shrunk(picture: Image.Image, side: int) -> Image.Image:
-    """The same picture with this longer side, unless it is smaller or `side` is 0."""
+def _shrink(picture: Image.Image, side: int) -> Image.Image:
+    """Shrink a picture to this longer side; one that is not larger, or any if `side` is 0, stays as it is."""
     width, height = picture.size
     if not 0 < side < max(width, height):
         return picture
     scale = side / max(width, height)
     small = max(1, round(width * scale)), max(1, round(height * scale))
-    return picture.resize(small, Image.Resampling.HAMMING)  # no ringing; alpha is multiplied in on the way
+    return picture.resize(small, Image.Resampling.HAMMING)  # no ringing; Pillow premultiplies alpha
 
 
 def _to_srgb(picture: Image.Image) -> Image.Image:
-    """What `_eight_bit` gave, through its colour profile, as RGBA."""
+    """Convert the result of `_to_eight_bit` to sRGB, as RGBA."""
     alpha = picture.getchannel("A") if picture.mode in ("LA", "RGBA") else None
     if alpha is not None:
         profile = picture.info.get("icc_profile")
         picture = picture.convert(picture.mode.rstrip("A"))
         picture.info["icc_profile"] = profile
-    rgb = _converted(picture).convert("RGB")
-    if gamma := _gamma(picture):
-        rgb = rgb.point(_shades(np.arange(256) / 255.0, gamma).tolist() * 3)
+    rgb = _apply_profile(picture).convert("RGB")
+    if gamma := _encoding_gamma(picture):
+        rgb = rgb.point(_to_srgb_bytes(np.arange(256) / 255.0, gamma).tolist() * 3)
     rgb.putalpha(255 if alpha is None else alpha)
     return rgb
 
 
-def _converted(picture: Image.Image) -> Image.Image:
-    """Through the embedded ICC profile; a profile that cannot be used is passed over, as browsers do."""
+def _apply_profile(picture: Image.Image) -> Image.Image:
+    """Convert by the embedded ICC profile; one that cannot be used is ignored, as browsers do."""
     data = picture.info.get("icc_profile")
-    if not data and picture.mode != "LAB":  # which has a meaning without a profile, too
+    if not data and picture.mode != "LAB":  # LAB is defined without a profile
         return picture
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(data) if data else ImageCms.createProfile("LAB"))
         transform = ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), picture.mode, "RGB")
-        if picture.mode == "RGB" and _changes_nothing(transform):
+        if picture.mode == "RGB" and _is_srgb(transform):
             return picture
         return ImageCms.applyTransform(picture, transform) or picture
     except (ImageCms.PyCMSError, OSError, ValueError):
         return picture if picture.mode != "LAB" else picture.getchannel("L")
 
 
-def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
-    """Whether this is sRGB under whatever name: then the numbers are kept to the bit."""
+def _is_srgb(transform: ImageCms.ImageCmsTransform) -> bool:
+    """Whether a profile is sRGB under whatever name (within 2 of 255): then the values are kept to the bit."""
     steps = np.linspace(0, 255, 9).astype(np.uint8)
     colours = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(27, 27, 3)
     after = ImageCms.applyTransform(Image.fromarray(colours), transform)

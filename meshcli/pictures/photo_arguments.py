@@ -1,8 +1,8 @@
 """The PHOTO arguments as files: `photo.jpg`, `photo.jpg@45`, a directory, or `-` for a list on standard input. Light.
 
-A directory stands for the pictures in it, sorted as people count (2 before 10); hidden files and other kinds are passed
-over. A list has one argument a line, or, when there is a NUL byte in it, one before each NUL, as `find -print0` writes:
-then a name may hold a newline.
+A directory stands for the pictures in it, in natural order (2 before 10); hidden files and other kinds are skipped. A
+list has one argument per line or, if it contains a NUL byte, one before each NUL, as `find -print0` writes: then a name
+may contain a newline.
 """
 
 import os
@@ -21,14 +21,15 @@ SUFFIXES = (
     ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".qoi", ".tga", ".tif", ".tiff", ".webp",
 )  # fmt: skip
 STDIN = "-"
-LONGEST = 1 << 24  # bytes of a list: more is no list, and would never end
-PICTURES = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"II*\0", b"MM\0*", b"GIF8")  # how files begin that are no lists
+MAX_LIST_BYTES = 1 << 24  # 16 MiB, by choice: far more than any list of names; /dev/zero would never end
+PICTURE_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"II*\0", b"MM\0*", b"GIF8")  # JPEG, PNG, WebP, TIFF, GIF
 
 
 def list_photos(arguments: Sequence[str], stdin: BinaryIO | None, tell: Tell) -> list[str]:
-    """Every photo of a command line, as `read_spec` takes it; says how many a directory or a list holds.
+    """Every photo of a command line, as `parse_photo_argument` takes it; tells how many a directory or a list holds.
 
-    Raises InputError for a directory without pictures and for a list that is empty or none, UsageError for two lists.
+    Raises InputError for a directory without pictures and for a list that is empty or no list of names, UsageError for
+    two lists.
     """
     if list(arguments).count(STDIN) > 1:
         raise UsageError(f"{STDIN} is there twice, and there is one standard input")
@@ -43,10 +44,10 @@ def list_photos(arguments: Sequence[str], stdin: BinaryIO | None, tell: Tell) ->
     return photos
 
 
-def there(name: str | Path) -> Path | None:
-    """The path when something is there; a letter with an accent may be one character in its name or two (NFC, NFD)."""
+def existing_path(name: str | Path) -> Path | None:
+    """The path if it exists; an accented letter in its name may be one character or two (Unicode NFC, NFD)."""
     if not str(name):
-        return None  # a variable of a shell script that was never set; `Path` would take it for the directory it is in
+        return None  # an unset variable of a shell script; `Path` would take it for the working directory
     for form in (str(name), unicodedata.normalize("NFC", str(name)), unicodedata.normalize("NFD", str(name))):
         try:
             Path(form).lstat()
@@ -56,9 +57,9 @@ def there(name: str | Path) -> Path | None:
     return None
 
 
-def natural(name: str) -> list[tuple[int, int, str]]:
-    """A key to sort by: digits count as numbers, capitals as small letters."""
-    words = re.split(r"([0-9]+)", name)  # every second one is a number
+def natural_sort_key(name: str) -> list[tuple[int, int, str]]:
+    """A sort key: digits count as numbers, capitals as lower case."""
+    words = re.split(r"([0-9]+)", name)  # every second item is a number
     return [(1, int(word), "") if place % 2 else (0, 0, word.casefold()) for place, word in enumerate(words)]
 
 
@@ -68,8 +69,8 @@ def counted(number: int, noun: str) -> str:
 
 
 def _in_directory(argument: str, tell: Tell) -> list[str]:
-    """The pictures in a directory; an argument that is none, as it is."""
-    path = there(argument)
+    """The pictures in a directory; any other argument as it is."""
+    path = existing_path(argument)
     if path is None or not path.is_dir():
         return [f"./{argument}" if argument == STDIN else argument]
     try:
@@ -82,15 +83,17 @@ def _in_directory(argument: str, tell: Tell) -> list[str]:
     if not found:
         raise InputError(f"{path} is a directory without pictures{others}")
     tell(f"{path}: {counted(len(found), 'picture')}{others}")
-    return [str(entry) for entry in sorted(found, key=lambda entry: (natural(entry.name), entry.name))]
+    return [str(entry) for entry in sorted(found, key=lambda entry: (natural_sort_key(entry.name), entry.name))]
 
 
 def _read_list(stdin: BinaryIO | None) -> list[str]:
-    data = stdin.read(LONGEST + 1) if stdin else b""
-    if data.startswith(PICTURES):
+    data = stdin.read(MAX_LIST_BYTES + 1) if stdin else b""
+    if data.startswith(PICTURE_SIGNATURES):
         raise InputError(f"{STDIN} means a list of file names on standard input, and what comes there is a picture")
-    if len(data) > LONGEST:
-        raise InputError(f"what comes on standard input is longer than {LONGEST >> 20} MB, so it is no list of photos")
+    if len(data) > MAX_LIST_BYTES:
+        raise InputError(
+            f"what comes on standard input is longer than {MAX_LIST_BYTES >> 20} MB, so it is no list of photos"
+        )
     try:
         data = unmarked(data)
     except ValueError as error:

@@ -1,8 +1,9 @@
-"""Open a picture file, whatever is in it, or say in one line why that cannot be. Light: Pillow is loaded on the way.
+"""Open a picture file, whatever is in it, or say in one line why that is impossible. Light: Pillow is imported late.
 
 Everything that Pillow reads, and HEIC where the package pillow-heif is installed.
 """
 
+import io
 import logging
 import math
 import stat
@@ -11,21 +12,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from meshcli.errors import InputError, MeshcliError, MissingError
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    from PIL.Image import Exif, Image
 
-ORIENTATION = 0x0112  # EXIF tag
-ON_ITS_SIDE = (5, 6, 7, 8)  # its values for pictures whose width and height change places
-MIRRORED = (2, 4, 5, 7)  # for pictures in which left and right change places, before they are turned by
-QUARTERS = {3: 2, 4: 2, 5: 3, 6: 1, 7: 1, 8: 3}  # clockwise
-TURNED = ("TIFF", "HEIF")  # formats whose readers turn the picture themselves
-HEIF = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}  # ISO 23008-12
-ONE_PICTURE = ("MPO", "PSD")  # formats whose further pictures are previews or layers of the first
-KINDS = {
+ORIENTATION_TAG = 0x0112  # EXIF; its values 1 to 8 are listed in EXIF 2.32, section 4.6.4
+SIDEWAYS = (5, 6, 7, 8)  # orientations that exchange width and height
+MIRRORED = (2, 4, 5, 7)  # orientations that exchange left and right, before the quarter turns below
+CLOCKWISE_QUARTER_TURNS = {3: 2, 4: 2, 5: 3, 6: 1, 7: 1, 8: 3}  # orientation -> turns that make the picture upright
+SELF_ORIENTING_FORMATS = ("TIFF", "HEIF")  # Pillow's readers of these apply the orientation while decoding
+HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}  # ISO 23008-12
+SINGLE_PICTURE_FORMATS = ("MPO", "PSD")  # their further frames are previews or layers of the first
+PNG_METADATA_CHUNKS = (b"eXIf", b"iTXt", b"tEXt", b"zTXt")  # that may hold EXIF or XMP
+FILE_TYPES = {
     stat.S_IFDIR: "a directory",
     stat.S_IFIFO: "a pipe",
     stat.S_IFSOCK: "a socket",
@@ -35,19 +37,34 @@ KINDS = {
 
 
 @contextmanager
-def opened(path: Path) -> "Iterator[Image]":
-    """A picture whose header is read; what its reader stumbles over, here or in the `with`, is an InputError.
+def open_picture(path: Path, data: bytes | None = None) -> "Iterator[Image]":
+    """A picture whose header has been read, from the file or from `data`, the bytes that the file holds.
 
-    MissingError for a HEIC file without the package that reads it. Pillow's own limit on the number of pixels does not
-    apply: see `reduce`.
+    Any error of Pillow, here or in the body of the `with`, becomes an InputError; MissingError for a HEIC file without
+    the package that reads it. Pillow's own limit on the number of pixels does not apply: see `reduce_decoding`.
     """
-    check_file(path)
-    with _said(path), _pillow_unheard(), _open(path) as picture:
+    with open_file(path) if data is None else io.BytesIO(data) as file, decoding(path, file) as picture:
         yield picture
 
 
-def check_file(path: Path) -> None:
-    """InputError for what is no file: reading a pipe or a device could wait for ever."""
+def open_file(path: Path) -> io.BufferedReader:
+    """Open a regular file for reading; InputError for anything else, and where it cannot be read."""
+    check_regular_file(path)
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+
+
+@contextmanager
+def decoding(path: Path, file: BinaryIO) -> "Iterator[Image]":
+    """`open_picture` for a file that is open already, at its start; `path` is its name in messages."""
+    with _as_input_errors(path), _quiet_pillow(), _identify(path, file) as picture:
+        yield picture
+
+
+def check_regular_file(path: Path) -> None:
+    """InputError for anything but a file with content: reading a pipe or a device could block for ever."""
     try:
         status = path.stat()
     except FileNotFoundError as error:
@@ -55,24 +72,17 @@ def check_file(path: Path) -> None:
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
     if not stat.S_ISREG(status.st_mode):
-        raise InputError(f"{path} is {KINDS.get(stat.S_IFMT(status.st_mode), 'no file')}, not a picture")
+        raise InputError(f"{path} is {FILE_TYPES.get(stat.S_IFMT(status.st_mode), 'no file')}, not a picture")
     if not status.st_size:
         raise InputError(f"{path} is empty")
 
 
-def check_picture(path: Path, max_pixels: int) -> None:
-    """Read all of a picture and forget it; InputError when it is damaged, or larger than it may be."""
-    with opened(path) as picture:
-        reduce(path, picture, max_pixels, 1)  # a JPEG need not be computed at full size to see whether it is whole
-        picture.load()
+def reduce_decoding(path: Path, picture: "Image", max_pixels: int, side: int = 0) -> None:
+    """Have a JPEG decoded at 1/2, 1/4 or 1/8 of its size as long as its longer side keeps at least `side` pixels.
 
-
-def reduce(path: Path, picture: "Image", max_pixels: int, side: int = 0) -> None:
-    """Have a JPEG read at a half, a quarter, an eighth of its size when its longer side stays `side` pixels or more.
-
-    InputError when there are more pixels to hold than the user allows: small files can hold gigabytes. What is read
-    reduced takes so much less, unless it is progressive: then its coefficients are held at full size, half as large as
-    the pixels of another picture.
+    InputError when decoding would hold more than `max_pixels`: small files can expand to gigabytes. A reduced JPEG
+    holds that much less, unless it is progressive: then its coefficients are held at full size, which takes half as
+    much as the pixels of another picture.
     """
     width, height = picture.size
     whole = width * height
@@ -89,31 +99,60 @@ def reduce(path: Path, picture: "Image", max_pixels: int, side: int = 0) -> None
         )
 
 
-def orientation(picture: "Image") -> int:
-    """How the picture must be turned to stand upright, as EXIF counts it; 1, not at all, where EXIF is damaged."""
-    return 1 if picture.format in TURNED else stored_orientation(picture)
+def decoded_orientation(picture: "Image") -> int:
+    """The EXIF orientation (1 to 8) of the decoded pixels, 1 if EXIF is damaged; ask before they are decoded."""
+    return 1 if picture.format in SELF_ORIENTING_FORMATS else stored_orientation(picture)
 
 
 def stored_orientation(picture: "Image") -> int:
-    """The same, before a reader that turns the picture itself has done so; to be asked before the pixels are read."""
-    with suppress(Exception):  # of every kind, from the parsers of EXIF and XMP
-        tag = int(picture.getexif().get(ORIENTATION, 1))
+    """The same of the pixels as the file stores them."""
+    with suppress(Exception):  # the parsers of EXIF and XMP raise all kinds
+        tag = int(read_exif(picture).get(ORIENTATION_TAG, 1))
         return tag if 1 <= tag <= 8 else 1
     return 1
 
 
-def frames(picture: "Image") -> int:
-    """How many pictures the file holds: of an animation, or pages."""
-    if picture.format in ONE_PICTURE:
+def read_exif(picture: "Image") -> "Exif":
+    """The EXIF data of an opened picture, without decoding its pixels unless the data lie behind them.
+
+    Pillow's own `getexif` decodes every PNG that has no EXIF chunk before its pixels.
+    """
+    from PIL import Image
+
+    if picture.format == "PNG" and picture.fp and not _has_trailing_metadata(picture.fp):  # type: ignore[attr-defined]
+        return Image.Image.getexif(picture)
+    return picture.getexif()
+
+
+def frame_count(picture: "Image") -> int:
+    """The number of pictures in the file: of an animation, or pages."""
+    if picture.format in SINGLE_PICTURE_FORMATS:
         return 1
-    with suppress(Exception):  # damaged behind the first one
+    with suppress(Exception):  # damaged after the first one
         return int(getattr(picture, "n_frames", 1))
     return 1
 
 
+def _has_trailing_metadata(file: BinaryIO) -> bool:
+    """Whether chunks of a PNG that may hold EXIF follow its pixels; the position in the file is kept."""
+    position = file.tell()
+    try:
+        file.seek(8)  # the signature
+        pixels_seen = False
+        while len(head := file.read(8)) == 8:
+            length, kind = int.from_bytes(head[:4], "big"), head[4:]
+            if pixels_seen and kind in PNG_METADATA_CHUNKS:
+                return True
+            pixels_seen = pixels_seen or kind == b"IDAT"
+            file.seek(length + 4, io.SEEK_CUR)  # the content and its checksum
+        return False
+    finally:
+        file.seek(position)
+
+
 @contextmanager
-def _said(path: Path) -> Iterator[None]:
-    """Whatever Pillow's readers raise, as one line; they have no exception in common."""
+def _as_input_errors(path: Path) -> Iterator[None]:
+    """Whatever Pillow's readers raise, as one line; they have no base class in common."""
     from PIL import UnidentifiedImageError
 
     try:
@@ -130,7 +169,7 @@ def _said(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _pillow_unheard() -> Iterator[None]:
+def _quiet_pillow() -> Iterator[None]:
     """Without Pillow's own limit on pixels, and its warnings: corrupt EXIF, odd tags, nothing a user could act on."""
     from PIL import Image
 
@@ -145,20 +184,22 @@ def _pillow_unheard() -> Iterator[None]:
         Image.MAX_IMAGE_PIXELS = limit
 
 
-def _open(path: Path) -> "Image":
+def _identify(path: Path, file: BinaryIO) -> "Image":
+    """Let Pillow read the header; MissingError for a HEIC file without the package that reads it."""
     from PIL import Image, UnidentifiedImageError
 
-    with path.open("rb") as file:
-        start = file.read(12)
-    heif = start[4:8] == b"ftyp" and start[8:12] in HEIF
-    if heif and (there := find_spec("pillow_heif") is not None):
+    start = file.read(12)
+    file.seek(0)
+    is_heif = start[4:8] == b"ftyp" and start[8:12] in HEIF_BRANDS
+    has_reader = is_heif and find_spec("pillow_heif") is not None
+    if has_reader:
         import pillow_heif
 
         pillow_heif.register_heif_opener()
     try:
-        return Image.open(path)
+        return Image.open(file)
     except UnidentifiedImageError as error:
-        if heif and not there:
+        if is_heif and not has_reader:
             raise MissingError(
                 f"{path} is a HEIC picture: `pip install pillow-heif` makes them readable, or save it as JPEG"
             ) from error

@@ -1,4 +1,4 @@
-"""The arrays that pictures are."""
+"""The array type of pictures."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -14,7 +14,7 @@ from meshcli.rendering.video import Mp4Writer
 from meshcli.settings import RenderSettings
 from meshcli.views.camera import Camera
 from meshcli.views.view import View
-from meshcli.views.viewpoints import around
+from meshcli.views.viewpoints import cameras_around
 
 STILLS = {  # azimuth and elevation in degrees
     "front": (0.0, 0.0),
@@ -39,7 +39,7 @@ class MeshPictures:
         """Write an mp4 of one turn of the camera; frames are encoded as they are rendered."""
         side, frames = self.settings.size, self.settings.frames
         sides = [(360.0 * frame / frames, self.settings.elevation) for frame in range(frames)]
-        cameras = around(self._renderer.mesh.vertices, sides)
+        cameras = cameras_around(self._renderer.mesh.vertices, sides)
         with Mp4Writer(path, side, side, self.settings.fps) as video:
             for done, picture in enumerate(self._renderer.frames(cameras, side, side, self.settings.samples)):
                 self.progress(done, frames, "turntable")
@@ -48,7 +48,7 @@ class MeshPictures:
     def stills(self) -> dict[str, Pixels]:
         """RGBA pictures with a transparent background, by the name of the side."""
         pictures = {}
-        cameras = around(self._renderer.mesh.vertices, list(STILLS.values()))
+        cameras = cameras_around(self._renderer.mesh.vertices, list(STILLS.values()))
         for done, (name, camera) in enumerate(zip(STILLS, cameras, strict=True)):
             self.progress(done, len(STILLS), "stills")
             pictures[name] = self._render(camera, self.settings.size, self.settings.size)

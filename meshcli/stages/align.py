@@ -16,7 +16,7 @@ from meshcli.stages.stage_runner import RunOptions
 from meshcli.stages.view_candidates import is_photo, refresh
 from meshcli.system.memory_check import check_room
 from meshcli.views.camera import Camera
-from meshcli.views.photo_cameras import Aligned, CameraPrior
+from meshcli.views.photo_cameras import AlignedPose, CameraPrior
 
 if TYPE_CHECKING:
     from meshcli.alignment.azimuths import Placement, ViewSet
@@ -101,7 +101,7 @@ def _views_of(manifest: Manifest, photo: Photo) -> list[ViewEntry]:
 def _own(camera: Camera, photo: Photo) -> Camera:
     """A camera of a photo's view as if the photo had been taken at azimuth 0 and shown the object at its usual size."""
     stated = photo.stated
-    return _scaled(camera.turned(-stated.side[0]), stated.enlarged)
+    return _scaled(camera.turned(-stated.azimuth_and_source[0]), stated.relative_scale)
 
 
 def _scaled(camera: Camera, factor: float) -> Camera:
@@ -109,9 +109,9 @@ def _scaled(camera: Camera, factor: float) -> Camera:
     return replace(camera, camera_to_world=(*rows, camera.camera_to_world[3]))
 
 
-def _aligned(placement: "Placement") -> Aligned:
+def _aligned(placement: "Placement") -> AlignedPose:
     first, *others = placement.answers
-    return Aligned(
+    return AlignedPose(
         round(first.azimuth, 3), round(first.enlarged, 5), round(placement.confidence, 3),
         tuple(round(pose.azimuth, 1) for pose in others),
     )  # fmt: skip
@@ -140,8 +140,8 @@ def _entered(project: Project, manifest: Manifest, found: dict[str, CameraPrior]
 
 
 def _placed(camera: Camera, stated: CameraPrior) -> Camera:
-    azimuth, known = stated.side
-    return replace(_scaled(camera.turned(azimuth), 1.0 / stated.enlarged), known=known)
+    azimuth, known = stated.azimuth_and_source
+    return replace(_scaled(camera.turned(azimuth), 1.0 / stated.relative_scale), known=known)
 
 
 def _answer(photo: Photo, stated: CameraPrior) -> Answer:
@@ -150,4 +150,5 @@ def _answer(photo: Photo, stated: CameraPrior) -> Answer:
         raise ValueError(f"photo {photo.name} was not aligned")
     confidence = None if stated.given else aligned.confidence
     others: Sequence[float] = () if stated.given else aligned.others
-    return Answer(photo.name, photo.source, stated.side[0] % 360.0, aligned.enlarged, confidence, tuple(others))
+    azimuth, _ = stated.azimuth_and_source
+    return Answer(photo.name, photo.source, azimuth % 360.0, aligned.relative_scale, confidence, tuple(others))

@@ -1,7 +1,7 @@
-"""Which photos shall be in the set, what is known about their cameras, and what they are called. Light: no numpy.
+"""The set of photos that a call asks for, what is known about their cameras, and their names. Light: no numpy.
 
-The PHOTO arguments are the whole set, none means the recorded set, `add` appends. A photo is known by its bytes, and
-its letter is never given to another one.
+The PHOTO arguments are the whole set, none means the recorded set, `add` appends. A photo is identified by its bytes,
+and its letter is never given to another one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,18 +10,27 @@ from itertools import count
 from pathlib import Path
 
 from meshcli.errors import InputError, ProjectError, UsageError
+from meshcli.pictures.source_photo import SourcePhoto
 from meshcli.progress import Tell
 from meshcli.project.manifest import MAX_PHOTOS, PHOTO_NAME, Manifest, Photo
 from meshcli.project.project import Project
-from meshcli.stages.photo_validation import Sieve, of_places
-from meshcli.system.digests import bytes_digest, file_digest
-from meshcli.views.lens import exif_field_of_view, field_of_view, picture_size
-from meshcli.views.photo_cameras import CameraPrior, PhotoSpec, Ready, from_rig, from_rig_file, state
+from meshcli.stages.photo_validation import PhotoValidator, values_at
+from meshcli.views.lens import exif_field_of_view, field_of_view
+from meshcli.views.photo_cameras import (
+    MAX_TYPED_FOV,
+    MIN_TYPED_FOV,
+    CameraPrior,
+    ImportKind,
+    PhotoArgument,
+    priors_beside_photos,
+    priors_from_rig,
+    typed_priors,
+)
 
 
 @dataclass(frozen=True)
 class Typed:
-    """What is said about the cameras, in degrees; empty is unknown, one elevation or fov stands for all photos."""
+    """What the user typed about the cameras, in degrees; empty is unknown, one elevation or fov is for all photos."""
 
     azimuths: Sequence[float] = ()
     elevations: Sequence[float] = ()
@@ -29,132 +38,126 @@ class Typed:
     focals: Sequence[float] = ()  # millimetres, instead of fovs
     sensor: tuple[float, float] | None = None  # width and height in millimetres, for focals
     rig: Path | None = None  # a file of calibrated cameras, instead of all the others
-    up: str = ""  # the axis of the rig's world that points up
-    ready: Ready = ""  # what the PHOTOs are
+    up: str = ""  # the rig's axis that points up
+    ready: ImportKind = ""  # what the PHOTOs are
 
     def check(self, photos: Sequence[str | Path]) -> None:
         """UsageError when what was typed one per photo does not fit the photos."""
-        state([PhotoSpec(Path(photo)) for photo in photos], self.azimuths, self.elevations, self.fovs)
+        arguments = [PhotoArgument(SourcePhoto(Path(photo))) for photo in photos]
+        typed_priors(arguments, self.azimuths, self.elevations, self.fovs)
         if self.focals and (len(self.focals) not in (1, len(photos)) or min(self.focals) <= 0.0):
             raise UsageError("--focal must be above 0, one for all or one per photo")
 
-    def of(self, places: Sequence[int], count: int) -> "Typed":
-        """What is said about some of `count` photos."""
-        every = (self.azimuths, self.elevations, self.fovs, self.focals)
-        azimuths, elevations, fovs, focals = (of_places(values, places, count) for values in every)
+    def at(self, indices: Sequence[int], count: int) -> "Typed":
+        """What was typed about some of `count` photos."""
+        per_photo = (self.azimuths, self.elevations, self.fovs, self.focals)
+        azimuths, elevations, fovs, focals = (values_at(values, indices, count) for values in per_photo)
         return replace(self, azimuths=azimuths, elevations=elevations, fovs=fovs, focals=focals)
 
     @property
     def anything(self) -> bool:
-        """Whether anything was said about the cameras."""
+        """Whether anything was typed about the cameras."""
         return bool(self.azimuths or self.elevations or self.fovs or self.focals or self.rig)
 
 
 @dataclass(frozen=True)
 class RequestedPhoto:
-    """A photo that shall be in the set."""
+    """A photo of the set that a call asks for."""
 
-    path: Path
-    source: str  # what the user calls it
+    photo: SourcePhoto
+    source: str  # the name that the user knows it by
     stated: CameraPrior
-    recorded: Photo | None = None
+    recorded: Photo | None = None  # its entry in the manifest if it was not handed in now
 
 
-def claim_set(
+def request_photos(
     project: Project,
     manifest: Manifest,
     photos: Sequence[str | Path],
     typed: Typed,
     add: bool,
-    sieve: Sieve,
+    validator: PhotoValidator,
     tell: Tell,
 ) -> list[RequestedPhoto]:
-    """The set that shall be, with what is known about every camera; what the sieve holds back is not in it."""
+    """The requested set, with what is known about every camera, without the photos that the validator leaves out."""
     recorded = [
-        RequestedPhoto(project.path(photo.original), photo.source, photo.stated, photo)
+        RequestedPhoto(SourcePhoto(project.path(photo.original)), photo.source, photo.stated, photo)
         for photo in manifest.live_photos
     ]
     if not photos:
-        claims = _restated(recorded, typed, tell)
+        requested = _with_typed_cameras(recorded, typed, tell)
     else:
         typed.check(photos)
-        found = sieve.specs(photos, {photo.sha256 for photo in manifest.photos if photo.prepared})
-        specs, typed = list(found.values()), typed.of(list(found), len(photos))
-        stated = _state(specs, [str(spec.path.absolute()) for spec in specs], typed, tell)
+        usable = validator.read(photos, {photo.sha256 for photo in manifest.photos if photo.prepared})
+        arguments, typed = list(usable.values()), typed.at(list(usable), len(photos))
+        priors = _camera_priors(arguments, [str(argument.path.absolute()) for argument in arguments], typed, tell)
         new = [
-            RequestedPhoto(spec.path, str(spec.path), replace(known, ready=typed.ready))
-            for spec, known in zip(specs, stated, strict=True)
+            RequestedPhoto(argument.photo, str(argument.path), replace(prior, ready=typed.ready))
+            for argument, prior in zip(arguments, priors, strict=True)
         ]
-        claims = recorded + new if add else new
-    if not claims:
+        requested = recorded + new if add else new
+    if not requested:
         raise UsageError(f"{project.root} has no photos; hand some in: `{project.command('generate')}`")
-    return [_with_lens(claim, tell) for claim in claims]
+    return [_with_exif_lens(each, tell) for each in requested]
 
 
-def name_set(
-    manifest: Manifest, claims: Sequence[RequestedPhoto], sieve: Sieve
-) -> dict[str, tuple[str, RequestedPhoto]]:
-    """Give every photo its letter, by its bytes: name -> (sha256 of the original, claim), in the order of letters.
+def name_photos(
+    manifest: Manifest, requested: Sequence[RequestedPhoto], validator: PhotoValidator
+) -> dict[str, RequestedPhoto]:
+    """Give every photo its letter, by its bytes: name -> photo, in the order of letters.
 
     A photo of the set whose original was edited by hand keeps its letter; what it was edited from is another photo.
     """
-    digests = [_hash(claim) for claim in claims]
-    here = [claim.recorded.name if claim.recorded else None for claim in claims]
-    known = {photo.sha256: photo.name for photo in manifest.photos if photo.name not in here}
-    known |= {sha: name for sha, name in zip(digests, here, strict=True) if name}
-    names = [known.get(sha) for sha in digests]
-    # A photo that never got as far as its cut-out has given its letter to nothing.
+    digests = [_sha256(each) for each in requested]
+    recorded_names = [each.recorded.name if each.recorded else None for each in requested]
+    known = {photo.sha256: photo.name for photo in manifest.photos if photo.name not in recorded_names}
+    known |= {sha256: name for sha256, name in zip(digests, recorded_names, strict=True) if name}
+    names = [known.get(sha256) for sha256 in digests]
+    # The letter of a photo that was never cut out has named nothing yet.
     taken = {photo.name for photo in manifest.photos if photo.prepared} | {name for name in names if name}
-    last = max(taken, key=_order, default="")
-    fresh = map(letter, count(_place(last)))
-    named: dict[str, tuple[str, RequestedPhoto]] = {}
+    last = max(taken, key=_by_length, default="")
+    fresh = map(letter, count(_next_index(last)))
+    named: dict[str, RequestedPhoto] = {}
     sources: dict[str, str] = {}
-    for claim, sha256, name in zip(claims, digests, names, strict=True):
+    for each, sha256, name in zip(requested, digests, names, strict=True):
         if sha256 in sources:
-            sieve.twin(claim.source, sources[sha256])
+            validator.reject_duplicate(each.source, sources[sha256])
             continue
-        sources[sha256] = claim.source
-        named[name or next(fresh)] = (sha256, claim)
+        sources[sha256] = each.source
+        named[name or next(fresh)] = each
     if len(taken | named.keys()) > MAX_PHOTOS or not all(map(PHOTO_NAME.fullmatch, named)):
         raise UsageError(f"a project holds up to {MAX_PHOTOS} photos; hand the others in to a second one")
-    return dict(sorted(named.items(), key=lambda item: _order(item[0])))
+    return dict(sorted(named.items(), key=lambda item: _by_length(item[0])))
 
 
-def refuse_edited(project: Project, manifest: Manifest, named: Mapping[str, tuple[str, RequestedPhoto]]) -> None:
+def refuse_edited(project: Project, manifest: Manifest, named: Mapping[str, RequestedPhoto]) -> None:
     """ProjectError where a photo is handed in again whose copy in the project was edited by hand."""
     for photo in manifest.photos:
-        sha256, claim = named.get(photo.name, ("", None))
-        if claim and photo.sha256 == sha256 and project.digest(photo.original) not in ("missing", sha256):
+        requested = named.get(photo.name)
+        if requested is None or requested.photo.sha256 != photo.sha256:
+            continue
+        if project.digest(photo.original) not in ("missing", photo.sha256):
             raise ProjectError(
-                f"{project.path(photo.original)} was edited since {claim.source} was handed in; move it away to go on "
-                "with what is handed in, or say --add and only what is new to go on with what was edited"
+                f"{project.path(photo.original)} was edited since {requested.source} was handed in; move it away to go "
+                "on with what is handed in, or say --add and only what is new to go on with what was edited"
             )
 
 
-def read_claim(claim: RequestedPhoto, sha256: str) -> bytes:
-    """A picture as it was when it was named; InputError when somebody has changed it since."""
-    data = claim.path.read_bytes() if claim.path.is_file() else b""
-    if bytes_digest(data) != sha256:
-        raise InputError(f"{claim.path} is being changed at this moment; type the command again")
-    return data
+def with_alignment(manifest: Manifest, named: Mapping[str, RequestedPhoto]) -> dict[str, RequestedPhoto]:
+    """The same photos, with the results of `align` for those about whose cameras nothing else is stated now."""
+    recorded = {photo.name: photo for photo in manifest.photos}
+    result = dict(named)
+    for name, requested in named.items():
+        photo = recorded.get(name)
+        if photo and photo.sha256 == requested.photo.sha256:
+            prior = photo.stated
+            if replace(prior, aligned=None) == requested.stated:
+                result[name] = replace(requested, stated=prior)
+    return result
 
 
-def with_alignment(
-    manifest: Manifest, named: Mapping[str, tuple[str, RequestedPhoto]]
-) -> dict[str, tuple[str, RequestedPhoto]]:
-    """The same claims with what `align` found out about photos of which nothing else is said now."""
-    found = {photo.name: (photo.sha256, photo.stated) for photo in manifest.photos}
-
-    def carried(name: str, sha256: str, claim: RequestedPhoto) -> RequestedPhoto:
-        before, known = found.get(name, ("", CameraPrior()))
-        same = before == sha256 and replace(known, aligned=None) == claim.stated
-        return replace(claim, stated=known) if same else claim
-
-    return {name: (sha256, carried(name, sha256, claim)) for name, (sha256, claim) in named.items()}
-
-
-def sideless(manifest: Manifest) -> list[str]:
-    """Names of the photos of which nobody knows from which side they were taken; a single photo defines the sides."""
+def photos_of_unknown_azimuth(manifest: Manifest) -> list[str]:
+    """The names of the photos whose azimuth is not known; a single photo defines azimuth 0."""
     photos = manifest.live_photos
     return [photo.name for photo in photos if len(photos) > 1 and not photo.stated.posed]
 
@@ -165,32 +168,34 @@ def letter(index: int) -> str:
     return (letter(head - 1) if head else "") + "abcdefghijklmnopqrstuvwxyz"[tail]
 
 
-def _place(name: str) -> int:
-    """Of the name after this one among all letters; of the first one after none."""
-    place = 0
+def _next_index(name: str) -> int:
+    """The index of the letter after this one; 0 after the empty name."""
+    index = 0
     for character in name:
-        place = place * 26 + ord(character) - ord("a") + 1
-    return place
+        index = index * 26 + ord(character) - ord("a") + 1
+    return index
 
 
-def _state(specs: Sequence[PhotoSpec], names: Sequence[str], typed: Typed, tell: Tell) -> list[CameraPrior]:
-    """What was said about each photo, by flags, by photo@angle, or in a file of cameras."""
-    angles = any(spec.azimuth is not None for spec in specs)
+def _camera_priors(
+    arguments: Sequence[PhotoArgument], names: Sequence[str], typed: Typed, tell: Tell
+) -> list[CameraPrior]:
+    """What was stated about each camera by flags, by photo@angle, or in a rig file, where `names` are looked up."""
+    angles = any(argument.azimuth is not None for argument in arguments)
     if typed.ready.startswith("sheet") and (typed.elevations or typed.fovs or typed.focals or typed.rig):
         raise UsageError("the views of a sheet have the elevations and lenses of its rig; only --azimuth can be said")
+    photos = [argument.photo for argument in arguments]
     if typed.rig:
         if angles or typed.azimuths or typed.elevations or typed.fovs or typed.focals:
             raise UsageError("--rig has the cameras already; leave out --azimuth, --elevation, --fov and --focal")
-        photos = [(name, spec.path) for name, spec in zip(names, specs, strict=True)]
-        return from_rig_file(photos, typed.rig, typed.up, tell)
-    stated = state(specs, typed.azimuths, typed.elevations, _fovs(specs, typed))
+        return priors_from_rig(list(zip(names, photos, strict=True)), typed.rig, typed.up, tell)
+    priors = typed_priors(arguments, typed.azimuths, typed.elevations, _fields_of_view(photos, typed))
     if typed.anything or angles or typed.ready:
-        return stated
-    return from_rig(specs, tell) or stated
+        return priors
+    return priors_beside_photos(photos, tell) or priors
 
 
-def _fovs(specs: Sequence[PhotoSpec], typed: Typed) -> Sequence[float]:
-    """Fields of view, as typed or from focal lengths."""
+def _fields_of_view(photos: Sequence[SourcePhoto], typed: Typed) -> Sequence[float]:
+    """Vertical fields of view in degrees, as typed or from focal lengths."""
     if not typed.focals:
         if typed.sensor:
             raise UsageError("--sensor needs --focal")
@@ -199,55 +204,51 @@ def _fovs(specs: Sequence[PhotoSpec], typed: Typed) -> Sequence[float]:
         raise UsageError("--fov and --focal exclude each other")
     if typed.sensor is None:
         raise UsageError("--focal needs --sensor, its width and height in mm: --focal 4.3 --sensor 8.8x6.6")
-    typed.check([spec.path for spec in specs])
-    focals = [*typed.focals] * (len(specs) if len(typed.focals) == 1 else 1)
-    return [
-        field_of_view(focal, typed.sensor, picture_size(spec.path)) for focal, spec in zip(focals, specs, strict=True)
-    ]
+    typed.check([photo.path for photo in photos])
+    focals = [*typed.focals] * (len(photos) if len(typed.focals) == 1 else 1)
+    return [field_of_view(focal, typed.sensor, photo.header.size) for focal, photo in zip(focals, photos, strict=True)]
 
 
-def _with_lens(claim: RequestedPhoto, tell: Tell) -> RequestedPhoto:
-    """A new photo of whose lens nothing was said, with what its file says."""
-    stated = claim.stated
-    if claim.recorded or stated.camera or stated.ready or stated.fov is not None:
-        return claim
-    try:
-        fov = exif_field_of_view(claim.path)
-    except InputError:
-        return claim  # said, with what to do, when the picture is needed
-    if fov is None or not 1.0 <= fov <= 150.0:
-        return claim
-    tell(f"{claim.path.name}: the camera wrote that its vertical field of view is {fov:.1f} degrees (--fov overrules)")
-    return replace(claim, stated=replace(stated, fov=fov))
+def _with_exif_lens(requested: RequestedPhoto, tell: Tell) -> RequestedPhoto:
+    """A new photo whose field of view was not stated, with that of its EXIF data."""
+    stated = requested.stated
+    if requested.recorded or stated.camera or stated.ready or stated.fov is not None:
+        return requested
+    fov = exif_field_of_view(requested.photo.header)
+    if fov is None or not MIN_TYPED_FOV <= fov <= MAX_TYPED_FOV:
+        return requested
+    name = requested.photo.path.name
+    tell(f"{name}: the camera wrote that its vertical field of view is {fov:.1f} degrees (--fov overrules)")
+    return replace(requested, stated=replace(stated, fov=fov))
 
 
-def _restated(recorded: Sequence[RequestedPhoto], typed: Typed, tell: Tell) -> list[RequestedPhoto]:
-    """The recorded set with what is typed now instead of what was known."""
+def _with_typed_cameras(recorded: Sequence[RequestedPhoto], typed: Typed, tell: Tell) -> list[RequestedPhoto]:
+    """The recorded set, where what is typed now replaces what was known."""
     if not typed.anything:
         return list(recorded)
-    specs = [PhotoSpec(claim.path) for claim in recorded]
-    new = _state(specs, [claim.source for claim in recorded], typed, tell)
-    claims = []
-    for claim, said in zip(recorded, new, strict=True):
-        known = said if said.camera else CameraPrior(
-            claim.stated.azimuth if said.azimuth is None else said.azimuth,
-            claim.stated.elevation if said.elevation is None else said.elevation,
-            claim.stated.fov if said.fov is None else said.fov,
+    arguments = [PhotoArgument(each.photo) for each in recorded]
+    priors = _camera_priors(arguments, [each.source for each in recorded], typed, tell)
+    result = []
+    for each, new in zip(recorded, priors, strict=True):
+        old = each.stated
+        prior = new if new.camera else CameraPrior(
+            old.azimuth if new.azimuth is None else new.azimuth,
+            old.elevation if new.elevation is None else new.elevation,
+            old.fov if new.fov is None else new.fov,
         )  # fmt: skip
-        claims.append(replace(claim, stated=replace(known, ready=claim.stated.ready)))
-    return claims
+        result.append(replace(each, stated=replace(prior, ready=old.ready)))
+    return result
 
 
-def _hash(claim: RequestedPhoto) -> str:
-    if claim.path.is_fifo():  # it would be waited for, and can be read only once
-        raise InputError(f"{claim.path} is not a file")
+def _sha256(requested: RequestedPhoto) -> str:
     try:
-        return file_digest(claim.path)
-    except OSError as error:
-        again = "; hand the photos in again" if claim.recorded else ""
-        raise InputError(f"{claim.path} cannot be read: {error.strerror}{again}") from error
+        return requested.photo.sha256
+    except InputError as error:
+        if requested.recorded:
+            raise InputError(f"{error}; hand the photos in again") from error
+        raise
 
 
-def _order(name: str) -> tuple[int, str]:
-    """Of letters: z before aa."""
+def _by_length(name: str) -> tuple[int, str]:
+    """A key to sort letters by: z comes before aa."""
     return len(name), name

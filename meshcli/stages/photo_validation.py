@@ -1,24 +1,23 @@
-"""Which of the photos can be used: the others end the command before anything is changed, or are left out.
+"""Which of the photos can be used: any other ends the command before anything is changed, or is left out.
 
-What a file is worth shows at two moments: when it is read, which is done for all of them first, and when the object is
+A photo fails at one of two moments: when its file is read, which happens for all photos first, or when the object is
 cut out of it. Light: no numpy.
 """
 
 from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from meshcli.errors import InputError, MeshcliError, MissingError, UsageError
 from meshcli.pictures.photo_arguments import counted
-from meshcli.pictures.picture_file import check_picture, opened
+from meshcli.pictures.source_photo import SourcePhoto
 from meshcli.progress import Tell, unheard
-from meshcli.system.digests import file_digest
-from meshcli.views.photo_cameras import PhotoSpec, read_spec
+from meshcli.views.photo_cameras import PhotoArgument, parse_photo_argument
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class LeftOutPhoto:
     """A photo that cannot be used."""
 
     photo: str  # what the user calls it
@@ -30,76 +29,77 @@ class LeftOut:
 
 
 @dataclass
-class Sieve:
-    """Collects what cannot be used. `complain` hears a line about each when there are several, or work goes on."""
+class PhotoValidator:
+    """Collects the photos that cannot be used.
 
-    keep_going: bool = False
+    `complain` gets a line about each if there are several of them, or if the command goes on without them.
+    """
+
+    keep_going: bool = False  # leave them out instead of failing
     max_pixels: int = 100_000_000
     complain: Tell = unheard
-    left_out: list[LeftOut] = field(default_factory=list)
-    stopped: bool = False  # by photos that cannot be used
-    _good: set[Path] = field(default_factory=set)
-    _bad: list[tuple[str, MeshcliError]] = field(default_factory=list)
+    left_out: list[LeftOutPhoto] = field(default_factory=list)
+    failed: bool = False  # the last batch has ended the command
+    _validated: dict[Path, SourcePhoto] = field(default_factory=dict)  # each file is read once
+    _rejected: list[tuple[str, MeshcliError]] = field(default_factory=list)  # of the batch being checked
 
-    def specs(self, photos: Sequence[str | Path], known: Container[str]) -> dict[int, PhotoSpec]:
-        """The photos that can be read, by their place; those whose sha256 is `known` were read before."""
-        found = {}
-        for place, photo in enumerate(photos):
-            with self.trying(str(photo)):
-                spec = read_spec(photo)
-                self._read(spec.path, known)
-                found[place] = spec
-        self.settle(len(photos))
-        return found
+    def read(self, photos: Sequence[str | Path], known: Container[str]) -> dict[int, PhotoArgument]:
+        """Parse and validate PHOTO arguments: index -> argument, for those that can be used.
+
+        Photos whose sha256 is `known` were decoded before and are only hashed.
+        """
+        usable = {}
+        for index, photo in enumerate(photos):
+            with self.attempt(str(photo)):
+                argument = parse_photo_argument(photo)
+                path = argument.path
+                if path not in self._validated:
+                    self._validated[path] = SourcePhoto.validated(path, self.max_pixels, known)
+                usable[index] = replace(argument, photo=self._validated[path])
+        self.conclude(len(photos))
+        return usable
 
     @contextmanager
-    def trying(self, photo: str) -> Iterator[None]:
-        """Something with a photo, which may turn out to be unusable."""
+    def attempt(self, photo: str) -> Iterator[None]:
+        """Do something with a photo; an error that is due to the photo rejects it."""
         try:
             yield
         except (InputError, MissingError) as error:
             if isinstance(error, MissingError) and not self.keep_going:
                 raise  # what is missing for one is missing for all
-            named = photo.rpartition("/")[2] in str(error)
-            self._bad.append((photo, error if named else type(error)(f"{photo}: {error}")))
+            self.reject(photo, error)
 
-    def settle(self, count: int) -> None:
-        """After trying `count` photos: raise what was wrong, or leave those photos out."""
-        bad, self._bad = self._bad, []
-        self.stopped = bool(bad) and (len(bad) == count or not self.keep_going)
-        if bad and (len(bad) > 1 or self.keep_going):
-            for _, error in bad:
+    def reject(self, photo: str, error: MeshcliError) -> None:
+        """Note that a photo cannot be used; `conclude` decides what follows."""
+        named = photo.rpartition("/")[2] in str(error)
+        self._rejected.append((photo, error if named else type(error)(f"{photo}: {error}")))
+
+    def conclude(self, count: int) -> None:
+        """After a batch of `count` photos: raise an error about the rejected ones, or leave them out."""
+        rejected, self._rejected = self._rejected, []
+        self.failed = bool(rejected) and (len(rejected) == count or not self.keep_going)
+        if rejected and (len(rejected) > 1 or self.keep_going):
+            for _, error in rejected:
                 self.complain(str(error))
-        if len(bad) == 1 and not self.keep_going:
-            raise bad[0][1]
-        if bad and len(bad) == count:
+        if len(rejected) == 1 and not self.keep_going:
+            raise rejected[0][1]
+        if rejected and len(rejected) == count:
             raise InputError(f"none of {counted(count, 'photo')} can be used")
-        if bad and not self.keep_going:
-            raise InputError(f"{len(bad)} of {counted(count, 'photo')} cannot be used; --keep-going leaves them out")
-        self.left_out += [LeftOut(photo, str(error)) for photo, error in bad]
+        if rejected and not self.keep_going:
+            raise InputError(
+                f"{len(rejected)} of {counted(count, 'photo')} cannot be used; --keep-going leaves them out"
+            )
+        self.left_out += [LeftOutPhoto(photo, str(error)) for photo, error in rejected]
 
-    def twin(self, photo: str, other: str) -> None:
-        """The same picture once more."""
+    def reject_duplicate(self, photo: str, other: str) -> None:
+        """Leave out a photo that has the same bytes as another one; UsageError without `keep_going`."""
         reason = f"{photo} and {other} are the same picture; hand it in once"
         if not self.keep_going:
             raise UsageError(reason)
         self.complain(reason)
-        self.left_out.append(LeftOut(photo, reason))
-
-    def _read(self, path: Path, known: Container[str]) -> None:
-        if path in self._good:
-            return
-        with opened(path):
-            pass  # a look at its first bytes, before all of what may be no picture is hashed
-        try:
-            seen = file_digest(path) in known
-        except OSError as error:
-            raise InputError(f"{path} cannot be read: {error.strerror}") from error
-        if not seen:
-            check_picture(path, self.max_pixels)
-        self._good.add(path)
+        self.left_out.append(LeftOutPhoto(photo, reason))
 
 
-def of_places(values: Sequence[float], places: Sequence[int], count: int) -> Sequence[float]:
-    """Of values that were typed one per photo, those of some photos; one for all stays as it is."""
-    return [values[place] for place in places] if len(values) == count else values
+def values_at(values: Sequence[float], indices: Sequence[int], count: int) -> Sequence[float]:
+    """The values of some of `count` photos if there is one value per photo; one value for all, or none, stays."""
+    return [values[index] for index in indices] if len(values) == count else values

@@ -14,7 +14,7 @@ from meshcli.settings import Settings
 from meshcli.stages.imported_views import engine_before
 from meshcli.stages.killed_child import cut_short, standing
 from meshcli.stages.networks import pick_engine
-from meshcli.stages.photo_set import sideless
+from meshcli.stages.photo_set import photos_of_unknown_azimuth
 from meshcli.stages.select import USUAL
 from meshcli.stages.stage_runner import RunOptions
 from meshcli.stages.status import read_status, stage_status
@@ -109,7 +109,7 @@ class _Run:
         arguments = self.arguments
         options = [*arguments.generate, *self.networks.get("generate", ())]
         self._call("generate", [*options, *arguments.cameras, *self._forced], arguments.photos)
-        if not self._planned and sideless(self.project.load()):
+        if not self._planned and photos_of_unknown_azimuth(self.project.load()):
             if arguments.dry:
                 reason = "nobody says from which sides the photos were taken"
                 self.documents.append({"stage": "align", "runs": True, "reason": reason, "engine": ""})

@@ -7,11 +7,11 @@ from meshcli.errors import UsageError
 from meshcli.project.manifest import SELECTION_SHEET, Chooser, Manifest, Selection, ViewEntry
 from meshcli.project.project import Project
 from meshcli.stages.inputs import chosen_views, selection_inputs
-from meshcli.stages.photo_set import sideless
+from meshcli.stages.photo_set import photos_of_unknown_azimuth
 from meshcli.stages.stage_runner import Outcome, ResolvedTask, RunOptions, entering, recording, unchanged
 from meshcli.stages.view_candidates import SHEET, refresh, with_photos
 from meshcli.stages.view_choice import read_choice, suggest
-from meshcli.views.photo_cameras import missing_angles
+from meshcli.views.photo_cameras import unknown_azimuths
 
 USUAL = 6
 
@@ -64,9 +64,9 @@ def select_views(
 def _refuse_sideless(project: Project, manifest: Manifest, names: Sequence[str]) -> None:
     """Views of several photos need to know how these stand to each other; views of one photo do not."""
     photos = {view.photo for view in manifest.live_views.values() if view.name in names}
-    unknown = [name for name in sideless(manifest) if name in photos]
+    unknown = [name for name in photos_of_unknown_azimuth(manifest) if name in photos]
     if len(photos) > 1 and unknown:
-        raise missing_angles(project.command("align"), unknown)
+        raise unknown_azimuths(project.command("align"), unknown)
 
 
 def prepare_pool(project: Project, include_photos: bool, run_options: RunOptions) -> Manifest:

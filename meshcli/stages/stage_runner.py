@@ -25,7 +25,7 @@ from meshcli.progress import Progress, Tell, silent, unheard
 from meshcli.project.manifest import Manifest, Output, Record, Stage
 from meshcli.project.project import Project
 from meshcli.settings import Settings
-from meshcli.stages.photo_validation import LeftOut
+from meshcli.stages.photo_validation import LeftOutPhoto
 from meshcli.system.digests import difference, digest
 from meshcli.system.memory_check import check_room, spare_room
 
@@ -95,7 +95,7 @@ class Outcome:
     record: Record
     skipped: str = ""  # the reason when there was nothing to do
     notes: tuple[str, ...] = ()
-    left_out: tuple[LeftOut, ...] = ()  # photos that cannot be used
+    left_out: tuple[LeftOutPhoto, ...] = ()  # photos that cannot be used
     planned: str = ""  # the reason why it would run, when that was all that was asked
 
 

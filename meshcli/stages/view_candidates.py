@@ -13,7 +13,7 @@ from meshcli.errors import UsageError
 from meshcli.progress import Tell
 from meshcli.project.manifest import Manifest, Output, Photo, ViewEntry
 from meshcli.project.project import Project
-from meshcli.stages.photo_set import sideless
+from meshcli.stages.photo_set import photos_of_unknown_azimuth
 from meshcli.system.digests import digest
 from meshcli.views.camera import Camera
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from meshcli.views.view import View
 
 SHEET = "views/sheet.png"
-SIDE = 320  # pixels of a view
 COLUMNS = 6  # of the sheet
 
 
@@ -114,11 +113,12 @@ def with_views(
 def _write_photos(project: Project, manifest: Manifest, photos: list[Photo]) -> list[str]:
     """The pictures of photos that are views, written where they are not there or their photo has changed."""
     from meshcli.pictures.image import encode_png, resize
+    from meshcli.pictures.pixels import VIEW_SIZE
     from meshcli.stages.view_loading import load_views
 
     files = {view.name: view.file for view in manifest.views}
     for photo in load_views(project, photos):
-        file, data = files[photo.name], encode_png(resize(photo.pixels, SIDE, SIDE))
+        file, data = files[photo.name], encode_png(resize(photo.pixels, VIEW_SIZE, VIEW_SIZE))
         path = project.path(file)
         if not path.is_file() or path.read_bytes() != data:
             project.write({file: data})
@@ -132,7 +132,7 @@ def _looked_at(project: Project, manifest: Manifest, now: str) -> Manifest:
 
     entries = manifest.live_views
     views = load_views(project, list(entries.values()))
-    project.write({SHEET: _sheet(entries, sideless(manifest), views)})
+    project.write({SHEET: _sheet(entries, photos_of_unknown_azimuth(manifest), views)})
     if now == manifest.scored:
         return manifest
     scores = dict(zip((view.name for view in views), score_views(views), strict=True))

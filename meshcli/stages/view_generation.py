@@ -16,7 +16,7 @@ from meshcli.errors import MissingError
 from meshcli.project.manifest import Photo, Record, ViewEntry
 from meshcli.project.project import Project
 from meshcli.settings import Settings
-from meshcli.stages.photo_set import sideless
+from meshcli.stages.photo_set import photos_of_unknown_azimuth
 from meshcli.stages.stage_runner import RunOptions, StageRun, peak_rss
 from meshcli.stages.view_candidates import with_views
 from meshcli.system.digests import digest, seed_for
@@ -142,7 +142,7 @@ def _sculpt(run: StageRun, settings: Settings, seed: int) -> None:
     with run.step("views"):
         pictures = load_views(run.project, photos)
         seeds = [seed_for(seed, photo.sha256) for photo in photos]
-        if sideless(run.manifest):
+        if photos_of_unknown_azimuth(run.manifest):
             sculpture = sculpt_each(pictures, settings.sculpt, settings.fit, seeds, run.run_options.progress)
         else:
             sculpture = sculpt(pictures, settings.sculpt, settings.fit, seeds, run.run_options.progress)
@@ -233,7 +233,7 @@ def _finished(run: StageRun, photo: Photo, key: str) -> bool:
 def _placed(run: StageRun, pictures: "Sequence[View]", settings: Settings) -> list[Camera]:
     """The photos' cameras in one world: a painter frames each photo for itself."""
     aligned = all(photo.stated.aligned for photo in run.manifest.live_photos)
-    if len(pictures) == 1 or aligned or sideless(run.manifest):
+    if len(pictures) == 1 or aligned or photos_of_unknown_azimuth(run.manifest):
         return [picture.camera for picture in pictures]
     from meshcli.generators.sculpt.sculpt import align_photos
 

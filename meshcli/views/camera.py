@@ -1,4 +1,4 @@
-"""Pinhole cameras, in numbers that need no library: this module imports nothing heavy.
+"""Pinhole cameras in plain numbers. Light: no numpy.
 
 World: right-handed, z up, azimuth 0 on +x, growing counter-clockwise seen from above (towards +y). Angles are degrees.
 Camera: OpenGL axes, x right, y up, looking down -z. Pixel (0, 0) is the top-left corner; its centre is (0.5, 0.5).
@@ -14,26 +14,26 @@ from typing import Any, Literal, Self, get_args
 from meshcli.errors import InputError
 from meshcli.json_table import Table
 
-Rows = tuple[tuple[float, ...], ...]  # 4 rows of 4
+PoseMatrix = tuple[tuple[float, ...], ...]  # 4 rows of 4
 
 PoseSource = Literal[
     "given",  # typed by the user
     "rig",  # read from a file of calibrated cameras
-    "aligned",  # found by comparing the pictures
-    "assumed",  # nobody said anything: the defaults
+    "aligned",  # found by comparing pictures
+    "assumed",  # the defaults
 ]
 
-LARGEST = 1e9  # number in a camera, and 1 / the smallest focal length: squares and quotients stay finite
+MAX_NUMBER = 1e9  # in a camera, and 1 / the smallest focal length: squares and quotients stay finite in float32
 DISTANCE = 4.0  # of Zero123++'s cameras, in units of our world
 FOV = 30.0  # vertical field of view of Zero123++'s cameras
-FARTHEST = 0.95  # of an aligned object's points from the origin
+OBJECT_RADIUS = 0.95  # distance of an aligned object's farthest point from the origin
 
 
 @dataclass(frozen=True)
 class Camera:
-    """Where a picture was taken from, and through which lens."""
+    """Pose and intrinsics of a picture."""
 
-    camera_to_world: Rows  # rigid, last row 0 0 0 1
+    camera_to_world: PoseMatrix  # rigid, last row 0 0 0 1
     fx: float
     fy: float
     cx: float = 0.5
@@ -79,8 +79,8 @@ class Camera:
         )
 
     def turned(self, degrees: float) -> Self:
-        """The same camera after a walk around the vertical axis, counter-clockwise seen from above."""
-        cosine, sine = _cos_sin(degrees)
+        """The same camera rotated about the world's z axis, counter-clockwise seen from above."""
+        cosine, sine = _cosine_and_sine(degrees)
         x, y, z, last = self.camera_to_world
         return replace(
             self,
@@ -93,7 +93,7 @@ class Camera:
         )
 
     def rolled(self, quarters: int) -> Self:
-        """The camera of the picture after so many quarter turns clockwise."""
+        """The camera of the picture rotated clockwise by this number of quarter turns."""
         camera = self
         for _ in range(quarters % 4):  # what was up points right, what was right points down
             pose = tuple((up, -right, back, place) for right, up, back, place in camera.camera_to_world[:3])
@@ -108,9 +108,9 @@ class Camera:
         return camera
 
     def reflected(self, axis: int) -> Self:
-        """The camera of the mirror image (right is left) in a world that is mirrored too, along its axis 0, 1 or 2.
+        """The camera of the mirror image (left and right exchanged) in a world mirrored along its axis 0, 1 or 2.
 
-        In the world as it is there is none: a camera that sees right as left is no rotation.
+        In the unmirrored world there is none: its pose would be no rotation.
         """
         pose = tuple(
             tuple(-value if (row == axis) != (column == 0) else value for column, value in enumerate(values))
@@ -119,7 +119,7 @@ class Camera:
         return replace(self, camera_to_world=(*pose, self.camera_to_world[3]), cx=1.0 - self.cx)
 
     def to_json(self) -> dict[str, Any]:
-        """The one schema of a camera, in manifests, rig files and exports."""
+        """The schema of a camera in manifests, rig files and exports."""
         return {
             "camera_to_world": [list(row) for row in self.camera_to_world],
             "fx": self.fx,
@@ -150,7 +150,7 @@ class Camera:
 
 
 def read_camera(table: Table, key: str) -> Camera:
-    """The camera under a key of a JSON object, as `Camera.to_json` writes it; the table's error where it is none."""
+    """The camera under a key of a JSON object, as `Camera.to_json` writes it; the table's error if it is not one."""
     try:
         return Camera.from_json(table.get(key, dict))
     except InputError as error:
@@ -165,12 +165,12 @@ def orbit(
     known: PoseSource = "assumed",
     centre: tuple[float, float, float] = (0.0, 0.0, 0.0),
 ) -> Camera:
-    """A camera on a sphere around a point, looking at it, the world's z axis up in the picture.
+    """A camera on a sphere around `centre`, looking at it, with the world's z axis up in the picture.
 
-    The rotation is built from the angles, so that it is defined straight above and below too.
+    Angles in degrees. The rotation is built from them, so that it is defined straight above and below too.
     """
-    ca, sa = _cos_sin(azimuth)
-    ce, se = _cos_sin(elevation)
+    ca, sa = _cosine_and_sine(azimuth)
+    ce, se = _cosine_and_sine(elevation)
     right = (-sa, ca, 0.0)
     up = (-se * ca, -se * sa, ce)
     back = (ce * ca, ce * sa, se)
@@ -187,21 +187,21 @@ ZERO123PLUS_ELEVATIONS = {  # absolute, by version of the model
 
 
 def zero123plus_rig(
-    photo_azimuth: float = 0.0, enlarged: float = 1.0, known: PoseSource = "assumed", version: str = "1.2"
+    photo_azimuth: float = 0.0, relative_scale: float = 1.0, known: PoseSource = "assumed", version: str = "1.2"
 ) -> list[Camera]:
     """The six cameras of Zero123++ for a photo at this azimuth, in tile order.
 
-    A photo whose object was enlarged by a factor before it was shown to the generator has its views at a
+    A framed photo that shows the object `relative_scale` times as large as the other photos do has its views at a
     distance that is smaller by the same factor. Source: the model card of sudo-ai/zero123plus-v1.2.
     """
     return [
-        orbit(photo_azimuth + azimuth, elevation, DISTANCE / enlarged, known=known)
+        orbit(photo_azimuth + azimuth, elevation, DISTANCE / relative_scale, known=known)
         for azimuth, elevation in zip(ZERO123PLUS_AZIMUTHS, ZERO123PLUS_ELEVATIONS[version], strict=True)
     ]
 
 
-def _cos_sin(degrees: float) -> tuple[float, float]:
-    """Exact at the multiples of 90 degrees, where the rounded pi would leave 6e-17 behind."""
+def _cosine_and_sine(degrees: float) -> tuple[float, float]:
+    """Cosine and sine, exact at multiples of 90 degrees, where the rounded pi would leave 6e-17."""
     quarter = {0.0: (1.0, 0.0), 90.0: (0.0, 1.0), 180.0: (-1.0, 0.0), 270.0: (0.0, -1.0)}
     turn = degrees % 360.0
     return quarter.get(turn) or (math.cos(math.radians(turn)), math.sin(math.radians(turn)))
@@ -220,7 +220,10 @@ def _check(rows: Sequence[Sequence[float]], intrinsics: Sequence[float]) -> None
         raise InputError("a camera holds a number that is not finite")
     if min(intrinsics[:2]) <= 0.0:
         raise InputError("a camera's fx and fy must be above 0")
-    if min(intrinsics[:2]) < 1.0 / LARGEST or max(abs(value) for row in (*rows, intrinsics) for value in row) > LARGEST:
+    if (
+        min(intrinsics[:2]) < 1.0 / MAX_NUMBER
+        or max(abs(value) for row in (*rows, intrinsics) for value in row) > MAX_NUMBER
+    ):
         raise InputError("a camera holds a number that is too large or too small to compute with")
     axes = [[rows[i][j] for i in range(3)] for j in range(3)]  # columns
     for i in range(3):

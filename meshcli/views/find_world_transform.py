@@ -1,8 +1,8 @@
-"""Find the similarity that puts the object that foreign cameras look at into our world, by its silhouettes.
+"""Find the similarity that puts the object that foreign cameras look at into our world, from its silhouettes.
 
 Up is the direction that the cameras' horizontal axes are perpendicular to: nobody tilts a tripod sideways. The object
-is upright then, its visual hull's box is centred at the origin, and its farthest point lies at 0.95. Azimuth 0 stays on
-the foreign world's x axis, or on the axis that is forward where x is not horizontal.
+is upright then, its visual hull's bounding box is centred at the origin, and its farthest point lies at 0.95. Azimuth 0
+stays on the foreign x axis, or on the axis that is forward where x is not horizontal.
 """
 
 from collections.abc import Sequence
@@ -11,37 +11,38 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 
 from meshcli.arrays import Float64Array
-from meshcli.views.camera import FARTHEST
+from meshcli.views.camera import OBJECT_RADIUS
 from meshcli.views.projection import camera_to_world, project, rays
 from meshcli.views.view import View
-from meshcli.views.world_transform import Frame, Vector, axis
+from meshcli.views.world_transform import Vector, WorldTransform, parse_axis
 
-NODES = 72  # along a side of the lattice that is carved
-TOLERANCE = 1.0  # voxels by which silhouettes grow before they carve
-ALMOST = np.cos(np.radians(3.0))  # an axis of the foreign world this near to up is up
+GRID_POINTS = 72  # along a side of the carved grid, by choice: 373k points, a voxel of 3 % of the object's radius
+CARVING_TOLERANCE = 1.0  # voxels by which silhouettes grow before they carve, lest thin parts fall between grid points
+UP_AXIS_COSINE = np.cos(np.radians(3.0))  # a foreign axis within 3 degrees of up is up, by choice: tripods are no truer
+MARGIN = 1.2  # radius of the grid relative to the object's: what the silhouettes cut must lie inside
 
 
-def find_frame(photos: Sequence[View], up: str = "") -> Frame:
-    """Foreign photos with silhouettes -> the similarity. `up` names an axis of the foreign world, empty finds it."""
-    rotation = _upright(photos, up)
-    centre, radius = _rough_box(photos)
-    for _ in range(2):  # the first lattice may be far too large
+def find_world_transform(photos: Sequence[View], up: str = "") -> WorldTransform:
+    """The similarity for foreign photos with silhouettes; `up` names a foreign axis, or is empty to find it."""
+    rotation = _world_axes(photos, up)
+    centre, radius = _rough_bounds(photos)
+    for _ in range(2):  # the first grid may be far too large
         inside = _carved(photos, centre, radius) @ rotation.T
         if not len(inside):
             break
         low, high = inside.min(axis=0), inside.max(axis=0)
         centre = rotation.T @ ((low + high) / 2.0)
-        voxel = 2.0 * radius / (NODES - 1)
-        radius = 1.2 * (float(np.linalg.norm(inside - (low + high) / 2.0, axis=1).max()) - 0.5 * voxel)
-    scale = FARTHEST * 1.2 / radius
-    shift = -scale * rotation @ centre
-    rows = tuple(_vector(row) for row in rotation)
-    return Frame(float(scale), (rows[0], rows[1], rows[2]), _vector(shift))
+        voxel = 2.0 * radius / (GRID_POINTS - 1)
+        radius = MARGIN * (float(np.linalg.norm(inside - (low + high) / 2.0, axis=1).max()) - 0.5 * voxel)
+    scale = OBJECT_RADIUS * MARGIN / radius
+    translation = -scale * rotation @ centre
+    rows = tuple(_to_vector(row) for row in rotation)
+    return WorldTransform(float(scale), (rows[0], rows[1], rows[2]), _to_vector(translation))
 
 
-def _upright(photos: Sequence[View], up: str) -> Float64Array:
-    """Our axes in the foreign world, as rows."""
-    z = np.array(axis(up), dtype=float) if up else _find_up(photos)
+def _world_axes(photos: Sequence[View], up: str) -> Float64Array:
+    """Our axes in foreign coordinates, as rows (3, 3)."""
+    z = np.array(parse_axis(up), dtype=float) if up else _find_up(photos)
     # The axis before the vertical one is forward: x for z up, z for y up, as in (x, y, z) -> (z, x, y).
     forward = np.eye(3)[(int(np.abs(z).argmax()) + 1) % 3]
     x = forward - (forward @ z) * z
@@ -50,21 +51,22 @@ def _upright(photos: Sequence[View], up: str) -> Float64Array:
 
 
 def _find_up(photos: Sequence[View]) -> Float64Array:
+    """The unit vector perpendicular to the cameras' horizontal axes, snapped to a foreign axis nearby."""
     poses = [camera_to_world(photo.camera) for photo in photos]
     sideways = np.stack([pose[:3, 0] for pose in poses])
     upwards = np.mean([pose[:3, 1] for pose in poses], axis=0)
     values, vectors = np.linalg.eigh(sideways.T @ sideways)
-    # All from one side: any direction across is perpendicular, the mean of the cameras' own is as good as it gets.
+    # All from one side: many directions are perpendicular, and the mean of the cameras' up axes is the best guess.
     found = vectors[:, 0] if values[1] > 1e-3 * len(photos) else upwards
     found = found * (1.0 if found @ upwards >= 0.0 else -1.0)
     found /= np.linalg.norm(found)
     axis = np.zeros(3)
     axis[np.abs(found).argmax()] = np.sign(found[np.abs(found).argmax()])
-    return axis if found @ axis > ALMOST else found
+    return axis if found @ axis > UP_AXIS_COSINE else found
 
 
-def _rough_box(photos: Sequence[View]) -> tuple[Float64Array, float]:
-    """The point nearest to the rays through the silhouettes' middles, and a radius that holds all silhouettes."""
+def _rough_bounds(photos: Sequence[View]) -> tuple[Float64Array, float]:
+    """The point nearest to the rays through the silhouettes' centres, and a radius that encloses all silhouettes."""
     matrix, right, sizes = np.zeros((3, 3)), np.zeros(3), []
     for photo in photos:
         rows, columns = np.nonzero(photo.pixels[..., 3] >= 128)
@@ -84,21 +86,21 @@ def _rough_box(photos: Sequence[View]) -> tuple[Float64Array, float]:
 
 
 def _carved(photos: Sequence[View], centre: Float64Array, radius: float) -> Float64Array:
-    """Points of a lattice around the centre that all silhouettes hold, (N, 3)."""
-    axis = np.linspace(-radius, radius, NODES)
+    """Points of a grid around the centre that project into all silhouettes, (N, 3)."""
+    axis = np.linspace(-radius, radius, GRID_POINTS)
     points = centre + np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
     for photo in photos:
         away = distance_transform_edt(photo.pixels[..., 3] < 128)
         place, depth = project(photo.camera, points, photo.width, photo.height)
         column, row = np.floor(place).astype(int).T
         seen = (depth > 0) & (column >= 0) & (column < photo.width) & (row >= 0) & (row < photo.height)
-        grown = TOLERANCE * (axis[1] - axis[0]) / np.maximum(depth, 1e-9) * photo.camera.fy * photo.height
+        grown = CARVING_TOLERANCE * (axis[1] - axis[0]) / np.maximum(depth, 1e-9) * photo.camera.fy * photo.height
         inside = np.zeros(len(points), bool)  # a framed photo shows the whole object: beyond it there is none
         inside[seen] = away[row[seen], column[seen]] <= grown[seen]
         points = points[inside]
     return points
 
 
-def _vector(values: Float64Array) -> Vector:
+def _to_vector(values: Float64Array) -> Vector:
     x, y, z = (float(value) for value in values)
     return x, y, z

@@ -1,18 +1,20 @@
-"""What is known of a lens: focal length and sensor, as typed or as the picture file tells (EXIF). Light: no numpy."""
+"""The field of view of a lens, from focal length and sensor, as typed or as the picture file says (EXIF). Light."""
 
 import math
-from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from meshcli.errors import UsageError
-from meshcli.pictures.picture_file import ON_ITS_SIDE, opened, orientation, stored_orientation
+from meshcli.pictures.source_photo import (
+    FOCAL_LENGTH,
+    FOCAL_LENGTH_35MM,
+    FOCAL_PLANE_UNIT,
+    FOCAL_PLANE_X,
+    FOCAL_PLANE_Y,
+    PIXEL_HEIGHT,
+    PIXEL_WIDTH,
+    PictureHeader,
+)
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-# Width and height in millimetres; video's inches are the outer diameter of camera tubes, not a diagonal.
+# Width and height in millimetres; the inches of video are the outer diameter of camera tubes, not a diagonal.
 SENSORS = {
     "full": (36.0, 24.0),
     "aps-c": (23.5, 15.6),
@@ -22,11 +24,11 @@ SENSORS = {
     "1/2": (6.4, 4.8),
     "1/3": (4.8, 3.6),
 }
-DIAGONAL = math.hypot(36.0, 24.0)  # of the film that "35 mm equivalent" means
-FOCAL, WIDTH, HEIGHT, UNIT, ACROSS, DOWN, FOCAL_35 = 0x920A, 0xA002, 0xA003, 0xA210, 0xA20E, 0xA20F, 0xA405  # EXIF tags
-EXIF = 0x8769  # where they are
-UNITS = {2: 25.4, 3: 10.0, 4: 1.0}  # millimetres in the unit of the sensor's resolution
-CROPPED = 0.02  # by more than this the shape of a picture may not differ from the one that the camera took
+FULL_FRAME_DIAGONAL = math.hypot(36.0, 24.0)  # millimetres; what "35 mm equivalent" refers to
+UNITS = {2: 25.4, 3: 10.0, 4: 1.0}  # EXIF's FocalPlaneResolutionUnit in millimetres; 2, inches, is its default
+# The short side over the long one may differ by as much from the picture that the camera took; more means that it was
+# cropped since. By choice: programs that shrink round to whole pixels, while 3:2 and 4:3 differ by 0.08.
+ASPECT_TOLERANCE = 0.02
 
 Size = tuple[float, float]
 
@@ -58,57 +60,20 @@ def field_of_view(focal: float, sensor: Size, picture: Size) -> float:
     return math.degrees(2.0 * math.atan(0.5 * used / focal))
 
 
-def picture_size(path: Path) -> tuple[int, int]:
-    """Width and height of a picture in pixels, turned upright."""
-    return _read(path)[0]
-
-
-@dataclass(frozen=True)
-class Stored:
-    """How a picture lies in its file."""
-
-    upright: tuple[int, int]  # width and height in pixels, as it is shown
-    orientation: int  # EXIF's: how the pixels of the file are turned to be shown; 1 is not at all
-
-    def turned_from(self, orientation: int) -> tuple[int, int]:
-        """Width and height of what is shown like this after it was turned so."""
-        width, height = self.upright
-        return (height, width) if orientation in ON_ITS_SIDE else (width, height)
-
-
-def stored(path: Path) -> Stored:
-    """How a picture lies in its file; InputError when it cannot be read."""
-    with opened(path) as picture:
-        return Stored(_upright(picture), stored_orientation(picture))
-
-
-def exif_field_of_view(path: Path) -> float | None:
+def exif_field_of_view(header: PictureHeader) -> float | None:
     """Vertical, in degrees, from what the camera wrote; None when it did not, or the picture was cropped since."""
-    (width, height), tags = _read(path)
-    taken = _positive(tags.get(WIDTH)), _positive(tags.get(HEIGHT))
-    if all(taken) and abs(min(taken) / max(taken) - min(width, height) / max(width, height)) > CROPPED:
+    (width, height), tags = header.size, header.lens
+    taken = _positive(tags.get(PIXEL_WIDTH)), _positive(tags.get(PIXEL_HEIGHT))
+    if all(taken) and abs(min(taken) / max(taken) - min(width, height) / max(width, height)) > ASPECT_TOLERANCE:
         return None
-    if focal := _positive(tags.get(FOCAL_35)):
+    if focal := _positive(tags.get(FOCAL_LENGTH_35MM)):
         diagonal = math.hypot(width, height)
-        return math.degrees(2.0 * math.atan(0.5 * DIAGONAL * height / diagonal / focal))
-    focal, unit = _positive(tags.get(FOCAL)), UNITS.get(int(_positive(tags.get(UNIT)) or 2))
-    across, down = _positive(tags.get(ACROSS)), _positive(tags.get(DOWN))
+        return math.degrees(2.0 * math.atan(0.5 * FULL_FRAME_DIAGONAL * height / diagonal / focal))
+    focal, unit = _positive(tags.get(FOCAL_LENGTH)), UNITS.get(int(_positive(tags.get(FOCAL_PLANE_UNIT)) or 2))
+    across, down = _positive(tags.get(FOCAL_PLANE_X)), _positive(tags.get(FOCAL_PLANE_Y))
     if not (focal and unit and across and down and all(taken)):
         return None
     return field_of_view(focal, (taken[0] * unit / across, taken[1] * unit / down), (width, height))
-
-
-def _read(path: Path) -> tuple[tuple[int, int], dict[int, object]]:
-    with opened(path) as picture:
-        tags: dict[int, object] = {}
-        with suppress(Exception):  # damaged EXIF says nothing, in many ways
-            tags = dict(picture.getexif().get_ifd(EXIF))
-        return _upright(picture), tags
-
-
-def _upright(picture: "Image") -> tuple[int, int]:
-    width, height = picture.size
-    return (height, width) if orientation(picture) in ON_ITS_SIDE else (width, height)
 
 
 def _positive(value: object) -> float:

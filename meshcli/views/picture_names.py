@@ -1,8 +1,8 @@
-"""Which of some pictures a name means, as another program wrote it on whatever system. Light: standard library only.
+"""Match names of pictures that another program wrote, on whatever system. Light: standard library only.
 
-The file names must agree, and where several do, the longest common end of the paths decides. Either slash separates;
-capitals, accents (NFC, NFD) and percent codes do not count unless nothing else tells two apart. The ending may be
-another one, or be missing: a cut-out of `a.jpg` is `a.png`, or `a.jpg.png`.
+The file names must match, and where several do, the longest common end of the paths decides. Either slash separates;
+capitals, accents (NFC, NFD) and percent codes are ignored unless nothing else tells two names apart. The ending may
+differ or be missing: a cut-out of `a.jpg` is `a.png`, or `a.jpg.png`.
 """
 
 import re
@@ -12,53 +12,52 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-SAME, ALIKE, ADDED, OTHER = (
-    4,
-    3,
-    2,
-    1,
-)  # how two file names agree: to the letter, nearly, but for an ending, in the stem
+# How well two file names match, best first.
+IDENTICAL = 4
+EQUIVALENT = 3  # but for capitals, accents and percent codes
+EXTENDED = 2  # but for an ending that one of them has in addition: a.jpg and a.jpg.png
+SAME_STEM = 1  # but for their endings: a.jpg and a.png
 ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}$")
 
 
 @dataclass(frozen=True)
-class Likeness:
-    """How well two paths agree from their ends on."""
+class NameMatch:
+    """How well two paths match, counted from their ends."""
 
-    name: int  # SAME to OTHER, 0 is not at all
-    folders: int = 0
-    exactly: int = 0  # of these folders, those that agree to the letter
+    name: int  # IDENTICAL to SAME_STEM, or 0 for no match
+    folders: int = 0  # that match
+    exact_folders: int = 0  # of these, the identical ones
 
-    def surpasses(self, other: "Likeness") -> bool:
-        """Whether nothing about the other is better, and something is worse."""
+    def dominates(self, other: "NameMatch") -> bool:
+        """Whether this match is better in some respect and worse in none."""
         mine, its = (self.name, self.folders), (other.name, other.folders)
         if mine == its:
-            return self.exactly > other.exactly
+            return self.exact_folders > other.exact_folders
         return self.name >= other.name and self.folders >= other.folders
 
 
-class Names:
+class PictureNameIndex:
     """Names of pictures, to be looked up by other names of the same pictures."""
 
     def __init__(self, names: Iterable[str]) -> None:
-        self._steps = {name: parts(name) for name in names}
+        self._steps = {name: path_parts(name) for name in names}
         self._by_key: dict[str, list[str]] = {}
         for name, steps in self._steps.items():
             for key in _keys(steps):
                 self._by_key.setdefault(key, []).append(name)
 
-    def like(self, name: str) -> dict[str, Likeness]:
-        """The names that may mean the same picture, the best ones: one, several that are equally good, or none."""
-        steps = parts(name)
+    def best_matches(self, name: str) -> dict[str, NameMatch]:
+        """The names that match best: one, several where none dominates the others, or none."""
+        steps = path_parts(name)
         near = dict.fromkeys(name for key in _keys(steps) for name in self._by_key.get(key, ()))
-        found = {other: likeness(steps, self._steps[other]) for other in near}
+        found = {other: compare_paths(steps, self._steps[other]) for other in near}
         return {
-            other: its for other, its in found.items() if not any(another.surpasses(its) for another in found.values())
+            other: its for other, its in found.items() if not any(another.dominates(its) for another in found.values())
         }
 
 
-def parts(name: str) -> tuple[str, ...]:
-    """Folders and file name, without `.`, with `..` worked out."""
+def path_parts(name: str) -> tuple[str, ...]:
+    """Folders and file name, with `.` and `..` resolved."""
     steps: list[str] = []
     for step in unicodedata.normalize("NFC", name).replace("\\", "/").split("/"):
         if step == ".." and steps and steps[-1] != "..":
@@ -68,21 +67,21 @@ def parts(name: str) -> tuple[str, ...]:
     return tuple(steps)
 
 
-def likeness(one: Sequence[str], other: Sequence[str]) -> Likeness:
-    """Of two paths by their parts."""
+def compare_paths(one: Sequence[str], other: Sequence[str]) -> NameMatch:
+    """How well two paths match, given by their parts."""
     if not one or not other:
-        return Likeness(0)
-    folders = exactly = 0
+        return NameMatch(0)
+    folders = exact_folders = 0
     for mine, its in zip(one[-2::-1], other[-2::-1], strict=False):
-        if _plain(mine) != _plain(its):
+        if _normalise(mine) != _normalise(its):
             break
-        folders, exactly = folders + 1, exactly + (mine == its)
-    return Likeness(_names_alike(one[-1], other[-1]), folders, exactly)
+        folders, exact_folders = folders + 1, exact_folders + (mine == its)
+    return NameMatch(_compare_names(one[-1], other[-1]), folders, exact_folders)
 
 
-def shortened(names: Sequence[str]) -> list[str]:
-    """The shortest ends of some paths that tell them apart, to be shown."""
-    steps = [tuple(filter(None, name.split("/"))) if "/" in name else parts(name) for name in names]
+def short_names(names: Sequence[str]) -> list[str]:
+    """The shortest ends of some paths that tell them apart, for messages."""
+    steps = [tuple(filter(None, name.split("/"))) if "/" in name else path_parts(name) for name in names]
     short = ["/".join(each[-1:]) for each in steps]
     for length in range(2, max(map(len, steps), default=0) + 1):
         counts = Counter(short)
@@ -90,28 +89,28 @@ def shortened(names: Sequence[str]) -> list[str]:
     return [now or name for now, name in zip(short, names, strict=True)]
 
 
-def _names_alike(one: str, other: str) -> int:
-    """Of two file names."""
+def _compare_names(one: str, other: str) -> int:
+    """IDENTICAL to SAME_STEM, or 0."""
     if one == other:
-        return SAME
-    one, other = _plain(one), _plain(other)
+        return IDENTICAL
+    one, other = _normalise(one), _normalise(other)
     if one == other:
-        return ALIKE
-    if _stem(one) == other or one == _stem(other):
-        return ADDED
-    return OTHER if _stem(one) == _stem(other) else 0
+        return EQUIVALENT
+    if _without_ending(one) == other or one == _without_ending(other):
+        return EXTENDED
+    return SAME_STEM if _without_ending(one) == _without_ending(other) else 0
 
 
 def _keys(steps: Sequence[str]) -> list[str]:
-    name = _plain(steps[-1]) if steps else ""
-    return [key for key in dict.fromkeys((name, _stem(name))) if key]
+    name = _normalise(steps[-1]) if steps else ""
+    return [key for key in dict.fromkeys((name, _without_ending(name))) if key]
 
 
-def _stem(name: str) -> str:
+def _without_ending(name: str) -> str:
     return ENDING.sub("", name) or name
 
 
-def _plain(step: str) -> str:
-    """Without what systems write differently."""
+def _normalise(step: str) -> str:
+    """Without differences between operating systems: percent codes, Unicode normal forms, capitals."""
     text = unquote(step) if "%" in step else step
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())

@@ -1,9 +1,9 @@
 """Files of calibrated cameras: our cameras.json, nerfstudio's transforms.json, COLMAP's text files. Light: no numpy.
 
-Ours is in our world already. The others have a world of their own, and enter it by one similarity (world_transform.py).
-nerfstudio: camera_to_world with OpenGL axes, as here (docs.nerf.studio, "data conventions"). COLMAP: world_to_camera as
-quaternion and shift, x right, y down, looking along +z (colmap.github.io/format.html). All count pixels from the
-top-left corner of the top-left pixel.
+Ours is in our world coordinates already. The others have a coordinate system of their own, which one similarity takes
+to ours (world_transform.py). nerfstudio: camera_to_world with OpenGL axes, as here (docs.nerf.studio, "data
+conventions"). COLMAP: world_to_camera as quaternion and translation, x right, y down, looking along +z
+(colmap.github.io/format.html). All count pixels from the top-left corner of the top-left pixel.
 """
 
 import math
@@ -18,36 +18,40 @@ from typing import Any
 from meshcli.errors import InputError
 from meshcli.json_table import Table, read_table
 from meshcli.system.text_files import read_text
-from meshcli.views.camera import Camera, Rows, read_camera
-from meshcli.views.picture_names import parts, shortened
+from meshcli.views.camera import Camera, PoseMatrix, read_camera
+from meshcli.views.picture_names import path_parts, short_names
 
 JSON_FILES = ("transforms.json", "cameras.json")
 COLMAP_FILES = ("cameras.txt", "images.txt")
-PINHOLES = {  # COLMAP's names, nerfstudio's too, and number of focal lengths; no other camera is known to be a pinhole
+# The number of focal lengths by camera model, COLMAP's names and nerfstudio's; other models are no pinhole cameras.
+FOCAL_LENGTHS = {
     "SIMPLE_PINHOLE": 1, "PINHOLE": 2, "SIMPLE_RADIAL": 1, "RADIAL": 1, "OPENCV": 2, "FULL_OPENCV": 2, "PERSPECTIVE": 2,
 }  # fmt: skip
-DISTORTION = ("k1", "k2", "k3", "k4", "p1", "p2")
-WIDEST = 1e6  # pixels along a picture's side
-BENT = 1e-9  # smaller coefficients are no distortion
-SMALLEST = 1e-9  # scale of a camera's axes
-ROUNDED = 1e-6  # by less than this a scale is none
-OTHER_LENSES = ("is_fisheye", "ftheta_p0", "latlong")  # instant-ngp's, beside its pinholes
+DISTORTION_KEYS = ("k1", "k2", "k3", "k4", "p1", "p2")  # nerfstudio's names for OpenCV's coefficients
+NON_PINHOLE_KEYS = ("is_fisheye", "ftheta_p0", "latlong")  # instant-ngp's names for other kinds of lenses
+MAX_SIDE = 1e6  # pixels along a picture's side; far beyond any picture, so that sizes stay computable
+MIN_DISTORTION = 1e-9  # a smaller coefficient moves no pixel of a picture of MAX_SIDE by as much as a hundredth
+MIN_AXIS_SCALE = 1e-9  # of a pose matrix, and 1 / the largest one: beyond, the axes are rounding errors
+SCALE_TOLERANCE = 1e-6  # a pose matrix whose scale is this near to 1 is rigid, and keeps its numbers to the bit
 
 Size = tuple[int, int]  # width and height in pixels
 
 
 @dataclass(frozen=True)
-class Lens:
-    """A camera of a picture whose size is not known yet, along width and height; None is not said."""
+class PixelIntrinsics:
+    """A camera with intrinsics in pixels, of a picture whose size is not known yet.
 
-    pose: list[Any]  # 4 rows of 4
+    Pairs are along width and height; None is not stated.
+    """
+
+    pose: list[Any]  # camera_to_world, 4 rows of 4
     focal: tuple[float | None, float | None]  # pixels
     angle: tuple[float | None, float | None]  # field of view, radians
-    centre: tuple[float | None, float | None]  # pixels
-    where: str  # it stands
+    centre: tuple[float | None, float | None]  # principal point, pixels
+    where: str  # file and place, for messages
 
     def camera(self, size: tuple[float, float]) -> Camera:
-        """Of a picture of so many pixels."""
+        """The camera of a picture of this width and height in pixels."""
         focal = [
             0.5 / math.tan(0.5 * angle) if pixels is None and angle is not None else (pixels or 0.0) / side
             for pixels, angle, side in zip(self.focal, self.angle, size, strict=True)
@@ -62,22 +66,22 @@ class Lens:
 
 
 @dataclass(frozen=True)
-class Shot:
-    """A picture that was calibrated."""
+class RigImage:
+    """A picture that a rig has a camera for."""
 
-    name: str  # as the rig calls it: a path, perhaps of another system
-    lens: Camera | Lens
-    size: Size | None = None  # that was calibrated, if known
+    name: str  # in the rig: a path, perhaps of another operating system
+    lens: Camera | PixelIntrinsics
+    size: Size | None = None  # of the picture that was calibrated, if known
     places: tuple[Path, ...] = ()  # where the picture may lie
 
     def camera(self, size: Size) -> Camera:
-        """Its camera; `size` is that of the picture where the rig does not say it."""
+        """Its camera; `size` is the picture's, used where the rig does not state it."""
         camera = self.lens if isinstance(self.lens, Camera) else self.lens.camera(size)
         return replace(camera, known="rig")
 
     @property
     def file(self) -> Path | None:
-        """The picture that was calibrated, if it is still there."""
+        """The picture that was calibrated, if it still exists."""
         for place in self.places:
             for path in (place, *(place.with_name(f"{place.name}{ending}") for ending in (".png", ".jpg", ".jpeg"))):
                 with suppress(OSError):  # a name that is too long
@@ -91,14 +95,15 @@ class Rig:
     """Cameras of uncropped pictures."""
 
     path: Path
-    shots: tuple[Shot, ...]
-    foreign: bool  # in a world of its own
-    bent: bool = False  # the lenses distort, which is passed over
+    images: tuple[RigImage, ...]
+    foreign: bool  # in a coordinate system of its own
+    distorted: bool = False  # the lenses distort, which is ignored
 
     @property
-    def names(self) -> str:
-        """The first pictures, for messages."""
-        return ", ".join(shortened([shot.name for shot in self.shots])[:3]) + (" ..." if len(self.shots) > 3 else "")
+    def first_names(self) -> str:
+        """The names of the first pictures, for messages."""
+        names = short_names([image.name for image in self.images])
+        return ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
 
 
 def read_rig(path: Path) -> Rig:
@@ -114,11 +119,8 @@ def read_rig(path: Path) -> Rig:
         return _read_colmap(found)
     table = read_table(path, InputError)
     if "meshcli" in table.values:
-        return _checked(
-            Rig(
-                path, tuple(Shot(row.text("file"), read_camera(row, "camera")) for row in table.tables("photos")), False
-            )
-        )
+        images = (RigImage(row.text("file"), read_camera(row, "camera")) for row in table.tables("photos"))
+        return _with_unique_names(Rig(path, tuple(images), foreign=False))
     if "frames" in table.values and _is_nerfstudio(table):
         return _read_nerfstudio(path, table)
     raise InputError(
@@ -126,15 +128,16 @@ def read_rig(path: Path) -> Rig:
     )
 
 
-def is_ours(path: Path) -> bool:
+def is_meshcli_rig(path: Path) -> bool:
     """Whether a JSON file is in our format; InputError when it is damaged."""
     return "meshcli" in read_table(path, InputError).values
 
 
-def _checked(rig: Rig) -> Rig:
-    if not rig.shots:
+def _with_unique_names(rig: Rig) -> Rig:
+    """The rig; InputError when it has no pictures, or two of one name."""
+    if not rig.images:
         raise InputError(f"{rig.path} has no cameras")
-    (name, times), *_ = Counter("/".join(parts(shot.name)) for shot in rig.shots).most_common(1)
+    (name, times), *_ = Counter("/".join(path_parts(image.name)) for image in rig.images).most_common(1)
     if times > 1:
         raise InputError(f"{rig.path} has {times} pictures called {name}; photos are found in it by their names")
     return rig
@@ -145,58 +148,58 @@ def _is_nerfstudio(table: Table) -> bool:
 
 
 def _read_nerfstudio(path: Path, table: Table) -> Rig:
-    shots = []
-    bent = False
+    images = []
+    distorted = False
     for row in table.tables("frames"):
         both = Table({**table.values, **row.values}, row.where, InputError)
-        switched = [key for key in OTHER_LENSES if both.values.get(key) not in (None, False)]
-        _focals(row.where, switched[0] if switched else both.text("camera_model", "") or "PINHOLE")
+        other_kinds = [key for key in NON_PINHOLE_KEYS if both.values.get(key) not in (None, False)]
+        _focal_count(row.where, other_kinds[0] if other_kinds else both.text("camera_model", "") or "PINHOLE")
         name = both.text("file_path")
-        if not _is_path(name):
+        if not _is_picture_name(name):
             raise both.wrong("file_path", name)
-        lens, size = _lens(both), _size(both)
+        lens, size = _read_intrinsics(both), _read_size(both)
         place = path.parent / name.replace("\\", "/")
-        shots.append(Shot(name, lens.camera(size) if size else lens, size, (place,)))
-        bent = bent or any(abs(both.number(key, 0.0)) > BENT for key in DISTORTION)
-    return _checked(Rig(path, tuple(shots), True, bent))
+        images.append(RigImage(name, lens.camera(size) if size else lens, size, (place,)))
+        distorted = distorted or any(abs(both.number(key, 0.0)) > MIN_DISTORTION for key in DISTORTION_KEYS)
+    return _with_unique_names(Rig(path, tuple(images), True, distorted))
 
 
-def _is_path(name: str) -> bool:
-    """Whether a picture may be called so."""
-    return parts(name)[-1:] not in ((), ("..",)) and "\0" not in name
+def _is_picture_name(name: str) -> bool:
+    """Whether a picture may have this name."""
+    return path_parts(name)[-1:] not in ((), ("..",)) and "\0" not in name
 
 
-def _focals(where: str, model: str) -> int:
-    """The number of focal lengths of a camera model; InputError for what is not known to be a pinhole."""
-    if model.upper() not in PINHOLES:
+def _focal_count(where: str, model: str) -> int:
+    """The number of focal lengths of a camera model; InputError if it is not known to be a pinhole camera."""
+    if model.upper() not in FOCAL_LENGTHS:
         raise InputError(
             f"{where}: the camera model {reprlib.repr(model)} cannot be used; undistort the pictures into PINHOLE first"
         )
-    return PINHOLES[model.upper()]
+    return FOCAL_LENGTHS[model.upper()]
 
 
-def _size(row: Table) -> Size | None:
-    """Of a picture in pixels; None when it is not stated."""
+def _read_size(row: Table) -> Size | None:
+    """Width and height of a picture in pixels; None when they are not stated."""
     width, height = row.number("w", 0.0), row.number("h", 0.0)
     if not (width and height):
         return None
-    if not (1.0 <= width <= WIDEST and 1.0 <= height <= WIDEST):
+    if not (1.0 <= width <= MAX_SIDE and 1.0 <= height <= MAX_SIDE):
         raise InputError(f"{row.where}: w and h are no size of a picture")
     return round(width), round(height)
 
 
-def _lens(row: Table) -> Lens:
-    """Intrinsics as they stand, in pixels or as angles."""
+def _read_intrinsics(row: Table) -> PixelIntrinsics:
+    """Intrinsics as stated, in pixels or as angles."""
     focal = row.number("fl_x", None), row.number("fl_y", None)
-    angle = _angle(row, "x"), _angle(row, "y")
+    angle = _read_angle(row, "x"), _read_angle(row, "y")
     if all(value is None for value in (*focal, *angle)):
         raise InputError(f"{row.where}: fl_x is missing")
     centre = row.number("cx", None), row.number("cy", None)
-    return Lens(_rigid(row.get("transform_matrix", list)), focal, angle, centre, row.where)
+    return PixelIntrinsics(_without_scale(row.get("transform_matrix", list)), focal, angle, centre, row.where)
 
 
-def _angle(row: Table, axis: str) -> float | None:
-    """A field of view in radians: nerfstudio states these, instant-ngp degrees too."""
+def _read_angle(row: Table, axis: str) -> float | None:
+    """A field of view in radians: nerfstudio states radians, instant-ngp degrees too."""
     for key, unit in ((f"camera_angle_{axis}", 1.0), (f"{axis}_fov", math.pi / 180.0)):
         if row.values.get(key) is not None:
             angle = float(row.number(key)) * unit
@@ -206,10 +209,10 @@ def _angle(row: Table, axis: str) -> float | None:
     return None
 
 
-def _rigid(rows: list[Any]) -> list[Any]:
-    """A matrix without a factor of all its numbers and without a scale of all three axes, which no camera needs.
+def _without_scale(rows: list[Any]) -> list[Any]:
+    """A pose matrix divided by its homogeneous factor and by the common scale of its axes, which no camera needs.
 
-    Three rows get their fourth. What is no such matrix is left as it is, for the reader of cameras to refuse.
+    Three rows get their fourth. Anything else is returned unchanged, for the reader of cameras to refuse.
     """
     square = [*rows, [0.0, 0.0, 0.0, 1.0]] if len(rows) == 3 else rows
     if [len(row) if isinstance(row, list) else 0 for row in square] != [4, 4, 4, 4]:
@@ -222,41 +225,42 @@ def _rigid(rows: list[Any]) -> list[Any]:
     except OverflowError:
         return rows
     scale = sum(math.hypot(*column) for column in list(zip(first, second, third, strict=True))[:3]) / 3.0
-    if not SMALLEST < scale < 1.0 / SMALLEST:
+    if not MIN_AXIS_SCALE < scale < 1.0 / MIN_AXIS_SCALE:
         return rows
-    scale = 1.0 if abs(scale - 1.0) < ROUNDED else scale
+    scale = 1.0 if abs(scale - 1.0) < SCALE_TOLERANCE else scale
     turned = [[*(value / scale for value in row[:3]), row[3]] for row in (first, second, third)]
     return [*turned, last]
 
 
 def _read_colmap(folder: Path) -> Rig:
-    lenses, sizes, bent = {}, {}, False
-    for where, text in _rows(folder / "cameras.txt"):
+    lenses, sizes, distorted = {}, {}, False
+    for where, text in _data_lines(folder / "cameras.txt"):
         words = text.split()
-        lenses[words[0]] = _colmap_lens(where, words)
-        sizes[words[0]] = (round(_number(where, words, 2)), round(_number(where, words, 3)))
-        rest = range(6 + _focals(where, words[1]), len(words))
-        bent = bent or any(abs(_number(where, words, index)) > BENT for index in rest)
-    shots = []
-    places = [place / images for place in (folder, *folder.parents[:2]) for images in ("images", "")]
-    for where, text in _rows(folder / "images.txt"):
+        lenses[words[0]] = _colmap_intrinsics(where, words)
+        sizes[words[0]] = (round(_number_at(where, words, 2)), round(_number_at(where, words, 3)))
+        rest = range(6 + _focal_count(where, words[1]), len(words))
+        distorted = distorted or any(abs(_number_at(where, words, index)) > MIN_DISTORTION for index in rest)
+    images = []
+    places = [parent / subfolder for parent in (folder, *folder.parents[:2]) for subfolder in ("images", "")]
+    for where, text in _data_lines(folder / "images.txt"):
         words = text.split()
-        if _are_points(words):
+        if _is_points_line(words):
             continue
         name = " ".join(text.split(maxsplit=9)[9:])  # it may hold spaces
-        if len(words) < 10 or words[8] not in lenses or not _is_path(name):
+        if len(words) < 10 or words[8] not in lenses or not _is_picture_name(name):
             raise InputError(f"{where} is no image with a camera of cameras.txt")
-        numbers = [_number(where, words, index) for index in range(1, 8)]
-        camera = Camera(_from_colmap(numbers[:4], numbers[4:], where), *lenses[words[8]])
+        numbers = [_number_at(where, words, index) for index in range(1, 8)]
+        camera = Camera(_opengl_pose(numbers[:4], numbers[4:], where), *lenses[words[8]])
         camera = read_camera(Table({"camera": camera.to_json()}, where, InputError), "camera")
-        shots.append(Shot(name, camera, sizes[words[8]], tuple(place / name.replace("\\", "/") for place in places)))
-    return _checked(Rig(folder, tuple(shots), True, bent))
+        files = tuple(place / name.replace("\\", "/") for place in places)
+        images.append(RigImage(name, camera, sizes[words[8]], files))
+    return _with_unique_names(Rig(folder, tuple(images), True, distorted))
 
 
-def _are_points(words: Sequence[str]) -> bool:
-    """Whether a line of images.txt holds an image's points: triples of numbers. An image's ends with its name.
+def _is_points_line(words: Sequence[str]) -> bool:
+    """Whether a line of images.txt holds an image's points, triples of numbers; the image's own line ends with a name.
 
-    They follow each image, or an empty line does where there are none; some programs leave out both, some add more.
+    Points follow each image, or an empty line does where there are none; some programs leave out both, some add more.
     """
     return len(words) % 3 == 0 and all(map(_is_number, words[:12]))
 
@@ -268,8 +272,8 @@ def _is_number(word: str) -> bool:
     return False
 
 
-def _rows(path: Path) -> Iterator[tuple[str, str]]:
-    """Lines of a text file that are neither empty nor a comment, with their place."""
+def _data_lines(path: Path) -> Iterator[tuple[str, str]]:
+    """Lines of a text file that are neither empty nor a comment, with file and line number."""
     try:
         lines = read_text(path).splitlines()
     except (OSError, ValueError) as error:
@@ -279,7 +283,7 @@ def _rows(path: Path) -> Iterator[tuple[str, str]]:
             yield f"{path}: line {number}", line.strip()
 
 
-def _number(where: str, words: Sequence[str], index: int) -> float:
+def _number_at(where: str, words: Sequence[str], index: int) -> float:
     try:
         value = float(words[index])
     except (ValueError, IndexError) as error:
@@ -289,19 +293,19 @@ def _number(where: str, words: Sequence[str], index: int) -> float:
     return value
 
 
-def _colmap_lens(where: str, words: Sequence[str]) -> tuple[float, float, float, float]:
+def _colmap_intrinsics(where: str, words: Sequence[str]) -> tuple[float, float, float, float]:
     """fx, fy, cx, cy as fractions of width and height."""
-    focals = _focals(where, words[1] if len(words) > 1 else "")
-    width, height = _number(where, words, 2), _number(where, words, 3)
-    first, last = _number(where, words, 4), _number(where, words, 3 + focals)
-    cx, cy = _number(where, words, 4 + focals), _number(where, words, 5 + focals)
-    if min(width, height) < 1.0 or max(width, height) > WIDEST or min(first, last) <= 0.0:
+    focals = _focal_count(where, words[1] if len(words) > 1 else "")
+    width, height = _number_at(where, words, 2), _number_at(where, words, 3)
+    first, last = _number_at(where, words, 4), _number_at(where, words, 3 + focals)
+    cx, cy = _number_at(where, words, 4 + focals), _number_at(where, words, 5 + focals)
+    if min(width, height) < 1.0 or max(width, height) > MAX_SIDE or min(first, last) <= 0.0:
         raise InputError(f"{where} holds a size or a focal length that no picture has")
     return first / width, last / height, cx / width, cy / height
 
 
-def _from_colmap(quaternion: Sequence[float], shift: Sequence[float], where: str) -> Rows:
-    """World_to_camera with y down and z forward to camera_to_world with OpenGL axes."""
+def _opengl_pose(quaternion: Sequence[float], shift: Sequence[float], where: str) -> PoseMatrix:
+    """COLMAP's world_to_camera, y down and z forward, to camera_to_world with OpenGL axes."""
     length = math.hypot(*quaternion)
     if not 1e-6 < length < 1e6:
         raise InputError(f"{where} has a rotation of length {length:.3g}")

@@ -1,4 +1,4 @@
-"""A picture and the camera it was taken with, inseparable."""
+"""A view: a picture with its camera."""
 
 from dataclasses import dataclass
 
@@ -8,10 +8,10 @@ from meshcli.views.camera import Camera
 
 @dataclass(frozen=True)
 class View:
-    """A posed picture of the object."""
+    """A picture of the object and the camera that it was taken with."""
 
     name: str
-    pixels: Pixels  # (H, W, 4) straight alpha, sRGB; the RGB under alpha 0 is kept as it came
+    pixels: Pixels  # (H, W, 4) straight alpha, sRGB; RGB where alpha is 0 is kept
     camera: Camera
 
     @property

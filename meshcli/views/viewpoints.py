@@ -1,4 +1,4 @@
-"""Cameras all round an object that show the whole of it."""
+"""Cameras around an object that show the whole of it."""
 
 import math
 from collections.abc import Sequence
@@ -7,34 +7,35 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from meshcli.views.camera import DISTANCE, FARTHEST, Camera, orbit
+from meshcli.views.camera import DISTANCE, OBJECT_RADIUS, Camera, orbit
 from meshcli.views.projection import camera_to_world
 
 Points = NDArray[np.floating[Any]]
 
-# Half a picture's side at distance 1 that may be used: the rest is the margin that an aligned object leaves at least.
-USED = math.tan(math.asin(FARTHEST / DISTANCE))
+# Half the width of what a picture may show at distance 1. The rest is the margin that the generators' cameras leave
+# around an object of OBJECT_RADIUS.
+HALF_EXTENT = math.tan(math.asin(OBJECT_RADIUS / DISTANCE))
 
 
-def around(points: Points, sides: Sequence[tuple[float, float]]) -> list[Camera]:
+def cameras_around(points: Points, sides: Sequence[tuple[float, float]]) -> list[Camera]:
     """A camera for each side (azimuth and elevation in degrees), all at one distance, that show all points (N, 3).
 
-    They are as far from the origin as the generators' cameras if the points leave the margin there that an aligned
-    object leaves. If not, they turn around the middle of the points' box, as far from it as the margin takes.
+    They orbit the origin at the distance of the generators' cameras if that leaves the margin of an aligned object. If
+    not, they orbit the centre of the points' bounding box, at the distance that the margin needs.
     """
-    usual = [orbit(azimuth, elevation) for azimuth, elevation in sides]
-    if not len(points) or far_enough(points, usual) == DISTANCE:
-        return usual
+    standard = [orbit(azimuth, elevation) for azimuth, elevation in sides]
+    if not len(points) or viewing_distance(points, standard) == DISTANCE:
+        return standard
     low, high = points.min(axis=0).astype(np.float64), points.max(axis=0).astype(np.float64)
     x, y, z = ((low + high) / 2.0).tolist()
-    distance = far_enough(points - np.array([x, y, z]), usual)
+    distance = viewing_distance(points - np.array([x, y, z]), standard)
     return [orbit(azimuth, elevation, distance, centre=(x, y, z)) for azimuth, elevation in sides]
 
 
-def far_enough(points: Points, cameras: Sequence[Camera]) -> float:
-    """The distance from the origin, at least the usual one, at which cameras on these sides leave points the margin."""
+def viewing_distance(points: Points, cameras: Sequence[Camera]) -> float:
+    """The distance from the origin, at least DISTANCE, at which cameras in these directions leave the margin."""
     farthest = DISTANCE
     for camera in cameras:
         right, up, back = (points @ camera_to_world(camera)[:3, :3]).T
-        farthest = max(farthest, float((np.maximum(np.abs(right), np.abs(up)) / USED + back).max()))
+        farthest = max(farthest, float((np.maximum(np.abs(right), np.abs(up)) / HALF_EXTENT + back).max()))
     return farthest

@@ -11,12 +11,13 @@ import pytest
 from meshcli.commands import cli
 from meshcli.export.gltf import read_glb
 from meshcli.pictures.image import load_picture
+from meshcli.pictures.source_photo import SourcePhoto
 from meshcli.progress import unheard
 from meshcli.project.manifest import Photo
 from meshcli.project.project import Project
 from meshcli.rendering.renderer import Renderer
 from meshcli.views.camera import orbit
-from meshcli.views.photo_cameras import CameraPrior, from_rig_file, ready_views
+from meshcli.views.photo_cameras import CameraPrior, pictures_of_rig, priors_from_rig
 
 QUICK = ("--config", "quick", "--offline")
 NAMES = [f"frame_{index}.png" for index in range(6)]
@@ -79,7 +80,7 @@ def dry(project: Project, *words: str) -> int:
 
 
 def read(rig: str, photos: list[Path]) -> list[CameraPrior]:
-    return from_rig_file([(str(photo.absolute()), photo) for photo in photos], Path(rig), "", unheard)
+    return priors_from_rig([(str(photo.absolute()), SourcePhoto(photo)) for photo in photos], Path(rig), "", unheard)
 
 
 def as_good(rig: str, photos: list[Path]) -> None:
@@ -107,7 +108,7 @@ def test_one_folder_of_photos(rig: str, at: Path, project: Project) -> None:
 def test_stems(at: Path, project: Project) -> None:
     cut = [Path("cut", name) for name in NAMES]
     as_good("jpg_names.json", cut)
-    assert ready_views(Path("cut"), Path("jpg_names.json")) == cut
+    assert pictures_of_rig(Path("cut"), Path("jpg_names.json")) == cut
     assert dry(project, "cut", "--rig", "jpg_names.json") == 0
     words = ["--from-views", "cut", "--rig", "jpg_names.json", *QUICK, "--dry-run"]
     assert cli.main(["generate", str(project.root), *words]) == 0
@@ -126,7 +127,7 @@ def test_two_candidates(at: Path, project: Project, tmp_path: Path, capfd: pytes
 @pytest.mark.parametrize("rig", ["same_names.json", "colmap_folders"])
 def test_folders(rig: str, at: Path, project: Project) -> None:
     as_good(rig, list(map(Path, CAM)))
-    assert ready_views(Path("cam"), Path(rig)) == list(map(Path, CAM))
+    assert pictures_of_rig(Path("cam"), Path(rig)) == list(map(Path, CAM))
     assert dry(project, *CAM, "--rig", rig) == 0
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from meshcli.errors import InputError, UsageError
-from meshcli.pictures.photo_arguments import LONGEST, list_photos, natural, there
-from meshcli.views.photo_cameras import PhotoSpec, read_spec
+from meshcli.pictures.photo_arguments import MAX_LIST_BYTES, existing_path, list_photos, natural_sort_key
+from meshcli.pictures.source_photo import SourcePhoto
+from meshcli.views.photo_cameras import PhotoArgument, parse_photo_argument
 
 NAMES = [
     "with space.png",
@@ -62,20 +63,20 @@ def test_a_directory_without_pictures() -> None:
     with pytest.raises(InputError, match="photos is a directory without pictures; 1 other passed over"):
         listed("photos")
     with pytest.raises(InputError, match="photos is a directory, not a picture"):
-        read_spec("photos@45")
+        parse_photo_argument("photos@45")
 
 
 def test_natural_order() -> None:
     names = ["a10b2", "A9", "a10b", "", "10", "9", "²", "a"]
-    assert sorted(names, key=natural) == ["", "9", "10", "a", "A9", "a10b", "a10b2", "²"]
+    assert sorted(names, key=natural_sort_key) == ["", "9", "10", "a", "A9", "a10b", "a10b2", "²"]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_names_of_every_kind(name: str) -> None:
     Path(name).write_bytes(b"x")
     assert listed(name) == [name]
-    assert read_spec(name) == PhotoSpec(Path(name))
-    assert read_spec(f"{name}@45") == PhotoSpec(Path(name), 45.0)
+    assert parse_photo_argument(name) == PhotoArgument(SourcePhoto(Path(name)))
+    assert parse_photo_argument(f"{name}@45") == PhotoArgument(SourcePhoto(Path(name)), 45.0)
     assert listed("-", stdin=os.fsencode(name) + b"\0") == [name]
     if "\n" not in name:
         assert listed("-", stdin=os.fsencode(name) + b"\n") == [name]
@@ -107,7 +108,7 @@ def test_a_list_with_a_mark(encoding: str, end: str) -> None:
         (b"\n\n", "nothing came"),
         (b"\x89PNG\r\n", "what comes there is a picture"),
         (b"\xff\xd8\xff\xe0\0", "what comes there is a picture"),
-        (b"y\n" * (LONGEST // 2 + 1), "longer than 16 MB"),
+        (b"y\n" * (MAX_LIST_BYTES // 2 + 1), "longer than 16 MB"),
     ],
 )
 def test_what_is_no_list(data: bytes | None, says: str) -> None:
@@ -124,10 +125,10 @@ def test_an_accent_typed_in_another_way_finds_the_file() -> None:
     one, two = (unicodedata.normalize(form, "Bär.png") for form in ("NFC", "NFD"))
     assert one != two
     Path(two).write_bytes(b"x")
-    assert there(one) == Path(two)
-    assert read_spec(f"{one}@45") == PhotoSpec(Path(two), 45.0)
+    assert existing_path(one) == Path(two)
+    assert parse_photo_argument(f"{one}@45") == PhotoArgument(SourcePhoto(Path(two)), 45.0)
     Path(one).write_bytes(b"y")
-    assert there(one) == Path(one)
+    assert existing_path(one) == Path(one)
 
 
 @pytest.mark.parametrize(
@@ -140,6 +141,6 @@ def test_an_accent_typed_in_another_way_finds_the_file() -> None:
     ],
 )
 def test_what_cannot_be_there(name: str, says: str) -> None:
-    assert there(name) is None
+    assert existing_path(name) is None
     with pytest.raises(InputError, match=says):
-        read_spec(name)
+        parse_photo_argument(name)

@@ -26,8 +26,8 @@ from helpers.unusual_pictures import (
 )
 from meshcli.errors import InputError, MeshcliError, MissingError
 from meshcli.pictures.image import load_picture
-from meshcli.pictures.picture_file import check_picture
-from meshcli.views.lens import exif_field_of_view, picture_size
+from meshcli.pictures.source_photo import SourcePhoto
+from meshcli.views.lens import exif_field_of_view
 
 GREY, SIGNAL = (128, 128, 128, 255), (255, 0, 0, 255)
 CORNER, MIDDLE = (2, 2), (12, 30)
@@ -134,7 +134,7 @@ def test_every_orientation(orientation: int, suffix: str, tmp_path: Path) -> Non
     taken.save(tmp_path / f"a.{suffix}", exif=exif, quality=95)
     picture = load_picture(tmp_path / f"a.{suffix}")
     assert picture.shape == (24, 40, 4)
-    assert picture_size(tmp_path / f"a.{suffix}") == (40, 24)
+    assert SourcePhoto(tmp_path / f"a.{suffix}").header.size == (40, 24)
     near(picture, CORNER, SIGNAL, 20)
     near(picture, (21, 2), (0, 255, 0, 255), 20)
 
@@ -146,7 +146,7 @@ def test_damaged_exif_says_nothing(tmp_path: Path) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             assert load_picture(path).shape == (24, 40, 4)
-            assert exif_field_of_view(path) is None
+            assert exif_field_of_view(SourcePhoto(path).header) is None
 
 
 def linear(value: float) -> float:
@@ -288,8 +288,8 @@ def test_a_jpeg_takes_the_room_that_it_is_read_with(tmp_path: Path) -> None:
         scene(400, 240).save(tmp_path / name, **options)
     near(load_picture(tmp_path / "a.jpg", 10_000, 100), CORNER, SIGNAL, 12)
     near(load_picture(tmp_path / "p.jpg", 50_000, 100), CORNER, SIGNAL, 12)
-    check_picture(tmp_path / "a.jpg", 10_000)
-    check_picture(tmp_path / "p.jpg", 50_000)
+    SourcePhoto.validated(tmp_path / "a.jpg", 10_000)
+    SourcePhoto.validated(tmp_path / "p.jpg", 50_000)
     for name, most, side in (
         ("a.jpg", 10_000, 0),
         ("a.jpg", 5_000, 100),
@@ -311,7 +311,7 @@ def test_what_is_cut_short_is_refused(suffix: str, share: float, tmp_path: Path)
     path = tmp_path / f"a{suffix}"
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
     path.write_bytes(cut_short(noise, suffix, share))
-    for read in (load_picture, lambda path: check_picture(path, 10**8)):
+    for read in (load_picture, lambda path: SourcePhoto.validated(path, 10**8)):
         with pytest.raises(InputError, match=f"a{suffix} is (damaged or cannot be read: .|not a picture)") as caught:
             read(path)
         assert "\n" not in str(caught.value)
@@ -342,7 +342,7 @@ def test_no_damage_is_a_bug(seed: int, tmp_path: Path, capfd: pytest.CaptureFixt
                 damaged[place] = draw.integers(0, 256)
             path = tmp_path / f"a{suffix}"
             path.write_bytes(damaged)
-            for read in (load_picture, exif_field_of_view):
+            for read in (load_picture, lambda path: SourcePhoto(path).header):
                 assert one_line(path, read)
     assert capfd.readouterr() == ("", "")
 
@@ -379,12 +379,12 @@ def test_gigantic_pictures_are_refused_before_they_are_read(tmp_path: Path) -> N
     """400 megapixels in a small file; Pillow's own limit, 179, is not in the way of those who allow more."""
     Image.new("1", (20_000, 20_000)).save(tmp_path / "a.png")
     assert (tmp_path / "a.png").stat().st_size < 100_000
-    for read in (load_picture, lambda path: check_picture(path, 100_000_000)):
+    for read in (load_picture, lambda path: SourcePhoto.validated(path, 100_000_000)):
         with pytest.raises(InputError, match=r"a\.png has 400 megapixels, more than 100; .*--max-pixels"):
             read(tmp_path / "a.png")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert picture_size(tmp_path / "a.png") == (20_000, 20_000)
+        assert SourcePhoto(tmp_path / "a.png").header.size == (20_000, 20_000)
 
 
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)

@@ -21,7 +21,7 @@ def rig_views(scale: float = 1.0) -> list[View]:
     generator = np.random.default_rng(0)
     return [
         View(f"a{tile}", generator.integers(0, 255, (320, 320, 4), np.uint8), camera)
-        for tile, camera in enumerate(zero123plus_rig(enlarged=1 / scale))
+        for tile, camera in enumerate(zero123plus_rig(relative_scale=1 / scale))
     ]
 
 

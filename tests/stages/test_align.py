@@ -11,7 +11,7 @@ from meshcli.errors import UsageError
 from meshcli.project.project import Project
 from meshcli.stages.align import align_photos
 from meshcli.stages.generate import generate_views
-from meshcli.stages.photo_set import Typed, sideless
+from meshcli.stages.photo_set import Typed, photos_of_unknown_azimuth
 from meshcli.stages.select import select_views
 from meshcli.stages.status import read_status, stage_status
 from meshcli.stages.view_candidates import fully_posed
@@ -31,7 +31,7 @@ def test_what_is_found_is_kept_and_makes_one_body(unposed: Project, engines: dic
     answers = align_photos(unposed)
     assert [(row.name, row.azimuth, row.others) for row in answers] == [("a", 0, ()), ("b", 40, ()), ("c", 80, (260,))]
     assert [row.enlarged for row in answers] == pytest.approx([1.0, 1.2, 1.4])
-    assert sideless(unposed.load()) == []
+    assert photos_of_unknown_azimuth(unposed.load()) == []
     assert stage_status(unposed, unposed.load(), "generate").state == "stale"
     generate_views(unposed)
     assert [photo.camera.known for photo in unposed.load().photos] == ["aligned"] * 3

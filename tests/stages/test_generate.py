@@ -1,7 +1,12 @@
+import builtins
+import hashlib
+import io
 import json
 import sys
-from dataclasses import replace
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +16,9 @@ from meshcli.config import override
 from meshcli.errors import InputError, ProjectError, UsageError
 from meshcli.project.project import Project
 from meshcli.settings import Settings
+from meshcli.stages import generate
 from meshcli.stages.generate import generate_views
-from meshcli.stages.photo_set import Typed, letter, sideless
+from meshcli.stages.photo_set import Typed, letter, photos_of_unknown_azimuth
 from meshcli.stages.select import select_views
 from meshcli.stages.stage_runner import RunOptions
 from meshcli.stages.status import stage_status
@@ -48,6 +54,75 @@ def test_photos_become_views_with_cameras(project: Project, photos: list[Path], 
     assert record.facts["peak_rss"] > 1e6
     assert {output.file for output in record.outputs} >= {"photos/a.png", "photos/a.original.png", "views/17.png"}
     assert all(project.digest(output.file) == output.sha256 for output in record.outputs)
+
+
+@dataclass
+class FileAccess:
+    """How often files were opened, and their content hashed, by file name."""
+
+    opened: Counter[str] = field(default_factory=Counter)
+    hashed: Counter[str] = field(default_factory=Counter)
+
+
+@pytest.fixture
+def file_access(photos: list[Path], monkeypatch: pytest.MonkeyPatch) -> FileAccess:
+    """Counts from here on; bytes in memory count by the photo that has the same bytes."""
+    access = FileAccess()
+    names = {path.read_bytes(): path.name for path in photos}
+    file_digest, sha256 = hashlib.file_digest, hashlib.sha256
+
+    def count_file(file: Any, *rest: Any) -> Any:
+        access.hashed[Path(file.name).name] += 1
+        return file_digest(file, *rest)
+
+    def count_bytes(data: bytes = b"", **flags: Any) -> Any:
+        access.hashed[names.get(data, "")] += 1
+        return sha256(data, **flags)
+
+    monkeypatch.setattr(hashlib, "file_digest", count_file)
+    monkeypatch.setattr(hashlib, "sha256", count_bytes)
+    for module, name in ((builtins, "open"), (io, "open")):
+        plain = getattr(module, name)
+
+        def opening(file: Any, *words: Any, plain: Any = plain, **flags: Any) -> Any:
+            access.opened[Path(str(file)).name] += 1
+            return plain(file, *words, **flags)
+
+        monkeypatch.setattr(module, name, opening)
+    return access
+
+
+def test_how_often_a_photo_is_opened_and_hashed(
+    project: Project, photos: list[Path], engines: dict[str, int], file_access: FileAccess
+) -> None:
+    """Validated, copied and cut out: the copy is of what was validated, and the cut-out of what was copied."""
+    generate_views(project, photos, ANGLES)
+    assert [file_access.opened[path.name] for path in photos] == [3, 3, 3]
+    assert [file_access.hashed[path.name] for path in photos] == [4, 4, 4]  # once more for the record of the copy
+    assert file_access.opened["a.original.png"] == 0
+    file_access.opened.clear()
+    file_access.hashed.clear()
+    assert generate_views(project, photos, ANGLES).skipped
+    assert [file_access.opened[path.name] for path in photos] == [1, 1, 1]
+    assert [file_access.hashed[path.name] for path in photos] == [1, 1, 1]
+    assert generate_views(project).skipped
+    assert file_access.opened["a.original.png"] == file_access.hashed["a.original.png"] == 1
+
+
+@pytest.mark.parametrize("before", ["register_photos", "prepare"])
+def test_a_photo_that_changes_during_the_call_is_noticed(
+    before: str, project: Project, photos: list[Path], engines: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After it was validated, and after it was copied."""
+    plain = getattr(generate, f"_{before}")
+
+    def change(*words: Any) -> Any:
+        photos[1].write_bytes(photos[2].read_bytes())
+        return plain(*words)
+
+    monkeypatch.setattr(generate, f"_{before}", change)
+    with pytest.raises(InputError, match=r"2\.png is being changed at this moment; type the command again"):
+        generate_views(project, photos[:2], Typed([0, 40]))
 
 
 def test_the_same_again_is_skipped(project: Project, photos: list[Path], engines: dict[str, int]) -> None:
@@ -140,18 +215,18 @@ def test_several_photos_without_angles_are_marked(
 ) -> None:
     outcome = generate_views(project, photos)
     assert any(f"`{project.command('align')}`" in note for note in outcome.notes)
-    assert sideless(project.load()) == ["a", "b", "c"]
+    assert photos_of_unknown_azimuth(project.load()) == ["a", "b", "c"]
     assert {photo.camera.known for photo in project.load().photos} == {"assumed"}
     generate_views(project, photos, Typed([0, 40, 90]))
-    assert sideless(project.load()) == []
+    assert photos_of_unknown_azimuth(project.load()) == []
 
 
 def test_one_photo_is_the_front_and_assumed(project: Project, photos: list[Path], engines: dict[str, int]) -> None:
     generate_views(project, photos[:1])
     assert project.load().photos[0].camera == orbit(0, 0)
-    assert sideless(project.load()) == []
+    assert photos_of_unknown_azimuth(project.load()) == []
     generate_views(project, [f"{photos[1]}@90"], add=True)
-    assert sideless(project.load()) == ["a"]
+    assert photos_of_unknown_azimuth(project.load()) == ["a"]
 
 
 def test_an_added_photo_gets_the_next_letter(project: Project, photos: list[Path], engines: dict[str, int]) -> None:

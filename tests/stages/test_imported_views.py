@@ -17,7 +17,7 @@ from meshcli.stages.select import select_views
 from meshcli.stages.stage_runner import RunOptions
 from meshcli.stages.status import read_status
 from meshcli.views.camera import orbit, zero123plus_rig
-from meshcli.views.photo_cameras import ready_views
+from meshcli.views.photo_cameras import pictures_of_rig
 
 WHITE_SHEETS = Path(__file__).parents[3] / "shared/data/views"
 
@@ -138,7 +138,7 @@ def test_ready_views_keep_their_frames(project: Project, tmp_path: Path, engines
     for index, tile in enumerate(tiles()[:3]):
         Image.fromarray(tile[:, :300] if index else tile).save(tmp_path / f"v{index}.png")
     file = rig(tmp_path, "v2.png", "v0.png", "v1.png", "elsewhere.png")
-    found = ready_views(tmp_path, file)
+    found = pictures_of_rig(tmp_path, file)
     assert [path.name for path in found] == ["v2.png", "v0.png", "v1.png"]
     generate_views(project, found, Typed(rig=file, ready="view"))
     manifest = project.load()
@@ -152,7 +152,7 @@ def test_ready_views_keep_their_frames(project: Project, tmp_path: Path, engines
     assert generate_views(project).skipped
     assert {status.state for status in read_status(project).stages[:1]} == {"done"}
     with pytest.raises(InputError, match="holds none of the pictures"):
-        ready_views(tmp_path / "nowhere", file)
+        pictures_of_rig(tmp_path / "nowhere", file)
 
 
 def test_single_views_join_a_sheet(project: Project, tmp_path: Path, engines: dict[str, int]) -> None:
@@ -209,9 +209,9 @@ def test_a_photo_of_unknown_side_is_no_view(project: Project, photos: list[Path]
 
 def nerfstudio(folder: Path, photos: list[Path], step: float = 50.0) -> Path:
     """Cameras in a world that is three times as large, y up, and far from the origin."""
-    from meshcli.views.world_transform import Frame
+    from meshcli.views.world_transform import WorldTransform
 
-    away = Frame(3.0, ((0, 1, 0), (0, 0, 1), (1, 0, 0)), (4.0, -2.0, 7.0))
+    away = WorldTransform(3.0, ((0, 1, 0), (0, 0, 1), (1, 0, 0)), (4.0, -2.0, 7.0))
     frames = [
         {"file_path": f"images/{path.name}",
          "transform_matrix": away.camera(orbit(step * index, 10, 4, 30)).to_json()["camera_to_world"]}
@@ -285,11 +285,11 @@ def test_ready_views_have_other_endings_and_folders_than_in_the_rig(
     places = in_folders(tmp_path, photos)
     file = rig(tmp_path, *(f"render/cam/{index}/0001.exr" for index in (2, 0, 1)), "../escape/9.png")
     wanted = [places[2], places[0], places[1]]
-    assert ready_views(tmp_path, file) == wanted
+    assert pictures_of_rig(tmp_path, file) == wanted
     (tmp_path / "escape").mkdir()
     Image.new("RGB", (8, 8)).save(tmp_path / "escape/9.png")
-    assert ready_views(tmp_path / "cam", file) == wanted  # nothing outside the folder
-    generate_views(project, ready_views(tmp_path / "cam", file), Typed(rig=file, ready="view"))
+    assert pictures_of_rig(tmp_path / "cam", file) == wanted  # nothing outside the folder
+    generate_views(project, pictures_of_rig(tmp_path / "cam", file), Typed(rig=file, ready="view"))
     assert [photo.source for photo in project.load().photos] == ["2/0001.png", "0/0001.png", "1/0001.png"]
 
 

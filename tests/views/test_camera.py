@@ -26,7 +26,7 @@ def sixteen(camera: Camera) -> np.ndarray:
 @pytest.mark.parametrize("scale", [1.0, 0.8])
 def test_rig_equals_the_published_one(published: Arrays, scale: float) -> None:
     """get_zero123plus_input_cameras (InstantMesh's src/utils/camera_util.py)."""
-    ours = [sixteen(camera) for camera in zero123plus_rig(enlarged=1.0 / scale)]
+    ours = [sixteen(camera) for camera in zero123plus_rig(relative_scale=1.0 / scale)]
     np.testing.assert_allclose(ours, published[f"input_cameras_scale_{scale}"][0], atol=1e-6)
 
 

@@ -9,20 +9,20 @@ from meshcli.json_table import Table
 from meshcli.meshes.mesh import Mesh
 from meshcli.rendering.renderer import Renderer
 from meshcli.views.camera import orbit
-from meshcli.views.find_world_transform import find_frame
+from meshcli.views.find_world_transform import find_world_transform
 from meshcli.views.projection import project
 from meshcli.views.view import View
-from meshcli.views.world_transform import Frame
+from meshcli.views.world_transform import WorldTransform
 
 ANGLES = [(0.0, 10.0), (75.0, 30.0), (150.0, -5.0), (260.0, 20.0)]
 
 
-def foreign() -> tuple[list[View], Frame]:
+def foreign() -> tuple[list[View], WorldTransform]:
     """Photos of a body in our world by cameras of another one, and the way back."""
     body = ball(4, radius=0.5)
     mesh = Mesh((body.vertices * [0.7, 1.0, 1.7]).astype(np.float32), body.faces, body.colours)
     renderer = Renderer(mesh)
-    y_up = Frame(3.0, ((0, 1, 0), (0, 0, 1), (1, 0, 0)), (4.0, -2.0, 7.0))  # ours -> foreign
+    y_up = WorldTransform(3.0, ((0, 1, 0), (0, 0, 1), (1, 0, 0)), (4.0, -2.0, 7.0))  # ours -> foreign
     views = []
     for index, (azimuth, elevation) in enumerate(ANGLES):
         camera = orbit(azimuth, elevation)
@@ -33,7 +33,7 @@ def foreign() -> tuple[list[View], Frame]:
 @pytest.mark.parametrize("up", ["", "y"])
 def test_the_object_comes_upright_centred_and_of_our_size(up: str) -> None:
     views, away = foreign()
-    frame = find_frame(views, up)
+    frame = find_world_transform(views, up)
     assert np.array(frame.rotation) == pytest.approx(np.array(away.rotation).T, abs=1e-9)
     assert frame.point(away.point((0, 0, 0))) == pytest.approx((0, 0, 0), abs=0.03)
     # A hull of four silhouettes is larger than its ellipsoid, so the ellipsoid is smaller than 0.95.
@@ -46,7 +46,7 @@ def test_the_object_comes_upright_centred_and_of_our_size(up: str) -> None:
 
 def test_a_frame_changes_no_picture() -> None:
     views, _ = foreign()
-    frame = find_frame(views)
+    frame = find_world_transform(views)
     points = np.random.default_rng(0).normal(size=(9, 3)) + np.array([4.0, -2.0, 7.0])
     ours = np.array([frame.point(point) for point in points])
     for view in views:
@@ -58,20 +58,20 @@ def test_a_frame_changes_no_picture() -> None:
 
 def test_another_axis_may_be_up() -> None:
     views, _ = foreign()
-    assert find_frame(views, "-z").rotation[2] == (0, 0, -1)
+    assert find_world_transform(views, "-z").rotation[2] == (0, 0, -1)
     with pytest.raises(UsageError, match="--up q"):
-        find_frame(views, "q")
+        find_world_transform(views, "q")
 
 
 def test_a_single_photo_is_put_at_some_distance() -> None:
     views, _ = foreign()
-    camera = find_frame(views[1:2], "y").camera(views[1].camera)
+    camera = find_world_transform(views[1:2], "y").camera(views[1].camera)
     assert (camera.azimuth, camera.elevation) == pytest.approx((75, 30), abs=5.0)
 
 
 def test_it_is_kept_in_the_manifest() -> None:
-    frame = find_frame(foreign()[0])
-    again = Frame.read(Table(frame.to_json(), "frame", ProjectError))
+    frame = find_world_transform(foreign()[0])
+    again = WorldTransform.read(Table(frame.to_json(), "frame", ProjectError))
     assert again.point((1, 2, 3)) == pytest.approx(frame.point((1, 2, 3)))
     with pytest.raises(ProjectError, match="to_ours"):
-        Frame.read(Table({"to_ours": [[0, 0, 0, 1]] * 4}, "frame", ProjectError))
+        WorldTransform.read(Table({"to_ours": [[0, 0, 0, 1]] * 4}, "frame", ProjectError))

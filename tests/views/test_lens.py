@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from meshcli.errors import InputError, UsageError
-from meshcli.views.lens import exif_field_of_view, field_of_view, picture_size, read_sensor
+from meshcli.pictures.source_photo import SourcePhoto
+from meshcli.views.lens import exif_field_of_view, field_of_view, read_sensor
 
 
 def test_sensors() -> None:
@@ -39,29 +40,31 @@ def photo(path: Path, size: tuple[int, int] = (600, 400), orientation: int = 1, 
 
 
 def test_a_film_equivalent_is_by_the_diagonal(tmp_path: Path) -> None:
-    found = exif_field_of_view(photo(tmp_path / "a.jpg", film=50))
+    found = exif_field_of_view(SourcePhoto(photo(tmp_path / "a.jpg", film=50)).header)
     assert found == pytest.approx(2 * math.degrees(math.atan(12 / 50)))
 
 
 def test_a_picture_on_its_side_is_turned_upright(tmp_path: Path) -> None:
     path = photo(tmp_path / "a.jpg", orientation=6, film=50)
-    assert picture_size(path) == (400, 600)
-    assert exif_field_of_view(path) == pytest.approx(2 * math.degrees(math.atan(18 / 50)))
+    assert SourcePhoto(path).header.size == (400, 600)
+    assert exif_field_of_view(SourcePhoto(path).header) == pytest.approx(2 * math.degrees(math.atan(18 / 50)))
 
 
 def test_the_sensor_follows_from_its_resolution(tmp_path: Path) -> None:
     tags = {"focal": 4.3, "width": 600, "height": 400, "unit": 3, "across": 600 / 0.9, "down": 400 / 0.6}
-    assert exif_field_of_view(photo(tmp_path / "a.jpg", **tags)) == pytest.approx(2 * math.degrees(math.atan(3 / 4.3)))
+    assert exif_field_of_view(SourcePhoto(photo(tmp_path / "a.jpg", **tags)).header) == pytest.approx(
+        2 * math.degrees(math.atan(3 / 4.3))
+    )
 
 
 @pytest.mark.parametrize(
     "tags", [{}, {"film": 0}, {"focal": 50}, {"film": 50, "width": 600, "height": 800}], ids=str
 )  # fmt: skip
 def test_nothing_or_a_cropped_picture_tells_nothing(tags: dict[str, float], tmp_path: Path) -> None:
-    assert exif_field_of_view(photo(tmp_path / "a.jpg", **tags)) is None
+    assert exif_field_of_view(SourcePhoto(photo(tmp_path / "a.jpg", **tags)).header) is None
 
 
 def test_what_is_no_picture(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_text("no")
     with pytest.raises(InputError, match="not a picture"):
-        exif_field_of_view(tmp_path / "a.jpg")
+        exif_field_of_view(SourcePhoto(tmp_path / "a.jpg").header)

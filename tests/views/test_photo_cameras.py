@@ -6,8 +6,17 @@ import pytest
 
 from meshcli.errors import InputError, ProjectError, UsageError
 from meshcli.json_table import Table
+from meshcli.pictures.source_photo import SourcePhoto
 from meshcli.views.camera import orbit
-from meshcli.views.photo_cameras import Aligned, CameraPrior, PhotoSpec, from_rig, missing_angles, read_spec, state
+from meshcli.views.photo_cameras import (
+    AlignedPose,
+    CameraPrior,
+    PhotoArgument,
+    parse_photo_argument,
+    priors_beside_photos,
+    typed_priors,
+    unknown_azimuths,
+)
 from meshcli.views.projection import project as project_points
 
 CROP = (0.4, -0.1, 0.5, 1.0)  # of a 200 x 100 picture: a square frame to the right, reaching above
@@ -17,11 +26,11 @@ def test_an_angle_behind_the_last_at(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(tmp_path)
     for name in ("photo.jpg", "logo@2x.png", "odd@45"):
         Path(name).write_bytes(b"x")
-    assert read_spec("photo.jpg@45") == PhotoSpec(Path("photo.jpg"), 45.0)
-    assert read_spec("photo.jpg@-12.5") == PhotoSpec(Path("photo.jpg"), -12.5)
-    assert read_spec("logo@2x.png@90") == PhotoSpec(Path("logo@2x.png"), 90.0)
-    assert read_spec("logo@2x.png") == PhotoSpec(Path("logo@2x.png"))
-    assert read_spec("odd@45") == PhotoSpec(Path("odd@45"))
+    assert parse_photo_argument("photo.jpg@45") == PhotoArgument(SourcePhoto(Path("photo.jpg")), 45.0)
+    assert parse_photo_argument("photo.jpg@-12.5") == PhotoArgument(SourcePhoto(Path("photo.jpg")), -12.5)
+    assert parse_photo_argument("logo@2x.png@90") == PhotoArgument(SourcePhoto(Path("logo@2x.png")), 90.0)
+    assert parse_photo_argument("logo@2x.png") == PhotoArgument(SourcePhoto(Path("logo@2x.png")))
+    assert parse_photo_argument("odd@45") == PhotoArgument(SourcePhoto(Path("odd@45")))
 
 
 @pytest.mark.parametrize(
@@ -29,29 +38,29 @@ def test_an_angle_behind_the_last_at(tmp_path: Path, monkeypatch: pytest.MonkeyP
 )
 def test_a_photo_that_does_not_exist(word: str, says: str) -> None:
     with pytest.raises(InputError, match=says):
-        read_spec(word)
+        parse_photo_argument(word)
 
 
 def test_the_counts_must_fit() -> None:
-    specs = [PhotoSpec(Path("a")), PhotoSpec(Path("b"))]
-    assert state(specs, [0, 40], [10], []) == [CameraPrior(0, 10), CameraPrior(40, 10)]
+    specs = [PhotoArgument(SourcePhoto(Path("a"))), PhotoArgument(SourcePhoto(Path("b")))]
+    assert typed_priors(specs, [0, 40], [10], []) == [CameraPrior(0, 10), CameraPrior(40, 10)]
     with pytest.raises(UsageError, match="3 values for 2 photos"):
-        state(specs, [0, 1, 2])
+        typed_priors(specs, [0, 1, 2])
     with pytest.raises(UsageError, match="one for all or one per photo"):
-        state(specs, [0, 1], [1, 2, 3])
+        typed_priors(specs, [0, 1], [1, 2, 3])
     with pytest.raises(UsageError, match="given twice"):
-        state([PhotoSpec(Path("a"), 4.0), specs[1]], [0, 1])
+        typed_priors([PhotoArgument(SourcePhoto(Path("a")), 4.0), specs[1]], [0, 1])
     with pytest.raises(UsageError, match="--fov"):
-        state(specs, [0, 1], [], [200])
+        typed_priors(specs, [0, 1], [], [200])
 
 
 def test_the_line_to_type_is_exact() -> None:
-    text = str(missing_angles("meshcli align 'my desk'", ["a", "c"]))
+    text = str(unknown_azimuths("meshcli align 'my desk'", ["a", "c"]))
     assert text.startswith("from which sides a, c were taken is not known; `meshcli align 'my desk'`")
 
 
 def test_what_alignment_found_stands_behind_what_was_said() -> None:
-    found = Aligned(80.0, 1.25, 0.4, (260.0,))
+    found = AlignedPose(80.0, 1.25, 0.4, (260.0,))
     camera = CameraPrior(elevation=10.0, aligned=found).framed(CROP, 200, 100)
     assert (camera.azimuth, camera.elevation, camera.distance) == pytest.approx((80.0, 10.0, 3.2))
     assert camera.known == "aligned"
@@ -63,7 +72,7 @@ def test_what_alignment_found_stands_behind_what_was_said() -> None:
 
 
 def test_alignment_survives_the_manifest() -> None:
-    stated = CameraPrior(elevation=5.0, aligned=Aligned(80.0, 1.25, 0.4, (260.0, 10.0)))
+    stated = CameraPrior(elevation=5.0, aligned=AlignedPose(80.0, 1.25, 0.4, (260.0, 10.0)))
     assert CameraPrior.read(Table(stated.to_json(), "here", ProjectError)) == stated
     damaged = {**stated.to_json(), "aligned": {"azimuth": 0.0, "enlarged": 0.0, "confidence": 1.0, "others": []}}
     with pytest.raises(ProjectError, match="enlarged"):
@@ -111,20 +120,20 @@ def rig(folder: Path, *names: str) -> None:
 def test_a_rig_beside_the_photos_is_used_and_reported(photos: list[Path], tmp_path: Path) -> None:
     rig(tmp_path, "1.png", "2.png", "9.png")
     said: list[str] = []
-    found = from_rig([PhotoSpec(path) for path in photos[:2]], said.append)
+    found = priors_beside_photos([SourcePhoto(path) for path in photos[:2]], said.append)
     assert found is not None
     assert [stated.camera.azimuth for stated in found if stated.camera] == pytest.approx([10, 10])
     assert [stated.camera.known for stated in found if stated.camera] == ["rig", "rig"]
     assert "cameras.json" in said[0]
     with pytest.raises(UsageError, match=r"no camera for 3\.png"):
-        from_rig([PhotoSpec(path) for path in photos], said.append)
+        priors_beside_photos([SourcePhoto(path) for path in photos], said.append)
 
 
 def test_a_rig_of_another_kind_is_not_used(photos: list[Path], tmp_path: Path) -> None:
     (tmp_path / "cameras.json").write_text('{"frames": []}')
     said: list[str] = []
-    assert from_rig([PhotoSpec(photos[0])], said.append) is None
+    assert priors_beside_photos([SourcePhoto(photos[0])], said.append) is None
     assert "not in meshcli's format" in said[0]
     (tmp_path / "cameras.json").write_text('{"meshcli": 1, "photos": [{"file": "1.png", "camera": {"fx": 1}}]}')
     with pytest.raises(InputError, match=r"cameras\.json: photos\[0\]: camera"):
-        from_rig([PhotoSpec(photos[0])], said.append)
+        priors_beside_photos([SourcePhoto(photos[0])], said.append)

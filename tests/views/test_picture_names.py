@@ -2,7 +2,7 @@ import unicodedata
 
 import pytest
 
-from meshcli.views.picture_names import Names, parts, shortened
+from meshcli.views.picture_names import PictureNameIndex, path_parts, short_names
 
 SMALL = unicodedata.normalize("NFC", "bär.png")
 
@@ -34,8 +34,8 @@ SMALL = unicodedata.normalize("NFC", "bär.png")
     ],
 )
 def test_names_of_the_same_picture(name: str, photo: str) -> None:
-    assert list(Names(["images/other.png", name]).like(photo)) == [name]
-    assert list(Names([photo]).like(name)) == [photo]
+    assert list(PictureNameIndex(["images/other.png", name]).best_matches(photo)) == [name]
+    assert list(PictureNameIndex([photo]).best_matches(name)) == [photo]
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_names_of_the_same_picture(name: str, photo: str) -> None:
      ("a/b.png", "a.png"), ("", "a.png"), ("a.png", "")],
 )  # fmt: skip
 def test_names_of_other_pictures(name: str, photo: str) -> None:
-    assert Names([name]).like(photo) == {}
+    assert PictureNameIndex([name]).best_matches(photo) == {}
 
 
 @pytest.mark.parametrize(
@@ -63,25 +63,25 @@ def test_names_of_other_pictures(name: str, photo: str) -> None:
     ],
 )
 def test_the_longest_common_end_decides(photo: str, wanted: list[str]) -> None:
-    names = Names(["cam/1/0001.png", "cam/2/0001.PNG", "cam/2/0001.png", "other/2/0001.jpg"])
-    assert sorted(names.like(photo)) == sorted(wanted)
+    names = PictureNameIndex(["cam/1/0001.png", "cam/2/0001.PNG", "cam/2/0001.png", "other/2/0001.jpg"])
+    assert sorted(names.best_matches(photo)) == sorted(wanted)
 
 
 def test_folders_to_the_letter_decide_at_last() -> None:
-    assert list(Names(["Cam/a.png", "cam/a.png"]).like("cam/a.jpg")) == ["cam/a.png"]
-    assert list(Names(["CAM/a.png", "Cam/a.png"]).like("cam/a.jpg")) == ["CAM/a.png", "Cam/a.png"]
+    assert list(PictureNameIndex(["Cam/a.png", "cam/a.png"]).best_matches("cam/a.jpg")) == ["cam/a.png"]
+    assert list(PictureNameIndex(["CAM/a.png", "Cam/a.png"]).best_matches("cam/a.jpg")) == ["CAM/a.png", "Cam/a.png"]
 
 
 def test_parts() -> None:
-    assert parts("C:\\a\\.\\b//c/../d.png") == ("C:", "a", "b", "d.png")
-    assert parts("../../a.png") == ("..", "..", "a.png")
-    assert parts("/") == parts("") == parts("a/..") == ()
+    assert path_parts("C:\\a\\.\\b//c/../d.png") == ("C:", "a", "b", "d.png")
+    assert path_parts("../../a.png") == ("..", "..", "a.png")
+    assert path_parts("/") == path_parts("") == path_parts("a/..") == ()
 
 
 def test_the_shortest_ends_tell_paths_apart() -> None:
-    assert shortened(["/x/a.png", "/y/b.png"]) == ["a.png", "b.png"]
-    assert shortened(["/x/cam/0/1.png", "/x/cam/1/1.png", "z.png"]) == ["0/1.png", "1/1.png", "z.png"]
-    assert shortened(["a/0/1.png", "b/0/1.png"]) == ["a/0/1.png", "b/0/1.png"]
-    assert shortened([".\\images\\a.png"]) == ["a.png"]
-    assert shortened(["/x/back\\slash.png", "", "1.png", "1.png"]) == ["back\\slash.png", "", "1.png", "1.png"]
-    assert shortened([]) == []
+    assert short_names(["/x/a.png", "/y/b.png"]) == ["a.png", "b.png"]
+    assert short_names(["/x/cam/0/1.png", "/x/cam/1/1.png", "z.png"]) == ["0/1.png", "1/1.png", "z.png"]
+    assert short_names(["a/0/1.png", "b/0/1.png"]) == ["a/0/1.png", "b/0/1.png"]
+    assert short_names([".\\images\\a.png"]) == ["a.png"]
+    assert short_names(["/x/back\\slash.png", "", "1.png", "1.png"]) == ["back\\slash.png", "", "1.png", "1.png"]
+    assert short_names([]) == []

@@ -8,7 +8,7 @@ import pytest
 from meshcli.errors import InputError
 from meshcli.views.camera import Camera, orbit
 from meshcli.views.projection import project
-from meshcli.views.rig_files import Rig, Shot, read_rig
+from meshcli.views.rig_files import Rig, RigImage, read_rig
 
 POINTS = np.random.default_rng(1).normal(size=(20, 3)) * 0.4
 
@@ -20,8 +20,8 @@ def same_pictures(camera: Camera, wanted: Camera, width: int = 640, height: int 
     assert depth == pytest.approx(truth_depth)
 
 
-def called(rig: Rig, name: str) -> Shot:
-    (shot,) = (shot for shot in rig.shots if shot.name == name)
+def called(rig: Rig, name: str) -> RigImage:
+    (shot,) = (shot for shot in rig.images if shot.name == name)
     return shot
 
 
@@ -45,23 +45,23 @@ def nerfstudio(folder: Path, **changes: object) -> Path:
 
 def test_nerfstudio(tmp_path: Path) -> None:
     rig = read_rig(nerfstudio(tmp_path, k1=0.1))
-    assert [shot.name for shot in rig.shots] == ["./images/0.jpg", "./images/1.jpg", "./images/2.jpg"]
-    shot = rig.shots[1]
-    assert (rig.foreign, rig.bent, shot.size) == (True, True, (640, 480))
+    assert [shot.name for shot in rig.images] == ["./images/0.jpg", "./images/1.jpg", "./images/2.jpg"]
+    shot = rig.images[1]
+    assert (rig.foreign, rig.distorted, shot.size) == (True, True, (640, 480))
     wanted = Camera(orbit(40, 10).camera_to_world, 900 / 640, 890 / 480, 310 / 640, 250 / 480, "rig")
     assert shot.camera((1, 1)) == wanted
     assert shot.file is None
     (tmp_path / "images").mkdir()
     (tmp_path / "images/1.jpg").touch()
     assert shot.file == tmp_path / "images/1.jpg"
-    assert read_rig(tmp_path).shots == rig.shots  # its folder will do
+    assert read_rig(tmp_path).images == rig.images  # its folder will do
 
 
 def test_blender_files_have_an_angle_and_no_size(tmp_path: Path) -> None:
     frame = {"file_path": "train/r_0", "transform_matrix": [list(row) for row in orbit(0, 0).camera_to_world]}
     path = tmp_path / "transforms.json"
     path.write_text(json.dumps({"camera_angle_x": math.radians(40.0), "frames": [frame]}))
-    (shot,) = read_rig(path).shots
+    (shot,) = read_rig(path).images
     assert shot.size is None
     camera = shot.camera((200, 100))
     assert camera.fx == pytest.approx(0.5 / math.tan(math.radians(20)))
@@ -91,25 +91,25 @@ def colmap(folder: Path, model: str = "PINHOLE", parameters: str = "900 890 310 
 def test_colmap(place: str, tmp_path: Path) -> None:
     cameras = colmap(tmp_path / place)
     rig = read_rig(tmp_path)
-    assert [shot.name for shot in rig.shots] == ["sub dir/p  1.png", "sub dir/p  2.png", "sub dir/p  3.png"]
-    for shot, wanted in zip(rig.shots, cameras, strict=True):
+    assert [shot.name for shot in rig.images] == ["sub dir/p  1.png", "sub dir/p  2.png", "sub dir/p  3.png"]
+    for shot, wanted in zip(rig.images, cameras, strict=True):
         same_pictures(shot.camera((1, 1)), wanted)
         assert (shot.camera((1, 1)).known, shot.size) == ("rig", (640, 480))
-    assert (rig.foreign, rig.bent) == (True, False)
-    assert read_rig(tmp_path / place / "images.txt").shots == rig.shots
+    assert (rig.foreign, rig.distorted) == (True, False)
+    assert read_rig(tmp_path / place / "images.txt").images == rig.images
     for folder in ("", "images"):  # where people keep the pictures
         (tmp_path / folder / "sub dir").mkdir(parents=True)
         picture = tmp_path / folder / "sub dir/p  1.png"
         picture.touch()
-        assert rig.shots[0].file == picture
+        assert rig.images[0].file == picture
 
 
 def test_colmap_with_one_focal_length_and_distortion(tmp_path: Path) -> None:
     colmap(tmp_path, "SIMPLE_RADIAL", "900 310 250 0.02")
     rig = read_rig(tmp_path)
-    camera = rig.shots[0].camera((1, 1))
+    camera = rig.images[0].camera((1, 1))
     assert (camera.fx, camera.fy, camera.cy) == pytest.approx((900 / 640, 900 / 480, 250 / 480))
-    assert rig.bent
+    assert rig.distorted
 
 
 def test_our_own(tmp_path: Path) -> None:
@@ -180,9 +180,9 @@ POINTS_OF_ONE = "1.5 2.5 -1 3.5 4.5 12 5.5 6.5 7"  # whose ninth number is the n
 def test_lines_of_images_are_told_by_what_is_in_them(lines: list[str], end: str, tmp_path: Path) -> None:
     (tmp_path / "cameras.txt").write_bytes(f"#{end}{end}7 PINHOLE 640 480 900 890 310 250{end}{end}".encode())
     (tmp_path / "images.txt").write_bytes(end.join(lines).encode())
-    shots = read_rig(tmp_path).shots
-    assert [shot.name for shot in shots] == ["a.png", "b c.png", "0001"]
-    assert [shot.camera((1, 1)).position for shot in shots] == [(-1, -2, -3), (-1, -2, -4), (-1, -2, -5)]
+    images = read_rig(tmp_path).images
+    assert [shot.name for shot in images] == ["a.png", "b c.png", "0001"]
+    assert [shot.camera((1, 1)).position for shot in images] == [(-1, -2, -3), (-1, -2, -4), (-1, -2, -5)]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be"])
@@ -193,14 +193,14 @@ def test_text_of_other_systems(encoding: str, tmp_path: Path) -> None:
         path.write_bytes((mark + path.read_text()).encode(encoding))
 
     path = nerfstudio(tmp_path, camera_model="OPENCV")
-    wanted = read_rig(path).shots
+    wanted = read_rig(path).images
     save(path)
-    assert read_rig(path).shots == wanted
+    assert read_rig(path).images == wanted
     colmap(tmp_path / "colmap")
-    shots = read_rig(tmp_path / "colmap").shots
+    images = read_rig(tmp_path / "colmap").images
     save(tmp_path / "colmap/images.txt")
     save(tmp_path / "colmap/cameras.txt")
-    assert read_rig(tmp_path / "colmap").shots == shots
+    assert read_rig(tmp_path / "colmap").images == images
 
 
 @pytest.mark.parametrize("name", ["transforms.json", "colmap/images.txt", "colmap/cameras.txt"])
@@ -215,7 +215,7 @@ def test_text_in_another_encoding_is_one_line(name: str, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("model", "parameters", "bent"),
+    ("model", "parameters", "distorted"),
     [
         ("SIMPLE_PINHOLE", "900 310 250", False),
         ("PINHOLE", "900 900 310 250", False),
@@ -225,14 +225,14 @@ def test_text_in_another_encoding_is_one_line(name: str, tmp_path: Path) -> None
         ("FULL_OPENCV", "900 900 310 250 0 0 0 0 0 0 0 0", False),
     ],
 )
-def test_models_that_are_known(model: str, parameters: str, bent: bool, tmp_path: Path) -> None:
+def test_models_that_are_known(model: str, parameters: str, distorted: bool, tmp_path: Path) -> None:
     colmap(tmp_path, model, parameters)
     rig = read_rig(tmp_path)
-    camera = rig.shots[0].camera((1, 1))
+    camera = rig.images[0].camera((1, 1))
     assert (camera.fx, camera.fy, camera.cx, camera.cy) == pytest.approx((900 / 640, 900 / 480, 310 / 640, 250 / 480))
-    assert rig.bent == bent
-    assert len(read_rig(nerfstudio(tmp_path, camera_model=model)).shots) == 3
-    assert len(read_rig(nerfstudio(tmp_path, camera_model=model.lower())).shots) == 3
+    assert rig.distorted == distorted
+    assert len(read_rig(nerfstudio(tmp_path, camera_model=model)).images) == 3
+    assert len(read_rig(nerfstudio(tmp_path, camera_model=model.lower())).images) == 3
 
 
 @pytest.mark.parametrize(
@@ -253,7 +253,7 @@ def test_models_that_are_not_known(change: dict[str, object], tmp_path: Path) ->
         InputError, match=r"transforms\.json: frames\[0\]: the camera model .* cannot be used; undistort"
     ):
         read_rig(nerfstudio(tmp_path, **change))
-    assert read_rig(nerfstudio(tmp_path, is_fisheye=False, camera_model=None)).shots
+    assert read_rig(nerfstudio(tmp_path, is_fisheye=False, camera_model=None)).images
 
 
 @pytest.mark.parametrize("model", ["SIMPLE_RADIAL_FISHEYE", "OPENCV_FISHEYE", "FOV", "THIN_PRISM_FISHEYE", "DIVISION"])
@@ -269,7 +269,7 @@ POSE = np.array(orbit(50.0, 10.0).camera_to_world)
 def posed(folder: Path, matrix: np.ndarray | list[object]) -> np.ndarray:
     rows = matrix.tolist() if isinstance(matrix, np.ndarray) else matrix
     rig = read_rig(nerfstudio(folder, frames=[{"file_path": "a.png", "transform_matrix": rows}]))
-    return np.array(rig.shots[0].camera((1, 1)).camera_to_world)
+    return np.array(rig.images[0].camera((1, 1)).camera_to_world)
 
 
 @pytest.mark.parametrize(
@@ -321,8 +321,8 @@ def test_sizes_and_lenses_of_single_frames(tmp_path: Path) -> None:
     ]
     table = {"fl_x": 150.0, "fl_y": None, "cx": None, "cy": None, "w": None, "h": None, "frames": frames}
     rig = read_rig(nerfstudio(tmp_path, **table))
-    assert [shot.size for shot in rig.shots] == [(200, 100), None, None, None]
-    lenses = [(camera.fx, camera.fy) for camera in (shot.camera((400, 200)) for shot in rig.shots)]
+    assert [shot.size for shot in rig.images] == [(200, 100), None, None, None]
+    lenses = [(camera.fx, camera.fy) for camera in (shot.camera((400, 200)) for shot in rig.images)]
     high = 0.5 / math.tan(math.radians(30))
     assert np.array(lenses) == pytest.approx(np.array([(1.5, 3.0), (0.5, 1.0), (0.5, 1.0), (0.5, high)]))
 

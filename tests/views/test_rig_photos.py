@@ -10,10 +10,11 @@ from PIL import Image
 
 from meshcli.errors import InputError, UsageError
 from meshcli.pictures.image import load_picture
+from meshcli.pictures.source_photo import SourcePhoto
 from meshcli.views.camera import Camera, orbit
 from meshcli.views.projection import project
-from meshcli.views.rig_files import Rig, Shot, read_rig
-from meshcli.views.rig_photos import Calibrated, calibrated, find_pictures, find_shots
+from meshcli.views.rig_files import Rig, RigImage, read_rig
+from meshcli.views.rig_photos import UprightCamera, find_pictures, match_photos, upright_cameras
 
 WIDE, HIGH = 60, 40  # pixels as they are stored
 POINTS = np.array([(0.3, -0.2, 0.4), (-0.5, 0.1, 0.2), (0.1, 0.6, -0.3)])
@@ -40,8 +41,8 @@ def rig_of(folder: Path, *names: str, azimuth: float = 25.0, **changes: object) 
     return read_rig(folder)
 
 
-def one(rig: Rig, photo: Path, up: str = "") -> Calibrated:
-    (found,) = calibrated(rig, rig.shots[:1], [photo], up)
+def one(rig: Rig, photo: Path, up: str = "") -> UprightCamera:
+    (found,) = upright_cameras(rig, rig.images[:1], [SourcePhoto(photo)], up)
     return found
 
 
@@ -53,7 +54,7 @@ def where(camera: Camera, point: np.ndarray, size: tuple[int, int]) -> np.ndarra
 @pytest.mark.parametrize("tag", range(1, 9))
 def test_a_point_stays_on_its_pixel_when_exif_turns_the_picture(tag: int, suffix: str, tmp_path: Path) -> None:
     rig = rig_of(tmp_path, f"a.{suffix}")
-    before = rig.shots[0].camera((WIDE, HIGH))
+    before = rig.images[0].camera((WIDE, HIGH))
     for point in POINTS:
         column, row = np.floor(where(before, point, (WIDE, HIGH))).astype(int)
         assert 0 < column < WIDE
@@ -72,7 +73,7 @@ def test_a_point_stays_on_its_pixel_when_exif_turns_the_picture(tag: int, suffix
 def test_a_turned_camera_is_exact(tmp_path: Path) -> None:
     rig = rig_of(tmp_path, "a.png")
     found = one(rig, save(tmp_path / "a.png", 6)).camera
-    right, up, back, place = np.array(rig.shots[0].camera((1, 1)).camera_to_world).T
+    right, up, back, place = np.array(rig.images[0].camera((1, 1)).camera_to_world).T
     assert pytest.approx(np.array([up, -right, back, place])) == np.array(found.camera_to_world).T
     assert (found.fx, found.fy) == pytest.approx((62 / HIGH, 66 / WIDE))
     assert (found.cx, found.cy) == pytest.approx(((HIGH - 22.5) / HIGH, 27 / WIDE))
@@ -81,7 +82,7 @@ def test_a_turned_camera_is_exact(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("up", "kept"), [("", (0, 2)), ("z", (0, 2)), ("-y", (1, 2)), ("x", (0, 1))])
 def test_a_mirrored_world_keeps_its_upward_and_forward_axes(up: str, kept: tuple[int, ...], tmp_path: Path) -> None:
     rig = rig_of(tmp_path, "a.png")
-    before = np.array(rig.shots[0].camera((1, 1)).position)
+    before = np.array(rig.images[0].camera((1, 1)).position)
     after = np.array(one(rig, save(tmp_path / "a.png", 2), up).camera.position)
     assert [axis for axis in range(3) if np.isclose(after[axis], before[axis])] == list(kept)
     assert np.abs(after) == pytest.approx(np.abs(before))
@@ -90,10 +91,10 @@ def test_a_mirrored_world_keeps_its_upward_and_forward_axes(up: str, kept: tuple
 def test_a_rig_of_upright_pixels_is_told_by_its_size(tmp_path: Path) -> None:
     rig = rig_of(tmp_path, "a.png", "b.png", w=HIGH, h=WIDE)
     on_its_side, upside_down = save(tmp_path / "a.png", 6), save(tmp_path / "b.png", 3, (HIGH, WIDE))
-    for found in calibrated(rig, rig.shots, [on_its_side, upside_down]):
-        assert (found.turned, found.camera) == (False, rig.shots[0].camera((1, 1)))
+    for found in upright_cameras(rig, rig.images, [SourcePhoto(on_its_side), SourcePhoto(upside_down)]):
+        assert (found.turned, found.camera) == (False, rig.images[0].camera((1, 1)))
     # By itself the second one says nothing: pixels as they are stored.
-    assert one(Rig(rig.path, rig.shots[1:], True), upside_down).turned
+    assert one(Rig(rig.path, rig.images[1:], True), upside_down).turned
 
 
 @pytest.mark.parametrize("tag", [3, 6, 8])
@@ -138,17 +139,17 @@ def test_mirrored_and_other_photos_cannot_share_a_rig(tmp_path: Path) -> None:
     rig = rig_of(tmp_path, "a.png", "b.png")
     photos = [save(tmp_path / "a.png", 1), save(tmp_path / "b.png", 2)]
     with pytest.raises(InputError, match=r"b\.png is mirrored by its EXIF tag, .*a\.png is not"):
-        calibrated(rig, rig.shots, photos)
+        upright_cameras(rig, rig.images, [SourcePhoto(photo) for photo in photos])
 
 
 def rig_with(*names: str) -> Rig:
-    return Rig(Path("rig.json"), tuple(Shot(name, orbit(0, 0)) for name in names), True)
+    return Rig(Path("rig.json"), tuple(RigImage(name, orbit(0, 0)) for name in names), True)
 
 
 def test_photos_find_their_cameras() -> None:
     rig = rig_with("cam/0/1.jpg", "cam/1/1.jpg", "extra.jpg")
-    found = find_shots(rig, ["/x/cam/1/1.png", "other.png", "/x/cam/0/1.png", "/x/cam/0/1.png"])
-    assert found == [rig.shots[1], None, rig.shots[0], rig.shots[0]]
+    found = match_photos(rig, ["/x/cam/1/1.png", "other.png", "/x/cam/0/1.png", "/x/cam/0/1.png"])
+    assert found == [rig.images[1], None, rig.images[0], rig.images[0]]
 
 
 @pytest.mark.parametrize(
@@ -162,7 +163,7 @@ def test_photos_find_their_cameras() -> None:
 )
 def test_what_may_be_several_names_them(names: list[str], photos: list[str], says: str) -> None:
     with pytest.raises(UsageError, match=re.escape(says)):
-        find_shots(rig_with(*names), photos)
+        match_photos(rig_with(*names), photos)
 
 
 def test_pictures_of_a_rig_in_its_order() -> None:

@@ -26,7 +26,7 @@ from meshcli.sdf.grid import DistanceFunction, bounding_box, redistance_interior
 from meshcli.settings import FitSettings, SculptSettings
 from meshcli.views.camera import DISTANCE, zero123plus_rig
 from meshcli.views.view import View
-from meshcli.views.viewpoints import far_enough
+from meshcli.views.viewpoints import viewing_distance
 
 COLOUR_SIZE = 1024  # pixels along a photo's longer side for the colours
 CALIBRATED_ERROR = 0.0002  # silhouette error below which cameras count as calibrated: 0.06 pixels of 320
@@ -203,7 +203,7 @@ def _render_rig(renderer: Renderer, photo: View, size: int) -> list[View]:
     The cameras are farther away than the rig's where the mesh would not fit into the pictures.
     """
     azimuth, known = photo.camera.azimuth, photo.camera.known
-    distance = far_enough(renderer.mesh.vertices, zero123plus_rig(azimuth))
+    distance = viewing_distance(renderer.mesh.vertices, zero123plus_rig(azimuth))
     cameras = zero123plus_rig(azimuth, DISTANCE / distance, known)
     return [
         View(f"{photo.name}{tile}", renderer.render(camera, size, size), camera) for tile, camera in enumerate(cameras)
