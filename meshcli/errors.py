@@ -17,6 +17,7 @@ class MeshcliError(Exception):
     """One line that says what is wrong, where, and what to type next."""
 
     exit_code: ClassVar[int] = 2
+    printed: ClassVar[bool] = False  # the process that raised it has printed it already
 
 
 class UsageError(MeshcliError):

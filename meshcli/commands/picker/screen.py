@@ -8,7 +8,7 @@ from rich.layout import Layout
 from rich.table import Table
 from rich.text import Text
 
-from meshcli.commands.console import SCORES, score
+from meshcli.commands.console import SCORES, format_score
 from meshcli.commands.picker.compass import Mark, plan_view
 from meshcli.commands.picker.state import Picking
 from meshcli.project.manifest import ViewEntry
@@ -97,8 +97,8 @@ def _table(rows: Sequence[Row], state: Picking, small: Picture, size: Size) -> T
             Text(row.photo),
             f"{round(camera.azimuth) % 360}",
             f"{camera.elevation:.0f}",
-            *([score(scores.get(key)) for key in SCORES.values()] if wide else ()),
-            score(scores.get("total")),
+            *([format_score(scores.get(key)) for key in SCORES.values()] if wide else ()),
+            format_score(scores.get("total")),
             style="bold" if index == state.row else "",
         )
     return table
@@ -129,7 +129,7 @@ def _beside(rows: Sequence[Row], state: Picking, size: Size) -> Table:
         Text(f"{here.number}  {here.view.name}", "bold"),
         Text(f"{round(camera.azimuth) % 360}°, {camera.elevation:.0f}°", no_wrap=True),
         *(
-            Text(f"{title} {score(here.view.scores[key])}", no_wrap=True)
+            Text(f"{title} {format_score(here.view.scores[key])}", no_wrap=True)
             for title, key in SCORES.items()
             if here.view.scores.get(key) is not None
         ),
