@@ -27,7 +27,9 @@ def main() -> None:
         seconds(command)
     runs = [(seconds(HELP), seconds(BASELINE)) for _ in range(RUNS)]
     shown, baseline = (min(column) for column in zip(*runs, strict=True))
-    print(f"meshcli --help {shown * 1000:.0f} ms, import typer, rich {baseline * 1000:.0f} ms, {shown / baseline:.2f} x")
+    print(
+        f"meshcli --help {shown * 1000:.0f} ms, import typer, rich {baseline * 1000:.0f} ms, {shown / baseline:.2f} x"
+    )
 
 
 if __name__ == "__main__":
