@@ -114,7 +114,7 @@ def resolve_settings(settings: SettingsFlags, overrides: Mapping[str, Any] | Non
 def read_cameras(inputs: InputFlags) -> Typed:
     """What the flags tell about the photos' cameras."""
     if inputs.up and not inputs.rig:
-        raise UsageError("--up is about the world of a --rig")
+        raise UsageError("--up is for the world of a --rig; add --rig FILE")
     if inputs.up:
         axis(inputs.up)
     return Typed(
@@ -137,7 +137,7 @@ def read_inputs(inputs: InputFlags, tell: Tell) -> tuple[Sequence[str | Path], T
     if sum(map(bool, (inputs.photos, inputs.from_sheet, inputs.from_views))) > 1:
         raise UsageError("PHOTO, --from-sheet and --from-views exclude each other")
     if inputs.rig_version != "1.2" and not inputs.from_sheet:
-        raise UsageError("--rig-version is about --from-sheet")
+        raise UsageError("--rig-version is for sheets; add --from-sheet FILE")
     if inputs.from_sheet:
         return inputs.from_sheet, replace(cameras, ready="sheet 1.1" if inputs.rig_version == "1.1" else "sheet 1.2")
     if inputs.from_views is None:

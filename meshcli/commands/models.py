@@ -1,4 +1,4 @@
-"""`meshcli models`: list, download, verify, locate and convert weights. Light until it works."""
+"""`meshcli models`: list, download, verify, locate and convert weights. Heavy imports stand in the commands."""
 
 from pathlib import Path
 from typing import Annotated
@@ -26,7 +26,7 @@ Reports = Annotated[OutputFlags, Only("as_json", "quiet")]
 @app.command("list", cls=Command, epilog="Example: meshcli models list")
 @expand_flag_groups
 def list_(network: WeightsFlag, output: Annotated[OutputFlags, Only("as_json")]) -> None:
-    """Show which weights there are, which of them are here, and their licences."""
+    """List the known weights, where they are on this machine, and their licences."""
     from meshcli.stages.models import list_models
 
     rows = list_models(network.weights)
@@ -39,11 +39,15 @@ def list_(network: WeightsFlag, output: Annotated[OutputFlags, Only("as_json")])
 @app.command(cls=Command, epilog="Example: meshcli models pull zero123plus zero123plus-unet instant-mesh-large")
 @expand_flag_groups
 def pull(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="As `models list` shows them.")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Names that `models list` shows.")],
     *,
     to: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Instead of $MESHCLI_CKPTS or the data directory.", show_default=False),
+        typer.Option(
+            metavar="DIR",
+            help="Directory to download to, instead of $MESHCLI_CKPTS or the data directory.",
+            show_default=False,
+        ),
     ] = None,
     execution: Annotated[ExecutionFlags, Only("offline")],
     output: Reports,
@@ -68,10 +72,13 @@ def pull(
 def verify(
     *,
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME...]", help="All that are here when none is named.")
+        list[str] | None,
+        typer.Argument(metavar="[NAME...]", help="Weights to verify; all on this machine if none are named."),
     ] = None,
     network: WeightsFlag,
-    online: Annotated[bool, typer.Option("--online", help="Ask the hub for digests that are not known here.")] = False,
+    online: Annotated[
+        bool, typer.Option("--online", help="Ask the Hugging Face hub for digests that meshcli does not know.")
+    ] = False,
     output: Reports,
 ) -> None:
     """Compare the digest of every file with the published one; exit 4 if a file is damaged."""
@@ -88,22 +95,22 @@ def verify(
         for row in checked:
             print(f"{row.name}: {row.file}: {row.words}")
     if damaged := [row.name for row in checked if not row.good]:
-        raise MissingError(f"not as it should be: {', '.join(dict.fromkeys(damaged))}")
+        raise MissingError(f"damaged: {', '.join(dict.fromkeys(damaged))}")
 
 
 @app.command(cls=Command, epilog="Example: meshcli models path instant-mesh-large")
 @expand_flag_groups
 def path(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="As `models list` shows it.")], network: WeightsFlag
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name that `models list` shows.")], network: WeightsFlag
 ) -> None:
-    """Print where weights are; exit 4 when they are not on this machine."""
+    """Print the path of weights; exit 4 if they are not on this machine."""
     print(require(name, network.weights).path.absolute())
 
 
 @app.command(cls=Command, epilog="Example: meshcli models convert instant-mesh-large")
 @expand_flag_groups
 def convert(
-    target: Annotated[str, typer.Argument(metavar="NAME|FILE", help="Weights, or a .ckpt or .bin file.")],
+    target: Annotated[str, typer.Argument(metavar="NAME|FILE", help="The name of weights, or a .ckpt or .bin file.")],
     network: WeightsFlag,
     output: Annotated[OutputFlags, Only("quiet")],
 ) -> None:

@@ -53,7 +53,7 @@ def select(
     if not names and not selection.auto:
         names = _ask(project, selection.include_photos, replace(options, tell=Reporter(output.quiet).tell))
         if not names:
-            Reporter(output.quiet or output.as_json).tell("the choice is left as it was")
+            Reporter(output.quiet or output.as_json).tell("the selection is unchanged")
             return 0
     by: Chooser = "flag" if selection.views else "person"
     return run_stage(
@@ -71,11 +71,11 @@ def select(
 def _refuse_contradictions(selection: SelectionFlags, execution: ExecutionFlags) -> None:
     chosen = selection.views or selection.auto
     if selection.list_views and (chosen or selection.include_photos or execution.force or execution.dry_run):
-        raise UsageError("--list only prints the views; leave out what chooses them")
+        raise UsageError("--list only prints the views; leave out the other flags")
     if selection.views and selection.auto:
         raise UsageError("--views and --auto exclude each other")
     if execution.dry_run and not chosen and not selection.list_views:
-        raise UsageError("--dry-run asks nobody; say --views or --auto")
+        raise UsageError("--dry-run does not ask; add --views or --auto")
 
 
 def _ask(project: Project, include_photos: bool, options: RunOptions) -> str:
@@ -92,14 +92,14 @@ def _ask(project: Project, include_photos: bool, options: RunOptions) -> str:
         return _ask_by_line(project, manifest, current)
 
     from meshcli.commands.picker.screen import Row
-    from meshcli.commands.picker.state import Picking
+    from meshcli.commands.picker.state import PickerState
     from meshcli.commands.picker.terminal import pick
 
     views = manifest.live_views
     sources = {photo.name: escape_controls(photo.source) for photo in manifest.live_photos}
     rows = [Row(number, view, sources[view.photo]) for number, view in views.items()]
     names = tuple(view.name for view in views.values())
-    state = Picking(names, tuple(proposed), tuple(name for name in current if name in names))
+    state = PickerState(names, tuple(proposed), tuple(name for name in current if name in names))
     files = {view.name: project.path(view.file) for view in views.values()}
     end = pick(project.root.resolve().name, rows, files, state, lambda text: read_choice(text, manifest))
     return ",".join(end.chosen) if end.end == "accepted" else ""
