@@ -1,4 +1,4 @@
-"""`meshcli` and `python -m meshcli`: signals are listened to before anything is imported that takes time."""
+"""`meshcli` and `python -m meshcli`. Signals are handled before the first import that takes time."""
 
 import sys
 
@@ -8,17 +8,17 @@ from meshcli.system.processes import INTERRUPTED, Interrupted, listen_to_signals
 
 
 def main() -> int:
-    """Run the command line; its exit code."""
+    """Run the command line and return its exit code."""
     standard_streams.prepare()
-    if sys.platform == "win32":  # it has neither the signals nor the limits that the stages rely on
+    if sys.platform == "win32":  # it lacks signals and resource limits that the stages rely on
         sys.stderr.write("error: meshcli runs on Linux and macOS; on Windows, use it in WSL\n")
         return MissingError.exit_code
     try:
-        listen_to_signals()  # one that waited for this is heard at once
+        listen_to_signals()  # a pending signal is delivered here
         from meshcli.commands import cli
 
         return cli.main()
-    except Interrupted as error:  # while it was imported
+    except Interrupted as error:  # during the import
         sys.stderr.write(f"error: {INTERRUPTED}\n")
         return error.exit_code
 

@@ -17,6 +17,7 @@ class MeshcliError(Exception):
     """Base class. The message is one line: what is wrong, where, and which command to type next."""
 
     exit_code: ClassVar[int] = 2
+    printed: ClassVar[bool] = False  # the process that raised it has printed it already
 
 
 class UsageError(MeshcliError):

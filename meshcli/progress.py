@@ -1,22 +1,22 @@
-"""How long-running code says how far it is, without knowing who listens."""
+"""Callbacks by which long-running code reports progress and messages."""
 
 from collections.abc import Callable
 from typing import Protocol
 
 
 class Progress(Protocol):
-    """Called with the work done, the whole of it, and what is being done, in a few words."""
+    """Called with the units of work done, their total, and a short description of the work."""
 
     def __call__(self, done: int, total: int, what: str) -> None:
-        """Report; `done` of `total`, `what` is happening now."""
+        """Report that `done` of `total` are done of `what`."""
 
 
 def silent(done: int, total: int, what: str) -> None:
-    """Nobody listens."""
+    """Ignore progress."""
 
 
-Tell = Callable[[str], None]  # hears one sentence for the user
+Tell = Callable[[str], None]  # called with a message for the user, one sentence
 
 
 def unheard(sentence: str) -> None:
-    """Nobody listens."""
+    """Ignore a message."""

@@ -37,11 +37,24 @@ RANK = {name: rank for rank, floor in enumerate(FLOORS) for name in floor.split(
 LIGHT = [
     *("errors", "settings", "progress", "config", "json_table", "project.project", "views.camera", "commands.cli"),
     *("out_of_memory", "weights.device", "weights.safetensors_file", "weights.locations"),
+    *("commands.generate", "commands.select", "commands.run", "commands.models"),
 ]
 HEAVY = [
     *("numpy", "scipy", "skimage", "PIL", "numba", "trimesh", "embreex", "xatlas", "fast_simplification"),
     *("imageio_ffmpeg", "rembg", "onnxruntime", "omegaconf", "torch", "diffusers", "transformers"),
     *("safetensors", "huggingface_hub", "pooch", "requests"),
+]
+# All that `meshcli --help` loads of ours: the list of commands, and what must be ready before anything else.
+FOR_HELP = {
+    *("meshcli", "meshcli.__main__", "meshcli.errors", "meshcli.system", "meshcli.system.processes"),
+    *("meshcli.system.standard_streams", "meshcli.commands", "meshcli.commands.cli", "meshcli.commands.lazy_commands"),
+    "meshcli.commands.plain_output",
+}
+# Neither ours nor large, but each would take a noticeable part of the time that `--help` may take.
+SLOW = [
+    *("rich.markdown", "rich.traceback", "rich.progress", "rich.syntax", "markdown_it", "pygments", "attr", "yaml"),
+    *("asyncio", "concurrent.futures", "email", "hashlib", "http.client", "importlib.metadata", "logging"),
+    *("multiprocessing", "platformdirs", "resource", "socket", "tempfile", "urllib.request", "zipfile"),
 ]
 PROBE = f"import json, sys; print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))"
 
@@ -167,3 +180,24 @@ def test_help_status_and_mistakes_import_nothing_heavy(arguments: list[str], tmp
         "    main()",
     ]
     assert heavy_after(*code) == []
+
+
+def test_help_imports_only_what_it_shows() -> None:
+    """And the help's renderer does without Rich's Markdown and tracebacks, which stay available to others."""
+    code = [
+        "import contextlib, io, json, runpy, sys",
+        "sys.argv = ['meshcli', '--help']",
+        "with contextlib.redirect_stdout(io.StringIO()) as shown, contextlib.suppress(SystemExit):",
+        "    runpy.run_module('meshcli', run_name='__main__', alter_sys=True)",
+        "loaded = list(sys.modules)",
+        "from rich.markdown import Markdown",
+        "from rich.traceback import Traceback",
+        "print(json.dumps([shown.getvalue(), loaded, Markdown.__name__, Traceback.__name__]))",
+    ]
+    run = subprocess.run([sys.executable, "-c", "\n".join(code)], capture_output=True, text=True, check=True)
+    shown, loaded, *classes = json.loads(run.stdout)
+    assert "reconstruct" in shown
+    assert "Exit codes" in shown
+    assert {name for name in loaded if name.split(".")[0] == "meshcli"} <= FOR_HELP
+    assert set(loaded) & {*SLOW, *HEAVY} == set()
+    assert classes == ["Markdown", "Traceback"]

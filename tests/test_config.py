@@ -147,13 +147,15 @@ def test_whatever_is_typed_is_valid_or_named(values: list[tuple[str, Any]]) -> N
 
 def test_flags_know_the_ranges_of_their_settings() -> None:
     """What the parser of the command line lets through, the settings take."""
-    from meshcli.commands import cli
+    from meshcli.commands.generate import generate
+    from meshcli.commands.reconstruct import reconstruct
+    from meshcli.commands.render import render
 
     flags = {
-        cli.generate: {"max_pixels": "photo.max_pixels", **{name: f"zero123plus.{name}" for name in (
+        generate: {"max_pixels": "photo.max_pixels", **{name: f"zero123plus.{name}" for name in (
             "steps", "guidance", "batch", "checkpoint_every", "preview")}},
-        cli.reconstruct: {"faces": "texture.faces", "texture_size": "texture.size", "grid": "lrm.grid"},
-        cli.render: {name: f"render.{name}" for name in ("frames", "size", "elevation", "fps")},
+        reconstruct: {"faces": "texture.faces", "texture_size": "texture.size", "grid": "lrm.grid"},
+        render: {name: f"render.{name}" for name in ("frames", "size", "elevation", "fps")},
     }  # fmt: skip
     ranges = dict(numbers())
     for command, names in flags.items():

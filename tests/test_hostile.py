@@ -39,10 +39,10 @@ def test_the_watch_sees_what_it_watches_for(tmp_path: Path, monkeypatch: pytest.
         whole = json.loads(fine.manifest)
         whole["stages"]["generate"]["error"] = "\x1b]0;owned\x07"
         whole["stages"]["generate"]["status"] = "failed"
-        monkeypatch.setattr("meshcli.commands.console.one_line", str)
+        monkeypatch.setattr("meshcli.commands.console.escape_controls", str)
         assert any("reached the terminal" in each for each in bench.run(Case(0, json.dumps(whole).encode())))
-        monkeypatch.setattr("meshcli.commands.cli.show_status", lambda status: (bench.outside / "new").touch())
+        monkeypatch.setattr("meshcli.commands.status.print_status", lambda status: (bench.outside / "new").touch())
         assert any("outside was changed" in each for each in bench.run(fine))
         (bench.outside / "new").unlink()
-        monkeypatch.setattr("meshcli.commands.cli.show_status", lambda status: 1 / 0)
+        monkeypatch.setattr("meshcli.commands.status.print_status", lambda status: 1 / 0)
         assert any("ZeroDivisionError" in each for each in bench.run(fine))

@@ -1,1 +1,1 @@
-"""The terminal: commands, flags, tables, progress and the picker; Typer and Rich are used here alone. Light."""
+"""The command line: commands, flags, tables, progress and the picker. Only this package uses Typer and Rich. Light."""

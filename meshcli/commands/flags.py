@@ -1,166 +1,306 @@
-"""The flags that commands share, each with its help, once."""
+"""Every flag of the commands, in groups; see `flag_groups`."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
-from meshcli.config import override
+from meshcli.commands.flag_groups import FlagGroup, Only, Overrides
+from meshcli.engines import Generator, Reconstructor
 from meshcli.project.manifest import Stage
-from meshcli.settings import Attention, Parts, Precision, Settings, Source, Vram, WhichUNet, range_of
-
-
-def number(flag: str, setting: str) -> dict[str, Any]:
-    """How an option is told that a flag is a number, and may be what its setting may be."""
-    section, key = setting.split(".")
-    part = getattr(Settings(), section)
-    kind = type(getattr(part, key))
-
-    def read(text: str) -> Any:
-        try:
-            value = kind(text)
-        except ValueError:
-            value = text
-        override(Settings(), {setting: value}, f"{flag} {text}")
-        return value
-
-    allowed = range_of(type(part), key)
-    return {"parser": read, "metavar": f"N ({allowed})"}
-
+from meshcli.settings import Attention, Parts, Precision, Source, Vram, WhichUNet
 
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The project directory.", show_default=False)]
-Photos = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="PHOTO...",
-        help="Pictures of one object: photo.jpg, photo.jpg@45 for its azimuth, a directory of them, or - for a list of "
-        "names on standard input.",
-        show_default=False,
-    ),
-]
-Azimuth = Annotated[
-    str, typer.Option(metavar="A,B,...", help="From which side, in degrees, one per photo.", show_default=False)
-]
-Elevation = Annotated[
-    str, typer.Option(metavar="A,...", help="Degrees above the horizon, one for all or one each.", show_default=False)
-]
-Fov = Annotated[str, typer.Option(metavar="A,...", help="Vertical field of view of the originals.", show_default=False)]
-Rig = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="Calibrated cameras: cameras.json, nerfstudio's transforms.json, COLMAP's text.",
-                 show_default=False),
-]  # fmt: skip
-Up = Annotated[str, typer.Option(metavar="AXIS", help="Of a foreign rig's world: x, -x ... -z.", show_default=False)]
-Focal = Annotated[str, typer.Option(metavar="MM,...", help="Focal lengths, with --sensor.", show_default=False)]
-Sensor = Annotated[
-    str, typer.Option(metavar="WxH", help="In mm, or full, aps-c, mft, 1, 2/3, 1/2, 1/3.", show_default=False)
-]
-FromSheet = Annotated[
-    list[Path] | None,
-    typer.Option(metavar="FILE", help="Six ready views on a sheet; one for each photo.", show_default=False),
-]
-RigVersion = Annotated[Literal["1.2", "1.1"], typer.Option(help="Of the Zero123++ that painted the sheets.")]
-FromViews = Annotated[
-    Path | None, typer.Option(metavar="DIR2", help="Ready views, with their cameras in --rig.", show_default=False)
-]
-Rembg = Annotated[bool, typer.Option("--no-rembg", help="Cut out by alpha or a plain background only.")]
-Add = Annotated[bool, typer.Option("--add", help="Append the photos instead of replacing the set.")]
-KeepGoing = Annotated[
-    bool, typer.Option("--keep-going", help="Leave out photos that cannot be used, do the rest, and exit 3 at the end.")
-]
-Offline = Annotated[bool, typer.Option("--offline", help="Touch no network.")]
-MaxPixels = Annotated[
-    int | None,
-    typer.Option(**number("--max-pixels", "photo.max_pixels"), help="Allow larger pictures.", show_default=False),
-]
-Seed = Annotated[int, typer.Option(help="Of everything random.")]
-Config = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Settings, or a packaged name: quick.", show_default=False)
-]
-Assign = Annotated[
-    list[str] | None, typer.Option("--set", metavar="A.B=C", help="One setting; may be repeated.", show_default=False)
-]
-Force = Annotated[bool, typer.Option("--force", help="Run although nothing changed.")]
-Wait = Annotated[bool, typer.Option("--wait", help="Wait for another meshcli to finish with DIR.")]
-Dry = Annotated[bool, typer.Option("--dry-run", help="Say what would run and why; change nothing.")]
-First = Annotated[Stage, typer.Option("--from", help="The first stage to run; those before it must be done.")]
-Last = Annotated[Stage, typer.Option("--to", help="The last stage to run.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Errors only.")]
-Verbose = Annotated[int, typer.Option("-v", "--verbose", count=True, help="Seconds and memory; -vv: tracebacks.")]
-Faces = Annotated[
-    int | None, typer.Option(**number("--faces", "texture.faces"), help="Triangles of the mesh.", show_default=False)
-]
-TextureSize = Annotated[
-    int | None,
-    typer.Option(**number("--texture-size", "texture.size"), help="Texels along a side.", show_default=False),
-]
-Grid = Annotated[
-    int | None,
-    typer.Option(
-        **number("--grid", "lrm.grid"),
-        help="Networks: fineness of the grid the surface comes from.",
-        show_default=False,
-    ),
-]
-NoTexture = Annotated[bool, typer.Option("--no-texture", help="Colours at the vertices only.")]
-KeepParts = Annotated[Parts | None, typer.Option("--parts", help="Which pieces to keep.", show_default=False)]
-From = Annotated[
-    Source | None, typer.Option("--from", help="What the turntable shows: field is instant-nerf's.", show_default=False)
-]
-Frames = Annotated[
-    int | None, typer.Option(**number("--frames", "render.frames"), help="Of the turntable.", show_default=False)
-]
-Size = Annotated[
-    int | None, typer.Option(**number("--size", "render.size"), help="Pixels along a side.", show_default=False)
-]
-Fps = Annotated[
-    int | None, typer.Option(**number("--fps", "render.fps"), help="Frames per second.", show_default=False)
-]
-Steps = Annotated[
-    int | None,
-    typer.Option(**number("--steps", "zero123plus.steps"), help="Of denoising, in zero123plus.", show_default=False),
-]
-Guidance = Annotated[
-    float | None,
-    typer.Option(
-        **number("--guidance", "zero123plus.guidance"),
-        help="How closely zero123plus keeps to the photo.",
-        show_default=False,
-    ),
-]
-UNet = Annotated[
-    WhichUNet | None,
-    typer.Option(help="Zero123++'s network: white backgrounds by InstantMesh, or its own.", show_default=False),
-]
-VRAM = Annotated[Vram | None, typer.Option("--vram", help="How much memory networks may take.", show_default=False)]
-AttentionKind = Annotated[Attention | None, typer.Option("--attention", help="Whose kernels.", show_default=False)]
-Batch = Annotated[
-    int | None, typer.Option(**number("--batch", "zero123plus.batch"), help="Photos at a time.", show_default=False)
-]
-CheckpointEvery = Annotated[
-    int | None,
-    typer.Option(
-        **number("--checkpoint-every", "zero123plus.checkpoint_every"),
-        help="Steps; 0 is about once a minute.",
-        show_default=False,
-    ),
-]
-Preview = Annotated[
-    int | None,
-    typer.Option(
-        **number("--preview", "zero123plus.preview"),
-        help="Show the unfinished views every N steps.",
-        show_default=False,
-    ),
-]
-Views = Annotated[str, typer.Option(metavar="LIST", help="0,3,5 | a0,b2 | 0-5 | all | photo:a", show_default=False)]
-Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1|mps", help="Where the networks compute.")]
-Dtype = Annotated[Precision, typer.Option(help="How precisely the networks compute; auto is the engine's own choice.")]
-Weights = Annotated[
-    Path | None,
-    typer.Option(metavar="PATH", help="Weights: a file, or a folder of files as published.", show_default=False),
-]
-IncludePhotos = Annotated[
-    bool, typer.Option("--include-photos", help="Photos with known cameras are views too, named a, b ...")
-]
+
+
+@dataclass(frozen=True)
+class InputFlags(FlagGroup, title="Cameras and ready-made views"):
+    """The pictures that are handed in, and what is known about their cameras."""
+
+    photos: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="PHOTO...",
+            help="Photos of one object: photo.jpg, photo.jpg@45 for its azimuth, a directory of them, or - for a list "
+            "of names on standard input.",
+            show_default=False,
+        ),
+    ] = None
+    azimuth: Annotated[
+        str, typer.Option(metavar="A,B,...", help="Azimuths of the photos in degrees, one each.", show_default=False)
+    ] = ""
+    elevation: Annotated[
+        str,
+        typer.Option(metavar="A,...", help="Degrees above the horizon, one for all or one each.", show_default=False),
+    ] = ""
+    fov: Annotated[
+        str,
+        typer.Option(
+            metavar="A,...",
+            help="Vertical fields of view of the uncropped photos in degrees, one for all or one each.",
+            show_default=False,
+        ),
+    ] = ""
+    rig: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Calibrated cameras: cameras.json, nerfstudio's transforms.json, COLMAP's text.",
+            show_default=False,
+        ),
+    ] = None
+    up: Annotated[
+        str, typer.Option(metavar="AXIS", help="Up axis of the rig's world: x, -x ... -z.", show_default=False)
+    ] = ""
+    focal: Annotated[
+        str, typer.Option(metavar="MM,...", help="Focal lengths in mm, with --sensor.", show_default=False)
+    ] = ""
+    sensor: Annotated[
+        str,
+        typer.Option(
+            metavar="WxH", help="Sensor size in mm, or full, aps-c, mft, 1, 2/3, 1/2, 1/3.", show_default=False
+        ),
+    ] = ""
+    from_sheet: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="A sheet of six ready-made views; once for each photo.", show_default=False),
+    ] = None
+    rig_version: Annotated[
+        Literal["1.2", "1.1"], typer.Option(help="Zero123++ version whose camera rig the sheets follow.")
+    ] = "1.2"
+    from_views: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR2", help="Directory of ready-made views; their cameras are in --rig.", show_default=False
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
+class GeneratorFlags(FlagGroup, title="View generation"):
+    """The engine that generates views, and the settings of its diffusion network."""
+
+    engine: Annotated[Generator, typer.Option(help="View generator.")] = "auto"
+    steps: Annotated[
+        int | None,
+        Overrides("zero123plus.steps"),
+        typer.Option(help="Denoising steps of zero123plus.", show_default=False),
+    ] = None
+    guidance: Annotated[
+        float | None,
+        Overrides("zero123plus.guidance"),
+        typer.Option(help="Classifier-free guidance scale of zero123plus.", show_default=False),
+    ] = None
+    unet: Annotated[
+        WhichUNet | None,
+        Overrides("zero123plus.unet"),
+        typer.Option(
+            help="UNet of zero123plus: InstantMesh's, fine-tuned for white backgrounds, or the original.",
+            show_default=False,
+        ),
+    ] = None
+    vram: Annotated[
+        Vram | None,
+        Overrides("zero123plus.vram"),
+        typer.Option("--vram", help="Memory budget of the networks.", show_default=False),
+    ] = None
+    attention: Annotated[
+        Attention | None,
+        Overrides("zero123plus.attention"),
+        typer.Option("--attention", help="Attention backend.", show_default=False),
+    ] = None
+    batch: Annotated[
+        int | None, Overrides("zero123plus.batch"), typer.Option(help="Photos per batch.", show_default=False)
+    ] = None
+    checkpoint_every: Annotated[
+        int | None,
+        Overrides("zero123plus.checkpoint_every"),
+        typer.Option(help="Steps between checkpoints; 0: about once a minute.", show_default=False),
+    ] = None
+    preview: Annotated[
+        int | None,
+        Overrides("zero123plus.preview"),
+        typer.Option(help="Show the unfinished views every N steps.", show_default=False),
+    ] = None
+
+
+@dataclass(frozen=True)
+class NetworkFlags(FlagGroup, title="Networks"):
+    """Where and how networks compute, and with which weights."""
+
+    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1|mps", help="Compute device of the networks.")] = (
+        "auto"
+    )
+    dtype: Annotated[
+        Precision, typer.Option(help="Floating-point precision of the networks; auto: the engine's default.")
+    ] = "auto"
+    weights: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="Weights: a file, or a folder of files as published.", show_default=False),
+    ] = None
+
+    def network_words(self) -> list[str]:
+        """The typed flags that need an engine with a network. `--device=cpu` does not: all engines run on the CPU."""
+        return [word for word in self.words() if word != "--device=cpu"]
+
+    def dtype_override(self, section: str) -> dict[str, Any]:
+        """The precision as a setting of an engine's section."""
+        return {} if self.dtype == "auto" else {f"{section}.dtype": self.dtype}
+
+
+@dataclass(frozen=True)
+class PhotoFlags(FlagGroup, title="Photo preparation"):
+    """How photos are read and cut out."""
+
+    no_rembg: Annotated[
+        bool,
+        Overrides("photo.rembg", value=False),
+        typer.Option("--no-rembg", help="Cut out by alpha or a plain background only."),
+    ] = False
+    add: Annotated[bool, typer.Option("--add", help="Append the photos instead of replacing the set.")] = False
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="Skip unusable photos, process the others, and exit 3 at the end.")
+    ] = False
+    max_pixels: Annotated[
+        int | None,
+        Overrides("photo.max_pixels"),
+        typer.Option(help="Largest accepted photo, in pixels.", show_default=False),
+    ] = None
+
+
+@dataclass(frozen=True)
+class SelectionFlags(FlagGroup, title="View selection"):
+    """Which views build the mesh."""
+
+    views: Annotated[
+        str,
+        typer.Option(metavar="LIST", help="Views to use: 0,3,5 | a0,b2 | 0-5 | all | photo:a", show_default=False),
+    ] = ""
+    auto: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="[N]", help="Select the N (6) best well-spread views.", show_default=False),
+    ] = None
+    include_photos: Annotated[
+        bool, typer.Option("--include-photos", help="Offer photos with known cameras as views too, named a, b ...")
+    ] = False
+    list_views: Annotated[bool, typer.Option("--list", help="Print the views and exit.")] = False
+
+
+@dataclass(frozen=True)
+class ReconstructorFlags(FlagGroup, title="Reconstruction"):
+    """The engine that builds the mesh, and the mesh's size."""
+
+    engine: Annotated[Reconstructor, typer.Option(help="Mesh reconstructor.")] = "auto"
+    grid: Annotated[
+        int | None,
+        Overrides("lrm.grid"),
+        typer.Option(help="Grid resolution of the networks' surface extraction.", show_default=False),
+    ] = None
+    faces: Annotated[
+        int | None,
+        Overrides("texture.faces", "lrm.simplify"),
+        typer.Option(help="Target number of triangles.", show_default=False),
+    ] = None
+    texture_size: Annotated[
+        int | None,
+        Overrides("texture.size"),
+        typer.Option(help="Texture width and height in pixels.", show_default=False),
+    ] = None
+    no_texture: Annotated[
+        bool,
+        Overrides("fit.texture", "lrm.texture", value=False),
+        typer.Option("--no-texture", help="Vertex colours instead of a texture."),
+    ] = False
+    parts: Annotated[
+        Parts | None,
+        Overrides("fit.parts", "lrm.parts"),
+        typer.Option("--parts", help="Connected components to keep.", show_default=False),
+    ] = None
+
+
+@dataclass(frozen=True)
+class RenderFlags(FlagGroup, title="Rendering"):
+    """The turntable video."""
+
+    frames: Annotated[
+        int | None,
+        Overrides("render.frames"),
+        typer.Option(help="Frames of the turntable.", show_default=False),
+    ] = None
+    size: Annotated[
+        int | None,
+        Overrides("render.size"),
+        typer.Option(help="Frame width and height in pixels.", show_default=False),
+    ] = None
+    elevation: Annotated[
+        float | None,
+        Overrides("render.elevation"),
+        typer.Option(help="Elevation of the turntable's camera in degrees.", show_default=False),
+    ] = None
+    fps: Annotated[int | None, Overrides("render.fps"), typer.Option(help="Frames per second.", show_default=False)] = (
+        None
+    )
+    source: Annotated[
+        Source | None,
+        Overrides("render.source"),
+        typer.Option("--from", help="Render the mesh, or the radiance field of instant-nerf.", show_default=False),
+    ] = None
+
+
+@dataclass(frozen=True)
+class StageFlags(FlagGroup, title="Stages and engines"):
+    """Which stages `run` runs, and with which engines."""
+
+    first: Annotated[Stage, typer.Option("--from", help="First stage to run; earlier ones must be done.")] = "generate"
+    last: Annotated[Stage, typer.Option("--to", help="Last stage to run.")] = "render"
+    generator: Annotated[Generator, typer.Option(help="View generator.")] = "auto"
+    reconstructor: Annotated[Reconstructor, typer.Option(help="Mesh reconstructor.")] = "auto"
+
+
+@dataclass(frozen=True)
+class StageOptionFlags:
+    """The flags that `run` hands on to single stages, group by group."""
+
+    generator: Annotated[GeneratorFlags, Only("steps", "unet", "vram")]
+    network: NetworkFlags
+    photo: PhotoFlags
+    selection: Annotated[SelectionFlags, Only("views", "include_photos")]
+    reconstructor: Annotated[ReconstructorFlags, Only("faces", "texture_size")]
+    render: Annotated[RenderFlags, Only("frames", "size", "fps")]
+
+
+@dataclass(frozen=True)
+class SettingsFlags(FlagGroup, title="Settings"):
+    """The random seed, and settings from files or one by one."""
+
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0
+    config: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Settings file, or the name of a packaged one: quick.", show_default=False),
+    ] = None
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="A.B=C", help="Override one setting; repeatable.", show_default=False),
+    ] = None
+
+
+@dataclass(frozen=True)
+class ExecutionFlags(FlagGroup, title="Execution"):
+    """How a command is carried out."""
+
+    offline: Annotated[bool, typer.Option("--offline", help="Do not use the network.")] = False
+    force: Annotated[bool, typer.Option("--force", help="Run even if nothing changed.")] = False
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until DIR is no longer locked by another meshcli.")] = False
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run and why; change nothing.")] = False
+
+
+@dataclass(frozen=True)
+class OutputFlags(FlagGroup, title="Output"):
+    """What a command prints."""
+
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.")] = False
+    verbose: Annotated[
+        int, typer.Option("-v", "--verbose", count=True, help="Print times and memory; -vv: tracebacks too.")
+    ] = 0

@@ -1,78 +1,71 @@
-"""Between the commands and the stages: read words, call a stage, report. Light."""
+"""What the commands share: from parsed flags to the call of a stage, and the report of its outcome. Light."""
 
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from meshcli.commands.console import (
-    Reporter,
-    ask_views,
-    full_screen,
-    interactive,
-    one_line,
-    outcome_json,
-    outcome_plan,
-    show_error,
-    show_json,
-    show_plan,
-    show_views,
-)
+from meshcli.commands.console import Reporter, outcome_json, outcome_plan, print_plan
+from meshcli.commands.flags import ExecutionFlags, InputFlags, NetworkFlags, OutputFlags, SettingsFlags
+from meshcli.commands.plain_output import print_json
 from meshcli.config import read_settings
 from meshcli.errors import InputError, UsageError
 from meshcli.pictures.photo_arguments import list_photos
-from meshcli.progress import Tell, unheard
-from meshcli.project.manifest import Manifest, Stage
+from meshcli.progress import Tell
+from meshcli.project.manifest import Stage
 from meshcli.project.project import Project
 from meshcli.settings import Settings
 from meshcli.stages.killed_child import cut_short, standing
 from meshcli.stages.photo_set import Typed
-from meshcli.stages.run import StageFailedError
-from meshcli.stages.select import USUAL, prepare_pool
 from meshcli.stages.stage_runner import Outcome, RunOptions, explained
 from meshcli.stages.status import read_status
-from meshcli.stages.view_choice import read_choice, suggest
 from meshcli.system.processes import fork_supervised
 from meshcli.views.lens import read_sensor
 from meshcli.views.photo_cameras import pictures_of_rig
 from meshcli.views.world_transform import parse_axis
 from meshcli.weights.device import check_device
 
+RunStage = Callable[[Project, RunOptions], Outcome]
 
-def perform(
-    directory: Path, name: Stage, stage: Callable[[Project, RunOptions], Outcome], run_options: RunOptions,
-    as_json: bool, quiet: bool, verbose: int,
-) -> int:  # fmt: skip
-    """Call a stage, report, and return the exit code; what the machine refuses becomes a one-line error."""
+
+def run_stage(directory: Path, name: Stage, stage: RunStage, options: RunOptions, output: OutputFlags) -> int:
+    """Run a stage in a forked process, report its outcome, and return the exit code.
+
+    Raises MeshcliError, also for what the operating system refuses.
+    """
     project = Project(directory)
-    if name != "select":  # which has asked a person, and loaded what starts threads
-        step_aside(project, name)
-    with Reporter(quiet or as_json, verbose) as reporter:
-        with explaining(project):
-            heard = replace(run_options, progress=reporter.progress, tell=reporter.tell, complain=reporter.complain)
-            outcome = stage(project, replace(heard, show=reporter.show))
-        if run_options.dry:
+    if name != "select":  # it may have run the picker, whose libraries start threads: such a process must not fork
+        fork_stage(project, name)
+    with Reporter(output.quiet or output.as_json, output.verbose) as reporter:
+        with explain_os_errors(project):
+            reported = replace(
+                options, progress=reporter.progress, tell=reporter.tell, complain=reporter.report_left_out,
+                show=reporter.show,
+            )  # fmt: skip
+            outcome = stage(project, reported)
+        if options.dry:
             plan = outcome_plan(outcome)
-            if as_json:
-                show_json({"meshcli": 1, "project": str(project.root), **plan})
+            if output.as_json:
+                print_json({"meshcli": 1, "project": str(project.root), **plan})
             else:
-                show_plan([plan])
+                print_plan([plan])
             return 0
         following = read_status(project).next
-        if as_json:
-            show_json(outcome_json(project, outcome, following))
+        if output.as_json:
+            print_json(outcome_json(project, outcome, following))
         else:
             reporter.finished(project, outcome, following)
     return InputError.exit_code if outcome.left_out else 0
 
 
-def step_aside(project: Project, stage: Stage, command: str = "") -> None:
-    """Go on in a copy of this process where that is to be had; here it ends as the copy did, or says what ended it.
+def fork_stage(project: Project, stage: Stage, command: str = "") -> None:
+    """Fork, and return in the child only; the parent exits with the child's status, or raises what killed it.
 
-    `command` is what is called when it is no stage of its own.
+    `command` is the name of the command if it is not that of the stage. Where this process cannot be forked, it goes on
+    itself.
     """
     before = standing(project, stage)
     code = fork_supervised()
@@ -83,8 +76,8 @@ def step_aside(project: Project, stage: Stage, command: str = "") -> None:
 
 
 @contextmanager
-def explaining(project: Project) -> Iterator[None]:
-    """What the machine or the disk refuses becomes a one-line error."""
+def explain_os_errors(project: Project) -> Iterator[None]:
+    """Turn errors of memory, disk and permissions into a MeshcliError of one line."""
     try:
         yield
     except Exception as error:
@@ -95,155 +88,68 @@ def explaining(project: Project) -> Iterator[None]:
 
 
 def run_options(
-    force: bool,
-    wait: bool,
-    offline: bool = False,
-    device: str = "auto",
-    weights: Path | None = None,
-    dry: bool = False,
-    flags: Sequence[str] = (),
+    execution: ExecutionFlags, network: NetworkFlags | None = None, engine_flags: Sequence[str] = ()
 ) -> RunOptions:
-    """How a stage is run, from its flags."""
-    check_device(device)
-    if offline:
+    """The options of a stage; `engine_flags` were typed and are refused if the engine has no use for them."""
+    network = network or NetworkFlags()
+    check_device(network.device)
+    if execution.offline:
         stay_offline()
-    return RunOptions(force, wait, offline, device, weights, dry=dry, flags=flags)
-
-
-def network_words(device: str, dtype: str, weights: Path | None) -> list[str]:
-    """What was typed about networks, as words; the processor is where everything else computes anyway."""
-    return words(
-        device="" if device in ("auto", "cpu") else device, dtype="" if dtype == "auto" else dtype, weights=weights
-    )
+    return RunOptions(
+        execution.force, execution.wait, execution.offline, network.device, network.weights, dry=execution.dry_run,
+        flags=engine_flags,
+    )  # fmt: skip
 
 
 def stay_offline() -> None:
-    """Keep the hub's library off the network; before anything imports it."""
+    """Keep the library of the Hugging Face hub off the network; to be called before it is imported."""
     os.environ["HF_HUB_OFFLINE"] = "1"
 
 
-def settings_of(config: Path | None, assignments: Sequence[str] | None, flags: Mapping[str, Any]) -> Settings:
-    """The settings of a command line."""
-    return read_settings(config, assignments or (), flags)
+def resolve_settings(settings: SettingsFlags, overrides: Mapping[str, Any] | None = None) -> Settings:
+    """The packaged settings, with those of --config, of --set, and of other flags (`section.key` -> value)."""
+    return read_settings(settings.config, settings.assignments or (), overrides or {})
 
 
-def degrees(flag: str, text: str) -> list[float]:
-    """`0,40,-50` as numbers."""
+def read_cameras(inputs: InputFlags) -> Typed:
+    """What the flags tell about the photos' cameras."""
+    if inputs.up and not inputs.rig:
+        raise UsageError("--up is for the world of a --rig; add --rig FILE")
+    if inputs.up:
+        parse_axis(inputs.up)
+    return Typed(
+        _parse_numbers("--azimuth", inputs.azimuth),
+        _parse_numbers("--elevation", inputs.elevation),
+        _parse_numbers("--fov", inputs.fov),
+        _parse_numbers("--focal", inputs.focal),
+        read_sensor(inputs.sensor) if inputs.sensor else None,
+        inputs.rig,
+        inputs.up,
+    )
+
+
+def read_inputs(inputs: InputFlags, tell: Tell) -> tuple[Sequence[str | Path], Typed]:
+    """The files that are handed in, and what is known about their cameras.
+
+    They are photos (directories and lists are expanded), sheets of six ready-made views, or single ready-made views.
+    """
+    cameras = read_cameras(inputs)
+    if sum(map(bool, (inputs.photos, inputs.from_sheet, inputs.from_views))) > 1:
+        raise UsageError("PHOTO, --from-sheet and --from-views exclude each other")
+    if inputs.rig_version != "1.2" and not inputs.from_sheet:
+        raise UsageError("--rig-version is for sheets; add --from-sheet FILE")
+    if inputs.from_sheet:
+        return inputs.from_sheet, replace(cameras, ready="sheet 1.1" if inputs.rig_version == "1.1" else "sheet 1.2")
+    if inputs.from_views is None:
+        return list_photos(inputs.photos or (), getattr(sys.stdin, "buffer", None), tell), cameras
+    if cameras.rig is None:
+        raise UsageError("--from-views needs the cameras of the views: --rig FILE")
+    return pictures_of_rig(inputs.from_views, cameras.rig), replace(cameras, ready="view")
+
+
+def _parse_numbers(flag: str, text: str) -> list[float]:
+    """The numbers of a flag: `0,40,-50`."""
     try:
         return [float(word) for word in text.split(",")] if text else []
     except ValueError as error:
         raise UsageError(f"{flag} {text}: write numbers with commas between them, like {flag} 0,120,240") from error
-
-
-def typed_cameras(azimuth: str, elevation: str, fov: str, focal: str, sensor: str, rig: Path | None, up: str) -> Typed:
-    """What the flags say about the photos' cameras."""
-    if up and not rig:
-        raise UsageError("--up is about the world of a --rig")
-    if up:
-        parse_axis(up)
-    return Typed(
-        degrees("--azimuth", azimuth), degrees("--elevation", elevation), degrees("--fov", fov),
-        degrees("--focal", focal), read_sensor(sensor) if sensor else None, rig, up,
-    )  # fmt: skip
-
-
-def handed_in(
-    photos: Sequence[str] | None,
-    sheets: Sequence[Path] | None,
-    version: str,
-    views: Path | None,
-    typed: Typed,
-    tell: Tell = unheard,
-) -> tuple[Sequence[str | Path], Typed]:
-    """The pictures of a command line: photos, also of a directory or a list; sheets of ready views, or single ones."""
-    if sum(map(bool, (photos, sheets, views))) > 1:
-        raise UsageError("PHOTO, --from-sheet and --from-views exclude each other")
-    if version != "1.2" and not sheets:
-        raise UsageError("--rig-version is about --from-sheet")
-    if sheets:
-        return sheets, replace(typed, ready="sheet 1.1" if version == "1.1" else "sheet 1.2")
-    if views is None:
-        return list_photos(photos or (), getattr(sys.stdin, "buffer", None), tell), typed
-    if typed.rig is None:
-        raise UsageError("--from-views needs the cameras of the views: --rig FILE")
-    return pictures_of_rig(views, typed.rig), replace(typed, ready="view")
-
-
-def ask(project: Project, include_photos: bool, run_options: RunOptions) -> str:
-    """What the person at the terminal chooses; empty when the choice is to stay as it is."""
-    manifest = project.load()
-    if not manifest.live_views:
-        raise UsageError(f"{project.root} has no views; run `{project.command('generate')}`")
-    if not interactive():
-        raise UsageError("there is no terminal to ask on; use --views 0,3,5, --auto or --list")
-    manifest = prepare_pool(project, include_photos, run_options)
-    proposed = suggest(manifest, min(USUAL, len(manifest.live_views)))
-    standing = manifest.selection.names if manifest.selection else proposed
-    if not full_screen():
-        return _ask_by_line(project, manifest, standing)
-
-    from meshcli.commands.picker.screen import Row
-    from meshcli.commands.picker.state import Picking
-    from meshcli.commands.picker.terminal import pick
-
-    views = manifest.live_views
-    sources = {photo.name: one_line(photo.source) for photo in manifest.live_photos}
-    rows = [Row(number, view, sources[view.photo]) for number, view in views.items()]
-    names = tuple(view.name for view in views.values())
-    state = Picking(names, tuple(proposed), tuple(name for name in standing if name in names))
-    files = {view.name: project.path(view.file) for view in views.values()}
-    end = pick(project.root.resolve().name, rows, files, state, lambda text: read_choice(text, manifest))
-    return ",".join(end.chosen) if end.end == "accepted" else ""
-
-
-def _ask_by_line(project: Project, manifest: Manifest, proposed: Sequence[str]) -> str:
-    """On a terminal that cannot place its cursor: a table, and a question until the answer can be used."""
-    show_views(manifest, to_stderr=True)
-    while True:
-        answer = ask_views(project, proposed)
-        try:
-            read_choice(answer, manifest)
-        except UsageError as error:
-            show_error(str(error))
-        else:
-            return answer
-
-
-def words(**values: Any) -> list[str]:
-    """Keyword arguments as words of a command line; what is None, empty or False is left out, a list is repeated."""
-    line = []
-    for name, value in values.items():
-        flag = f"--{name.replace('_', '-')}"
-        if value is True:
-            line.append(flag)
-        elif isinstance(value, list | tuple):
-            line += [f"{flag}={each}" for each in value]
-        elif value is not None and value is not False and value != "":
-            line.append(f"{flag}={value}")
-    return line
-
-
-def with_count(words: list[str]) -> list[str]:
-    """`select --auto` may stand without its number, which the parser cannot express."""
-    if words[:1] != ["select"] or "--auto" not in words:
-        return words
-    place = words.index("--auto") + 1
-    given = place < len(words) and words[place].lstrip("-").isdecimal()
-    return words if given else [*words[:place], "6", *words[place:]]
-
-
-def complain(error: Exception, code: int, as_json: bool, trace: bool, hint: str = "") -> int:
-    """One line; one document too where JSON is asked for; the way that led there where a trace is."""
-    if trace:
-        import traceback
-
-        for text in traceback.format_exception(error):
-            for each in text.splitlines():
-                print(one_line(each), file=sys.stderr)
-    if not isinstance(error, StageFailedError):  # a child has said it already
-        show_error(f"{error}{hint}")
-    if as_json:
-        with suppress(OSError):  # it may be the output that the error is about
-            show_json({"meshcli": 1, "error": str(error), "exit_code": code})
-            sys.stdout.flush()
-    return code

@@ -1,99 +1,124 @@
-"""`meshcli models`: what weights there are, get them, check them, say where they are. Light until it works."""
+"""`meshcli models`: list, download, verify, locate and convert weights. Heavy imports stand in the commands."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from meshcli.commands.console import Reporter, show_json, show_models
-from meshcli.commands.flags import Json, Offline, Quiet, Weights
+from meshcli.commands.console import Reporter, print_models
+from meshcli.commands.flag_groups import Only, expand_flag_groups
+from meshcli.commands.flags import ExecutionFlags, NetworkFlags, OutputFlags
 from meshcli.commands.invocation import stay_offline
+from meshcli.commands.lazy_commands import Command, Group
+from meshcli.commands.plain_output import print_json
 from meshcli.errors import MissingError
 from meshcli.weights.locations import require_weights
 
-models = typer.Typer(no_args_is_help=True, help="Weights of the networks: list, pull, verify, path, convert.")
-Name = Annotated[str, typer.Argument(metavar="NAME", help="As `models list` shows it.", show_default=False)]
-Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="As `models list` shows them.", show_default=False)]
-SomeNames = Annotated[
-    list[str] | None, typer.Argument(metavar="[NAME...]", help="All that are here when none is named.")
-]
-To = Annotated[
-    Path | None,
-    typer.Option(metavar="DIR", help="Instead of $MESHCLI_CKPTS or the data directory.", show_default=False),
-]
+app = typer.Typer(
+    cls=Group, no_args_is_help=True, add_completion=False,
+    help="Weights of the networks: list, pull, verify, path, convert.",
+)  # fmt: skip
+
+WeightsFlag = Annotated[NetworkFlags, Only("weights")]
+Reports = Annotated[OutputFlags, Only("as_json", "quiet")]
 
 
-@models.command("list", epilog="Example: meshcli models list")
-def list_(weights: Weights = None, as_json: Json = False) -> None:
-    """Show which weights there are, which of them are here, and their licences."""
+@app.command("list", cls=Command, epilog="Example: meshcli models list")
+@expand_flag_groups
+def list_(network: WeightsFlag, output: Annotated[OutputFlags, Only("as_json")]) -> None:
+    """List the known weights, where they are on this machine, and their licences."""
     from meshcli.stages.models import list_models
 
-    rows = list_models(weights)
-    if as_json:
-        show_json({"meshcli": 1, "models": rows})
+    rows = list_models(network.weights)
+    if output.as_json:
+        print_json({"meshcli": 1, "models": rows})
     else:
-        show_models(rows)
+        print_models(rows)
 
 
-@models.command(epilog="Example: meshcli models pull zero123plus zero123plus-unet instant-mesh-large")
-def pull(names: Names, to: To = None, offline: Offline = False, as_json: Json = False, quiet: Quiet = False) -> None:
-    """Fetch weights and print where they are; what is here is kept, what was cut off goes on."""
+@app.command(cls=Command, epilog="Example: meshcli models pull zero123plus zero123plus-unet instant-mesh-large")
+@expand_flag_groups
+def pull(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Names that `models list` shows.")],
+    *,
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Directory to download to, instead of $MESHCLI_CKPTS or the data directory.",
+            show_default=False,
+        ),
+    ] = None,
+    execution: Annotated[ExecutionFlags, Only("offline")],
+    output: Reports,
+) -> None:
+    """Download weights and print where they are; existing files are kept, partial downloads resumed."""
     from meshcli.stages.models import pull_models
 
-    if offline:
+    if execution.offline:
         stay_offline()
-    with Reporter(quiet or as_json) as reporter:
-        pulled = pull_models(names, to, offline, reporter.progress, reporter.tell)
-    if as_json:
+    with Reporter(output.quiet or output.as_json) as reporter:
+        pulled = pull_models(names, to, execution.offline, reporter.progress, reporter.tell)
+    if output.as_json:
         rows = [{"name": found.model.name, "path": str(found.path.absolute())} for found in pulled]
-        show_json({"meshcli": 1, "models": rows})
+        print_json({"meshcli": 1, "models": rows})
     else:
         for found in pulled:
             print(found.path.absolute())
 
 
-@models.command(epilog="Example: meshcli models verify instant-mesh-large")
+@app.command(cls=Command, epilog="Example: meshcli models verify instant-mesh-large")
+@expand_flag_groups
 def verify(
-    names: SomeNames = None,
-    weights: Weights = None,
-    online: Annotated[bool, typer.Option("--online", help="Ask the hub for digests that are not known here.")] = False,
-    as_json: Json = False,
-    quiet: Quiet = False,
+    *,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME...]", help="Weights to verify; all on this machine if none are named."),
+    ] = None,
+    network: WeightsFlag,
+    online: Annotated[
+        bool, typer.Option("--online", help="Ask the Hugging Face hub for digests that meshcli does not know.")
+    ] = False,
+    output: Reports,
 ) -> None:
-    """Read every byte and compare with what was published; exit 4 when something is damaged."""
+    """Compare the digest of every file with the published one; exit 4 if a file is damaged."""
     from meshcli.stages.models import verify_models
 
-    with Reporter(quiet or as_json) as reporter:
-        checked = verify_models(names or (), weights, online, reporter.progress)
+    with Reporter(output.quiet or output.as_json) as reporter:
+        checked = verify_models(names or (), network.weights, online, reporter.progress)
     rows = [
         {"name": row.name, "file": str(row.file.absolute()), "good": row.valid, "result": row.message}
         for row in checked
     ]
-    if as_json:
-        show_json({"meshcli": 1, "files": rows})
+    if output.as_json:
+        print_json({"meshcli": 1, "files": rows})
     else:
         for row in checked:
             print(f"{row.name}: {row.file}: {row.message}")
     if damaged := [row.name for row in checked if not row.valid]:
-        raise MissingError(f"not as it should be: {', '.join(dict.fromkeys(damaged))}")
+        raise MissingError(f"damaged: {', '.join(dict.fromkeys(damaged))}")
 
 
-@models.command(epilog="Example: meshcli models path instant-mesh-large")
-def path(name: Name, weights: Weights = None) -> None:
-    """Print where weights are; exit 4 when they are not on this machine."""
-    print(require_weights(name, weights).path.absolute())
-
-
-@models.command(epilog="Example: meshcli models convert instant-mesh-large")
-def convert(
-    target: Annotated[str, typer.Argument(metavar="NAME|FILE", help="Weights, or a .ckpt or .bin file.")],
-    weights: Weights = None,
-    quiet: Quiet = False,
+@app.command(cls=Command, epilog="Example: meshcli models path instant-mesh-large")
+@expand_flag_groups
+def path(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name that `models list` shows.")], network: WeightsFlag
 ) -> None:
-    """Make the memory-mapped form of pickled weights now instead of on first use, and print where it is."""
+    """Print the path of weights; exit 4 if they are not on this machine."""
+    print(require_weights(name, network.weights).path.absolute())
+
+
+@app.command(cls=Command, epilog="Example: meshcli models convert instant-mesh-large")
+@expand_flag_groups
+def convert(
+    target: Annotated[str, typer.Argument(metavar="NAME|FILE", help="The name of weights, or a .ckpt or .bin file.")],
+    network: WeightsFlag,
+    output: Annotated[OutputFlags, Only("quiet")],
+) -> None:
+    """Convert pickled weights to their memory-mapped form now instead of on first use, and print where it is."""
     from meshcli.stages.models import convert_model
 
-    with Reporter(quiet) as reporter:
-        made = convert_model(target, weights, reporter.progress, reporter.tell)
+    with Reporter(output.quiet) as reporter:
+        made = convert_model(target, network.weights, reporter.progress, reporter.tell)
     for file in made:
         print(file.absolute())

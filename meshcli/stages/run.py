@@ -26,6 +26,8 @@ from meshcli.system.processes import run_child
 class StageFailedError(MeshcliError):
     """A child has already said what is wrong; only its exit code is left to hand on."""
 
+    printed = True
+
     def __init__(self, command: str, exit_code: int) -> None:
         super().__init__(f"{command} failed")
         self.command = command

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from meshcli.commands import cli
+from meshcli.commands.lazy_commands import load_command
 from meshcli.project.project import Project
 from meshcli.views.camera import orbit
 
@@ -75,6 +76,22 @@ def test_nothing_heavy_is_loaded_for_little(words: list[str], painted) -> None: 
 @pytest.mark.parametrize("verb", ["generate", "align", "select", "reconstruct", "render", "run", "status"])
 def test_help_shows_an_example(verb: str, meshcli) -> None:  # type: ignore[no-untyped-def]
     assert f"Example: meshcli {verb} desk" in meshcli(verb, "--help").out
+
+
+@pytest.mark.parametrize("verb", cli.COMMANDS)
+def test_the_list_of_commands_shows_the_first_sentence_of_each(verb: str) -> None:
+    assert load_command(verb).help.split("\n\n")[0] == cli.COMMANDS[verb]
+
+
+def test_help_shows_every_flag_in_a_panel(meshcli) -> None:  # type: ignore[no-untyped-def]
+    text = meshcli("run", "--help").out
+    panels = ("Arguments", "Options", "Cameras and ready-made views", "Stages and engines", "View generation",
+              "Networks", "Photo preparation", "View selection", "Reconstruction", "Rendering", "Settings",
+              "Execution", "Output")  # fmt: skip
+    places = [text.index(f" {panel} \u2500") for panel in panels]
+    assert places == sorted(places)
+    for option in (option for each in load_command("run").params[2:] for option in each.opts):
+        assert option in text
 
 
 def test_help_tells_the_exit_codes(meshcli) -> None:  # type: ignore[no-untyped-def]

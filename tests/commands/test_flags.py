@@ -3,11 +3,11 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from meshcli.commands import cli
+from meshcli.commands.lazy_commands import load_command
 from meshcli.project.project import Project
 
 Call = Callable[..., tuple[int, str]]
@@ -215,16 +215,10 @@ def test_run_hands_what_stages_share_to_those_that_honour_it(selected: Call, mon
 
 def test_every_flag_for_an_engine_is_one_of_the_commands() -> None:
     """A flag that is renamed must be renamed where engines refuse it, too."""
-    from typer.main import get_command
-
     from meshcli.engines import ENGINE_FLAGS, Generator, Reconstructor
 
-    commands: Any = get_command(cli.app)
     options = {
-        option
-        for name in ("generate", "reconstruct")
-        for each in commands.commands[name].params
-        for option in each.opts
+        option for name in ("generate", "reconstruct") for each in load_command(name).params for option in each.opts
     }
     assert set(ENGINE_FLAGS) <= options
     known = {*Generator.__args__, *Reconstructor.__args__}  # type: ignore[attr-defined]

@@ -113,7 +113,7 @@ def test_what_is_damaged_later_is_found(home, hub):
     document, error = checked.stdout.rsplit('{"meshcli"', 1)[0], checked.stderr
     assert checked.returncode == 4
     assert "its sha256 is not the published one" in document
-    assert "not as it should be: instant-mesh-base" in error
+    assert "damaged: instant-mesh-base" in error
 
 
 def test_a_transfer_that_is_cut_off_goes_on(home, hub):

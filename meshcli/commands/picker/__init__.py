@@ -1,1 +1,1 @@
-"""The interactive table in which a person chooses views."""
+"""The full-screen picker: a table of the views with pictures, from which the user selects on a terminal."""

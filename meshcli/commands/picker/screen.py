@@ -1,4 +1,4 @@
-"""How the picker looks: a scrolling table with thumbnails, the view at the bar large, a plan view of the cameras."""
+"""The layout of the picker: a scrolling table with thumbnails, the current view large, a plan view of the cameras."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,43 +8,43 @@ from rich.layout import Layout
 from rich.table import Table
 from rich.text import Text
 
-from meshcli.commands.console import SCORES, score
-from meshcli.commands.picker.compass import Mark, plan_view
-from meshcli.commands.picker.state import Picking
+from meshcli.commands.console import SCORES, format_score
+from meshcli.commands.picker.compass import Marker, plan_view
+from meshcli.commands.picker.state import PickerState
 from meshcli.project.manifest import ViewEntry
 from meshcli.stages.view_choice import coverage
 
 Picture = Callable[[str, int, int], RenderableType]  # name of a view, columns, rows -> its picture
 
-NARROW = 40  # columns of a table without thumbnails and the single scores
-KEYS = "↑↓ move · space take/drop · a propose · enter accept · q leave · or type 0,3,b2"
+MINIMUM_COLUMNS = 40  # of the table without thumbnails and the single scores
+KEY_HELP = "↑↓ move · space take/drop · a propose · enter accept · q leave · or type 0,3,b2"
 
 
 @dataclass(frozen=True)
 class Row:
-    """A view as the table shows it."""
+    """A view as a row of the table."""
 
     number: int
     view: ViewEntry
-    photo: str  # the name its photo was handed in with
+    photo: str  # the file name of its photo
 
 
 @dataclass(frozen=True)
 class Size:
-    """Of the terminal, in characters, and how it is shared out."""
+    """The size of the terminal in characters, and of the parts of the screen."""
 
     columns: int
     rows: int
 
     @property
     def thumbnail(self) -> int:
-        """Rows of a small picture; each has twice as many columns."""
+        """Rows of a thumbnail; it has twice as many columns."""
         return 3 if self.rows < 28 else 4 if self.rows < 44 else 6
 
     @property
     def picture(self) -> int:
         """Rows of the large picture; it has twice as many columns."""
-        spare = self.columns - NARROW - 2 * self.thumbnail - 4
+        spare = self.columns - MINIMUM_COLUMNS - 2 * self.thumbnail - 4
         return max(4, min(spare // 2, self.rows - self.compass - 4, 40))
 
     @property
@@ -55,30 +55,32 @@ class Size:
     @property
     def table(self) -> int:
         """Columns of the table."""
-        return max(NARROW + 2 * self.thumbnail, self.columns - 2 * self.picture - 2)
+        return max(MINIMUM_COLUMNS + 2 * self.thumbnail, self.columns - 2 * self.picture - 2)
 
     @property
     def page(self) -> int:
-        """Views in sight."""
+        """Visible views."""
         return max(1, (self.rows - 4) // self.thumbnail)
 
 
-def build_screen(title: str, rows: Sequence[Row], state: Picking, small: Picture, large: Picture, size: Size) -> Layout:
+def build_screen(
+    title: str, rows: Sequence[Row], state: PickerState, small: Picture, large: Picture, size: Size
+) -> Layout:
     """The whole terminal."""
     screen, body, side = Layout(), Layout(), Layout()
     here = rows[state.row]
-    # One row more than the picture has: the sixel protocol draws it from there.
+    # One row more than the picture has: after a sixel picture the cursor is on the row below.
     side.split_column(
         Layout(large(here.view.name, 2 * size.picture, size.picture), size=size.picture + 1),
-        Layout(_beside(rows, state, size)),
+        Layout(_side_panel(rows, state, size)),
     )
     body.split_row(Layout(_table(rows, state, small, size), size=size.table), Layout(side))
-    screen.split_column(Layout(_headline(title, rows, state), size=1), body, Layout(_foot(state), size=2))
+    screen.split_column(Layout(_header(title, rows, state), size=1), body, Layout(_footer(state), size=2))
     return screen
 
 
-def _table(rows: Sequence[Row], state: Picking, small: Picture, size: Size) -> Table:
-    wide = size.table >= NARROW + 2 * size.thumbnail + 24
+def _table(rows: Sequence[Row], state: PickerState, small: Picture, size: Size) -> Table:
+    wide = size.table >= MINIMUM_COLUMNS + 2 * size.thumbnail + 24
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim", width=size.table)
     for title, width in (("", 2), ("", 2 * size.thumbnail), ("no", 3), ("name", 4)):
         table.add_column(title, width=width, no_wrap=True)
@@ -90,46 +92,46 @@ def _table(rows: Sequence[Row], state: Picking, small: Picture, size: Size) -> T
         scores = row.view.scores
         camera = row.view.camera
         table.add_row(
-            _mark(row.view.name, state.chosen, index == state.row, size.thumbnail),
+            _row_marker(row.view.name, state.chosen, index == state.row, size.thumbnail),
             small(row.view.name, 2 * size.thumbnail, size.thumbnail),
             str(row.number),
             row.view.name,
             Text(row.photo),
             f"{round(camera.azimuth) % 360}",
             f"{camera.elevation:.0f}",
-            *([score(scores.get(key)) for key in SCORES.values()] if wide else ()),
-            score(scores.get("total")),
+            *([format_score(scores.get(key)) for key in SCORES.values()] if wide else ()),
+            format_score(scores.get("total")),
             style="bold" if index == state.row else "",
         )
     return table
 
 
-def _mark(name: str, chosen: Sequence[str], at_bar: bool, rows: int) -> Text:
-    """A bar beside the current row, the place in the choice."""
-    bar = "▌" if at_bar else " "
+def _row_marker(name: str, chosen: Sequence[str], current: bool, rows: int) -> Text:
+    """A bar beside the current row, and the position in the selection."""
+    bar = "▌" if current else " "
     place = str(chosen.index(name) + 1) if name in chosen else " "
     lines = [f"{bar}{place}"[:2] if len(place) == 1 else place, *[bar] * (rows - 1)]
     return Text("\n".join(lines), "bold green" if name in chosen else "bold cyan")
 
 
-def _beside(rows: Sequence[Row], state: Picking, size: Size) -> Table:
-    """The plan view, and what is known of the view at the bar."""
+def _side_panel(rows: Sequence[Row], state: PickerState, size: Size) -> Table:
+    """The plan view, and the angles and scores of the current view."""
     here = rows[state.row]
-    marks = [Mark(row.view.camera.azimuth, "o", "dim") for row in rows if row.view.name not in state.chosen]
+    marks = [Marker(row.view.camera.azimuth, "o", "dim") for row in rows if row.view.name not in state.chosen]
     places = {name: place for place, name in enumerate(state.chosen, 1)}
     chosen = [row for row in rows if row.view.name in places]
     marks += [
-        Mark(row.view.camera.azimuth, str(places[row.view.name]) if places[row.view.name] < 10 else "●", "bold green")
+        Marker(row.view.camera.azimuth, str(places[row.view.name]) if places[row.view.name] < 10 else "●", "bold green")
         for row in chosen
     ]
-    marks.append(Mark(here.view.camera.azimuth, _sign(here.view.name, places), "reverse bold"))
+    marks.append(Marker(here.view.camera.azimuth, _marker_symbol(here.view.name, places), "reverse bold"))
     plan = Text("\n").join(Text.assemble(*line) for line in plan_view(marks, size.compass))
     camera = here.view.camera
     facts = [
         Text(f"{here.number}  {here.view.name}", "bold"),
         Text(f"{round(camera.azimuth) % 360}°, {camera.elevation:.0f}°", no_wrap=True),
         *(
-            Text(f"{title} {score(here.view.scores[key])}", no_wrap=True)
+            Text(f"{title} {format_score(here.view.scores[key])}", no_wrap=True)
             for title, key in SCORES.items()
             if here.view.scores.get(key) is not None
         ),
@@ -139,21 +141,21 @@ def _beside(rows: Sequence[Row], state: Picking, size: Size) -> Table:
     return table
 
 
-def _sign(name: str, places: dict[str, int]) -> str:
+def _marker_symbol(name: str, places: dict[str, int]) -> str:
     if name not in places:
         return "o"
     return str(places[name]) if places[name] < 10 else "●"
 
 
-def _headline(title: str, rows: Sequence[Row], state: Picking) -> Text:
+def _header(title: str, rows: Sequence[Row], state: PickerState) -> Text:
     names = {row.view.name: row.view for row in rows}
     cameras = [names[name].camera for name in state.chosen]
     seen = f", they see {coverage(cameras):.0%} of all sides" if cameras else ""
     return Text(f"{title}: {len(cameras)} of {len(rows)} views chosen{seen}", "bold", no_wrap=True, overflow="ellipsis")
 
 
-def _foot(state: Picking) -> Group:
-    keys = Text(KEYS, "dim", no_wrap=True, overflow="ellipsis")
+def _footer(state: PickerState) -> Group:
+    keys = Text(KEY_HELP, "dim", no_wrap=True, overflow="ellipsis")
     if state.message:
         keys = Text(state.message, "bold red", no_wrap=True, overflow="ellipsis")
     chosen = Text(f"chosen: {' '.join(state.chosen) or 'none'}", no_wrap=True, overflow="ellipsis")

@@ -1,4 +1,4 @@
-"""The picker at work: keys in, a choice out. Opened only where somebody can answer."""
+"""The picker's event loop: reads keys, draws the screen, returns the selection. Needs a terminal."""
 
 import logging
 import signal
@@ -18,27 +18,29 @@ from rich.measure import Measurement
 from textual_image.renderable import HalfcellImage, Image, SixelImage, TGPImage, UnicodeImage
 
 from meshcli.commands.picker.screen import Row, Size, build_screen
-from meshcli.commands.picker.state import Picking, Read
+from meshcli.commands.picker.state import PickerState, ReadAnswer
 from meshcli.errors import UsageError
 from meshcli.system.processes import Interrupted
 
-PATIENCE = 1.0  # seconds between looks at whether the window has another size
-ESCAPE = 0.1  # seconds after which an escape is the key of that name and not the beginning of another one
-SIDE, MARGIN = 320, 8  # pixels of a view, and left free around the object
+RESIZE_POLL = 1.0  # seconds between checks of the window's size; by eye: soon enough, and next to no work
+ESCAPE_DELAY = 0.1  # seconds after which an escape character is the Escape key and not the start of a sequence
+SIDE, MARGIN = 320, 8  # pixels: of a view, and around the object; views have 320
 Kind = type[HalfcellImage] | type[SixelImage] | type[TGPImage] | type[UnicodeImage]
-NAMES = {
+KEY_NAMES = {
     Keys.Up: "up", Keys.Down: "down", Keys.PageUp: "pageup", Keys.PageDown: "pagedown", Keys.Home: "home",
     Keys.End: "end", Keys.ControlM: "enter", Keys.ControlJ: "enter", Keys.Escape: "escape",
     Keys.ControlH: "backspace", Keys.Delete: "backspace",
 }  # fmt: skip
 
 
-def pick(title: str, rows: Sequence[Row], files: Mapping[str, Path], state: Picking, read: Read) -> Picking:
-    """Let the person at the terminal choose; `files` are the pictures by name of the view."""
+def pick(
+    title: str, rows: Sequence[Row], files: Mapping[str, Path], state: PickerState, read: ReadAnswer
+) -> PickerState:
+    """Let the user select; `files` holds the picture of each view by name."""
     console = Console(stderr=True, highlight=False)
     keyboard = create_input(sys.stdin)
     small, large = pictures(files, console.color_system is not None and not console.no_color)
-    _measure_characters(console)
+    _query_character_size(console)
     live = Live(console=console, screen=True, auto_refresh=False)
     with closing(small), closing(large), keyboard.raw_mode(), live:
         shown = None
@@ -48,32 +50,33 @@ def pick(title: str, rows: Sequence[Row], files: Mapping[str, Path], state: Pick
             if shown != (state, size):
                 live.update(build_screen(title, rows, state, small, large, size), refresh=True)
                 shown = (state, size)
-            for key in _keys(keyboard):
-                state = state if state.end else state.pressed(key, read)
+            for key in _read_keys(keyboard):
+                state = state if state.end else state.press(key, read)
     return state
 
 
-def pictures(files: Mapping[str, Path], colour: bool, graphics: bool = True) -> "tuple[_Drawn, _Drawn]":
-    """Thumbnails, and large pictures: in the terminal's own graphics where it has them and may, else in half blocks.
+def pictures(files: Mapping[str, Path], colour: bool, graphics: bool = True) -> "tuple[_PictureCache, _PictureCache]":
+    """Thumbnails and large pictures: in the terminal's graphics protocol if it has one, else half blocks.
 
-    Without colour, shades of grey in characters.
+    Of the protocols, thumbnails use kitty's only. `graphics` off: half blocks for both. Without colour, pictures are
+    shades of grey in block characters.
     """
-    loaded = _Loaded(files)
+    views = _ViewPictures(files)
     half = HalfcellImage if colour else UnicodeImage
     if not (colour and graphics) or Image is UnicodeImage:
-        return _Drawn(loaded, half), _Drawn(loaded, half)
-    return _Drawn(loaded, TGPImage if Image is TGPImage else half), _Drawn(loaded, Image)
+        return _PictureCache(views, half), _PictureCache(views, half)
+    return _PictureCache(views, TGPImage if Image is TGPImage else half), _PictureCache(views, Image)
 
 
-class _Loaded:
-    """Pictures over white, all cut to the square in the middle that holds the object in each of them."""
+class _ViewPictures:
+    """Pictures over white, cropped to the smallest centred square that holds the object in all of them."""
 
     def __init__(self, files: Mapping[str, Path]) -> None:
         self._pictures: dict[str, Pillow.Image] = {}
         reach = 1
         for name, file in files.items():
             canvas = Pillow.new("RGBA", (SIDE, SIDE), "white")
-            with suppress(OSError), Pillow.open(file) as picture:  # a view that is gone stays white
+            with suppress(OSError), Pillow.open(file) as picture:  # a missing view stays white
                 view = picture.convert("RGBA").resize(canvas.size)
                 canvas.alpha_composite(view)
                 left, top, right, bottom = view.getchannel("A").getbbox() or (0, 0, SIDE, SIDE)
@@ -87,47 +90,47 @@ class _Loaded:
         return self._pictures[name]
 
 
-class _Drawn:
-    """Draws each picture once in every size."""
+class _PictureCache:
+    """Draws each picture once per size."""
 
-    def __init__(self, loaded: _Loaded, kind: Kind) -> None:
-        self._loaded = loaded
+    def __init__(self, views: _ViewPictures, kind: Kind) -> None:
+        self._views = views
         self._kind = kind
-        self._kept: dict[tuple[str, int, int], HalfcellImage | SixelImage | TGPImage | UnicodeImage] = {}
+        self._drawn: dict[tuple[str, int, int], HalfcellImage | SixelImage | TGPImage | UnicodeImage] = {}
 
     def __call__(self, name: str, columns: int, rows: int) -> RenderableType:
         key = (name, columns, rows)
-        if key not in self._kept:
-            self._kept[key] = self._kind(self._loaded(name), columns, rows)
-        return self._kept[key]
+        if key not in self._drawn:
+            self._drawn[key] = self._kind(self._views(name), columns, rows)
+        return self._drawn[key]
 
     def close(self) -> None:
-        """Take the pictures out of the terminal's memory, where it holds them."""
-        for picture in self._kept.values():
+        """Free the pictures in the terminal's memory."""
+        for picture in self._drawn.values():
             picture.cleanup()
 
 
-def _measure_characters(console: Console) -> None:
-    """Let the library ask the terminal how large its characters are, before the screen is drawn.
+def _query_character_size(console: Console) -> None:
+    """Let textual_image ask the terminal for the size of its characters, before the screen is drawn.
 
-    Terminals that do not answer are common, and no reason for a warning.
+    Many terminals do not answer; its warning about that is silenced.
     """
     logging.getLogger("textual_image").setLevel(logging.ERROR)
     Measurement.get(console, console.options, HalfcellImage(Pillow.new("RGB", (1, 1)), 1, 1))
 
 
-def _keys(keyboard: Input) -> list[str]:
-    """The next keys by the names that `Picking` knows; none when none come for a while.
+def _read_keys(keyboard: Input) -> list[str]:
+    """The next keys, named as `PickerState` expects them; empty after RESIZE_POLL seconds without one.
 
-    Raises Interrupted for Ctrl-C, which is a key here: a signal would not arrive where whoever started this ignores it.
+    Raises Interrupted for Ctrl-C: in raw mode it is a key, and works even if the parent process ignores SIGINT.
     """
     waiting = [keyboard.fileno()]
-    presses = keyboard.read_keys() if select(waiting, [], [], PATIENCE)[0] else []
-    if not presses and not select(waiting, [], [], ESCAPE)[0]:
+    presses = keyboard.read_keys() if select(waiting, [], [], RESIZE_POLL)[0] else []
+    if not presses and not select(waiting, [], [], ESCAPE_DELAY)[0]:
         presses = keyboard.flush_keys()
     if any(press.key == Keys.ControlC for press in presses):
         raise Interrupted(signal.SIGINT)
     if keyboard.closed:
-        raise UsageError("the terminal is gone; nothing is changed")
-    names = [NAMES.get(press.key, press.key) if isinstance(press.key, Keys) else press.key for press in presses]
+        raise UsageError("the terminal is closed; nothing is changed")
+    names = [KEY_NAMES.get(press.key, press.key) if isinstance(press.key, Keys) else press.key for press in presses]
     return [str(name) for name in names if not isinstance(name, Keys)]

@@ -6,7 +6,7 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from meshcli.commands.picker.screen import Row, Size, build_screen
-from meshcli.commands.picker.state import Picking
+from meshcli.commands.picker.state import PickerState
 from meshcli.project.manifest import ViewEntry
 from meshcli.views.camera import zero123plus_rig
 
@@ -23,14 +23,14 @@ def picture(name: str, columns: int, rows: int) -> RenderableType:
     return Text("\n".join(["#" * columns] * rows))
 
 
-def shown(state: Picking, columns: int = 80, rows: int = 24, **options: bool) -> list[str]:
+def shown(state: PickerState, columns: int = 80, rows: int = 24, **options: bool) -> list[str]:
     console = Console(file=io.StringIO(), width=columns, height=rows, force_terminal=True, **options)  # type: ignore[arg-type]
     screen = build_screen("desk", ROWS, state, picture, picture, Size(columns, rows))
     lines = console.render_lines(screen, console.options.update(height=rows))
     return ["".join(segment.text for segment in line) for line in lines]
 
 
-STATE = Picking(tuple(row.view.name for row in ROWS), (), ("a1", "c5"))
+STATE = PickerState(tuple(row.view.name for row in ROWS), (), ("a1", "c5"))
 
 
 @pytest.mark.parametrize("size", [(80, 24), (60, 18), (120, 40), (200, 60)])
@@ -70,7 +70,7 @@ def test_what_is_typed_and_what_is_wrong_are_shown() -> None:
 def test_a_file_name_is_never_markup() -> None:
     odd = [replace(ROWS[0], photo="[red]x[/].png")]
     console = Console(file=io.StringIO(), width=80, height=24, force_terminal=True)
-    state = Picking(("a0",), ())
+    state = PickerState(("a0",), ())
     lines = console.render_lines(build_screen("[b]d", odd, state, picture, picture, Size(80, 24)))
     text = "\n".join("".join(segment.text for segment in line) for line in lines)
     assert "[red]x[/]" in text

@@ -1,4 +1,4 @@
-from meshcli.commands.picker.state import Picking
+from meshcli.commands.picker.state import PickerState
 from meshcli.errors import UsageError
 
 NAMES = ("a0", "a1", "a2", "b0", "b1")
@@ -10,10 +10,10 @@ def read(text: str) -> list[str]:
     return text.replace(",", " ").split()
 
 
-def after(*keys: str, chosen: tuple[str, ...] = (), page: int = 2) -> Picking:
-    state = Picking(NAMES, ("a1", "b1"), chosen, page=page)
+def after(*keys: str, chosen: tuple[str, ...] = (), page: int = 2) -> PickerState:
+    state = PickerState(NAMES, ("a1", "b1"), chosen, page=page)
     for key in keys:
-        state = state.pressed(key, read)
+        state = state.press(key, read)
     return state
 
 
@@ -50,13 +50,13 @@ def test_a_typed_answer_is_taken_whole() -> None:
 def test_a_wrong_answer_can_be_mended() -> None:
     wrong = after("9", "enter", chosen=("b0",))
     assert (wrong.message, wrong.typed, wrong.end) == ("there is no view 9", "9", "")
-    mended = wrong.pressed("backspace", read)
+    mended = wrong.press("backspace", read)
     assert (mended.message, mended.typed, mended.chosen) == ("", "", ("b0",))
 
 
 def test_leaving_changes_nothing() -> None:
-    assert after(" ", "q").end == "left"
-    assert after("escape").end == "left"
+    assert after(" ", "q").end == "cancelled"
+    assert after("escape").end == "cancelled"
     assert after("4", "escape").end == ""
 
 

@@ -1,0 +1,59 @@
+"""`meshcli generate`: photos -> views."""
+
+from dataclasses import replace
+
+import typer
+
+from meshcli.commands.console import Reporter
+from meshcli.commands.flag_groups import expand_flag_groups
+from meshcli.commands.flags import (
+    Directory,
+    ExecutionFlags,
+    GeneratorFlags,
+    InputFlags,
+    NetworkFlags,
+    OutputFlags,
+    PhotoFlags,
+    SettingsFlags,
+)
+from meshcli.commands.invocation import read_inputs, resolve_settings, run_options, run_stage
+from meshcli.commands.lazy_commands import Command
+from meshcli.errors import UsageError
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command(cls=Command, epilog="Example: meshcli generate desk 1.png 2.png 3.png --azimuth 0,40,-50")
+@expand_flag_groups
+def generate(
+    directory: Directory,
+    inputs: InputFlags,
+    generator: GeneratorFlags,
+    network: NetworkFlags,
+    photo: PhotoFlags,
+    settings: SettingsFlags,
+    execution: ExecutionFlags,
+    output: OutputFlags,
+) -> int:
+    """Cut the object out of the photos and generate six views of each.
+
+    Without PHOTO, the recorded photos are used. A cameras.json beside the photos is read unless cameras are given.
+    """
+    from meshcli.stages.generate import generate_views
+
+    pictures, cameras = read_inputs(inputs, Reporter(output.quiet or output.as_json).tell)
+    if photo.add and not pictures:
+        raise UsageError("--add appends photos; name some")
+    overrides = {**generator.overrides(), **network.dtype_override("zero123plus"), **photo.overrides()}
+    resolved = resolve_settings(settings, overrides)
+    options = run_options(execution, network, [*generator.words(), *network.network_words()])
+    return run_stage(
+        directory,
+        "generate",
+        lambda project, reported: generate_views(
+            project, pictures, cameras, add=photo.add, settings=resolved, engine=generator.engine, seed=settings.seed,
+            run_options=reported,
+        ),
+        replace(options, keep_going=photo.keep_going),
+        output,
+    )  # fmt: skip

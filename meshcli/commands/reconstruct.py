@@ -1,0 +1,45 @@
+"""`meshcli reconstruct`: selected views -> mesh."""
+
+import typer
+
+from meshcli.commands.flag_groups import expand_flag_groups
+from meshcli.commands.flags import (
+    Directory,
+    ExecutionFlags,
+    NetworkFlags,
+    OutputFlags,
+    ReconstructorFlags,
+    SettingsFlags,
+)
+from meshcli.commands.invocation import resolve_settings, run_options, run_stage
+from meshcli.commands.lazy_commands import Command
+from meshcli.errors import UsageError
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command(cls=Command, epilog="Example: meshcli reconstruct desk --faces 10000 --texture-size 2048")
+@expand_flag_groups
+def reconstruct(
+    directory: Directory,
+    reconstructor: ReconstructorFlags,
+    network: NetworkFlags,
+    settings: SettingsFlags,
+    execution: ExecutionFlags,
+    output: OutputFlags,
+) -> int:
+    """Build a textured mesh from the selected views: mesh/mesh.glb and mesh/mesh.obj."""
+    from meshcli.stages.reconstruct import reconstruct_mesh
+
+    if reconstructor.no_texture and reconstructor.texture_size:
+        raise UsageError("--no-texture and --texture-size exclude each other")
+    resolved = resolve_settings(settings, {**reconstructor.overrides(), **network.dtype_override("lrm")})
+    return run_stage(
+        directory,
+        "reconstruct",
+        lambda project, reported: reconstruct_mesh(
+            project, settings=resolved, engine=reconstructor.engine, seed=settings.seed, run_options=reported
+        ),
+        run_options(execution, network, [*reconstructor.words(), *network.network_words()]),
+        output,
+    )
