@@ -87,7 +87,7 @@ def test_only_the_same_command_that_ended_so_the_last_time_comes_back(running: P
 
 
 def test_a_loop_that_counts_to_20_gets_to_the_smallest_settings() -> None:
-    """The README's; each stage of a `run` may end so at all of its settings, and twice at the first."""
+    """That of docs/scripting.md; each stage of a `run` may end so at all of its settings, and twice at the first."""
     usual = Settings()
     chains = {
         "sculpt": lambda settings: view_generation.smaller_settings("sculpt", settings),

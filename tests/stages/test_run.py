@@ -288,9 +288,9 @@ def test_a_child_that_the_system_kills_counts_as_memory(engines: dict[str, int],
 
 @pytest.fixture
 def loop(tmp_path: Path) -> Callable[[str], tuple[list[int], str]]:
-    """The loop of the README with the fakes: the exit codes of all runs, and what was said."""
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    (script,) = re.findall(r"```sh\n(.*?until meshcli run.*?)```", readme, re.DOTALL)
+    """The loop of docs/scripting.md with the fakes: the exit codes of all runs, and what was said."""
+    page = (Path(__file__).parents[2] / "docs" / "scripting.md").read_text()
+    (script,) = re.findall(r"```sh\n(.*?until meshcli run.*?)```", page, re.DOTALL)
     script = script.replace(
         "1.jpg 2.jpg 3.jpg", f"1.png --seed=3 {' '.join(QUICK)} --set=fit.resolutions=[60,90] --set=fit.steps=[9,9]"
     )
@@ -317,7 +317,7 @@ def loop(tmp_path: Path) -> Callable[[str], tuple[list[int], str]]:
 
 
 @pytest.mark.slow
-def test_the_loop_of_the_readme_ends_with_smaller_settings(loop: Callable[[str], tuple[list[int], str]]) -> None:
+def test_the_documented_loop_ends_with_smaller_settings(loop: Callable[[str], tuple[list[int], str]]) -> None:
     codes, said = loop("fit:memory")
     assert codes == [75, 75, 0]
     assert said.count("the same command will now take") == 2
@@ -326,7 +326,7 @@ def test_the_loop_of_the_readme_ends_with_smaller_settings(loop: Callable[[str],
 
 
 @pytest.mark.slow
-def test_the_loop_of_the_readme_ends_when_nothing_smaller_is_left(
+def test_the_documented_loop_ends_when_nothing_smaller_is_left(
     loop: Callable[[str], tuple[list[int], str]],
 ) -> None:
     codes, said = loop("fit:exhausted")
@@ -335,5 +335,5 @@ def test_the_loop_of_the_readme_ends_when_nothing_smaller_is_left(
     assert states()["reconstruct"] == "failed"
 
 
-def test_the_loop_of_the_readme_stops_for_any_other_reason(loop: Callable[[str], tuple[list[int], str]]) -> None:
+def test_the_documented_loop_stops_for_any_other_reason(loop: Callable[[str], tuple[list[int], str]]) -> None:
     assert loop("fit:bug")[0] == [1]
