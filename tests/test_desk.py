@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers.rendering import render_picture
 from meshcli.meshes.mesh import Mesh
-from meshcli.rendering.renderer import render
 from meshcli.views.camera import Camera
 
 
@@ -41,7 +41,7 @@ def test_pictures_were_taken_with_these_cameras(desk: Mesh, number: int) -> None
     with Image.open(make_desk.FOLDER / f"{number}.png") as picture:
         assert picture.mode == "RGBA"
         ours = np.asarray(picture.resize((400, 400), Image.Resampling.BOX))[..., 3] >= 128
-    truth = render(desk, make_desk.cameras()[number - 1], 400, 400, samples=2)[..., 3] >= 128
+    truth = render_picture(desk, make_desk.cameras()[number - 1], 400, 400, samples=2)[..., 3] >= 128
     assert np.logical_and(ours, truth).sum() / np.logical_or(ours, truth).sum() > 0.99
 
 

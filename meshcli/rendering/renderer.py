@@ -3,19 +3,16 @@
 Colours are sRGB values throughout and are averaged as such, as everywhere in meshcli.
 """
 
-import math
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Literal
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from meshcli.arrays import Array
-from meshcli.meshes.mesh import Mesh, corner_normals
+from meshcli.meshes.mesh import Mesh
 from meshcli.meshes.raycasting import Scene
 from meshcli.pictures.pixels import Pixels
 from meshcli.rendering.rasteriser import Rasteriser
@@ -23,52 +20,21 @@ from meshcli.system.numba_kernel import kernel
 from meshcli.views import projection
 from meshcli.views.camera import Camera
 
-Vector = tuple[float, float, float]
-Shading = Literal["unlit", "studio", "grey"]
 Paint = tuple[Array, Array, Array]  # corner colours (F, 3, 3), corner texture coordinates (F, 3, 2), texture
-Light = tuple[float, float, Array, Array]  # ambient, sky, directions (L, 3), strengths (L,)
 
 CHUNK = 1 << 18  # rays alive at once: about 15 MB
 BLOCK = 8  # pixels: side of the squares that are searched for the mesh or skipped
 CONTRAST = 20.0  # of 255: a pixel whose samples differ by more deserves more samples
 
 
-@dataclass(frozen=True)
-class Lighting:
-    """Colour times ambient + sky (1 + n.z) / 2 + the sum of strength max(0, n . direction) over the lights."""
-
-    ambient: float = 1.0
-    sky: float = 0.0
-    lights: tuple[tuple[Vector, float], ...] = ()  # direction towards the light, of any length, and strength
-    attached: bool = False  # the lights' axes are the camera's (x right, y up, z back) instead of the world's
-    grey: int | None = None  # instead of the object's colours
-
-
-LIGHTINGS: dict[Shading, Lighting] = {
-    "unlit": Lighting(),
-    # Enough shade to read the shape, and a brightest side that keeps its colour.
-    "studio": Lighting(0.74, 0.14, (((-0.45, 0.6, 0.8), 0.14),), attached=True),
-    # One strong light from the side: a dent of a tenth of a pixel's slope still changes the grey.
-    "grey": Lighting(0.24, 0.22, (((-0.7, 0.5, 0.55), 0.6), ((0.8, 0.1, 0.5), 0.14)), attached=True, grey=222),
-}
-
-
 class Renderer:
     """A mesh made ready for pictures: one for many frames."""
 
-    def __init__(
-        self,
-        mesh: Mesh,
-        shading: Shading | Lighting = "unlit",
-        scene: Scene | None = None,
-        rasteriser: Rasteriser | None = None,
-    ) -> None:
+    def __init__(self, mesh: Mesh, rasteriser: Rasteriser | None = None) -> None:
         self.mesh = mesh
         self._rasteriser = rasteriser
-        self.scene = scene or Scene(mesh.vertices, mesh.faces)
-        self.lighting = shading if isinstance(shading, Lighting) else LIGHTINGS[shading]
+        self._scene = Scene(mesh.vertices, mesh.faces)
         self._faces = np.ascontiguousarray(mesh.faces, np.int32)
-        self._normals = corner_normals(mesh.vertices, mesh.faces)
         self._colours, self._coordinates, self._texture = self._paint()
 
     def render(
@@ -114,8 +80,6 @@ class Renderer:
         texture, colours = self.mesh.texture, self.mesh.colours
         count = len(self.mesh.faces)
         nothing = np.zeros((0, 3, 2), np.float32), np.zeros((0, 0, 3), np.uint8)
-        if self.lighting.grey is not None:
-            return np.full((count, 3, 3), self.lighting.grey, np.uint8), *nothing
         if texture is not None:
             corners = texture.coordinates[texture.faces].astype(np.float32)
             return np.zeros((0, 3, 3), np.uint8), corners, np.ascontiguousarray(texture.image)
@@ -147,33 +111,12 @@ class Renderer:
         if self._rasteriser and self._rasteriser.takes(width, height, samples):
             hits = self._rasteriser.see(camera, width, height, pixels, samples)
         else:
-            hits = self.scene.cast(pose[:3, 3], directions, threads)
-        seen = hits.faces, hits.barycentric, directions
+            hits = self._scene.cast(pose[:3, 3], directions, threads)
         paint = self._colours, self._coordinates, self._texture
-        light = self.lighting.ambient, self.lighting.sky, *self._lights(pose)
         differ: NDArray[np.bool_] = _shade(
-            picture.reshape(-1, 4), pixels, samples**2, seen, self._normals, paint, light
+            picture.reshape(-1, 4), pixels, samples**2, hits.faces, hits.barycentric, paint
         )
         return differ
-
-    def _lights(self, pose: Array) -> tuple[Array, Array]:
-        """Unit directions in the world (L, 3) and strengths (L,)."""
-        axes = pose[:3, :3] if self.lighting.attached else np.eye(3)
-        directions = np.array([axes @ np.array(d) / math.hypot(*d) for d, _ in self.lighting.lights]).reshape(-1, 3)
-        return directions, np.array([strength for _, strength in self.lighting.lights], np.float64)
-
-
-def render(
-    mesh: Mesh,
-    camera: Camera,
-    width: int,
-    height: int,
-    samples: int = 3,
-    shading: Shading | Lighting = "unlit",
-    scene: Scene | None = None,
-) -> Pixels:
-    """One picture, RGBA with straight alpha (height, width, 4); see `Renderer` for many."""
-    return Renderer(mesh, shading, scene).render(camera, width, height, samples)
 
 
 def _parts(pixels: Array, samples: int) -> Iterator[Array]:
@@ -231,20 +174,6 @@ def _texel(image: Array, u: float, v: float, colour: Array) -> None:
 
 
 @kernel()
-def _brightness(normal: Array, ray: Array, light: Light) -> Any:
-    """The lighting's factor for a surface that is seen from the side the ray comes from."""
-    ambient, sky, lights, strengths = light
-    length = math.sqrt(normal[0] ** 2 + normal[1] ** 2 + normal[2] ** 2) + 1e-20
-    facing = normal[0] * ray[0] + normal[1] * ray[1] + normal[2] * ray[2]
-    scale = (-1.0 if facing > 0.0 else 1.0) / length
-    factor = ambient + sky * 0.5 * (1.0 + normal[2] * scale)
-    for i in range(len(strengths)):
-        towards = lights[i, 0] * normal[0] + lights[i, 1] * normal[1] + lights[i, 2] * normal[2]
-        factor += strengths[i] * max(0.0, towards * scale)
-    return factor
-
-
-@kernel()
 def _colour(colour: Array, weights: Array, face: int, paint: Paint) -> None:
     """What is painted on a point of a face, into `colour`."""
     colours, coordinates, texture = paint
@@ -264,17 +193,14 @@ def _shade(
     picture: Array,
     pixels: Array,
     samples: int,
-    seen: tuple[Array, Array, Array],
-    normals: Array,
+    faces: Array,
+    weights: Array,
     paint: Paint,
-    light: Light,
 ) -> Array:
     """Average each pixel's samples into the picture; True where they differ much or cover the pixel in part."""
-    faces, weights, rays = seen
-    flat = light[0] == 1.0 and light[1] == 0.0 and len(light[3]) == 0
     differ = np.zeros(len(pixels), np.bool_)
     total, low, high = np.empty(3), np.empty(3), np.empty(3)
-    colour, normal = np.empty(3), np.empty(3)
+    colour = np.empty(3)
     for p in range(len(pixels)):
         total[:], low[:], high[:] = 0.0, 1e9, -1e9
         hit = 0
@@ -283,18 +209,9 @@ def _shade(
             if face < 0:
                 continue
             hit += 1
-            factor = 1.0
-            if not flat:
-                for k in range(3):
-                    normal[k] = (
-                        weights[n, 0] * normals[face, 0, k]
-                        + weights[n, 1] * normals[face, 1, k]
-                        + weights[n, 2] * normals[face, 2, k]
-                    )
-                factor = _brightness(normal, rays[n], light)
             _colour(colour, weights[n], face, paint)
             for k in range(3):
-                value = min(colour[k] * factor, 255.0)
+                value = min(colour[k], 255.0)
                 total[k] += value
                 low[k], high[k] = min(low[k], value), max(high[k], value)
         if hit:

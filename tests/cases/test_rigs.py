@@ -8,13 +8,13 @@ import case_maker
 import numpy as np
 import pytest
 
+from helpers.rendering import render_picture
 from meshcli.commands import cli
 from meshcli.export.gltf import read_glb
 from meshcli.pictures.image import load_picture
 from meshcli.progress import unheard
 from meshcli.project.manifest import Photo
 from meshcli.project.project import Project
-from meshcli.rendering.renderer import render
 from meshcli.views.camera import orbit
 from meshcli.views.photo_cameras import CameraPrior, from_rig_file, ready_views
 
@@ -148,7 +148,7 @@ def test_models(rig: str, at: Path, project: Project, capfd: pytest.CaptureFixtu
 def shown(photo: Path, picture: Photo, mesh: Path) -> float:
     """The IoU of a mesh, seen by the camera of a cut-out, with that cut-out."""
     truth = load_picture(photo)[..., 3] >= 128
-    seen = render(read_glb(mesh), picture.camera, truth.shape[1], truth.shape[0], samples=2)[..., 3] >= 128
+    seen = render_picture(read_glb(mesh), picture.camera, truth.shape[1], truth.shape[0], samples=2)[..., 3] >= 128
     return float((truth & seen).sum() / (truth | seen).sum())
 
 

@@ -10,12 +10,12 @@ import trimesh
 from PIL import Image
 
 from helpers.golden import Numbers
+from helpers.rendering import render_picture
 from meshcli.errors import InputError
 from meshcli.export.frames import from_gltf
 from meshcli.export.gltf import read_glb, write_glb
 from meshcli.export.obj import read_obj, write_obj
 from meshcli.meshes.mesh import Mesh, Texture
-from meshcli.rendering.renderer import render
 from meshcli.views.camera import orbit
 
 RED, GREEN, BLUE = (210, 40, 30), (40, 180, 50), (30, 60, 200)
@@ -77,7 +77,7 @@ def test_what_is_read_back_looks_the_same(make, kind: str, tmp_path: Path) -> No
     assert len(again.vertices) == len(mesh.vertices)
     assert (again.texture is None) == (mesh.texture is None)
     for camera in orbit(35, 30), orbit(200, -40):
-        before, after = (render(m, camera, 80, 80, samples=2).astype(int) for m in (mesh, again))
+        before, after = (render_picture(m, camera, 80, 80, samples=2).astype(int) for m in (mesh, again))
         assert before[..., 3].sum() > 80 * 80 * 10
         seen = before[..., 3] == 255
         assert np.abs(before - after)[seen].max() <= 3

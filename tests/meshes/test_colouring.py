@@ -7,10 +7,10 @@ import pytest
 import trimesh
 
 from helpers.painted_ball import ball, ball_views, paint
+from helpers.rendering import render_picture
 from meshcli.meshes.colouring import SURE, Colours, Painter, _bicubic, _bilinear, colour_vertices, fill
 from meshcli.meshes.mesh import Mesh
 from meshcli.meshes.raycasting import Scene
-from meshcli.rendering.renderer import render
 from meshcli.views.camera import orbit
 from meshcli.views.view import View
 
@@ -47,7 +47,7 @@ def test_what_is_behind_something_does_not_take_its_colour() -> None:
     both = trimesh.util.concatenate([screen, wall])
     colours = np.repeat([red, blue], 8, axis=0)
     mesh = Mesh(both.vertices.astype(np.float32), both.faces.astype(np.int32), colours)
-    views = [View("a", render(mesh, camera, 128, 128), camera) for camera in (orbit(0, 0), orbit(25, 10))]
+    views = [View("a", render_picture(mesh, camera, 128, 128), camera) for camera in (orbit(0, 0), orbit(25, 10))]
     grid = np.linspace(-0.68, 0.68, 40)
     points = np.stack(np.meshgrid([-0.35], grid, grid), axis=-1).reshape(-1, 3)
     found = asked(mesh, views, points, np.tile([1.0, 0, 0], (len(points), 1)))

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import trimesh
 
+from helpers.rendering import render_picture
 from meshcli.export.gltf import read_glb
 from meshcli.pictures.image import over
 from meshcli.project.project import Project
-from meshcli.rendering.renderer import render
 from meshcli.stages.inputs import chosen_views
 from meshcli.stages.status import read_status
 from meshcli.stages.view_loading import load_views
@@ -66,7 +66,7 @@ def test_the_mesh_looks_like_its_views_from_their_own_cameras(desk: tuple[Projec
     mesh = read_glb(project.path("mesh/mesh.glb"))
     manifest = project.load()
     for view in load_views(project, chosen_views(project, manifest)):
-        seen = over(render(mesh, view.camera, view.width, view.height, 2)).astype(float)
+        seen = over(render_picture(mesh, view.camera, view.width, view.height, 2)).astype(float)
         wanted = over(view.pixels).astype(float)
         assert np.abs(seen - wanted).mean() < 0.25 * np.abs(255.0 - wanted).mean(), view.name
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from helpers.rendering import render_picture
 from meshcli.alignment.silhouettes import align, misfit
 from meshcli.generators.sculpt.inflate import inflate, solve_laplace
 from meshcli.generators.sculpt.inflated_mesh import sculpt_one
@@ -13,7 +14,6 @@ from meshcli.generators.sculpt.shape_prior import hull_of, pillow_prior
 from meshcli.meshes.mesh import Mesh
 from meshcli.pictures.image import frame_foreground
 from meshcli.progress import silent
-from meshcli.rendering.renderer import render
 from meshcli.sdf.grid import Grid
 from meshcli.settings import FitSettings, SculptSettings
 from meshcli.views.camera import ZERO123PLUS_AZIMUTHS, ZERO123PLUS_ELEVATIONS, orbit
@@ -99,11 +99,11 @@ def test_the_front_is_the_photo_and_the_back_has_no_face():
     pixels = view.pixels.copy()
     pixels[70:90, 60:100, :3] = (10, 250, 10)  # a face
     mesh, _ = sculpt_one(replace(view, pixels=pixels), QUICK)
-    front = render(mesh, orbit(0, 0), SIZE, SIZE)
+    front = render_picture(mesh, orbit(0, 0), SIZE, SIZE)
     inside = pixels[..., 3] == 255
     difference = np.abs(front[..., :3].astype(int) - pixels[..., :3]).max(-1)[inside]
     assert np.mean(difference > 30) < 0.06
-    back = render(mesh, orbit(180, 0), SIZE, SIZE)
+    back = render_picture(mesh, orbit(180, 0), SIZE, SIZE)
     seen = back[back[..., 3] == 255].astype(int)
     assert not ((seen[:, 1] > seen[:, 0] + 60) & (seen[:, 1] > seen[:, 2] + 60)).any()
 
