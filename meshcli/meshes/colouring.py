@@ -98,9 +98,9 @@ class Painter:
         weights *= picture.density
 
 
-def colour_vertices(mesh: Mesh, views: Sequence[View], scene: Scene | None = None) -> Mesh:
+def colour_vertices(mesh: Mesh, views: Sequence[View]) -> Mesh:
     """The mesh with colours at its vertices, from the pictures where they see it and filled in where not."""
-    painter = Painter(views, scene or Scene(mesh.vertices, mesh.faces))
+    painter = Painter(views, Scene(mesh.vertices, mesh.faces))
     found = painter.colours(mesh.vertices, smooth_normals(mesh.vertices, mesh.faces, SMOOTH))
     values = fill(mesh.vertices, mesh.faces, found)
     return Mesh(mesh.vertices, mesh.faces, np.rint(values.clip(0.0, 255.0)).astype(np.uint8))

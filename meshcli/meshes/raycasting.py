@@ -63,13 +63,7 @@ class Scene:
         _in_chunks(run, count, threads)
         return Hits(faces, barycentric, depths)
 
-    def blocked(
-        self,
-        origins: Array,
-        directions: Array,
-        distances: Array | float = np.inf,
-        threads: int | None = None,
-    ) -> NDArray[np.bool_]:
+    def blocked(self, origins: Array, directions: Array, distances: Array | float = np.inf) -> NDArray[np.bool_]:
         """Whether anything lies on the ray before `distances`, in lengths of the direction; (N,)."""
         count = len(directions)
         answer = np.empty(count, np.bool_)
@@ -81,7 +75,7 @@ class Scene:
             found = self._scene.run(_single(starts[part]), _single(directions[part]), dists=limit, query="OCCLUDED")
             answer[part] = found >= 0
 
-        _in_chunks(run, count, threads)
+        _in_chunks(run, count)
         return answer
 
 
@@ -89,7 +83,7 @@ def _single(rays: Array) -> NDArray[np.float32]:
     return np.asarray(rays, dtype=np.float32)
 
 
-def _in_chunks(run: Callable[[slice], None], count: int, threads: int | None) -> None:
+def _in_chunks(run: Callable[[slice], None], count: int, threads: int | None = None) -> None:
     """Every chunk writes its own rows, so the number of threads cannot change the answer."""
     parts = [slice(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK)]
     workers = min(threads or numba.get_num_threads(), len(parts))

@@ -66,27 +66,24 @@ def load_picture(path: Path, max_pixels: int = 100_000_000, side: int = 0, tell:
     return np.array(converted if turn is None else converted.transpose(turn))
 
 
-def frame_foreground(pixels: Pixels, ratio: float, exact: bool = False) -> tuple[Pixels, Crop]:
+def frame_foreground(pixels: Pixels, ratio: float) -> tuple[Pixels, Crop]:
     """Cut the object's box out and centre it on a square, so that its longer side takes up `ratio` of it.
 
-    `exact` copies InstantMesh's arithmetic to the pixel: haze counts as object, the box loses its last row and column,
-    the padding is transparent black. Without it, haze below alpha 8 is cleared and the padding is transparent white.
+    Haze below alpha 8 is cleared and the padding is transparent white. InstantMesh's resize_foreground does the same
+    but for this: haze counts as object, the box loses its last row and column, the padding is transparent black.
     """
-    if not exact:
-        pixels = np.where((pixels[..., 3:] < HAZE), np.array([255, 255, 255, 0], np.uint8), pixels)
+    pixels = np.where((pixels[..., 3:] < HAZE), np.array([255, 255, 255, 0], np.uint8), pixels)
     rows, columns = np.nonzero(pixels[..., 3].any(axis=1))[0], np.nonzero(pixels[..., 3].any(axis=0))[0]
     if len(rows) < 2 or len(columns) < 2:
         raise InputError("nothing is left of the object: its mask is empty")
-    last = 0 if exact else 1
-    object_box = pixels[rows[0] : rows[-1] + last, columns[0] : columns[-1] + last]
+    object_box = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     height, width = object_box.shape[:2]
     square = max(height, width)
     side = int(square / ratio)
     margin = (side - square) // 2  # odd pixels go to the bottom and the right, in both steps
     top, left = margin + (square - height) // 2, margin + (square - width) // 2
     framed = np.zeros((side, side, 4), np.uint8)
-    if not exact:
-        framed[..., :3] = WHITE
+    framed[..., :3] = WHITE
     framed[top : top + height, left : left + width] = object_box
     full_height, full_width = pixels.shape[:2]
     crop = Crop(

@@ -17,9 +17,7 @@ COLUMNS = 6
 INK, SOFT, LINE = (34, 34, 34), (120, 120, 120), (226, 226, 226)
 
 
-def contact_sheet(
-    views: Sequence[View], renders: Sequence[Pixels], titles: tuple[str, str] = ("view", "mesh")
-) -> Pixels:
+def contact_sheet(views: Sequence[View], renders: Sequence[Pixels]) -> Pixels:
     """RGB: each view above the render from its camera, with name, azimuth and elevation underneath.
 
     At most six pairs side by side, further ones below.
@@ -32,7 +30,7 @@ def contact_sheet(
     draw = ImageDraw.Draw(sheet)
     for i, (view, render) in enumerate(zip(views, renders, strict=True)):
         left, top = MARGIN + i % columns * (TILE + GAP), MARGIN + i // columns * band
-        for picture, title, y in ((view.pixels, titles[0], top), (render, titles[1], top + TILE + GAP)):
+        for picture, title, y in ((view.pixels, "view", top), (render, "mesh", top + TILE + GAP)):
             _place(sheet, picture, left, y)
             draw.rectangle((left, y, left + TILE - 1, y + TILE - 1), outline=LINE)
             if i % columns == 0:

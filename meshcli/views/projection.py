@@ -45,8 +45,6 @@ def rays(camera: Camera, pixels: Float64Array, width: int, height: int) -> tuple
     return np.broadcast_to(pose[:3, 3], direction.shape), direction
 
 
-def pixel_centres(width: int, height: int, samples: int = 1) -> Float64Array:
-    """Positions of samples x samples points in every pixel: (height * samples, width * samples, 2)."""
-    columns = (np.arange(width * samples) + 0.5) / samples
-    lines = (np.arange(height * samples) + 0.5) / samples
-    return np.stack(np.meshgrid(columns, lines), axis=-1)
+def pixel_centres(width: int, height: int) -> Float64Array:
+    """Positions of the pixels' centres, (height, width, 2)."""
+    return np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), axis=-1)

@@ -208,7 +208,7 @@ def _render_truth(truth: Truth, cameras: Sequence[Camera], samples: int) -> Arra
 
 def _picture(truth: Truth, scene: Scene, camera: Camera, samples: int) -> Array:
     """One picture (SIZE, SIZE, 4) with straight alpha, white where nothing is."""
-    origins, directions = rays(camera, pixel_centres(SIZE, SIZE, samples), SIZE, SIZE)
+    origins, directions = rays(camera, pixel_centres(SIZE * samples, SIZE * samples) / samples, SIZE, SIZE)
     hits = scene.cast(origins.reshape(-1, 3), directions.reshape(-1, 3))
     seen = hits.faces >= 0
     colours = np.zeros((len(seen), 4))

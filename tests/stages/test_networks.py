@@ -17,7 +17,7 @@ from helpers.view_sheets import project_of
 from meshcli.config import override
 from meshcli.errors import MissingError, ResourceError, UsageError
 from meshcli.export.gltf import read_glb
-from meshcli.export.obj import read_obj
+from meshcli.export.reading import read_mesh
 from meshcli.lrm.mesh_field import MeshField
 from meshcli.project.project import Project
 from meshcli.reconstructors import instantmesh
@@ -82,7 +82,7 @@ def test_views_to_files(views: Project, weights: Path) -> None:
     assert outcome.record.options["network"]["triplane_dim"] == 4
     assert facts(views)["device"] == "cpu"
     assert facts(views)["dtype"] == "fp32"
-    mesh, coloured = read_glb(views.path("mesh/mesh.glb")), read_obj(views.path("mesh/colours.obj"))
+    mesh, coloured = read_glb(views.path("mesh/mesh.glb")), read_mesh(views.path("mesh/colours.obj"))
     assert len(mesh.faces) == facts(views)["faces"] > 100
     assert mesh.texture is not None
     assert coloured.colours is not None

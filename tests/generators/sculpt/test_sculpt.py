@@ -27,7 +27,7 @@ QUICK = SculptSettings(view_size=64, relief=80, resolution=48, hull_resolution=4
 def ball(camera, radius=0.6, centre=(0.0, 0.0, 0.0), name="a"):
     """A picture of a ball, red on the world's +y side, blue on the other."""
     samples = 3
-    origins, directions = rays(camera, pixel_centres(SIZE, SIZE, samples), SIZE, SIZE)
+    origins, directions = rays(camera, pixel_centres(SIZE * samples, SIZE * samples) / samples, SIZE, SIZE)
     offset = origins - np.array(centre)
     along = (offset * directions).sum(-1)
     inner = along**2 - (offset**2).sum(-1) + radius**2
@@ -43,7 +43,7 @@ def ball(camera, radius=0.6, centre=(0.0, 0.0, 0.0), name="a"):
 def block(camera, half=(0.35, 0.6, 0.5), name="a"):
     """A picture of an upright box whose faces have one colour each."""
     samples = 3
-    origins, directions = rays(camera, pixel_centres(SIZE, SIZE, samples), SIZE, SIZE)
+    origins, directions = rays(camera, pixel_centres(SIZE * samples, SIZE * samples) / samples, SIZE, SIZE)
     first, last = (-np.array(half) - origins) / directions, (np.array(half) - origins) / directions
     near, far = np.minimum(first, last), np.maximum(first, last)
     hit = near.max(-1) < far.min(-1)
