@@ -1,4 +1,4 @@
-"""Draw the picture of the README from a finished project: python examples/make_overview.py demo."""
+"""Draw overview.png, photos to views to mesh, from a finished project: python examples/draw_overview.py demo."""
 
 import argparse
 from collections.abc import Sequence
