@@ -5,7 +5,7 @@ import errno
 import pytest
 import torch
 
-from meshcli.lrm.triplane import POINTS
+from meshcli.lrm.triplane import POINTS_PER_CHUNK
 from meshcli.out_of_memory import (
     CHUNK_DIVISOR,
     as_memory_error,
@@ -37,10 +37,10 @@ def test_one_more_try_with_fewer_points() -> None:
             torch.empty(1 << 60, dtype=torch.uint8)
         return "done"
 
-    assert retry_in_smaller_chunks(compute, POINTS) == "done"
-    assert tried == [POINTS, POINTS // CHUNK_DIVISOR]
+    assert retry_in_smaller_chunks(compute, POINTS_PER_CHUNK) == "done"
+    assert tried == [POINTS_PER_CHUNK, POINTS_PER_CHUNK // CHUNK_DIVISOR]
     with pytest.raises(MemoryError):
-        retry_in_smaller_chunks(lambda points: torch.empty(1 << 60, dtype=torch.uint8), POINTS)
+        retry_in_smaller_chunks(lambda points: torch.empty(1 << 60, dtype=torch.uint8), POINTS_PER_CHUNK)
 
 
 @pytest.mark.parametrize(

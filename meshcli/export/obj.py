@@ -1,7 +1,6 @@
 """Meshes as Wavefront OBJ with material and texture files. Axes as in glTF: y up, the front on +z."""
 
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 
@@ -45,13 +44,6 @@ def write_obj(mesh: Mesh, name: str = "mesh", scale: float = 1.0) -> dict[str, b
         )
         files[f"{name}.png"] = encode_png(mesh.texture.image)
     return files
-
-
-def read_obj(path: Path, scale: float = 1.0) -> Mesh:
-    """The mesh of an OBJ file, with its material files, in our world; InputError where it cannot be read."""
-    from meshcli.export.reading import read_mesh  # trimesh takes 0.7 s to import, and writing does not need it
-
-    return read_mesh(path, scale)
 
 
 def _lines(form: str, rows: Array) -> list[str]:

@@ -101,9 +101,9 @@ class ViewBlender:
         weights *= view.density
 
 
-def colour_vertices(mesh: Mesh, views: Sequence[View], scene: Scene | None = None) -> Mesh:
+def colour_vertices(mesh: Mesh, views: Sequence[View]) -> Mesh:
     """The mesh with vertex colours: blended from the views where they see it, filled in elsewhere."""
-    blender = ViewBlender(views, scene or Scene(mesh.vertices, mesh.faces))
+    blender = ViewBlender(views, Scene(mesh.vertices, mesh.faces))
     found = blender.colours(mesh.vertices, smooth_normals(mesh.vertices, mesh.faces, NORMAL_RADIUS))
     values = fill_unseen(mesh.vertices, mesh.faces, found)
     return Mesh(mesh.vertices, mesh.faces, np.rint(values.clip(0.0, 255.0)).astype(np.uint8))

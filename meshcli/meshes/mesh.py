@@ -11,6 +11,9 @@ from meshcli.system.numba_kernel import kernel
 
 PLAIN_GREY = 200  # of surfaces whose colour is unknown: light enough to read the shading
 MAX_SMOOTHING_ROUNDS = 60  # of normals, so that very fine meshes do not take minutes
+# Degrees between two faces above which their edge is shown sharp: below a box's 90 with room for softened edges, above
+# what the facets of a coarse round part make. A choice by eye: lower shows facets, higher rounds real edges off.
+CREASE = 50.0
 
 
 @dataclass(frozen=True)
@@ -65,12 +68,12 @@ def smooth_normals(vertices: Array, faces: Array, reach: float) -> NDArray[np.fl
     return normals
 
 
-def corner_normals(vertices: Array, faces: Array, crease: float = 50.0) -> NDArray[np.float32]:
-    """Unit normals of the faces' corners (F, 3, 3): smooth across edges bent by less than `crease` degrees."""
+def corner_normals(vertices: Array, faces: Array) -> NDArray[np.float32]:
+    """Unit normals of the faces' corners (F, 3, 3): smooth across edges bent by less than CREASE degrees."""
     flat = face_normals(vertices, faces)
     unit = flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-20)
     around, starts = faces_around(faces, len(vertices))
-    limit = float(np.cos(np.radians(crease)))
+    limit = float(np.cos(np.radians(CREASE)))
     result: NDArray[np.float32] = _gather_normals(faces, flat, unit, around, starts, limit)
     return result
 

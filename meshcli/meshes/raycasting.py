@@ -63,13 +63,7 @@ class Scene:
         _run_in_chunks(run, count, threads)
         return Hits(faces, barycentric, depths)
 
-    def occluded(
-        self,
-        origins: Array,
-        directions: Array,
-        distances: Array | float = np.inf,
-        threads: int | None = None,
-    ) -> NDArray[np.bool_]:
+    def occluded(self, origins: Array, directions: Array, distances: Array | float = np.inf) -> NDArray[np.bool_]:
         """Whether each ray (N,) hits anything within `distances`, in lengths of its direction."""
         count = len(directions)
         answer = np.empty(count, np.bool_)
@@ -81,7 +75,7 @@ class Scene:
             found = self._scene.run(_float32(starts[part]), _float32(directions[part]), dists=limit, query="OCCLUDED")
             answer[part] = found >= 0
 
-        _run_in_chunks(run, count, threads)
+        _run_in_chunks(run, count)
         return answer
 
 
@@ -89,7 +83,7 @@ def _float32(rays: Array) -> NDArray[np.float32]:
     return np.asarray(rays, dtype=np.float32)
 
 
-def _run_in_chunks(run: Callable[[slice], None], count: int, threads: int | None) -> None:
+def _run_in_chunks(run: Callable[[slice], None], count: int, threads: int | None = None) -> None:
     """Call `run` on slices, in threads. Each writes its own rows, so results do not depend on the thread count."""
     parts = [slice(start, min(start + RAYS_PER_CHUNK, count)) for start in range(0, count, RAYS_PER_CHUNK)]
     workers = min(threads or numba.get_num_threads(), len(parts))

@@ -72,28 +72,25 @@ def load_picture(
     return np.array(converted if turn is None else converted.transpose(turn))
 
 
-def frame_foreground(pixels: Pixels, ratio: float, exact: bool = False) -> tuple[Pixels, Crop]:
+def frame_foreground(pixels: Pixels, ratio: float) -> tuple[Pixels, Crop]:
     """Cut out the object's bounding box and centre it on a square whose side is the box's longer side / `ratio`.
 
-    `exact` reproduces InstantMesh's arithmetic to the pixel: haze counts as object, the box loses its last row and
-    column, the padding is transparent black. Without it, alpha below HAZE_ALPHA is cleared and the padding is
-    transparent white. Returns the square (side, side, 4) and its rectangle; InputError when the mask is empty.
+    Alpha below HAZE_ALPHA is cleared and the padding is transparent white. InstantMesh's resize_foreground differs in
+    three points: haze counts as object, the box loses its last row and column, the padding is transparent black.
+    Returns the square (side, side, 4) and its rectangle; InputError when the mask is empty.
     """
-    if not exact:
-        pixels = np.where((pixels[..., 3:] < HAZE_ALPHA), np.array([255, 255, 255, 0], np.uint8), pixels)
+    pixels = np.where((pixels[..., 3:] < HAZE_ALPHA), np.array([255, 255, 255, 0], np.uint8), pixels)
     rows, columns = np.nonzero(pixels[..., 3].any(axis=1))[0], np.nonzero(pixels[..., 3].any(axis=0))[0]
     if len(rows) < 2 or len(columns) < 2:
         raise InputError("nothing is left of the object: its mask is empty")
-    last = 0 if exact else 1
-    object_box = pixels[rows[0] : rows[-1] + last, columns[0] : columns[-1] + last]
+    object_box = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     height, width = object_box.shape[:2]
     square = max(height, width)
     side = int(square / ratio)
     margin = (side - square) // 2  # odd pixels go to the bottom and the right, in both steps
     top, left = margin + (square - height) // 2, margin + (square - width) // 2
     framed = np.zeros((side, side, 4), np.uint8)
-    if not exact:
-        framed[..., :3] = WHITE
+    framed[..., :3] = WHITE
     framed[top : top + height, left : left + width] = object_box
     full_height, full_width = pixels.shape[:2]
     crop = Crop(

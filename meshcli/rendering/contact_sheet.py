@@ -18,9 +18,7 @@ COLUMNS = 6  # one photo's views
 TEXT_COLOUR, MUTED_COLOUR, BORDER_COLOUR = (34, 34, 34), (120, 120, 120), (226, 226, 226)
 
 
-def contact_sheet(
-    views: Sequence[View], renders: Sequence[Pixels], titles: tuple[str, str] = ("view", "mesh")
-) -> Pixels:
+def contact_sheet(views: Sequence[View], renders: Sequence[Pixels]) -> Pixels:
     """RGB sheet: each view above the render from its camera, with name, azimuth and elevation underneath.
 
     COLUMNS pairs per row.
@@ -33,7 +31,7 @@ def contact_sheet(
     draw = ImageDraw.Draw(sheet)
     for i, (view, render) in enumerate(zip(views, renders, strict=True)):
         left, top = MARGIN + i % columns * (TILE + GAP), MARGIN + i // columns * row_height
-        for picture, title, y in ((view.pixels, titles[0], top), (render, titles[1], top + TILE + GAP)):
+        for picture, title, y in ((view.pixels, "view", top), (render, "mesh", top + TILE + GAP)):
             _paste(sheet, picture, left, y)
             draw.rectangle((left, y, left + TILE - 1, y + TILE - 1), outline=BORDER_COLOUR)
             if i % columns == 0:

@@ -1,21 +1,18 @@
 """Pictures of meshes by ray casting, with colours interpolated in the triangles that are hit.
 
-Blending and shading work on sRGB values, as everywhere in meshcli.
+Colours are sRGB values and averaged as such, as everywhere in meshcli.
 """
 
-import math
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Literal
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from meshcli.arrays import Array
-from meshcli.meshes.mesh import PLAIN_GREY, Mesh, corner_normals
+from meshcli.meshes.mesh import PLAIN_GREY, Mesh
 from meshcli.meshes.raycasting import Scene
 from meshcli.pictures.interpolation import bilinear
 from meshcli.pictures.pixels import Pixels
@@ -24,10 +21,7 @@ from meshcli.system.numba_kernel import kernel
 from meshcli.views import projection
 from meshcli.views.camera import Camera
 
-Vector = tuple[float, float, float]
-Shading = Literal["unlit", "studio", "grey"]
 SurfaceColours = tuple[Array, Array, Array]  # corner colours (F, 3, 3), corner UV coordinates (F, 3, 2), texture
-LightArrays = tuple[float, float, Array, Array]  # ambient, sky, directions (L, 3), strengths (L,)
 
 RAYS_PER_CHUNK = 1 << 18  # about 15 MB
 BLOCK_SIZE = 8  # pixels: side of the blocks that are rendered if a triangle's box reaches them, else skipped
@@ -35,42 +29,14 @@ MAX_CONTRAST = 20.0  # of 255, by eye: a pixel whose first samples differ by mor
 MIN_DEPTH = 1e-6  # of a vertex in front of the camera, world units
 
 
-@dataclass(frozen=True)
-class Lighting:
-    """Colour x (ambient + sky x (1 + n.z) / 2 + sum over the lights of strength x max(0, n . direction))."""
-
-    ambient: float = 1.0
-    sky: float = 0.0
-    lights: tuple[tuple[Vector, float], ...] = ()  # direction towards the light, of any length, and strength
-    attached: bool = False  # whether the lights move with the camera, in its axes (x right, y up, z back)
-    grey: int | None = None  # replaces the object's colours
-
-
-LIGHTINGS: dict[Shading, Lighting] = {
-    "unlit": Lighting(),
-    # By eye: enough shading to read the shape; ambient, sky and light add up to about 1 on the brightest side.
-    "studio": Lighting(0.74, 0.14, (((-0.45, 0.6, 0.8), 0.14),), attached=True),
-    # By eye: a strong light from the side shows small dents and ripples.
-    "grey": Lighting(0.24, 0.22, (((-0.7, 0.5, 0.55), 0.6), ((0.8, 0.1, 0.5), 0.14)), attached=True, grey=222),
-}
-
-
 class Renderer:
     """Renders one mesh from any number of cameras."""
 
-    def __init__(
-        self,
-        mesh: Mesh,
-        shading: Shading | Lighting = "unlit",
-        scene: Scene | None = None,
-        rasteriser: Rasteriser | None = None,
-    ) -> None:
+    def __init__(self, mesh: Mesh, rasteriser: Rasteriser | None = None) -> None:
         self.mesh = mesh
         self._rasteriser = rasteriser
-        self.scene = scene or Scene(mesh.vertices, mesh.faces)
-        self.lighting = shading if isinstance(shading, Lighting) else LIGHTINGS[shading]
+        self._scene = Scene(mesh.vertices, mesh.faces)
         self._faces = np.ascontiguousarray(mesh.faces, np.int32)
-        self._normals = corner_normals(mesh.vertices, mesh.faces)
         self._colours, self._coordinates, self._texture = self._surface_colours()
 
     def render(
@@ -118,8 +84,6 @@ class Renderer:
         texture, colours = self.mesh.texture, self.mesh.colours
         count = len(self.mesh.faces)
         untextured = np.zeros((0, 3, 2), np.float32), np.zeros((0, 0, 3), np.uint8)
-        if self.lighting.grey is not None:
-            return np.full((count, 3, 3), self.lighting.grey, np.uint8), *untextured
         if texture is not None:
             corners = texture.coordinates[texture.faces].astype(np.float32)
             return np.zeros((0, 3, 3), np.uint8), corners, np.ascontiguousarray(texture.image)
@@ -151,20 +115,12 @@ class Renderer:
         if self._rasteriser and self._rasteriser.fits(width, height, samples):
             hits = self._rasteriser.rasterise(camera, width, height, pixels, samples)
         else:
-            hits = self.scene.cast(pose[:3, 3], directions, threads)
-        samples_hit = hits.faces, hits.barycentric, directions
+            hits = self._scene.cast(pose[:3, 3], directions, threads)
         surface = self._colours, self._coordinates, self._texture
-        light = self.lighting.ambient, self.lighting.sky, *self._world_lights(pose)
-        contrasting: NDArray[np.bool_] = _shade(
-            picture.reshape(-1, 4), pixels, samples**2, samples_hit, self._normals, surface, light
+        contrasting: NDArray[np.bool_] = _average_samples(
+            picture.reshape(-1, 4), pixels, samples**2, hits.faces, hits.barycentric, surface
         )
         return contrasting
-
-    def _world_lights(self, pose: Array) -> tuple[Array, Array]:
-        """Unit directions (L, 3) in the world, towards the lights, and strengths (L,)."""
-        axes = pose[:3, :3] if self.lighting.attached else np.eye(3)
-        directions = np.array([axes @ np.array(d) / math.hypot(*d) for d, _ in self.lighting.lights]).reshape(-1, 3)
-        return directions, np.array([strength for _, strength in self.lighting.lights], np.float64)
 
 
 def _in_chunks(pixels: Array, samples: int) -> Iterator[Array]:
@@ -207,20 +163,6 @@ def _pixel_directions(pixels: Array, width: int, samples: int, rotation: Array, 
 
 
 @kernel()
-def _brightness(normal: Array, ray: Array, light: LightArrays) -> Any:
-    """The lighting's factor; normals are flipped to the side that the ray comes from."""
-    ambient, sky, lights, strengths = light
-    length = math.sqrt(normal[0] ** 2 + normal[1] ** 2 + normal[2] ** 2) + 1e-20
-    facing = normal[0] * ray[0] + normal[1] * ray[1] + normal[2] * ray[2]
-    scale = (-1.0 if facing > 0.0 else 1.0) / length
-    factor = ambient + sky * 0.5 * (1.0 + normal[2] * scale)
-    for i in range(len(strengths)):
-        towards = lights[i, 0] * normal[0] + lights[i, 1] * normal[1] + lights[i, 2] * normal[2]
-        factor += strengths[i] * max(0.0, towards * scale)
-    return factor
-
-
-@kernel()
 def _interpolate_colour(colour: Array, weights: Array, face: int, surface: SurfaceColours) -> None:
     """Write the surface's colour at a point of a face into `colour` (3,)."""
     colours, coordinates, texture = surface
@@ -238,21 +180,18 @@ def _interpolate_colour(colour: Array, weights: Array, face: int, surface: Surfa
 
 
 @kernel()
-def _shade(
+def _average_samples(
     picture: Array,
     pixels: Array,
     samples: int,
-    samples_hit: tuple[Array, Array, Array],
-    normals: Array,
+    faces: Array,
+    weights: Array,
     surface: SurfaceColours,
-    light: LightArrays,
 ) -> Array:
     """Average each pixel's samples into the picture; True where they differ or cover the pixel only in part."""
-    faces, weights, rays = samples_hit
-    unlit = light[0] == 1.0 and light[1] == 0.0 and len(light[3]) == 0
     contrasting = np.zeros(len(pixels), np.bool_)
     total, low, high = np.empty(3), np.empty(3), np.empty(3)
-    colour, normal = np.empty(3), np.empty(3)
+    colour = np.empty(3)
     for p in range(len(pixels)):
         total[:], low[:], high[:] = 0.0, 1e9, -1e9
         hit = 0
@@ -261,18 +200,9 @@ def _shade(
             if face < 0:
                 continue
             hit += 1
-            factor = 1.0
-            if not unlit:
-                for k in range(3):
-                    normal[k] = (
-                        weights[n, 0] * normals[face, 0, k]
-                        + weights[n, 1] * normals[face, 1, k]
-                        + weights[n, 2] * normals[face, 2, k]
-                    )
-                factor = _brightness(normal, rays[n], light)
             _interpolate_colour(colour, weights[n], face, surface)
             for k in range(3):
-                value = min(colour[k] * factor, 255.0)
+                value = min(colour[k], 255.0)
                 total[k] += value
                 low[k], high[k] = min(low[k], value), max(high[k], value)
         if hit:

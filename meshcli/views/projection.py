@@ -57,8 +57,6 @@ def march(origins: Float64Array, directions: Float64Array, offsets: Float64Array
     return points
 
 
-def pixel_centres(width: int, height: int, samples: int = 1) -> Float64Array:
-    """Positions of samples x samples points in every pixel: (height * samples, width * samples, 2)."""
-    columns = (np.arange(width * samples) + 0.5) / samples
-    lines = (np.arange(height * samples) + 0.5) / samples
-    return np.stack(np.meshgrid(columns, lines), axis=-1)
+def pixel_centres(width: int, height: int) -> Float64Array:
+    """Positions of the pixels' centres, (height, width, 2)."""
+    return np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), axis=-1)

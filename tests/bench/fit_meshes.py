@@ -5,20 +5,23 @@ beside grey renders of the truth, which tells smooth surfaces from rippled ones.
 """
 
 import argparse
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
-from measure import NAMES, Array, Scores, load_truth, on_white, psnr, score, test_views, truth_views
+from measure import NAMES, Scores, load_truth, on_white, psnr, score, test_views, truth_views
 from PIL import Image
 
 from meshcli.meshes.mesh import Mesh
-from meshcli.meshes.raycasting import Scene
 from meshcli.progress import silent
 from meshcli.reconstructors.fit import fit
 from meshcli.rendering.renderer import Renderer
 from meshcli.settings import FitSettings
 from meshcli.views.view import View
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples"))
+from clay_rendering import render_clay
 
 PROTOTYPE = {
     "spot": Scores(0.0073, 1.0, 0.97, 30.8, 0.980),
@@ -51,13 +54,9 @@ def clay(mesh: Mesh, name: str) -> float:
     """Decibels between grey renders of a mesh and of the truth, from every second test view."""
     truth = load_truth(name)
     bodies = [mesh, Mesh(truth.vertices, truth.faces)]
-    scenes = [Scene(body.vertices, body.faces) for body in bodies]
     found = []
     for view in test_views(name)[1::2]:
-        ours, true = (
-            on_white(Renderer(body, "grey", scene=scene).render(view.camera, view.width, view.height))
-            for body, scene in zip(bodies, scenes, strict=True)
-        )
+        ours, true = (on_white(render_clay(body, view.camera, view.width, view.height)) for body in bodies)
         found.append(psnr(ours, true))
     return float(np.mean(found))
 
@@ -84,14 +83,13 @@ def row(scores: Scores) -> str:
 
 def save_comparison(mesh: Mesh, views: list[View], path: Path) -> None:
     """Three rows: the views, the mesh from the same cameras, its clay."""
-    scene = Scene(mesh.vertices, mesh.faces)
-
-    def strip(shading: str) -> Array:
-        return np.hstack(
-            [on_white(Renderer(mesh, shading, scene=scene).render(v.camera, v.width, v.height)) for v in views]
-        )
-
-    sheet = np.vstack([np.hstack([on_white(view.pixels) for view in views]), strip("unlit"), strip("grey")])
+    renderer = Renderer(mesh)
+    rows = [
+        [view.pixels for view in views],
+        [renderer.render(view.camera, view.width, view.height) for view in views],
+        [render_clay(mesh, view.camera, view.width, view.height) for view in views],
+    ]
+    sheet = np.vstack([np.hstack([on_white(picture) for picture in pictures]) for pictures in rows])
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.rint(255.0 * sheet).astype(np.uint8)).save(path)
 

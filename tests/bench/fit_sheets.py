@@ -16,7 +16,6 @@ from scipy.sparse.csgraph import connected_components
 from skimage.morphology import remove_small_holes, remove_small_objects
 
 from meshcli.meshes.mesh import Mesh, adjacency
-from meshcli.meshes.raycasting import Scene
 from meshcli.pictures.foreground import plain_background_alpha
 from meshcli.progress import silent
 from meshcli.reconstructors.fit import fit
@@ -96,12 +95,12 @@ def neutral_mask(tile: Array) -> Array:
 
 def score_sheet(mesh: Mesh, views: list[View]) -> tuple[float, float]:
     """PSNR and IoU, the mean over the tiles."""
-    scene = Scene(mesh.vertices, mesh.faces)
+    renderer = Renderer(mesh)
     figures = []
     for view in views:
         mask = neutral_mask(view.pixels[..., :3])
         near = binary_dilation(mask, iterations=2)[..., None]
-        picture = Renderer(mesh, scene=scene).render(view.camera, view.width, view.height, samples=2)
+        picture = renderer.render(view.camera, view.width, view.height, samples=2)
         silhouette = picture[..., 3] >= 128
         iou = np.logical_and(mask, silhouette).sum() / np.logical_or(mask, silhouette).sum()
         figures.append((psnr(on_white(picture), np.where(near, view.pixels[..., :3] / 255.0, 1.0)), iou))

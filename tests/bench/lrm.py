@@ -202,7 +202,8 @@ def whole(dtype: str, usual: bool) -> Callable[[Path], dict[str, Any]]:
     """
 
     def step(folder: Path) -> dict[str, Any]:
-        from helpers.view_sheets import SHEETS, project_of
+        from helpers.paths import SHEETS
+        from helpers.view_sheets import project_of
 
         with tempfile.TemporaryDirectory() as place:
             weights = usual_weights(folder, Path(place)) if usual else folder
@@ -256,7 +257,8 @@ def usual_weights(folder: Path, place: Path) -> Path:
 
 def sheet_views() -> Any:
     """The tiles of a real sheet with their cameras."""
-    from helpers.view_sheets import SHEETS, project_of
+    from helpers.paths import SHEETS
+    from helpers.view_sheets import project_of
     from meshcli.stages.view_loading import load_views
 
     with tempfile.TemporaryDirectory() as place:

@@ -100,7 +100,8 @@ def pictures(name: str, cameras: Sequence[Camera], samples: int) -> Array:
 def score(mesh: Mesh, name: str) -> Scores:
     """Compare a mesh in world coordinates with the truth of this name."""
     chamfer, f = shape(mesh.vertices, mesh.faces, truth_samples(name))
-    quality = [compare(view, mesh, scene) for scene in [Scene(mesh.vertices, mesh.faces)] for view in test_views(name)]
+    renderer = Renderer(mesh)
+    quality = [compare(view, renderer) for view in test_views(name)]
     return Scores(
         chamfer=chamfer,
         f=f,
@@ -120,9 +121,9 @@ def shape(vertices: Array, faces: Array, truth: Array) -> tuple[float, float]:
     return float(to_truth.mean() + to_mesh.mean()) / 2.0, float(f)
 
 
-def compare(view: View, mesh: Mesh, scene: Scene) -> tuple[float, float]:
+def compare(view: View, renderer: Renderer) -> tuple[float, float]:
     """PSNR and SSIM of the mesh's unlit picture beside a view, on white."""
-    ours = on_white(Renderer(mesh, scene=scene).render(view.camera, view.width, view.height, samples=2))
+    ours = on_white(renderer.render(view.camera, view.width, view.height, samples=2))
     truth = on_white(view.pixels)
     ssim = structural_similarity(
         ours, truth, channel_axis=2, data_range=1.0, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
@@ -207,7 +208,7 @@ def _render_truth(truth: Truth, cameras: Sequence[Camera], samples: int) -> Arra
 
 def _picture(truth: Truth, scene: Scene, camera: Camera, samples: int) -> Array:
     """One picture (SIZE, SIZE, 4) with straight alpha, white where nothing is."""
-    origins, directions = rays(camera, pixel_centres(SIZE, SIZE, samples), SIZE, SIZE)
+    origins, directions = rays(camera, pixel_centres(SIZE * samples, SIZE * samples) / samples, SIZE, SIZE)
     hits = scene.cast(origins.reshape(-1, 3), directions.reshape(-1, 3))
     seen = hits.faces >= 0
     colours = np.zeros((len(seen), 4))

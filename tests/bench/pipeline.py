@@ -17,7 +17,7 @@ import trimesh
 from measure import shape, visible_samples
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples"))
-from make_desk import FOLDER, true_mesh
+from desk_model import FOLDER, true_mesh
 
 PHOTOS = [str(FOLDER / f"{number}.png") for number in (1, 2, 3)]
 

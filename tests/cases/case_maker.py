@@ -6,7 +6,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
-MAKER = Path(__file__).parents[3] / "shared/cases/make_cases.py"
+MAKER = Path(__file__).resolve().parents[3] / "shared/cases/make_cases.py"
 NAMES = {
     "meshcli.camera": "meshcli.views.camera",
     "meshcli.mesh": "meshcli.meshes.mesh",

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import case_maker
-import make_desk
+import desk_model
 import numpy as np
 import pytest
 
@@ -19,7 +19,7 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not case_maker.MAKER.is_file():
         pytest.skip("../shared/cases is not here")
     demo, out = tmp_path_factory.mktemp("demo"), tmp_path_factory.mktemp("cases")
-    desk = make_desk.true_mesh()
+    desk = desk_model.true_mesh()
     colours = (120.0 + 90.0 * np.sin(6.0 * desk.vertices)).astype(np.uint8)
     (demo / "mesh").mkdir()
     (demo / "mesh/mesh.glb").write_bytes(write_glb(Mesh(desk.vertices, desk.faces, colours)))

@@ -8,6 +8,7 @@ import case_maker
 import numpy as np
 import pytest
 
+from helpers.rendering import render_picture
 from meshcli.commands import cli
 from meshcli.export.gltf import read_glb
 from meshcli.pictures.image import load_picture
@@ -15,7 +16,6 @@ from meshcli.pictures.source_photo import SourcePhoto
 from meshcli.progress import unheard
 from meshcli.project.manifest import Photo
 from meshcli.project.project import Project
-from meshcli.rendering.renderer import Renderer
 from meshcli.views.camera import orbit
 from meshcli.views.photo_cameras import CameraPrior, pictures_of_rig, priors_from_rig
 
@@ -149,7 +149,7 @@ def test_models(rig: str, at: Path, project: Project, capfd: pytest.CaptureFixtu
 def shown(photo: Path, picture: Photo, mesh: Path) -> float:
     """The IoU of a mesh, seen by the camera of a cut-out, with that cut-out."""
     truth = load_picture(photo)[..., 3] >= 128
-    seen = Renderer(read_glb(mesh)).render(picture.camera, truth.shape[1], truth.shape[0], samples=2)[..., 3] >= 128
+    seen = render_picture(read_glb(mesh), picture.camera, truth.shape[1], truth.shape[0], samples=2)[..., 3] >= 128
     return float((truth & seen).sum() / (truth | seen).sum())
 
 

@@ -6,7 +6,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-import make_desk
+import desk_model
 import numpy as np
 import pytest
 from PIL import Image
@@ -35,7 +35,7 @@ def seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 @pytest.fixture
 def done(seen: Project) -> Project:
     """The same with a mesh."""
-    desk = make_desk.true_mesh()
+    desk = desk_model.true_mesh()
     colours = (120.0 + 90.0 * np.sin(6.0 * desk.vertices)).astype(np.uint8)
     seen.write({MESH: write_glb(Mesh(desk.vertices, desk.faces, colours))})
     return seen

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from test_rigs import shown
 
+from helpers.rendering import render_picture
 from meshcli.commands import cli
 from meshcli.export.gltf import read_glb
 from meshcli.pictures.image import load_picture
 from meshcli.project.project import Project
-from meshcli.rendering.renderer import Renderer
 
 pytestmark = pytest.mark.slow
 
@@ -22,7 +22,7 @@ def test_a_bar_from_one_photo(thickness: str, cases: Path, project: Project) -> 
     (found,) = project.load().live_photos
     framed = load_picture(project.path(found.file))[..., 3] >= 128
     mesh = read_glb(project.path("mesh/mesh.glb"))
-    seen = Renderer(mesh).render(found.camera, framed.shape[1], framed.shape[0], samples=2)[..., 3] >= 128
+    seen = render_picture(mesh, found.camera, framed.shape[1], framed.shape[0], samples=2)[..., 3] >= 128
     assert np.count_nonzero(framed & seen) >= 0.9 * np.count_nonzero(framed | seen)
 
 

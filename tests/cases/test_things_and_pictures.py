@@ -9,11 +9,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from helpers.rendering import render_picture
 from meshcli.commands import cli
 from meshcli.export.gltf import read_glb
 from meshcli.project.manifest import Photo
 from meshcli.project.project import Project
-from meshcli.rendering.renderer import Renderer
 
 Mask = NDArray[np.bool_]
 
@@ -69,7 +69,7 @@ def test_glass(cases: Path) -> None:
     assert cli.main(line) == 0
     assert the_photo().method == "alpha"
     assert mask_overlap(cases / "truth/figure.png") > 0.97
-    seen = Renderer(read_glb(Project("p").path("mesh/mesh.glb"))).render(the_photo().camera, 400, 400)[..., 3] >= 128
+    seen = render_picture(read_glb(Project("p").path("mesh/mesh.glb")), the_photo().camera, 400, 400)[..., 3] >= 128
     assert overlap(seen, in_frame(cases / "truth/figure.png", the_photo(), 400)) >= 0.95
 
 

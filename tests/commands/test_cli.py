@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers.cli_processes import FAKE_MESHCLI
 from meshcli.commands import cli
 from meshcli.commands.lazy_commands import load_command
 from meshcli.project.project import Project
 from meshcli.views.camera import orbit
 
-FAKES = [sys.executable, str(Path(__file__).parents[1] / "helpers" / "fake_engines.py")]
 QUICK = ["--set", "render.size=64", "--set", "render.frames=3", "--set", "texture.size=64"]
 
 
@@ -266,8 +266,8 @@ def test_an_angle_may_begin_with_a_minus(meshcli) -> None:  # type: ignore[no-un
 def test_a_bug_keeps_its_traceback(painted, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
     painted("select", "desk", "--auto")
     process = subprocess.run(
-        [*FAKES, "reconstruct", "desk"], env={**os.environ, "MESHCLI_TEST": "fit:bug"}, capture_output=True, text=True,
-        check=False,
+        [*FAKE_MESHCLI, "reconstruct", "desk"], env={**os.environ, "MESHCLI_TEST": "fit:bug"}, capture_output=True,
+        text=True, check=False,
     )  # fmt: skip
     assert process.returncode == 1
     assert "ZeroDivisionError: a bug" in process.stderr
@@ -277,7 +277,7 @@ def test_a_person_at_a_plain_terminal_is_asked(painted) -> None:  # type: ignore
     child, terminal = pty.fork()
     if child == 0:
         os.environ["TERM"] = "dumb"  # it cannot place its cursor: a question instead of the picker
-        os.execv(FAKES[0], [*FAKES, "select", "desk"])  # noqa: S606 (our own interpreter)
+        os.execv(FAKE_MESHCLI[0], [*FAKE_MESHCLI, "select", "desk"])  # noqa: S606 (our own interpreter)
     shown = _shown(terminal, "> ")
     assert "which views?" in shown
     os.write(terminal, b"0,99\n")
@@ -302,7 +302,7 @@ def _shown(terminal: int, last: str) -> str:
 
 def test_output_that_cannot_be_written_is_one_line(painted) -> None:  # type: ignore[no-untyped-def]
     with Path("/dev/full").open("w") as full:
-        line = [*FAKES, "status", "desk"]
+        line = [*FAKE_MESHCLI, "status", "desk"]
         done = subprocess.run(line, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 75
     assert done.stderr.splitlines()[0].startswith("error: the disk of the output is full")
@@ -335,7 +335,7 @@ def test_ready_sheets_on_the_command_line(meshcli) -> None:  # type: ignore[no-u
         sheet[row * 320 + 80 : row * 320 + 200, column * 320 + 90 : column * 320 + 220 + 9 * row] = 60
     Image.fromarray(sheet).save("sheet.png")
     line = ["run", "desk", "--from-sheet", "sheet.png", "--azimuth", "30", *QUICK]
-    process = subprocess.run([*FAKES, *line], capture_output=True, text=True, check=False)
+    process = subprocess.run([*FAKE_MESHCLI, *line], capture_output=True, text=True, check=False)
     assert process.returncode == 0, process.stderr
     manifest = Project("desk").load()
     assert [round(view.camera.azimuth) for view in manifest.views] == [60, 120, 180, 240, 300, 0]

@@ -10,12 +10,13 @@ import trimesh
 from PIL import Image
 
 from helpers.golden import Numbers
+from helpers.rendering import render_picture
 from meshcli.errors import InputError
 from meshcli.export.frames import from_gltf
 from meshcli.export.gltf import read_glb, write_glb
-from meshcli.export.obj import read_obj, write_obj
+from meshcli.export.obj import write_obj
+from meshcli.export.reading import read_mesh
 from meshcli.meshes.mesh import Mesh, Texture
-from meshcli.rendering.renderer import Renderer
 from meshcli.views.camera import orbit
 
 RED, GREEN, BLUE = (210, 40, 30), (40, 180, 50), (30, 60, 200)
@@ -73,11 +74,11 @@ def test_upright_and_not_mirrored(make, kind: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("make", [painted, textured])
 def test_what_is_read_back_looks_the_same(make, kind: str, tmp_path: Path) -> None:
     mesh = make()
-    again = (read_glb if kind == "glb" else read_obj)(save(mesh, kind, tmp_path))
+    again = (read_glb if kind == "glb" else read_mesh)(save(mesh, kind, tmp_path))
     assert len(again.vertices) == len(mesh.vertices)
     assert (again.texture is None) == (mesh.texture is None)
     for camera in orbit(35, 30), orbit(200, -40):
-        before, after = (Renderer(m).render(camera, 80, 80, samples=2).astype(int) for m in (mesh, again))
+        before, after = (render_picture(m, camera, 80, 80, samples=2).astype(int) for m in (mesh, again))
         assert before[..., 3].sum() > 80 * 80 * 10
         seen = before[..., 3] == 255
         assert np.abs(before - after)[seen].max() <= 3
@@ -140,7 +141,7 @@ def test_a_damaged_file_is_the_users_to_fix(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"mesh\.glb cannot be read"):
         read_glb(path)
     with pytest.raises(InputError, match="cannot be read"):
-        read_obj(tmp_path / "nothing.obj")
+        read_mesh(tmp_path / "nothing.obj")
 
 
 def test_a_textured_obj_of_instantmesh_is_read(numbers: Numbers, tmp_path: Path) -> None:
@@ -150,7 +151,7 @@ def test_a_textured_obj_of_instantmesh_is_read(numbers: Numbers, tmp_path: Path)
     for ending in ("obj", "mtl"):
         (tmp_path / f"sample.{ending}").write_text(str(texts[f"{ending}_text"]))
     Image.fromarray(given["export_png_u8"]).save(tmp_path / "sample.png")
-    mesh = read_obj(tmp_path / "sample.obj")
+    mesh = read_mesh(tmp_path / "sample.obj")
     points = from_gltf(given["export_vertices"])
     np.testing.assert_allclose(mesh.vertices[mesh.faces], points[given["export_faces"]], atol=1e-6)
     assert mesh.texture is not None

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-FAKES = [sys.executable, str(Path(__file__).parent / "fake_engines.py")]
+FAKE_MESHCLI = [sys.executable, str(Path(__file__).parent / "fake_engines.py")]
 
 
 def meshcli(*words: str, trouble: str = "") -> "subprocess.CompletedProcess[str]":
     """A command to its end."""
     environment = {**os.environ, "MESHCLI_TEST": trouble}
-    return subprocess.run([*FAKES, *words], env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run([*FAKE_MESHCLI, *words], env=environment, capture_output=True, text=True, check=False)
 
 
 def error_lines(said: str) -> list[str]:
@@ -26,8 +26,8 @@ def error_lines(said: str) -> list[str]:
 def asleep_in_fit(words: Sequence[str], note: Path) -> Iterator[tuple["subprocess.Popen[str]", int]]:
     """A command whose `fit` sleeps, and the process id of the sleeper, which it writes into `note`."""
     process = subprocess.Popen(
-        [*FAKES, *words], env={**os.environ, "MESHCLI_TEST": f"fit:sleep={note}"}, text=True, stderr=subprocess.PIPE,
-        start_new_session=True,
+        [*FAKE_MESHCLI, *words], env={**os.environ, "MESHCLI_TEST": f"fit:sleep={note}"}, text=True,
+        stderr=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
     try:
         until(lambda: process.poll() is not None or (note.exists() and note.read_text() != ""))

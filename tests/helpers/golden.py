@@ -15,12 +15,12 @@ import pytest
 from numpy.typing import NDArray
 
 from helpers import golden_inputs
+from helpers.paths import REPOSITORY, SHARED
 
 Arrays = dict[str, NDArray[Any]]
 
-HERE = Path(__file__).parents[1] / "golden"
-OUTSIDE = Path(__file__).resolve().parents[3] / "shared" / "golden"
-needs_outside = pytest.mark.skipif(not OUTSIDE.is_dir(), reason="../shared/golden is not there")
+RECORDED_FOLDER, SHARED_FOLDER = REPOSITORY / "tests" / "golden", SHARED / "golden"
+needs_shared_golden = pytest.mark.skipif(not SHARED_FOLDER.is_dir(), reason="../shared/golden is absent")
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Numbers:
 
     def facts(self, topic: str) -> Any:
         """Sizes, settings and seeds."""
-        if self.folder == HERE:
+        if self.folder == RECORDED_FOLDER:
             return golden_inputs.facts(topic)
         return json.loads((self.folder / f"{topic}.json").read_text())
 
@@ -39,11 +39,11 @@ class Numbers:
         """Inputs and outputs by name; `NAME_every_N` are thinned out."""
         with np.load(self.folder / f"{topic}.npz") as file:
             found = dict(file)
-        return found | (golden_inputs.inputs(topic) if self.folder == HERE else {})
+        return found | (golden_inputs.inputs(topic) if self.folder == RECORDED_FOLDER else {})
 
 
-RECORDED, SHARED = Numbers(HERE), Numbers(OUTSIDE)
-BOTH = [pytest.param(RECORDED, id="recorded"), pytest.param(SHARED, id="shared", marks=needs_outside)]
+RECORDED, EXTERNAL = Numbers(RECORDED_FOLDER), Numbers(SHARED_FOLDER)
+BOTH = [pytest.param(RECORDED, id="recorded"), pytest.param(EXTERNAL, id="shared", marks=needs_shared_golden)]
 
 
 def difference(found: Any, arrays: Arrays, name: str) -> float:

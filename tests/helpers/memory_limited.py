@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from helpers.cli_processes import error_lines
+from helpers.paths import EXAMPLE
 
 ENDLESS = 600  # seconds
 MANY = 9  # calls
 LIMITED_MESHCLI = Path(__file__).parent / "limited_meshcli.py"
-DESK = Path(__file__).parents[2] / "examples" / "desk" / "1.png"
+PHOTO = str(EXAMPLE / "1.png")
 QUICK = ["--config", "quick", "--seed", "3"]
 SMALL = ["--grid", "96", "--no-texture", "--faces", "1000"]
 TINY = ["--set", "zero123plus.view_size=64", "--set", "zero123plus.steps=2", "--unet", "original", "--dtype", "fp32"]
@@ -33,8 +34,8 @@ class Case:
 
 
 CASES = [
-    Case("sculpt", "generate", ("--engine", "sculpt"), (str(DESK), *QUICK, "--set", "fit.resolutions=[24,44]")),
-    Case("zero123plus", "generate", ("--engine", "zero123plus"), (str(DESK), "--device", "cpu", *TINY)),
+    Case("sculpt", "generate", ("--engine", "sculpt"), (PHOTO, *QUICK, "--set", "fit.resolutions=[24,44]")),
+    Case("zero123plus", "generate", ("--engine", "zero123plus"), (PHOTO, "--device", "cpu", *TINY)),
     Case("fit", "reconstruct", ("--engine", "fit"), (*QUICK, "--set", "fit.resolutions=[24,44]")),
     Case("lrm", "reconstruct", ("--engine", "instant-mesh-large"), ("--device", "cpu", *QUICK, *SMALL)),
     Case("render", "render", (), (*QUICK[:2], "--size", "160")),

@@ -12,8 +12,6 @@ from meshcli.system.digests import file_digest
 from meshcli.views.camera import orbit, zero123plus_rig
 from meshcli.views.photo_cameras import CameraPrior
 
-SHEETS = Path(__file__).resolve().parents[3] / "shared" / "data" / "views" / "white"
-
 
 def project_of(sheet: Path, folder: Path, count: int = 6) -> Project:
     """A project with the first views of a sheet of 3 x 2 square tiles, chosen in order."""

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 import torch
 
-from helpers.golden import OUTSIDE, RECORDED, SHARED, Numbers
+from helpers.golden import EXTERNAL, RECORDED, SHARED_FOLDER, Numbers
 from helpers.lrm_golden import largest, tensors
 from meshcli.lrm.flexicubes import CellWeights, _faces, case_tables, crossed_cells, extract
 
 CASES = [
     pytest.param(numbers, case, id=f"{numbers.folder.parent.name}-{case['grid']}-{case['shape']}-{case['mode']}")
-    for numbers in ([RECORDED, SHARED] if OUTSIDE.is_dir() else [RECORDED])
+    for numbers in ([RECORDED, EXTERNAL] if SHARED_FOLDER.is_dir() else [RECORDED])
     for case in numbers.facts("flexicubes_analytic")["cases"]
 ]
 

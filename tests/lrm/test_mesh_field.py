@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from helpers.golden import SHARED, Numbers, difference, needs_outside
+from helpers.golden import EXTERNAL, Numbers, difference, needs_shared_golden
 from helpers.lrm_golden import CPU, largest, sizes, tensors, weights
 from meshcli.lrm.flexicubes import CellWeights, SurfaceCells, crossed_cells, extract
 from meshcli.lrm.mesh_field import MeshDecoder, MeshField, grid_axis, has_no_surface, insert_placeholder
@@ -151,11 +151,11 @@ def test_the_grid_is_the_product_of_its_axis(numbers: Numbers) -> None:
     assert torch.equal(grid, tensors(numbers, "synth_mesh")["grid_verts"])
 
 
-@needs_outside
+@needs_shared_golden
 @pytest.mark.slow
 def test_a_grid_of_128() -> None:
     """270,788 vertices. One distance of 2 million is -2.5e-7 in float64, +1.2e-7 as published, -1.2e-7 here."""
-    table, given = SHARED.facts("full_size_mesh"), tensors(SHARED, "full_size_mesh")
+    table, given = EXTERNAL.facts("full_size_mesh"), tensors(EXTERNAL, "full_size_mesh")
     full = Sizes("mesh", **table["config"]["params"])
     decoder = load_decoder(full, weights(full, table["config"]["weights"], "synthesizer."), CPU)
     assert isinstance(decoder, MeshDecoder)

@@ -7,7 +7,7 @@ import torch
 from test_nerf_field import compare, rays_of, same_surface
 from tools.synthetic_weights import summary
 
-from helpers.golden import HERE, SHARED, Arrays, Numbers, difference, needs_outside
+from helpers.golden import EXTERNAL, RECORDED_FOLDER, Arrays, Numbers, difference, needs_shared_golden
 from helpers.lrm_golden import CPU, largest, pictures, sizes, tensor, tensors, weights
 from meshcli.lrm.encoder import Encoder
 from meshcli.lrm.mesh_field import MeshDecoder, MeshField
@@ -37,14 +37,14 @@ def planes(model: dict[str, Any], given: Tensors, views: list[int]) -> tuple[tor
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_names_and_shapes_are_the_published_ones(name: str) -> None:
-    expected = json.loads((HERE / "state_dicts.json").read_text())[name]
+    expected = json.loads((RECORDED_FOLDER / "state_dicts.json").read_text())[name]
     assert summary(parameter_shapes(read_network(name).sizes)) == expected
 
 
-@needs_outside
+@needs_shared_golden
 @pytest.mark.parametrize("name", VARIANTS)
 def test_every_name_and_shape_by_itself(name: str) -> None:
-    variant = SHARED.facts("state_dicts")["variants"][name]
+    variant = EXTERNAL.facts("state_dicts")["variants"][name]
     expected = {key: tuple(shape) for key, shape in variant["state_dict"].items()}
     assert parameter_shapes(Sizes(variant["kind"], **variant["config"])) == expected
 
@@ -100,7 +100,7 @@ def test_pictures_are_resized_as_published(numbers: Numbers) -> None:
     assert difference(resize_to_training(source, 320), prepared, "resize_320") < 1e-6
 
 
-@needs_outside
+@needs_shared_golden
 @pytest.mark.slow
 def test_the_full_size_base_model(monkeypatch: pytest.MonkeyPatch) -> None:
     table, stored, given = full_size()
@@ -115,7 +115,7 @@ def test_the_full_size_base_model(monkeypatch: pytest.MonkeyPatch) -> None:
     assert difference(seen[0][:, 0], stored, "encoder_cls_tokens") < 5e-5
 
 
-@needs_outside
+@needs_shared_golden
 @pytest.mark.slow
 def test_the_full_size_transformer() -> None:
     table, stored, _ = full_size()
@@ -132,7 +132,11 @@ def test_the_full_size_transformer() -> None:
 
 
 def full_size() -> tuple[dict[str, Any], Arrays, Tensors]:
-    return SHARED.facts("full_size_base")["config"], SHARED.arrays("full_size_base"), tensors(SHARED, "full_size_base")
+    return (
+        EXTERNAL.facts("full_size_base")["config"],
+        EXTERNAL.arrays("full_size_base"),
+        tensors(EXTERNAL, "full_size_base"),
+    )
 
 
 class Weights(dict[str, torch.Tensor]):

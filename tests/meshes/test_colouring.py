@@ -7,11 +7,11 @@ import pytest
 import trimesh
 
 from helpers.painted_ball import ball, ball_views, paint
+from helpers.rendering import render_picture
 from meshcli.meshes.colouring import CONFIDENT_WEIGHT, BlendedColours, ViewBlender, colour_vertices, fill_unseen
 from meshcli.meshes.mesh import Mesh
 from meshcli.meshes.raycasting import Scene
 from meshcli.pictures.interpolation import bicubic, bilinear
-from meshcli.rendering.renderer import Renderer
 from meshcli.views.camera import orbit
 from meshcli.views.view import View
 
@@ -48,7 +48,7 @@ def test_what_is_behind_something_does_not_take_its_colour() -> None:
     both = trimesh.util.concatenate([screen, wall])
     colours = np.repeat([red, blue], 8, axis=0)
     mesh = Mesh(both.vertices.astype(np.float32), both.faces.astype(np.int32), colours)
-    views = [View("a", Renderer(mesh).render(camera, 128, 128), camera) for camera in (orbit(0, 0), orbit(25, 10))]
+    views = [View("a", render_picture(mesh, camera, 128, 128), camera) for camera in (orbit(0, 0), orbit(25, 10))]
     grid = np.linspace(-0.68, 0.68, 40)
     points = np.stack(np.meshgrid([-0.35], grid, grid), axis=-1).reshape(-1, 3)
     found = asked(mesh, views, points, np.tile([1.0, 0, 0], (len(points), 1)))

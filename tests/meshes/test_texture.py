@@ -5,12 +5,12 @@ import pytest
 import trimesh
 
 from helpers.painted_ball import ball, ball_views
+from helpers.rendering import render_picture
 from meshcli.meshes import texture
 from meshcli.meshes.mesh import Mesh
 from meshcli.meshes.texture import bake, simplify, unwrap
 from meshcli.pictures.image import over
 from meshcli.progress import silent
-from meshcli.rendering.renderer import Renderer
 from meshcli.settings import TextureSettings
 
 SMALL = TextureSettings(size=256)
@@ -32,7 +32,7 @@ def test_simplify_keeps_closed_meshes_closed_and_colours_in_place() -> None:
     assert body.is_watertight
     assert body.volume == pytest.approx(4 / 3 * np.pi * 0.8**3, rel=0.01)
     assert (small.vertices.dtype, small.faces.dtype) == (np.float32, np.int32)
-    before, after = (over(Renderer(mesh).render(ball_views()[0].camera, 80, 80)) for mesh in (ball(5), small))
+    before, after = (over(render_picture(mesh, ball_views()[0].camera, 80, 80)) for mesh in (ball(5), small))
     assert psnr(before, after) > 24
 
 
@@ -58,8 +58,8 @@ def test_few_faces_stay_as_they_are() -> None:
 
 def test_a_textured_mesh_looks_like_its_pictures(baked: Mesh) -> None:
     view = ball_views()[3]
-    textured = over(Renderer(baked).render(view.camera, view.width, view.height, samples=2))
-    plain = over(Renderer(replace(baked, texture=None)).render(view.camera, view.width, view.height, samples=2))
+    textured = over(render_picture(baked, view.camera, view.width, view.height, samples=2))
+    plain = over(render_picture(replace(baked, texture=None), view.camera, view.width, view.height, samples=2))
     assert psnr(textured, over(view.pixels)) > 29
     assert psnr(textured, over(view.pixels)) > psnr(plain, over(view.pixels)) + 3  # the texture carries the detail
 

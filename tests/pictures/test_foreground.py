@@ -1,7 +1,6 @@
 """The object is cut out: plain backgrounds of every kind, gaps, soft edges, and what rembg is asked."""
 
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,6 +8,7 @@ import pytest
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
+from helpers.paths import SHARED, SHEETS, needs_shared_data
 from meshcli.commands import cli
 from meshcli.errors import InputError, MissingError
 from meshcli.pictures.foreground import cut_out, plain_background_alpha
@@ -16,8 +16,7 @@ from meshcli.pictures.image import load_picture, split_sheet
 from meshcli.project.project import Project
 from meshcli.settings import PhotoSettings
 
-PHOTOS = Path(__file__).parents[3] / "shared/data/photos/inputs"
-SHEETS = Path(__file__).parents[3] / "shared/data/views/white"
+PHOTOS = SHARED / "data/photos/inputs"
 SIZE = 160
 
 
@@ -197,7 +196,7 @@ def neutral_mask(tile):
     return mask
 
 
-@pytest.mark.skipif(not SHEETS.exists(), reason="../shared/data is not here")
+@needs_shared_data
 @pytest.mark.parametrize("name", ["chair_wood", "chair_armed", "bird", "plant", "fox", "sorting_board"])
 def test_real_sheets(name):
     for tile in split_sheet(load_picture(SHEETS / f"{name}.png")[..., :3])[:2]:
@@ -207,7 +206,7 @@ def test_real_sheets(name):
         assert (mask & found).sum() / (mask | found).sum() > 0.98
 
 
-@pytest.mark.skipif(not SHEETS.exists(), reason="../shared/data is not here")
+@needs_shared_data
 def test_gaps_between_the_spindles_are_open():
     tile = split_sheet(load_picture(SHEETS / "chair_armed.png")[..., :3])[0]
     alpha = plain_background_alpha(tile)
@@ -228,7 +227,7 @@ POINTS = {
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not PHOTOS.exists(), reason="../shared/data is not here")
+@needs_shared_data
 def test_the_default_network_from_the_command_line(u2netp, monkeypatch, tmp_path, capsys):
     """Where it is found, that it is whole, and that `generate` takes it by itself; without it: exit 4, what to type."""
     monkeypatch.chdir(tmp_path)
@@ -248,7 +247,7 @@ def test_the_default_network_from_the_command_line(u2netp, monkeypatch, tmp_path
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not PHOTOS.exists(), reason="../shared/data is not here")
+@needs_shared_data
 @pytest.mark.parametrize("name", POINTS)
 def test_real_photos_with_the_real_network(name, u2netp, monkeypatch):
     monkeypatch.setenv("U2NET_HOME", str(u2netp))

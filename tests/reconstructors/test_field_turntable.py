@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from helpers.recorded_frames import record_frames
 from helpers.tiny_lrm import tiny_sizes
 from meshcli.lrm.nerf_field import NerfDecoder
 from meshcli.progress import silent
@@ -19,9 +20,8 @@ SIZE = 40
 Box = tuple[tuple[float, float, float], tuple[float, float, float]]
 
 
-def film_of(low_high: Box, haze: float, monkeypatch: pytest.MonkeyPatch, frames: int = 6) -> list[np.ndarray]:
+def film_of(low_high: Box, haze: float, monkeypatch: pytest.MonkeyPatch, count: int = 6) -> list[np.ndarray]:
     """The frames of a film of a dark box in thin haze."""
-    shown: list[np.ndarray] = []
     low, high = (torch.tensor(corner) for corner in low_high)
 
     class Field:
@@ -39,25 +39,12 @@ def film_of(low_high: Box, haze: float, monkeypatch: pytest.MonkeyPatch, frames:
             raw = self.evaluate_raw(lattice.view(-1, 3))[0]
             return torch.nn.functional.softplus(raw - 1.0).view(resolution, resolution, resolution)
 
-    class Writer:
-        def __init__(self, *_: Any) -> None:
-            pass
-
-        def __enter__(self) -> "Writer":
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            pass
-
-        def add(self, frame: np.ndarray) -> None:
-            shown.append(frame)
-
     monkeypatch.setattr(field_turntable, "NerfField", Field)
-    monkeypatch.setattr(field_turntable, "Mp4Writer", Writer)
+    frames = record_frames(monkeypatch, field_turntable)
     sizes = tiny_sizes("nerf")
     planes = Triplanes(sizes, torch.zeros(3, 4, 12, 12), NerfDecoder(sizes))
-    field_turntable.render_field_turntable(planes, RenderSettings(size=SIZE, frames=frames), Path(), silent)
-    return shown
+    field_turntable.render_field_turntable(planes, RenderSettings(size=SIZE, frames=count), Path(), silent)
+    return frames
 
 
 @pytest.mark.parametrize(
@@ -79,7 +66,7 @@ def test_no_frame_is_cut(low_high: Box, haze: float, monkeypatch: pytest.MonkeyP
 
 
 def test_what_fits_is_seen_from_the_views_own_distance(monkeypatch: pytest.MonkeyPatch) -> None:
-    [frame] = film_of(((-0.5, -0.5, -0.5), (0.5, 0.5, 0.5)), 0.0, monkeypatch, frames=1)
+    [frame] = film_of(((-0.5, -0.5, -0.5), (0.5, 0.5, 0.5)), 0.0, monkeypatch, count=1)
     camera = orbit(0.0, RenderSettings().elevation)
     sizes = tiny_sizes("nerf")
     planes = Triplanes(sizes, torch.zeros(3, 4, 12, 12), NerfDecoder(sizes))

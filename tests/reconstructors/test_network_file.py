@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.golden import SHARED, needs_outside
+from helpers.golden import EXTERNAL, needs_shared_golden
 from meshcli.config import packaged_configs, read_settings
 from meshcli.errors import UsageError
 from meshcli.reconstructors.network_file import read_network
@@ -22,10 +22,10 @@ def changed(tmp_path: Path, before: str, after: str, name: str = "instant-mesh-b
     return path
 
 
-@needs_outside
+@needs_shared_golden
 @pytest.mark.parametrize("name", VARIANTS)
 def test_packaged_files_have_the_published_sizes(name: str) -> None:
-    variant = SHARED.facts("state_dicts")["variants"][name]
+    variant = EXTERNAL.facts("state_dicts")["variants"][name]
     file = read_network(name)
     assert file.sizes.kind == variant["kind"]
     assert {key: getattr(file.sizes, key) for key in variant["config"]} == variant["config"]

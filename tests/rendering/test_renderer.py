@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import trimesh
 
+from helpers.rendering import render_picture
 from meshcli.meshes.mesh import Mesh, Texture
-from meshcli.rendering.renderer import Lighting, Renderer
+from meshcli.rendering.renderer import Renderer
 from meshcli.views.camera import orbit
 from meshcli.views.projection import project
 
@@ -20,7 +21,7 @@ def ball() -> Mesh:
 
 def test_right_is_right_and_up_is_up() -> None:
     colours = np.array([RED, GREEN, BLUE, YELLOW], np.uint8)  # seen from +x, +y is at the right
-    pixels = Renderer(Mesh(SQUARE, HALVES, colours)).render(orbit(0, 0), 64, 64)
+    pixels = render_picture(Mesh(SQUARE, HALVES, colours), orbit(0, 0), 64, 64)
     corners = project(orbit(0, 0), SQUARE * 0.97, 64, 64)[0].astype(int)
     for (column, row), colour in zip(corners, colours, strict=True):
         assert np.abs(pixels[row, column, :3].astype(int) - colour).max() < 25
@@ -30,21 +31,21 @@ def test_right_is_right_and_up_is_up() -> None:
 def test_texture_u_goes_right_and_v_up() -> None:
     image = np.array([[YELLOW, BLUE], [RED, GREEN]], np.uint8)  # first row at the top
     corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32)
-    pixels = Renderer(Mesh(SQUARE, HALVES, texture=Texture(image, corners, HALVES))).render(orbit(0, 0), 64, 64)
+    pixels = render_picture(Mesh(SQUARE, HALVES, texture=Texture(image, corners, HALVES)), orbit(0, 0), 64, 64)
     spots = project(orbit(0, 0), SQUARE * 0.9, 64, 64)[0].astype(int)
     assert [tuple(pixels[row, column, :3]) for column, row in spots] == [RED, GREEN, BLUE, YELLOW]
 
 
 def test_a_picture_covers_what_the_camera_projects() -> None:
     camera = orbit(30, 20).cropped(0.2, 0.05, 0.6, 0.8)
-    pixels = Renderer(Mesh(SQUARE, HALVES)).render(camera, 90, 120)
+    pixels = render_picture(Mesh(SQUARE, HALVES), camera, 90, 120)
     (a, b, c, d) = project(camera, SQUARE.astype(float), 90, 120)[0]
     area = 0.5 * abs(np.linalg.det(np.stack([c - a, d - b])))
     assert pixels[..., 3].sum() / 255.0 == pytest.approx(area, rel=0.01)
 
 
 def test_alpha_is_straight() -> None:
-    pixels = Renderer(Mesh(SQUARE, HALVES, np.tile(np.uint8(RED), (4, 1)))).render(orbit(20, 10), 50, 50)
+    pixels = render_picture(Mesh(SQUARE, HALVES, np.tile(np.uint8(RED), (4, 1))), orbit(20, 10), 50, 50)
     edge = (pixels[..., 3] > 0) & (pixels[..., 3] < 255)
     assert edge.sum() > 50
     assert (pixels[edge][:, :3] == RED).all()
@@ -61,7 +62,7 @@ def test_adaptive_samples_come_close_to_all_of_them() -> None:
 
 
 def test_chunks_and_threads_do_not_change_a_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    renderer = Renderer(ball(), "studio")
+    renderer = Renderer(ball())
     whole = renderer.render(orbit(10, 5), 64, 64, threads=1)
     monkeypatch.setattr("meshcli.rendering.renderer.RAYS_PER_CHUNK", 1500)
     assert (renderer.render(orbit(10, 5), 64, 64, threads=3) == whole).all()
@@ -76,23 +77,8 @@ def test_frames_come_in_order() -> None:
         assert (frame == renderer.render(camera, 32, 32)).all()
 
 
-def test_a_world_light_from_above_lights_the_top() -> None:
-    above = Lighting(ambient=0.0, lights=(((0, 0, 5.0), 1.0),), grey=200)
-    pixels = Renderer(ball(), above).render(orbit(0, 0), 64, 64)
-    assert pixels[32 - 14, 32, 0] > 120
-    assert pixels[32 + 14, 32, 0] < 5
-
-
-def test_the_inside_of_an_open_mesh_is_lit_as_seen() -> None:
-    light = Lighting(ambient=0.0, lights=(((1.0, 0, 0), 1.0),), grey=200)
-    front = Renderer(Mesh(SQUARE, HALVES), light).render(orbit(0, 0), 16, 16)
-    turned = Renderer(Mesh(SQUARE, HALVES[:, ::-1]), light).render(orbit(0, 0), 16, 16)
-    assert front[8, 8, 0] == 200
-    assert (front == turned).all()
-
-
 def test_nothing_to_see_is_an_empty_picture() -> None:
     empty = Mesh(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int32))
-    assert (Renderer(empty).render(orbit(0, 0), 8, 8) == (255, 255, 255, 0)).all()
+    assert (render_picture(empty, orbit(0, 0), 8, 8) == (255, 255, 255, 0)).all()
     behind = Mesh(SQUARE + np.float32([9, 0, 0]), HALVES)
-    assert Renderer(behind).render(orbit(0, 0), 8, 8)[..., 3].max() == 0
+    assert render_picture(behind, orbit(0, 0), 8, 8)[..., 3].max() == 0

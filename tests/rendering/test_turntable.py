@@ -1,6 +1,5 @@
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import imageio_ffmpeg
 import numpy as np
@@ -8,11 +7,14 @@ import pytest
 import trimesh
 
 from helpers.painted_ball import ball, ball_views
+from helpers.paths import SHEETS, needs_shared_data
+from helpers.recorded_frames import record_frames
 from meshcli.generators.photos import split_view_sheet, with_silhouette
 from meshcli.meshes.mesh import Mesh
 from meshcli.pictures.image import load_picture, over
 from meshcli.progress import silent
 from meshcli.reconstructors.fit import fit
+from meshcli.rendering import turntable
 from meshcli.rendering.renderer import Renderer
 from meshcli.rendering.turntable import STILLS, MeshPictures
 from meshcli.settings import FitSettings, PhotoSettings, RenderSettings
@@ -75,23 +77,7 @@ def border(picture: np.ndarray) -> np.ndarray:
 @pytest.fixture
 def frames(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
     """What is handed to the encoder, to the bit."""
-    shown: list[np.ndarray] = []
-
-    class Writer:
-        def __init__(self, *_: Any) -> None:
-            pass
-
-        def __enter__(self) -> "Writer":
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            pass
-
-        def add(self, frame: np.ndarray) -> None:
-            shown.append(frame)
-
-    monkeypatch.setattr("meshcli.rendering.turntable.Mp4Writer", Writer)
-    return shown
+    return record_frames(monkeypatch, turntable)
 
 
 @pytest.mark.parametrize("elevation", [15.0, -60.0, 90.0])
@@ -120,11 +106,8 @@ def test_what_fits_is_seen_from_the_views_own_distance(frames: list[np.ndarray])
         assert np.array_equal(frame, over(usual))
 
 
-SHEETS = Path(__file__).parents[3] / "shared/data/views/white"
-
-
 @pytest.mark.slow
-@pytest.mark.skipif(not SHEETS.exists(), reason="../shared/data is not here")
+@needs_shared_data
 @pytest.mark.parametrize("name", ["fox", "lamp", "chair_wood"])
 def test_a_painted_sheet_is_shown_whole(name: str, frames: list[np.ndarray]) -> None:
     """What a view generator paints is not aligned: fox reaches 1.21, lamp 1.07, chair_wood 1.24."""

@@ -1,7 +1,6 @@
 """Thin, small and torn bodies whose distances are known exactly."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +8,7 @@ from scipy.ndimage import label
 from scipy.sparse.csgraph import connected_components
 from test_fit import photograph
 
+from helpers.paths import SHEETS, needs_shared_data
 from meshcli.generators.photos import split_view_sheet
 from meshcli.meshes.mesh import adjacency
 from meshcli.meshes.raycasting import Scene
@@ -24,7 +24,6 @@ from meshcli.views.view import View
 
 Body = Callable[[np.ndarray], np.ndarray]
 Point = tuple[float, float, float]
-SHEETS = Path(__file__).parents[3] / "shared/data/views/white"
 GRID = Grid.around(np.full(3, -1.0), np.full(3, 1.0), 60, 5)
 QUICK = FitSettings((16, 28), (20, 15), 2000)
 
@@ -152,7 +151,7 @@ def test_what_is_hardly_thicker_than_a_voxel_is_told() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not SHEETS.exists(), reason="../shared/data is not here")
+@needs_shared_data
 @pytest.mark.parametrize("name", ["fox", "plant"])
 def test_a_painted_object_is_one_piece(name: str) -> None:
     """Legs and stems tear where the painted views disagree: fox lost both front paws, plant its flowers."""

@@ -14,12 +14,12 @@ from PIL import Image
 
 from helpers import tiny_zero123plus
 from helpers.fake_hub import Hub, serve, stranger
+from helpers.paths import REPOSITORY
 from helpers.tiny_lrm import tiny_weights
 from helpers.view_sheets import project_of
 from meshcli.project.project import Project
 from meshcli.weights.catalogue import INSTANTMESH_REPOSITORY, ZERO123PLUS_REPOSITORY
 
-TESTS = Path(__file__).parents[1]
 TINY_NETWORK = """
 import sys
 from meshcli.stages import networks
@@ -48,7 +48,7 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
 def meshcli(home: Path, hub: Hub, *words: str) -> "subprocess.CompletedProcess[str]":
     """A process of its own, of a user who has nothing: the hub's library reads its settings when it is imported."""
     line = [sys.executable, "-c", TINY_NETWORK, *words]
-    where = stranger(home, hub, TESTS.parent, TESTS)
+    where = stranger(home, hub, REPOSITORY, REPOSITORY / "tests")
     return subprocess.run(line, env=where, cwd=home, capture_output=True, text=True, check=False)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers.paths import SHARED, needs_shared_data
 from meshcli.errors import InputError, UsageError
 from meshcli.pictures.image import join_sheet, split_sheet
 from meshcli.project.project import Project
@@ -19,7 +20,7 @@ from meshcli.stages.status import read_status
 from meshcli.views.camera import orbit, zero123plus_rig
 from meshcli.views.photo_cameras import pictures_of_rig
 
-WHITE_SHEETS = Path(__file__).parents[3] / "shared/data/views"
+VIEWS = SHARED / "data/views"
 
 
 def tiles() -> list[np.ndarray]:
@@ -99,7 +100,7 @@ def test_photos_and_sheets_do_not_mix(
         generate_views(project, [f"{sheet(tmp_path)}@90"], SHEET, add=True)
 
 
-@pytest.mark.skipif(not WHITE_SHEETS.exists(), reason="../shared/data is not here")
+@needs_shared_data
 @pytest.mark.parametrize(
     "name",
     [
@@ -109,7 +110,7 @@ def test_photos_and_sheets_do_not_mix(
     ],
 )
 def test_real_sheets(name: str, project: Project) -> None:
-    generate_views(project, [WHITE_SHEETS / name], SHEET)
+    generate_views(project, [VIEWS / name], SHEET)
     manifest = project.load()
     assert len(manifest.views) == 6
     for view in manifest.views:
@@ -121,7 +122,7 @@ def test_real_sheets(name: str, project: Project) -> None:
         assert np.median(pixels[pixels[..., 3] == 0][:, :3]) >= 240  # engines that look at colours alone expect white
         assert view.scores["shape"] > 0.5
     if "white" in name:
-        with Image.open(WHITE_SHEETS / name) as original:
+        with Image.open(VIEWS / name) as original:
             wanted = split_sheet(np.asarray(original.convert("RGB")))[0]
         with Image.open(project.path("views/00.png")) as picture:
             assert np.array_equal(np.asarray(picture)[..., :3], wanted)
@@ -368,11 +369,11 @@ def test_a_lens_is_read_from_the_picture(project: Project, tmp_path: Path, engin
     assert any("29.1 degrees" in sentence for sentence in said)
 
 
-TEMPLE = Path(__file__).parents[3] / "shared/data/photos/multi/temple"
+TEMPLE = SHARED / "data/photos/multi/temple"
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not TEMPLE.exists(), reason="../shared/data is not here")
+@needs_shared_data
 def test_real_calibrated_photos(project: Project, tmp_path: Path) -> None:
     """Photos that lie on their side, by cameras whose world has y up: the angles are those of the calibration."""
     known = json.loads((TEMPLE / "cameras.json").read_text())

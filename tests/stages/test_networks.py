@@ -12,12 +12,13 @@ import pytest
 import torch
 from PIL import Image
 
+from helpers.paths import REPOSITORY
 from helpers.tiny_lrm import shapes_of, tiny_file, write_weights
 from helpers.view_sheets import project_of
 from meshcli.config import override
 from meshcli.errors import MissingError, ResourceError, UsageError
 from meshcli.export.gltf import read_glb
-from meshcli.export.obj import read_obj
+from meshcli.export.reading import read_mesh
 from meshcli.lrm.mesh_field import MeshField
 from meshcli.project.project import Project
 from meshcli.reconstructors import instantmesh
@@ -82,7 +83,7 @@ def test_views_to_files(views: Project, weights: Path) -> None:
     assert outcome.record.options["network"]["triplane_dim"] == 4
     assert facts(views)["device"] == "cpu"
     assert facts(views)["dtype"] == "fp32"
-    mesh, coloured = read_glb(views.path("mesh/mesh.glb")), read_obj(views.path("mesh/colours.obj"))
+    mesh, coloured = read_glb(views.path("mesh/mesh.glb")), read_mesh(views.path("mesh/colours.obj"))
     assert len(mesh.faces) == facts(views)["faces"] > 100
     assert mesh.texture is not None
     assert coloured.colours is not None
@@ -365,7 +366,7 @@ sys.exit(main(sys.argv[1:]))
 @pytest.mark.skipif(sys.platform != "linux", reason="needs limits as Linux has them")
 def test_a_machine_with_too_little_memory(views: Project, weights: Path, tmp_path: Path) -> None:
     """A grid of 400 takes 260 MB for the distances alone; 200 MB are there. The same command, typed again, ends."""
-    script = LIMITED.format(tests=str(Path(__file__).parents[1]), spare=200 << 20)
+    script = LIMITED.format(tests=str(REPOSITORY / "tests"), spare=200 << 20)
     line = [sys.executable, "-c", script, "reconstruct", str(views.root), "--engine", ENGINE, "--grid", "400"]
     line += ["--no-texture", "--faces", "2000", "--device", "cpu"]
     codes, said = [], []

@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from helpers.cli_processes import FAKES, alive, asleep_in_fit, error_lines, meshcli, until
+from helpers.cli_processes import FAKE_MESHCLI, alive, asleep_in_fit, error_lines, meshcli, until
+from helpers.paths import REPOSITORY
 from meshcli.commands.cli import main
 from meshcli.config import override
 from meshcli.errors import UsageError
@@ -195,7 +196,7 @@ def test_what_cannot_be_used_is_left_out_and_the_rest_is_done() -> None:
 
 
 def test_a_list_is_read_once_by_the_parent() -> None:
-    line = [*FAKES, "run", "desk", "-", "--azimuth=0,90", *QUICK]
+    line = [*FAKE_MESHCLI, "run", "desk", "-", "--azimuth=0,90", *QUICK]
     result = subprocess.run(line, input="1.png\n./2.png\n", capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert result.stderr.count("2 photos on standard input") == 1
@@ -249,7 +250,7 @@ def test_a_second_writer_leaves_with_5_or_waits(asleep: tuple["subprocess.Popen[
     assert result.returncode == 5
     assert "--wait" in result.stderr
     assert meshcli("status", "desk").returncode == 0
-    waiting = subprocess.Popen([*FAKES, "select", "desk", "--views=0-5", "--wait"], stdout=subprocess.DEVNULL)
+    waiting = subprocess.Popen([*FAKE_MESHCLI, "select", "desk", "--views=0-5", "--wait"], stdout=subprocess.DEVNULL)
     time.sleep(1.0)
     assert waiting.poll() is None
     process.terminate()
@@ -262,7 +263,7 @@ def test_two_runs_at_once(more: list[str]) -> None:
     assert meshcli(*RUN).returncode == 0
     alone = {path.name: path.read_bytes() for path in Path("desk/mesh").iterdir()}
     Path("desk").rename("before")
-    both = [subprocess.Popen([*FAKES, *RUN, *more], stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    both = [subprocess.Popen([*FAKE_MESHCLI, *RUN, *more], stderr=subprocess.PIPE, text=True) for _ in range(2)]
     said = [process.communicate()[1] for process in both]
     codes = [process.returncode for process in both]
     assert codes == [0, 0] if more else 0 in codes
@@ -289,7 +290,7 @@ def test_a_child_that_the_system_kills_counts_as_memory(engines: dict[str, int],
 @pytest.fixture
 def loop(tmp_path: Path) -> Callable[[str], tuple[list[int], str]]:
     """The loop of docs/scripting.md with the fakes: the exit codes of all runs, and what was said."""
-    page = (Path(__file__).parents[2] / "docs" / "scripting.md").read_text()
+    page = (REPOSITORY / "docs" / "scripting.md").read_text()
     (script,) = re.findall(r"```sh\n(.*?until meshcli run.*?)```", page, re.DOTALL)
     script = script.replace(
         "1.jpg 2.jpg 3.jpg", f"1.png --seed=3 {' '.join(QUICK)} --set=fit.resolutions=[60,90] --set=fit.steps=[9,9]"
@@ -298,7 +299,7 @@ def loop(tmp_path: Path) -> Callable[[str], tuple[list[int], str]]:
     script = script.replace("-lt 20", "-lt 6")  # to be done sooner
     command, codes = tmp_path / "bin" / "meshcli", tmp_path / "codes"
     command.parent.mkdir()
-    called, noted = shlex.join(FAKES), shlex.quote(str(codes))
+    called, noted = shlex.join(FAKE_MESHCLI), shlex.quote(str(codes))
     command.write_text(f'#!/bin/sh\n{called} "$@"\ncode=$?\necho $code >> {noted}\nexit $code\n')
     command.chmod(0o755)
 

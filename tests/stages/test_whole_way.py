@@ -3,21 +3,20 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import trimesh
 
+from helpers.paths import EXAMPLE
+from helpers.rendering import render_picture
 from meshcli.export.gltf import read_glb
 from meshcli.pictures.image import over
 from meshcli.project.project import Project
-from meshcli.rendering.renderer import Renderer
 from meshcli.stages.inputs import chosen_views
 from meshcli.stages.status import read_status
 from meshcli.stages.view_loading import load_views
 
-DESK = Path(__file__).parents[2] / "examples" / "desk"
 SCRIPT = """
 import json, socket, sys
 
@@ -41,7 +40,7 @@ THREE = pytest.param(["1.png", "2.png", "3.png"], id="three photos", marks=pytes
 def desk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, list[str]]:
     """The finished project, and which heavy libraries were loaded on the way."""
     root = str(tmp_path_factory.mktemp("whole") / "desk")
-    photos = [str(DESK / name) for name in request.param]
+    photos = [str(EXAMPLE / name) for name in request.param]
     words = [
         ["generate", root, *photos, "--config", "quick", "--engine", "sculpt"],
         ["select", root, "--auto"],
@@ -66,7 +65,7 @@ def test_the_mesh_looks_like_its_views_from_their_own_cameras(desk: tuple[Projec
     mesh = read_glb(project.path("mesh/mesh.glb"))
     manifest = project.load()
     for view in load_views(project, chosen_views(project, manifest)):
-        seen = over(Renderer(mesh).render(view.camera, view.width, view.height, 2)).astype(float)
+        seen = over(render_picture(mesh, view.camera, view.width, view.height, 2)).astype(float)
         wanted = over(view.pixels).astype(float)
         assert np.abs(seen - wanted).mean() < 0.25 * np.abs(255.0 - wanted).mean(), view.name
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from helpers.cli_processes import FAKE_MESHCLI
 from meshcli import __main__
 from meshcli.commands import cli
 from meshcli.project.project import Project
@@ -20,7 +21,6 @@ from meshcli.stages.status import read_status
 from meshcli.system import standard_streams
 from meshcli.system.digests import file_digest
 
-FAKES = [sys.executable, str(Path(__file__).parents[1] / "helpers" / "fake_engines.py")]
 PREPARED = "import os, sys; from meshcli.system import standard_streams; standard_streams.prepare(); "
 CLOSED = {"input": "<&-", "output": ">&-", "error": "2>&-", "all": "<&- >&- 2>&-"}
 PRINTING = [["--help"], ["models", "list"], ["status", "desk", "--json"], ["select", "desk", "--list"], ["--version"]]
@@ -35,7 +35,7 @@ def desk(tmp_path: Path, photos: list[Path], engines: dict[str, int], monkeypatc
 
 
 def called(line: Sequence[str], **more: Any) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([*FAKES, *line], text=True, timeout=60, check=False, **more)
+    return subprocess.run([*FAKE_MESHCLI, *line], text=True, timeout=60, check=False, **more)
 
 
 def redirected(words: str, *line: str) -> "subprocess.CompletedProcess[str]":
@@ -95,7 +95,7 @@ def test_the_disk_of_the_messages_is_full(desk: Project) -> None:
 @pytest.mark.parametrize("which", ["error", "all"])
 def test_a_whole_run_without_streams(desk: Project, which: str) -> None:
     line = ["run", "desk", "--generator=sculpt", "--reconstructor=fit", "--set=texture.size=16"]
-    done = redirected(CLOSED[which], *FAKES, *line)
+    done = redirected(CLOSED[which], *FAKE_MESHCLI, *line)
     assert (done.returncode, done.stderr) == (0, "")
     assert {status.state for status in read_status(desk).stages} == {"done"}
     for record in desk.load().stages.values():  # no message is in any file
@@ -113,7 +113,7 @@ def test_a_whole_run_without_streams(desk: Project, which: str) -> None:
     ids=" ".join,
 )  # fmt: skip
 def test_any_command_without_streams(desk: Project, line: list[str]) -> None:
-    done = redirected(CLOSED["all"], *FAKES, *line)
+    done = redirected(CLOSED["all"], *FAKE_MESHCLI, *line)
     refused = line in (["align", "desk"], ["select", "desk"])  # nothing to do; nobody to ask
     assert done.returncode == (2 if refused else 0)
     assert desk.load().live_photos
@@ -166,7 +166,7 @@ def test_names_that_the_output_cannot_encode(desk: Project, encoding: str) -> No
     name = os.fsdecode("düsk€".encode() + b"\xff")
     desk.root.rename(name)
     environment = {**os.environ, "PYTHONIOENCODING": encoding}
-    line = [*FAKES, "select", name, "--auto"]
+    line = [*FAKE_MESHCLI, "select", name, "--auto"]
     done = subprocess.run(line, env=environment, capture_output=True, timeout=60, check=True)
     shown = {"ascii": b"d\\u00fcsk\\u20ac\xff", "latin-1": b"d\xfcsk\\u20ac\xff", "utf-8": os.fsencode(name)}
     assert done.stdout == shown[encoding] + b"/selection.png\n"

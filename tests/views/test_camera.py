@@ -138,7 +138,7 @@ def test_rays_return_to_their_pixels() -> None:
 
 
 def test_sub_pixel_samples_are_centred() -> None:
-    fine = projection.pixel_centres(5, 3, 4)
+    fine = projection.pixel_centres(5 * 4, 3 * 4) / 4
     np.testing.assert_allclose(fine.reshape(3, 4, 5, 4, 2).mean((1, 3)), projection.pixel_centres(5, 3))
 
 

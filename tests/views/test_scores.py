@@ -18,7 +18,7 @@ def patterned() -> list[View]:
     vertices = (body.vertices * bumps).astype(np.float32)
     colours = 128.0 + 60.0 * np.sin(vertices * [3.0, 4.0, 2.0])
     mesh = replace(body, vertices=vertices, colours=colours.round().astype(np.uint8))
-    renderer = Renderer(mesh, "unlit")
+    renderer = Renderer(mesh)
     return [
         View(f"a{tile}", renderer.render(camera, 320, 320), camera) for tile, camera in enumerate(zero123plus_rig(0.0))
     ]

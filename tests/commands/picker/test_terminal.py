@@ -5,18 +5,17 @@ import os
 import pty
 import signal
 import struct
-import sys
 import termios
 from pathlib import Path
 
 import pytest
 
+from helpers.cli_processes import FAKE_MESHCLI
 from meshcli.project.manifest import Selection
 from meshcli.project.project import Project
 from meshcli.stages.generate import generate_views
 from meshcli.stages.photo_set import Typed
 
-FAKES = [sys.executable, str(Path(__file__).parents[2] / "helpers" / "fake_engines.py")]
 UP, DOWN = "\x1b[A", "\x1b[B"
 
 
@@ -30,7 +29,7 @@ class Terminal:
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 800, 480))
             os.environ |= {"TERM": "xterm-256color", "COLORTERM": "truecolor", **environment}
             # Not execv: readline, where something loaded it, has put LINES and COLUMNS where Python does not see them.
-            os.execve(FAKES[0], [*FAKES, *words], dict(os.environ))  # noqa: S606 (our own interpreter)
+            os.execve(FAKE_MESHCLI[0], [*FAKE_MESHCLI, *words], dict(os.environ))  # noqa: S606 (our own interpreter)
         self.text = ""
 
     def until(self, *last: str) -> str:

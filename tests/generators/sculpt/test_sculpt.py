@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from helpers.rendering import render_picture
 from meshcli.alignment.silhouettes import align, silhouette_error
 from meshcli.generators.sculpt.inflate import inflate, solve_laplace
 from meshcli.generators.sculpt.inflated_mesh import sculpt_one
@@ -13,7 +14,6 @@ from meshcli.generators.sculpt.shape_prior import inflated_prior, visual_hull_of
 from meshcli.meshes.mesh import Mesh
 from meshcli.pictures.image import frame_foreground
 from meshcli.progress import silent
-from meshcli.rendering.renderer import Renderer
 from meshcli.sdf.grid import Grid
 from meshcli.settings import FitSettings, SculptSettings
 from meshcli.views.camera import ZERO123PLUS_AZIMUTHS, ZERO123PLUS_ELEVATIONS, orbit
@@ -27,7 +27,7 @@ QUICK = SculptSettings(view_size=64, relief=80, resolution=48, hull_resolution=4
 def ball(camera, radius=0.6, centre=(0.0, 0.0, 0.0), name="a"):
     """A picture of a ball, red on the world's +y side, blue on the other."""
     samples = 3
-    origins, directions = rays(camera, pixel_centres(SIZE, SIZE, samples), SIZE, SIZE)
+    origins, directions = rays(camera, pixel_centres(SIZE * samples, SIZE * samples) / samples, SIZE, SIZE)
     offset = origins - np.array(centre)
     along = (offset * directions).sum(-1)
     inner = along**2 - (offset**2).sum(-1) + radius**2
@@ -43,7 +43,7 @@ def ball(camera, radius=0.6, centre=(0.0, 0.0, 0.0), name="a"):
 def block(camera, half=(0.35, 0.6, 0.5), name="a"):
     """A picture of an upright box whose faces have one colour each."""
     samples = 3
-    origins, directions = rays(camera, pixel_centres(SIZE, SIZE, samples), SIZE, SIZE)
+    origins, directions = rays(camera, pixel_centres(SIZE * samples, SIZE * samples) / samples, SIZE, SIZE)
     first, last = (-np.array(half) - origins) / directions, (np.array(half) - origins) / directions
     near, far = np.minimum(first, last), np.maximum(first, last)
     hit = near.max(-1) < far.min(-1)
@@ -99,11 +99,11 @@ def test_the_front_is_the_photo_and_the_back_has_no_face():
     pixels = view.pixels.copy()
     pixels[70:90, 60:100, :3] = (10, 250, 10)  # a face
     mesh, _ = sculpt_one(replace(view, pixels=pixels), QUICK)
-    front = Renderer(mesh).render(orbit(0, 0), SIZE, SIZE)
+    front = render_picture(mesh, orbit(0, 0), SIZE, SIZE)
     inside = pixels[..., 3] == 255
     difference = np.abs(front[..., :3].astype(int) - pixels[..., :3]).max(-1)[inside]
     assert np.mean(difference > 30) < 0.06
-    back = Renderer(mesh).render(orbit(180, 0), SIZE, SIZE)
+    back = render_picture(mesh, orbit(180, 0), SIZE, SIZE)
     seen = back[back[..., 3] == 255].astype(int)
     assert not ((seen[:, 1] > seen[:, 0] + 60) & (seen[:, 1] > seen[:, 2] + 60)).any()
 

@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 from scipy.sparse.csgraph import connected_components
 
+from helpers.rendering import render_picture
 from meshcli.alignment.silhouettes import BODY_LEVEL, align, recentre, silhouette_error
 from meshcli.generators.sculpt.inflated_mesh import fine_grid, sculpt_one
 from meshcli.generators.sculpt.sculpt import _outline_surface, sculpt
@@ -16,7 +17,6 @@ from meshcli.generators.sculpt.silhouette import MedialAxis, extent, medial_axis
 from meshcli.meshes.mesh import adjacency
 from meshcli.pictures.image import frame_foreground
 from meshcli.progress import silent
-from meshcli.rendering.renderer import Renderer
 from meshcli.settings import FitSettings, SculptSettings
 from meshcli.views.camera import orbit
 from meshcli.views.view import View
@@ -80,7 +80,7 @@ SHAPES = {
 
 def iou(mesh, view):
     """Of coverages: half a pixel at either edge of ten would be a fifth otherwise."""
-    body, truth = Renderer(mesh).render(view.camera, view.width, view.height)[..., 3] / 255, view.pixels[..., 3] / 255
+    body, truth = render_picture(mesh, view.camera, view.width, view.height)[..., 3] / 255, view.pixels[..., 3] / 255
     return np.minimum(body, truth).sum() / np.maximum(body, truth).sum()
 
 
@@ -90,7 +90,7 @@ def pieces(mesh):
 
 def missed(mesh, view):
     """How far the silhouette's loneliest pixel is from the body, in pixels of the photo."""
-    body = Renderer(mesh).render(view.camera, view.width, view.height)[..., 3] >= 128
+    body = render_picture(mesh, view.camera, view.width, view.height)[..., 3] >= 128
     return ndimage.distance_transform_edt(~body)[view.pixels[..., 3] >= 128].max()
 
 
@@ -192,7 +192,7 @@ def test_a_wire_without_one_opaque_pixel_keeps_its_colour():
     pixels[100:102, 20:180] = (200, 30, 30, 180)
     view = View("a", frame_foreground(pixels, 0.85)[0], orbit(0, 0))
     mesh, _ = sculpt_one(view, QUICK)
-    picture = Renderer(mesh).render(view.camera, view.width, view.height)
+    picture = render_picture(mesh, view.camera, view.width, view.height)
     shown = picture[picture[..., 3] >= 128][:, :3]
     assert len(shown)
     np.testing.assert_allclose(np.median(shown, axis=0), (200, 30, 30), atol=12)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from helpers import tiny_zero123plus
-from helpers.golden import RECORDED, SHARED, Arrays, Numbers, difference, needs_outside
+from helpers.golden import EXTERNAL, RECORDED, Arrays, Numbers, difference, needs_shared_golden
 from meshcli.generators.zero123plus import conditioning, denoising
 from meshcli.generators.zero123plus.conditioning import (
     embed_empty_prompt,
@@ -108,9 +108,9 @@ def assert_same_picture(found: Pixels, wanted: NDArray[np.uint8]) -> None:
     assert (difference > 0).mean() < 0.002
 
 
-@needs_outside
+@needs_shared_golden
 def test_the_networks_in_miniature_are_those_of_both_recordings() -> None:
-    wanted = SHARED.facts("zero123plus_pipeline")["config"]
+    wanted = EXTERNAL.facts("zero123plus_pipeline")["config"]
     assert wanted["sched"].pop("timestep_spacing") == "trailing"  # which the published programs set afterwards
     for name, config in tiny_zero123plus.CONFIGS.items():
         own = {key: value for key, value in config.items() if key not in ("_class_name", "architectures", "model_type")}

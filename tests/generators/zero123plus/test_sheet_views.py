@@ -1,19 +1,17 @@
 """Sheets of the real networks cut into views; see ../shared/data/README.md."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image
 from scipy.ndimage import binary_erosion
 
+from helpers.paths import SHARED, needs_shared_data
 from meshcli.generators.zero123plus.sheet_views import extract_views
 from meshcli.pictures.image import join_sheet, split_sheet
 from meshcli.pictures.pixels import Pixels
 from meshcli.settings import PhotoSettings
 
-VIEWS = Path(__file__).parents[4] / "shared" / "data" / "views"
-REAL = pytest.mark.skipif(not VIEWS.is_dir(), reason="../shared/data is not here")
+VIEWS = SHARED / "data" / "views"
 ALONE = PhotoSettings(rembg=False)
 
 
@@ -24,7 +22,7 @@ def sheet(name: str) -> Pixels:
     return join_sheet(split_sheet(pixels, rows=1, columns=6)) if strip else pixels
 
 
-@REAL
+@needs_shared_data
 @pytest.mark.parametrize("name", ["white/fox.png", "white/plant.png", "grey/fish.png", "grey/teapot_strip.png"])
 def test_real_sheets_become_views_with_masks(name: str) -> None:
     painted = sheet(name)

@@ -9,7 +9,7 @@ import torch
 from tools.synthetic_weights import CONFIGS, component_shapes, summary
 
 from helpers import tiny_zero123plus
-from helpers.golden import HERE, SHARED, needs_outside
+from helpers.golden import EXTERNAL, RECORDED_FOLDER, needs_shared_golden
 from meshcli.generators.zero123plus.conditioning import preprocess
 from meshcli.generators.zero123plus.networks import Networks
 
@@ -55,12 +55,12 @@ def test_what_a_processor_s_file_leaves_out() -> None:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_names_and_shapes_at_full_size_are_the_published_ones(name: str) -> None:
     """Of the networks that diffusers and transformers had when Zero123++ was published."""
-    assert summary(component_shapes(name)) == json.loads((HERE / "state_dicts.json").read_text())[name]
+    assert summary(component_shapes(name)) == json.loads((RECORDED_FOLDER / "state_dicts.json").read_text())[name]
 
 
-@needs_outside
+@needs_shared_golden
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_name_and_shape_by_itself(name: str) -> None:
-    component = SHARED.facts("zero123plus_state_dicts")["components"][name]
+    component = EXTERNAL.facts("zero123plus_state_dicts")["components"][name]
     assert {key: list(shape) for key, shape in component_shapes(name).items()} == component["state_dict"]
     assert {key: CONFIGS[name][key] for key in component["config"]} == component["config"]

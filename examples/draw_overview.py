@@ -1,4 +1,4 @@
-"""Draw the picture of the README from a finished project: python examples/make_overview.py demo."""
+"""Draw overview.png, photos to views to mesh, from a finished project: python examples/draw_overview.py demo."""
 
 import argparse
 from collections.abc import Sequence
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from clay_rendering import render_clay
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
@@ -26,7 +27,7 @@ INK = (96, 96, 96)
 
 
 def main() -> None:
-    """Three photos, six views, the mesh from two sides in colour and in clay."""
+    """Three photos, six views, the mesh from the front, and from behind in colour and in clay."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("project", type=Path)
     arguments = parser.parse_args()
@@ -36,14 +37,14 @@ def main() -> None:
     views = [view.pixels for view in load_views(project, chosen_views(project, manifest))]
     mesh = read_glb(project.path("mesh/mesh.glb"))
     near, far = (orbit(azimuth, 18.0, 3.3) for azimuth in (35.0, 215.0))
-    looks = [Renderer(mesh, shading).render(near, 560, 440) for shading in ("unlit", "grey")]
-    back = Renderer(mesh, "unlit").render(far, 280, 220)
-    clay = Renderer(mesh, "grey").render(far, 280, 220)
+    renderer = Renderer(mesh)
+    front, back = renderer.render(near, 560, 440), renderer.render(far, 280, 220)
+    clay = render_clay(mesh, far, 280, 220)
     sheet = Image.new("RGB", (WIDTH, HEIGHT), "white")
     column(sheet, "three photos", 0, photos[:3], columns=1, side=SIDE)
     column(sheet, "six of the eighteen views", 340, views[:: max(1, len(views) // 6)][:6], columns=2, side=SIDE)
     column(sheet, "the mesh", 940, [], columns=1, side=680)
-    for picture, place in ((looks[0], (940, 50)), (back, (1040, 500)), (clay, (1330, 500))):
+    for picture, place in ((front, (940, 50)), (back, (1040, 500)), (clay, (1330, 500))):
         paste(sheet, picture, place)
     for x in (285, 875):
         arrow(sheet, x, HEIGHT // 2 + 20)

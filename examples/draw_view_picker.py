@@ -1,4 +1,4 @@
-"""Draw what `select` looks like, for the README, from a project with views: python examples/make_select.py demo."""
+"""Draw the view picker of `meshcli select` from a project with views: python examples/draw_view_picker.py demo."""
 
 import argparse
 import io

@@ -1,21 +1,17 @@
-"""Model a reception desk and photograph it from three sides: python examples/make_desk.py [--quick] [--only N].
+"""The reception desk of the example photos, and the cameras that they are taken with.
 
-Writes 1.png, 2.png, 3.png and cameras.json beside each other in examples/desk. `true_mesh` is the desk itself, in the
-world of the photos' cameras: what a reconstruction can be compared with. Everything is deterministic.
+`true_mesh` is the desk in the world of the photos' cameras: what a reconstruction can be compared with.
 """
 
-import argparse
-import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
-from shapes import shrub, soft_box, sweep, turned
+from primitives import beveled_box, lathe, shrub, sweep
 
 from meshcli.meshes.mesh import Mesh
 from meshcli.views.camera import Camera, orbit
@@ -24,7 +20,6 @@ Array = NDArray[Any]
 Point = tuple[float, float, float]
 
 FOLDER = Path(__file__).resolve().parent / "desk"
-SIZE = 800  # pixels
 VIEWPOINTS = ((12.0, 6.0), (86.0, 18.0), (234.0, 24.0))  # azimuth, elevation: between them they bound every side
 RADIUS = 0.95  # of the farthest point in our world
 NAME = "FJORD"
@@ -57,7 +52,7 @@ class Model:
     def box(self, x: Sequence[float], y: Sequence[float], z: Sequence[float], material: int, grain: int = 1) -> None:
         """A box with softened edges between two values on each axis; the wood grows along axis `grain`."""
         low, high = np.array([x[0], y[0], z[0]]), np.array([x[1], y[1], z[1]])
-        self.add(*soft_box(low, high, min(0.004, float((high - low).min()) / 4.0)), material, grain)
+        self.add(*beveled_box(low, high, min(0.004, float((high - low).min()) / 4.0)), material, grain)
 
 
 def build() -> Model:
@@ -89,62 +84,6 @@ def true_mesh() -> Mesh:
 def cameras() -> list[Camera]:
     """The photos' cameras in our world."""
     return [orbit(azimuth, elevation, known="rig") for azimuth, elevation in VIEWPOINTS]
-
-
-def main() -> None:
-    """Write the photos and their cameras."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="small and grainy, to look at")
-    parser.add_argument("--only", type=int, help="number of the one photo to take")
-    parser.add_argument("--folder", type=Path, default=FOLDER)
-    arguments = parser.parse_args()
-    size, samples = (400, 2) if arguments.quick else (SIZE, 4)
-    arguments.folder.mkdir(parents=True, exist_ok=True)
-    for number, camera in enumerate(cameras(), start=1):
-        if arguments.only in (None, number):
-            photo = photograph(camera, size, samples)
-            Image.fromarray(photo).save(arguments.folder / f"{number}.png", optimize=True)
-    rig = [{"file": f"{n}.png", "camera": camera.to_json()} for n, camera in enumerate(cameras(), start=1)]
-    text = json.dumps({"meshcli": 1, "photos": rig}, indent=2) + "\n"
-    (arguments.folder / "cameras.json").write_text(text, encoding="utf-8")
-
-
-def photograph(camera: Camera, size: int, samples: int) -> Array:
-    """One photo, RGBA uint8 with straight alpha."""
-    from studio import Material, Stage, Strip, Studio
-
-    model = build()
-    shift, scale = placement(model)
-    materials = [
-        Material((182, 128, 79), 0.42, wood=0.85),
-        Material((46, 57, 66), 0.38, mottle=0.10),
-        Material((24, 24, 26), 0.45),
-        Material((196, 190, 180), 0.30, mottle=0.22),
-        Material((214, 170, 98), 0.34, gloss=1.0),
-        Material((176, 104, 78), 0.60, mottle=0.15),
-        Material((74, 112, 52), 0.55, mottle=0.9),
-        Material((226, 219, 205), 0.60),
-        Material((140, 52, 44), 0.60, mottle=0.12),
-    ]
-    strip = Strip((0.458, -1.02, 1.0385), ((0.0, 1.64, 0.0), (0.018, 0.0, 0.0)), (110.0, 78.0, 46.0))
-    stage = Stage(
-        np.concatenate(model.vertices),
-        np.concatenate(model.normals),
-        np.concatenate(model.faces),
-        np.concatenate(model.material),
-        np.concatenate(model.board),
-        np.concatenate(model.grain),
-        materials,
-        strip,
-    )
-    picture = Studio(stage).photograph(in_metres(camera, shift, scale), size, samples, np.random.default_rng(1))
-    return np.rint(255.0 * picture).astype(np.uint8)
-
-
-def in_metres(camera: Camera, shift: Array, scale: float) -> Camera:
-    """The camera moved into the model's own frame."""
-    rows = [(*row[:3], row[3] / scale + move) for row, move in zip(camera.camera_to_world[:3], shift, strict=True)]
-    return replace(camera, camera_to_world=(*rows, camera.camera_to_world[3]))
 
 
 def _counter(model: Model) -> None:
@@ -194,13 +133,13 @@ def _props(model: Model) -> None:
     """A bell, a plant, two books."""
     angles = np.linspace(0.0, math.pi / 2.0, 13)
     dome = [(0.056 * math.cos(a), 1.112 + 0.052 * math.sin(a)) for a in angles]
-    model.add(*turned((0.27, 0.46), [(0.0, 1.095), (0.068, 1.095), (0.068, 1.110), (0.056, 1.112)]), BLACK)
-    model.add(*turned((0.27, 0.46), [(0.0, 1.108), *dome]), BRASS)
-    model.add(*turned((0.27, 0.46), [(0.0, 1.16), (0.008, 1.16), (0.008, 1.174), (0.0, 1.176)]), BRASS)
+    model.add(*lathe((0.27, 0.46), [(0.0, 1.095), (0.068, 1.095), (0.068, 1.110), (0.056, 1.112)]), BLACK)
+    model.add(*lathe((0.27, 0.46), [(0.0, 1.108), *dome]), BRASS)
+    model.add(*lathe((0.27, 0.46), [(0.0, 1.16), (0.008, 1.16), (0.008, 1.174), (0.0, 1.176)]), BRASS)
     pot = [(0.0, 0.785), (0.075, 0.785), (0.105, 0.93), (0.112, 0.93), (0.112, 0.955), (0.09, 0.955), (0.0, 0.935)]
-    model.add(*turned((-0.06, 0.90), pot), CLAY)
+    model.add(*lathe((-0.06, 0.90), pot), CLAY)
     ball = [(0.137 * math.sin(a), 1.06 - 0.137 * math.cos(a)) for a in np.linspace(0.0, math.pi, 25)]
-    model.add(*turned((-0.06, 0.90), ball), LEAF)
+    model.add(*lathe((-0.06, 0.90), ball), LEAF)
     model.add(*shrub(np.array([-0.06, 0.90, 1.06]), 0.15), LEAF)
     model.box((-0.28, -0.07), (-0.80, -0.50), (0.742, 0.777), CLOTH)
     model.box((-0.25, -0.06), (-0.76, -0.50), (0.777, 0.805), DARK)
@@ -263,7 +202,3 @@ def _stroke(stroke: tuple[Any, ...]) -> tuple[Array, Array]:
     left = np.array([-along[1], along[0]])
     side = np.array([_H / left[0], 0.0]) if kind == "slant" else _H * left
     return path, np.stack([side, side])
-
-
-if __name__ == "__main__":
-    main()

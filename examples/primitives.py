@@ -1,4 +1,4 @@
-"""Shapes to model with: each returns vertices (V, 3), their normals (V, 3) and faces (F, 3), and is closed.
+"""Closed shapes to model with: each returns vertices (V, 3), their normals (V, 3) and faces (F, 3).
 
 Vertices on an edge are there once for each side, so that every side keeps its own normals.
 """
@@ -16,7 +16,7 @@ Shape = tuple[Array, Array, Array]
 
 
 def sweep(path: Array, sides: Array, x: tuple[float, float]) -> Shape:
-    """A bar with a softened front along a path in the (y, z) plane, closed; flat across, round along the path."""
+    """A bar with a beveled front along a path in the (y, z) plane; flat across, smooth along the path."""
     soft = 0.004
     profile = [(x[0], -1.0), (x[1] - soft, -1.0), (x[1], -1.0), (x[1], 1.0), (x[1] - soft, 1.0), (x[0], 1.0)]
     inset = [0.0, 0.0, soft, soft, 0.0, 0.0]
@@ -54,7 +54,7 @@ def sweep(path: Array, sides: Array, x: tuple[float, float]) -> Shape:
     return _oriented(np.concatenate(vertices), np.concatenate(normals), np.concatenate(faces))
 
 
-def turned(centre: tuple[float, float], profile: Sequence[tuple[float, float]]) -> Shape:
+def lathe(centre: tuple[float, float], profile: Sequence[tuple[float, float]]) -> Shape:
     """A body of revolution about a vertical axis; the profile runs as (radius, height), its normals are per segment."""
     count = 48
     angles = np.arange(count + 1) / count * 2.0 * math.pi
@@ -108,14 +108,14 @@ def shrub(centre: Array, radius: float) -> Shape:
     return _oriented(triangles.reshape(-1, 3), normals, np.arange(3 * len(triangles)).reshape(-1, 3))
 
 
-def soft_box(low: Array, high: Array, soft: float) -> Shape:
-    """A box whose edges are cut; normals belong to the sides, so that light runs round the edges."""
+def beveled_box(low: Array, high: Array, bevel: float) -> Shape:
+    """A box whose edges are beveled; normals belong to the sides, so that shading runs smoothly round the edges."""
     signs = np.array([(i, j, k) for i in (-1, 1) for j in (-1, 1) for k in (-1, 1)])
     middle, half = (low + high) / 2.0, (high - low) / 2.0
     vertices, normals = [], []
     for sign in signs:  # three vertices at each corner, one for each side
         for axis in range(3):
-            inner = half - soft
+            inner = half - bevel
             inner[axis] = half[axis]
             vertices.append(middle + sign * inner)
             normals.append(np.eye(3)[axis] * sign)
