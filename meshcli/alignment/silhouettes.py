@@ -15,7 +15,7 @@ from scipy.optimize import least_squares
 from meshcli.arrays import Float64Array
 from meshcli.pictures.image import resize
 from meshcli.sdf.grid import Field, Grid, silhouette_distance
-from meshcli.system.sparse_solve import ensure_buffer
+from meshcli.system.sparse_solve import ensure_openblas_buffer
 from meshcli.views.camera import FARTHEST, Camera, Rows
 from meshcli.views.projection import camera_to_world, project, rays
 from meshcli.views.view import View
@@ -68,7 +68,7 @@ def align(photos: Sequence[View]) -> Alignment:
         missing = _missing(cameras(values), outlines) / UNIT
         return np.concatenate([missing / np.sqrt(RIM), ((values.reshape(-1, 5) - start) / TRUST * 0.1).ravel()])
 
-    ensure_buffer()
+    ensure_openblas_buffer()
     found = least_squares(cost, start.ravel(), diff_step=np.array(1e-3), max_nfev=25, x_scale=np.tile(TRUST, len(free)))
     moved = [replace(camera, known="aligned") for camera in cameras(found.x)]
     after = misfit(photos, moved, outlines)

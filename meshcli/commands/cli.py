@@ -29,9 +29,9 @@ from meshcli.engines import Generator, Reconstructor
 from meshcli.errors import InputError, MeshcliError, UsageError
 from meshcli.project.manifest import Chooser
 from meshcli.project.project import Project
-from meshcli.stages.stage_runner import explained
+from meshcli.stages.stage_runner import to_user_error
 from meshcli.stages.status import read_status
-from meshcli.system.processes import ALONE, INTERRUPTED, Interrupted, listen_to_signals, watch_parent
+from meshcli.system.processes import INTERRUPTED_MESSAGE, UNSUPERVISED, Interrupted, exit_with_parent, listen_to_signals
 
 EXIT_CODES = (
     "Exit codes: 0 done | 1 a bug | 2 usage | 3 bad input file | 4 weights or optional packages missing or unusable | "
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     line = invocation.with_count(list(sys.argv[1:] if arguments is None else arguments))
     prepare_output()
     listen_to_signals()
-    ALONE.set(not watch_parent() and arguments is None)
+    UNSUPERVISED.set(not exit_with_parent() and arguments is None)
     try:
         code = int(app(line, standalone_mode=False, prog_name="meshcli") or 0)
         sys.stdout.flush()  # what cannot be written is an error like any other
@@ -67,10 +67,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except typer.Abort:
         return 130
     except Interrupted as error:
-        show_error(INTERRUPTED)
+        show_error(INTERRUPTED_MESSAGE)
         return error.exit_code
     except Exception as error:
-        known = explained(error, "the output")
+        known = to_user_error(error, "the output")
         if known is None:
             raise
         return invocation.complain(known, known.exit_code, *_asked(line))
@@ -427,7 +427,7 @@ def run(
         settings=known,
         run_options=invocation.run_options(force, wait, offline, device, weights),
     )  # fmt: skip
-    documents = run_stages(Project(directory), arguments, capture=as_json, tell=tell, hand_on=hand_on)
+    documents = run_stages(Project(directory), arguments, capture=as_json, tell=tell, print_output=hand_on)
     if as_json:
         show_json({"meshcli": 1, "project": str(directory), "stages": documents})
     elif dry_run:

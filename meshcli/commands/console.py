@@ -24,7 +24,7 @@ from meshcli.system import standard_streams
 
 if TYPE_CHECKING:
     from meshcli.pictures.pixels import Pixels
-    from meshcli.stages.align import Answer
+    from meshcli.stages.align import PhotoAlignment
     from meshcli.stages.stage_runner import Outcome
 
 PREVIEW = 40  # columns of an unfinished sheet of views
@@ -186,8 +186,8 @@ def outcome_json(project: Project, outcome: "Outcome", following: str) -> dict[s
 
 def outcome_plan(outcome: "Outcome") -> dict[str, Any]:
     """What would come of a stage."""
-    runs = bool(outcome.planned)
-    return {"stage": outcome.stage, "runs": runs, "reason": outcome.planned or outcome.skipped,
+    runs = bool(outcome.would_run)
+    return {"stage": outcome.stage, "runs": runs, "reason": outcome.would_run or outcome.skipped,
             "engine": outcome.record.engine}  # fmt: skip
 
 
@@ -198,7 +198,7 @@ def show_plan(rows: Sequence[Mapping[str, Any]]) -> None:
         print(one_line(f"{row['stage']}: {f'would run{engine}: ' if row['runs'] else ''}{row['reason']}"))
 
 
-def show_alignment(answers: "Sequence[Answer]", following: str) -> None:
+def show_alignment(answers: "Sequence[PhotoAlignment]", following: str) -> None:
     """From which side each photo was taken, how sure that is, and what else it could be."""
     console = Console(highlight=False)
     table = Table("photo", "file", "azimuth", "size", "confidence", "about as good", box=None, header_style="dim")

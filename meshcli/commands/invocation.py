@@ -28,13 +28,13 @@ from meshcli.progress import Tell, unheard
 from meshcli.project.manifest import Manifest, Stage
 from meshcli.project.project import Project
 from meshcli.settings import Settings
-from meshcli.stages.killed_child import cut_short, standing
+from meshcli.stages.killed_child import killed_child_error, read_record
 from meshcli.stages.photo_set import Typed
 from meshcli.stages.run import StageFailedError
-from meshcli.stages.select import USUAL, prepare_pool
-from meshcli.stages.stage_runner import Outcome, RunOptions, explained
+from meshcli.stages.select import prepare_candidates
+from meshcli.stages.stage_runner import Outcome, RunOptions, to_user_error
 from meshcli.stages.status import read_status
-from meshcli.stages.view_choice import read_choice, suggest
+from meshcli.stages.view_choice import DEFAULT_VIEW_COUNT, parse_view_choice, suggest_views
 from meshcli.system.processes import fork_supervised
 from meshcli.views.lens import read_sensor
 from meshcli.views.photo_cameras import ready_views
@@ -52,8 +52,8 @@ def perform(
         step_aside(project, name)
     with Reporter(quiet or as_json, verbose) as reporter:
         with explaining(project):
-            heard = replace(run_options, progress=reporter.progress, tell=reporter.tell, complain=reporter.complain)
-            outcome = stage(project, replace(heard, show=reporter.show))
+            heard = replace(run_options, progress=reporter.progress, tell=reporter.tell, warn=reporter.complain)
+            outcome = stage(project, replace(heard, show_preview=reporter.show))
         if run_options.dry:
             plan = outcome_plan(outcome)
             if as_json:
@@ -74,10 +74,10 @@ def step_aside(project: Project, stage: Stage, command: str = "") -> None:
 
     `command` is what is called when it is no stage of its own.
     """
-    before = standing(project, stage)
+    before = read_record(project, stage)
     code = fork_supervised()
     if code is not None:
-        if error := cut_short(project, stage, code, before, command):
+        if error := killed_child_error(project, stage, code, before, command):
             raise error
         sys.exit(128 - code if code < 0 else code)
 
@@ -88,7 +88,7 @@ def explaining(project: Project) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        known = explained(error, project.root)
+        known = to_user_error(error, project.root)
         if known is None or known is error:
             raise
         raise known from error
@@ -176,8 +176,8 @@ def ask(project: Project, include_photos: bool, run_options: RunOptions) -> str:
         raise UsageError(f"{project.root} has no views; run `{project.command('generate')}`")
     if not interactive():
         raise UsageError("there is no terminal to ask on; use --views 0,3,5, --auto or --list")
-    manifest = prepare_pool(project, include_photos, run_options)
-    proposed = suggest(manifest, min(USUAL, len(manifest.live_views)))
+    manifest = prepare_candidates(project, include_photos, run_options.wait, run_options.tell)
+    proposed = suggest_views(manifest, min(DEFAULT_VIEW_COUNT, len(manifest.live_views)))
     standing = manifest.selection.names if manifest.selection else proposed
     if not full_screen():
         return _ask_by_line(project, manifest, standing)
@@ -192,7 +192,7 @@ def ask(project: Project, include_photos: bool, run_options: RunOptions) -> str:
     names = tuple(view.name for view in views.values())
     state = Picking(names, tuple(proposed), tuple(name for name in standing if name in names))
     files = {view.name: project.path(view.file) for view in views.values()}
-    end = pick(project.root.resolve().name, rows, files, state, lambda text: read_choice(text, manifest))
+    end = pick(project.root.resolve().name, rows, files, state, lambda text: parse_view_choice(text, manifest))
     return ",".join(end.chosen) if end.end == "accepted" else ""
 
 
@@ -202,7 +202,7 @@ def _ask_by_line(project: Project, manifest: Manifest, proposed: Sequence[str]) 
     while True:
         answer = ask_views(project, proposed)
         try:
-            read_choice(answer, manifest)
+            parse_view_choice(answer, manifest)
         except UsageError as error:
             show_error(str(error))
         else:

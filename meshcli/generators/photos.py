@@ -14,8 +14,8 @@ from meshcli.pictures.pixels import Pixels
 from meshcli.pictures.plain_background import background_of, matte, outside_of
 from meshcli.pictures.transparency import coverage, cuts_out
 from meshcli.settings import PhotoSettings
+from meshcli.views.camera import VIEW_SIZE
 
-SIDE = 320  # pixels of a view
 LAYOUTS = {(2, 3): (3, 2), (3, 2): (2, 3), (6, 1): (1, 6)}  # width and height in views -> rows, columns
 NEAR_WHITE = 225.0  # of 255: a background brighter than this is meant to be white
 
@@ -28,7 +28,7 @@ def cut_sheet(sheet: Pixels) -> list[Pixels]:
     height, width = sheet.shape[:2]
     for (across, down), (rows, columns) in LAYOUTS.items():
         if width * down == height * across and width % columns == 0:
-            return [resize(tile, SIDE, SIDE) for tile in split_sheet(sheet, rows, columns)]
+            return [resize(tile, VIEW_SIZE, VIEW_SIZE) for tile in split_sheet(sheet, rows, columns)]
     raise InputError(
         f"a sheet of {width} x {height} pixels is not six square views: 640 x 960, 960 x 640 or 1920 x 320, "
         "or a multiple of these"

@@ -16,7 +16,7 @@ from meshcli.errors import ProjectError, UsageError
 from meshcli.json_table import read_table
 from meshcli.progress import Tell, unheard
 from meshcli.project.manifest import FOLDERS, Manifest, NewerManifestError, Output
-from meshcli.system.atomic_files import remove_leftovers, write_files
+from meshcli.system.atomic_files import remove_temporary_files, write_files
 from meshcli.system.digests import bytes_digest, file_digest
 
 MANIFEST = "manifest.json"
@@ -118,7 +118,7 @@ class Project:
             if self.exists:
                 self._check_manifest()
             for folder in (".", *FOLDERS):
-                remove_leftovers(self.path(folder))
+                remove_temporary_files(self.path(folder))
             yield
         finally:
             lock.release()

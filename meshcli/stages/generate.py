@@ -42,14 +42,14 @@ from meshcli.stages.stage_runner import (
     ResolvedTask,
     RunOptions,
     StageRun,
-    ensure_room,
-    entering,
+    ensure_memory,
+    outcome_without_running,
     recording,
-    unchanged,
     with_reduced_settings,
+    write_lock,
 )
-from meshcli.stages.view_candidates import is_photo, refreshed
-from meshcli.stages.view_generation import check_engine, engine_options, lacking, paint_views, smaller_settings
+from meshcli.stages.view_candidates import is_photo_view, write_candidates
+from meshcli.stages.view_generation import check_engine, engine_options, lacking, run_generator, smaller_settings
 from meshcli.system.digests import digest
 from meshcli.views.lens import picture_size
 from meshcli.views.picture_names import shortened
@@ -70,13 +70,13 @@ def generate_views(
 
     Raises UsageError for arguments that do not fit, InputError for a picture that cannot be used.
     """
-    sieve = Sieve(run_options.keep_going, settings.photo.max_pixels, run_options.complain)
+    sieve = Sieve(run_options.keep_going, settings.photo.max_pixels, run_options.warn)
     new = None if project.exists else claim_set(project, Manifest(), photos, typed, add, sieve, run_options.tell)
     if new is not None:
         _pick(Manifest(), new, engine, settings, run_options)  # a mistake leaves no directory behind
     if not run_options.dry:
         project.create()
-    with entering(project, run_options, new=True):
+    with write_lock(project, run_options, new=True):
         manifest = project.load() if project.exists else Manifest()
         claims = (
             new
@@ -97,9 +97,9 @@ def generate_views(
             return fingerprint(chosen, options, photo_parts(project, said))
 
         task = ResolvedTask("generate", chosen, options, inputs(), asked, smaller, smaller_settings(chosen, settings))
-        if outcome := unchanged(project, manifest, task, run_options):
+        if outcome := outcome_without_running(project, manifest, task, run_options):
             return replace(outcome, left_out=tuple(sieve.left_out))
-        ensure_room(project, manifest, task, run_options)
+        ensure_memory(project, manifest, task, run_options)
         check_engine(chosen, settings, run_options)
         refuse_edited(project, manifest, named)
         run_options.tell(f"engine {chosen} ({why})")
@@ -123,7 +123,7 @@ def _pick(
     engine = suited(engine, claims)
     ready = any(claim.stated.ready for claim in claims)
     before = "" if run_options.force else engine_before(manifest, ready)
-    chosen, why = pick_generator(engine, before, lacking(settings, run_options) if engine == "auto" else "")
+    chosen, why = pick_generator(engine, before, lacking(settings, run_options.weights) if engine == "auto" else "")
     why = "the views are ready" if ready else why
     refuse_idle(run_options.flags, chosen, why)
     return chosen, why
@@ -219,10 +219,10 @@ def _paint(run: StageRun, settings: Settings, seed: int, before: str) -> None:
         hand_on(run, settings.photo)
     else:
         if before == "photos":
-            run.manifest = retired(run.manifest, is_photo)
-        paint_views(run, settings, seed)
+            run.manifest = retired(run.manifest, is_photo_view)
+        run_generator(run, settings, seed)
     with run.step("scores"):
-        run.manifest, outputs = refreshed(run.project, run.manifest)
+        run.manifest, outputs = write_candidates(run.project, run.manifest)
         run.outputs += outputs
     if unknown := sideless(run.manifest):
         run.note(f"from which sides {', '.join(unknown)} were taken: `{run.project.command('align')}` finds it out")

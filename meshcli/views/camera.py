@@ -26,6 +26,7 @@ PoseSource = Literal[
 LARGEST = 1e9  # number in a camera, and 1 / the smallest focal length: squares and quotients stay finite
 DISTANCE = 4.0  # of Zero123++'s cameras, in units of our world
 FOV = 30.0  # vertical field of view of Zero123++'s cameras
+VIEW_SIZE = 320  # pixels along a side of a view, as Zero123++ generates them
 FARTHEST = 0.95  # of an aligned object's points from the origin
 
 

@@ -14,7 +14,7 @@ from meshcli.stages.generate import generate_views
 from meshcli.stages.photo_set import Typed, sideless
 from meshcli.stages.select import select_views
 from meshcli.stages.status import read_status, stage_status
-from meshcli.stages.view_candidates import fully_posed
+from meshcli.stages.view_candidates import has_known_camera
 
 SHEETS = Typed(ready="sheet 1.2")
 
@@ -43,14 +43,14 @@ def test_what_is_found_is_kept_and_makes_one_body(unposed: Project, engines: dic
 
 def test_which_aligned_photos_can_be_views(unposed: Project) -> None:
     align_photos(unposed)
-    assert not any(fully_posed(photo) for photo in unposed.load().photos)
+    assert not any(has_known_camera(photo) for photo in unposed.load().photos)
     generate_views(unposed)  # into one body: silhouettes say from how high each was taken
     photos = unposed.load().photos
-    assert all(fully_posed(photo) for photo in photos)
+    assert all(has_known_camera(photo) for photo in photos)
     # each painted by itself: nobody knows its elevation unless it was said
-    assert not any(fully_posed(replace(photo, painted="key")) for photo in photos)
+    assert not any(has_known_camera(replace(photo, painted="key")) for photo in photos)
     said = {"azimuth": 40.0, "elevation": 10.0, "fov": 30.0}
-    assert fully_posed(replace(photos[1], painted="key", stated=said))
+    assert has_known_camera(replace(photos[1], painted="key", stated=said))
 
 
 def test_the_same_photos_again_keep_what_was_found(unposed: Project, photos: list[Path]) -> None:

@@ -63,7 +63,8 @@ def unknown_raises() -> list[str]:
     """Places where something is raised of which this script cannot tell what it is."""
     builtin = {"ValueError", "TypeError", "MemoryError", "RecursionError", "Interrupted", "RuntimeError", "OSError",
                "AttributeError"}  # fmt: skip
-    makers = {"error", "wrong", "_nothing", "_failure", "_killed", "missing_angles", "_with_advice", "explained"}
+    makers = {"error", "wrong", "_nothing", "_failure", "_killed", "missing_angles", "_stage_error", "_fail",
+              "to_user_error"}  # fmt: skip
     known = CODES.keys() | DERIVED.keys() | SILENT | builtin | makers
     places = []
     for path in sorted(PACKAGE.rglob("*.py")):
