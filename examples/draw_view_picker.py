@@ -11,7 +11,7 @@ from meshcli.commands.picker.screen import Row, Size, build_screen
 from meshcli.commands.picker.state import Picking
 from meshcli.commands.picker.terminal import pictures
 from meshcli.project.project import Project
-from meshcli.stages.view_choice import suggest
+from meshcli.stages.view_choice import suggest_views
 
 OUTPUT = Path(__file__).resolve().parent / "select.svg"
 COLUMNS, ROWS = 120, 36
@@ -29,7 +29,7 @@ def main() -> None:
     rows = [Row(number, view, sources[view.photo]) for number, view in views.items()]
     files = {view.name: project.path(view.file) for view in views.values()}
     names = tuple(view.name for view in views.values())
-    state = Picking(names, (), tuple(suggest(manifest)), row=min(BAR, len(names) - 1))
+    state = Picking(names, (), tuple(suggest_views(manifest)), row=min(BAR, len(names) - 1))
     small, large = pictures(files, colour=True, graphics=False)
     console = Console(
         record=True, file=io.StringIO(), force_terminal=True, color_system="truecolor", width=COLUMNS, height=ROWS

@@ -4,7 +4,7 @@ import sys
 
 from meshcli.errors import MissingError
 from meshcli.system import standard_streams
-from meshcli.system.processes import INTERRUPTED, Interrupted, listen_to_signals
+from meshcli.system.processes import INTERRUPTED_MESSAGE, Interrupted, listen_to_signals
 
 
 def main() -> int:
@@ -19,7 +19,7 @@ def main() -> int:
 
         return cli.main()
     except Interrupted as error:  # during the import
-        sys.stderr.write(f"error: {INTERRUPTED}\n")
+        sys.stderr.write(f"error: {INTERRUPTED_MESSAGE}\n")
         return error.exit_code
 
 

@@ -15,7 +15,7 @@ from scipy.optimize import least_squares
 from meshcli.arrays import Float64Array
 from meshcli.pictures.image import resize
 from meshcli.sdf.grid import DistanceFunction, cube_grid, silhouette_distance
-from meshcli.system.sparse_solve import ensure_buffer
+from meshcli.system.sparse_solve import ensure_openblas_buffer
 from meshcli.views.camera import OBJECT_RADIUS, Camera, PoseMatrix
 from meshcli.views.projection import camera_to_world, march, project, rays
 from meshcli.views.view import View
@@ -73,7 +73,7 @@ def align(photos: Sequence[View]) -> Alignment:
         deviations = (values.reshape(-1, 5) - start) / CAMERA_SIGMA * PRIOR_WEIGHT
         return np.concatenate([misses / np.sqrt(RIM_RAYS), deviations.ravel()])
 
-    ensure_buffer()
+    ensure_openblas_buffer()
     scale = np.tile(CAMERA_SIGMA, len(free))
     solution = least_squares(cost, start.ravel(), diff_step=np.array(1e-3), max_nfev=MAX_EVALUATIONS, x_scale=scale)
     moved = [replace(camera, known="aligned") for camera in cameras(solution.x)]

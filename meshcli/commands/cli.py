@@ -13,7 +13,7 @@ from meshcli import __version__
 from meshcli.commands.lazy_commands import Group, LazyCommand, load_command
 from meshcli.commands.plain_output import escape_controls, prepare_output, print_json
 from meshcli.errors import MeshcliError, UsageError
-from meshcli.system.processes import ALONE, INTERRUPTED, Interrupted, listen_to_signals, watch_parent
+from meshcli.system.processes import INTERRUPTED_MESSAGE, UNSUPERVISED, Interrupted, exit_with_parent, listen_to_signals
 
 EXIT_CODES = (
     "Exit codes: 0 done | 1 a bug | 2 usage | 3 bad input file | 4 weights or optional packages missing or unusable | "
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     line = _with_auto_count(list(sys.argv[1:] if arguments is None else arguments))
     prepare_output()
     listen_to_signals()
-    ALONE.set(not watch_parent() and arguments is None)
+    UNSUPERVISED.set(not exit_with_parent() and arguments is None)
     try:
         code = int(app(line, standalone_mode=False, prog_name="meshcli") or 0)
         sys.stdout.flush()  # so that a write error is reported here
@@ -60,12 +60,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except typer.Abort:
         return 130
     except Interrupted as error:
-        _print_error(INTERRUPTED)
+        _print_error(INTERRUPTED_MESSAGE)
         return error.exit_code
     except Exception as error:
-        from meshcli.stages.stage_runner import explained
+        from meshcli.stages.stage_runner import to_user_error
 
-        known = explained(error, "the output")
+        known = to_user_error(error, "the output")
         if known is None:
             raise
         return _report(known, known.exit_code, line)

@@ -19,7 +19,7 @@ from meshcli.stages.view_choice import coverage
 
 if TYPE_CHECKING:
     from meshcli.pictures.pixels import Pixels
-    from meshcli.stages.align import Answer
+    from meshcli.stages.align import PhotoAlignment
     from meshcli.stages.stage_runner import Outcome
 
 PREVIEW_COLUMNS = 40  # of an unfinished sheet of views; by eye: large enough to judge, and it leaves room to scroll
@@ -140,8 +140,8 @@ def outcome_json(project: Project, outcome: "Outcome", following: str) -> dict[s
 
 def outcome_plan(outcome: "Outcome") -> dict[str, Any]:
     """The plan of a dry run as a JSON document."""
-    runs = bool(outcome.planned)
-    return {"stage": outcome.stage, "runs": runs, "reason": outcome.planned or outcome.skipped,
+    runs = bool(outcome.would_run)
+    return {"stage": outcome.stage, "runs": runs, "reason": outcome.would_run or outcome.skipped,
             "engine": outcome.record.engine}  # fmt: skip
 
 
@@ -152,7 +152,7 @@ def print_plan(rows: Sequence[Mapping[str, Any]]) -> None:
         print(escape_controls(f"{row['stage']}: {f'would run{engine}: ' if row['runs'] else ''}{row['reason']}"))
 
 
-def print_alignment(answers: "Sequence[Answer]", following: str) -> None:
+def print_alignment(answers: "Sequence[PhotoAlignment]", following: str) -> None:
     """Print the azimuth of each photo, its confidence, and the alternatives."""
     console = Console(highlight=False)
     table = Table("photo", "file", "azimuth", "size", "confidence", "about as good", box=None, header_style="dim")

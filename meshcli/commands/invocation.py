@@ -18,9 +18,9 @@ from meshcli.progress import Tell
 from meshcli.project.manifest import Stage
 from meshcli.project.project import Project
 from meshcli.settings import Settings
-from meshcli.stages.killed_child import cut_short, standing
+from meshcli.stages.killed_child import killed_child_error, read_record
 from meshcli.stages.photo_set import Typed
-from meshcli.stages.stage_runner import Outcome, RunOptions, explained
+from meshcli.stages.stage_runner import Outcome, RunOptions, to_user_error
 from meshcli.stages.status import read_status
 from meshcli.system.processes import fork_supervised
 from meshcli.views.lens import read_sensor
@@ -42,8 +42,8 @@ def run_stage(directory: Path, name: Stage, stage: RunStage, options: RunOptions
     with Reporter(output.quiet or output.as_json, output.verbose) as reporter:
         with explain_os_errors(project):
             reported = replace(
-                options, progress=reporter.progress, tell=reporter.tell, complain=reporter.report_left_out,
-                show=reporter.show,
+                options, progress=reporter.progress, tell=reporter.tell, warn=reporter.report_left_out,
+                show_preview=reporter.show,
             )  # fmt: skip
             outcome = stage(project, reported)
         if options.dry:
@@ -67,10 +67,10 @@ def fork_stage(project: Project, stage: Stage, command: str = "") -> None:
     `command` is the name of the command if it is not that of the stage. Where this process cannot be forked, it goes on
     itself.
     """
-    before = standing(project, stage)
+    before = read_record(project, stage)
     code = fork_supervised()
     if code is not None:
-        if error := cut_short(project, stage, code, before, command):
+        if error := killed_child_error(project, stage, code, before, command):
             raise error
         sys.exit(128 - code if code < 0 else code)
 
@@ -81,7 +81,7 @@ def explain_os_errors(project: Project) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        known = explained(error, project.root)
+        known = to_user_error(error, project.root)
         if known is None or known is error:
             raise
         raise known from error

@@ -39,7 +39,7 @@ def run(
     pictures, _ = read_inputs(inputs, tell)
     photos = [str(each) for each in pictures] if inputs.photos else []
     arguments = _child_arguments(photos, inputs, stages, options, settings, execution, output)
-    documents = run_stages(Project(directory), arguments, capture=output.as_json, tell=tell, hand_on=print_output)
+    documents = run_stages(Project(directory), arguments, capture=output.as_json, tell=tell, print_output=print_output)
     if output.as_json:
         print_json({"meshcli": 1, "project": str(directory), "stages": documents})
     elif execution.dry_run:

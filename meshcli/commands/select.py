@@ -23,9 +23,9 @@ from meshcli.commands.plain_output import escape_controls, print_json
 from meshcli.errors import UsageError
 from meshcli.project.manifest import Chooser, Manifest
 from meshcli.project.project import Project
-from meshcli.stages.select import USUAL, prepare_pool, select_views
+from meshcli.stages.select import prepare_candidates, select_views
 from meshcli.stages.stage_runner import RunOptions
-from meshcli.stages.view_choice import read_choice, suggest
+from meshcli.stages.view_choice import DEFAULT_VIEW_COUNT, parse_view_choice, suggest_views
 
 app = typer.Typer(add_completion=False)
 
@@ -85,8 +85,8 @@ def _ask(project: Project, include_photos: bool, options: RunOptions) -> str:
         raise UsageError(f"{project.root} has no views; run `{project.command('generate')}`")
     if not has_terminal():
         raise UsageError("there is no terminal to ask on; use --views 0,3,5, --auto or --list")
-    manifest = prepare_pool(project, include_photos, options)
-    proposed = suggest(manifest, min(USUAL, len(manifest.live_views)))
+    manifest = prepare_candidates(project, include_photos, options.wait, options.tell)
+    proposed = suggest_views(manifest, min(DEFAULT_VIEW_COUNT, len(manifest.live_views)))
     current = manifest.selection.names if manifest.selection else proposed
     if not fits_picker():
         return _ask_by_line(project, manifest, current)
@@ -101,7 +101,7 @@ def _ask(project: Project, include_photos: bool, options: RunOptions) -> str:
     names = tuple(view.name for view in views.values())
     state = PickerState(names, tuple(proposed), tuple(name for name in current if name in names))
     files = {view.name: project.path(view.file) for view in views.values()}
-    end = pick(project.root.resolve().name, rows, files, state, lambda text: read_choice(text, manifest))
+    end = pick(project.root.resolve().name, rows, files, state, lambda text: parse_view_choice(text, manifest))
     return ",".join(end.chosen) if end.end == "accepted" else ""
 
 
@@ -111,7 +111,7 @@ def _ask_by_line(project: Project, manifest: Manifest, proposed: Sequence[str]) 
     while True:
         answer = ask_views(project, proposed)
         try:
-            read_choice(answer, manifest)
+            parse_view_choice(answer, manifest)
         except UsageError as error:
             print_error(str(error))
         else:

@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from meshcli.errors import InputError, UsageError
 from meshcli.progress import Tell
-from meshcli.system.text_files import unmarked
+from meshcli.system.text_files import without_byte_order_mark
 
 SUFFIXES = (
     ".apng", ".avif", ".bmp", ".dib", ".gif", ".heic", ".heif", ".hif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg",
@@ -95,7 +95,7 @@ def _read_list(stdin: BinaryIO | None) -> list[str]:
             f"what comes on standard input is longer than {MAX_LIST_BYTES >> 20} MB, so it is no list of photos"
         )
     try:
-        data = unmarked(data)
+        data = without_byte_order_mark(data)
     except ValueError as error:
         raise InputError(f"what comes on standard input is no list of file names: {error}") from error
     lines = data.split(b"\0") if b"\0" in data else data.splitlines()

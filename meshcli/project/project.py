@@ -17,7 +17,7 @@ from meshcli.errors import ProjectError, UsageError
 from meshcli.json_table import read_table
 from meshcli.progress import Tell, unheard
 from meshcli.project.manifest import FOLDERS, Manifest, NewerManifestError, Output
-from meshcli.system.atomic_files import remove_leftovers, write_files
+from meshcli.system.atomic_files import remove_temporary_files, write_files
 from meshcli.system.digests import bytes_digest, file_digest
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class Project:
             if self.exists:
                 self._refuse_damaged_manifest()
             for folder in (".", *FOLDERS):
-                remove_leftovers(self.path(folder))
+                remove_temporary_files(self.path(folder))
             yield
         finally:
             lock.release()

@@ -1,4 +1,4 @@
-"""The four verbs as functions; each is imported when it is first used, for `meshcli --help` needs none of them."""
+"""The stages as functions of a project. Each is imported on first use: `meshcli --help` needs none of them."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Outcome", "RunOptions", "Typed", "generate_views", "reconstruct_mesh", "render_mesh", "select_views"]
 
-PLACES = {
+MODULES = {
     "RunOptions": "stage_runner", "Outcome": "stage_runner", "Typed": "photo_set", "generate_views": "generate",
     "reconstruct_mesh": "reconstruct", "render_mesh": "render", "select_views": "select",
 }  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
-    if name not in PLACES:
+    if name not in MODULES:
         raise AttributeError(f"module {__name__} has no attribute {name}")
-    return getattr(import_module(f"meshcli.stages.{PLACES[name]}"), name)
+    return getattr(import_module(f"meshcli.stages.{MODULES[name]}"), name)

@@ -41,14 +41,14 @@ from meshcli.stages.stage_runner import (
     ResolvedTask,
     RunOptions,
     StageRun,
-    ensure_room,
-    entering,
+    ensure_memory,
+    outcome_without_running,
     recording,
-    unchanged,
     with_reduced_settings,
+    write_lock,
 )
-from meshcli.stages.view_candidates import is_photo, refreshed
-from meshcli.stages.view_generation import check_engine, engine_options, lacking, paint_views, smaller_settings
+from meshcli.stages.view_candidates import is_photo_view, write_candidates
+from meshcli.stages.view_generation import check_engine, engine_options, lacking, run_generator, smaller_settings
 from meshcli.system.digests import digest
 from meshcli.views.picture_names import short_names
 
@@ -70,14 +70,14 @@ def generate_views(
 
     Raises UsageError for arguments that do not fit, InputError for a picture that cannot be used.
     """
-    validator = PhotoValidator(run_options.keep_going, settings.photo.max_pixels, run_options.complain)
+    validator = PhotoValidator(run_options.keep_going, settings.photo.max_pixels, run_options.warn)
     requested: list[RequestedPhoto] = []
     if not project.exists:  # look at the photos first: a mistake leaves no directory behind
         requested = request_photos(project, Manifest(), photos, typed, add, validator, run_options.tell)
         _pick_engine(Manifest(), requested, engine, settings, run_options)
     if not run_options.dry:
         project.create()
-    with entering(project, run_options, new=True):
+    with write_lock(project, run_options, new=True):
         manifest = project.load() if project.exists else Manifest()
         if not requested or manifest.photos:
             requested = request_photos(project, manifest, photos, typed, add, validator, run_options.tell)
@@ -86,9 +86,9 @@ def generate_views(
         left_out = _reject_known_failures(record, named, settings.photo, validator)
         chosen, why = _pick_engine(manifest, requested, engine, settings, run_options)
         task, settings = _resolve(project, record, named, chosen, settings, seed, run_options)
-        if outcome := unchanged(project, manifest, task, run_options):
+        if outcome := outcome_without_running(project, manifest, task, run_options):
             return replace(outcome, left_out=tuple(validator.left_out))
-        ensure_room(project, manifest, task, run_options)
+        ensure_memory(project, manifest, task, run_options)
         check_engine(chosen, settings, run_options)
         refuse_edited(project, manifest, named)
         run_options.tell(f"engine {chosen} ({why})")
@@ -117,7 +117,7 @@ def _pick_engine(
     engine = engine_for_set(engine, requested)
     ready = any(each.stated.ready for each in requested)
     before = "" if run_options.force else engine_before(manifest, ready)
-    chosen, why = pick_generator(engine, before, lacking(settings, run_options) if engine == "auto" else "")
+    chosen, why = pick_generator(engine, before, lacking(settings, run_options.weights) if engine == "auto" else "")
     why = "the views are ready" if ready else why
     refuse_idle(run_options.flags, chosen, why)
     return chosen, why
@@ -233,10 +233,10 @@ def _make_views(run: StageRun, settings: Settings, seed: int, before: str) -> No
         store_imported_views(run, settings.photo)
     else:
         if before == "photos":
-            run.manifest = retire_views(run.manifest, is_photo)
-        paint_views(run, settings, seed)
+            run.manifest = retire_views(run.manifest, is_photo_view)
+        run_generator(run, settings, seed)
     with run.step("scores"):
-        run.manifest, outputs = refreshed(run.project, run.manifest)
+        run.manifest, outputs = write_candidates(run.project, run.manifest)
         run.outputs += outputs
     if unknown := photos_of_unknown_azimuth(run.manifest):
         run.note(f"from which sides {', '.join(unknown)} were taken: `{run.project.command('align')}` finds it out")

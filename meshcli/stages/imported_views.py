@@ -10,7 +10,7 @@ from meshcli.project.manifest import Manifest, Photo, ViewEntry
 from meshcli.settings import PhotoSettings
 from meshcli.stages.photo_set import RequestedPhoto
 from meshcli.stages.stage_runner import StageRun
-from meshcli.stages.view_candidates import entered, is_photo, with_views
+from meshcli.stages.view_candidates import add_photo_views, add_views, is_photo_view
 from meshcli.system.digests import digest
 from meshcli.views.world_transform import WorldTransform
 
@@ -112,8 +112,8 @@ def store_imported_views(run: StageRun, settings: PhotoSettings) -> None:
     with run.step("views"):
         for photo in sheets:
             _store_sheet(run, photo, settings)
-        run.manifest = retire_views(run.manifest, lambda view: not is_photo(view) and view.engine != "photos")
-        run.manifest = entered(run.manifest, [photo for photo in photos if photo not in sheets])
+        run.manifest = retire_views(run.manifest, lambda view: not is_photo_view(view) and view.engine != "photos")
+        run.manifest = add_photo_views(run.manifest, [photo for photo in photos if photo not in sheets])
 
 
 def retire_views(manifest: Manifest, condition: Callable[[ViewEntry], bool]) -> Manifest:
@@ -129,6 +129,6 @@ def _store_sheet(run: StageRun, photo: Photo, settings: PhotoSettings) -> None:
 
     tiles = split_view_sheet(load_picture(run.project.path(photo.original), settings.max_pixels))
     named = {f"{photo.name}{tile}": camera for tile, camera in enumerate(photo.stated.sheet_cameras)}
-    run.manifest, entries = with_views(run.manifest, photo.name, named, "photos")
+    run.manifest, entries = add_views(run.manifest, photo.name, named, "photos")
     pictures = [with_silhouette(tile, settings, run.run_options.offline) for tile in tiles]
     run.write({entry.file: encode_png(picture) for entry, picture in zip(entries, pictures, strict=True)})

@@ -1,7 +1,7 @@
-"""What each stage's result depends on, as it is on disk now: the fingerprints. Light: no numpy.
+"""Fingerprints: what each stage's result depends on, as it is on disk now. Light: no numpy.
 
-A fingerprint is a table, part by part, so that a change can be named. Pictures count by the bytes that are there, not
-by those that were written: who edits a view or a cut-out by hand makes what follows stale.
+A fingerprint is a table of named parts, so that a change can be named. Pictures count by the bytes on disk, not by
+those that were written: editing a view or a cut-out by hand makes the later stages stale.
 """
 
 import json
@@ -16,13 +16,13 @@ from meshcli.project.project import Project
 from meshcli.system.digests import digest
 
 MESH = "mesh/mesh.glb"
-PLANES = "mesh/triplane.safetensors"  # what a network made of the views
+PLANES = "mesh/triplane.safetensors"  # a network's triplanes of the views
 
-Parts = dict[str, str]
+Parts = dict[str, str]  # what it is called in messages -> version, value or digest
 
 
 def fingerprint(engine: str, options: Mapping[str, Any], parts: Mapping[str, str]) -> Parts:
-    """Engine, its version, every option, and the artefacts."""
+    """The fingerprint of a stage: engine, its version, every option, and the given parts."""
     table = {"engine": f"{engine} {VERSIONS.get(engine, 0)}"}
     for section, value in options.items():
         items = value if isinstance(value, Mapping) else {"": value}
@@ -31,7 +31,7 @@ def fingerprint(engine: str, options: Mapping[str, Any], parts: Mapping[str, str
 
 
 def photo_parts(project: Project, photos: Mapping[str, tuple[str, Any]]) -> Parts:
-    """Photos: name -> (sha256 of the original, what is stated about its camera)."""
+    """Parts for photos: name -> (sha256 of the original, what is stated about its camera as JSON)."""
     parts = {"cutting out": str(VERSIONS["cut_out"])}
     for name, (original, stated) in photos.items():
         parts[f"photo {name}"] = original
@@ -41,7 +41,7 @@ def photo_parts(project: Project, photos: Mapping[str, tuple[str, Any]]) -> Part
 
 
 def view_parts(project: Project, views: Sequence[ViewEntry]) -> Parts:
-    """Some views, in order: their pictures and their cameras."""
+    """Parts for views in order: their pictures and their cameras."""
     parts = {"order of the views": ",".join(view.name for view in views)}
     for view in views:
         parts[f"view {view.name}"] = project.digest(view.file)
@@ -50,25 +50,25 @@ def view_parts(project: Project, views: Sequence[ViewEntry]) -> Parts:
 
 
 def selection_inputs(project: Project, manifest: Manifest, selection: Selection) -> Parts:
-    """A choice of views; an automatic one depends on what there was to choose from too."""
+    """Fingerprint of a selection; an automatic one depends on all views there were to choose from."""
     parts = view_parts(project, chosen_views(project, replace(manifest, selection=selection)))
     if selection.by == "auto":
-        places = [
+        candidates = [
             [view.name, view.scores.get("total"), *(round(x, 6) for x in view.camera.position)]
             for view in manifest.live_views.values()
         ]
-        parts["set of views"] = digest(places)
+        parts["set of views"] = digest(candidates)
     return fingerprint("select", {"by": selection.by}, parts)
 
 
 def mesh_parts(project: Project, manifest: Manifest, source: str = "mesh") -> Parts:
-    """The mesh, and the views that it is shown beside; the radiance field where the turntable shows that."""
+    """Parts for renders: the mesh, the views beside it, and the radiance field if the turntable shows that."""
     field = {"field": project.digest(PLANES)} if source == "field" else {}
     return {"mesh": project.digest(MESH), **field, **view_parts(project, chosen_views(project, manifest))}
 
 
 def chosen_views(project: Project, manifest: Manifest) -> list[ViewEntry]:
-    """The selected views in order; UsageError when there are none or one has left the project."""
+    """The selected views in order; UsageError when there are none or one no longer exists."""
     if manifest.selection is None:
         raise UsageError(f"{project.root} has no selected views; run `{project.command('select')}`")
     views = {view.name: view for view in manifest.live_views.values()}
@@ -79,8 +79,8 @@ def chosen_views(project: Project, manifest: Manifest) -> list[ViewEntry]:
     return [views[name] for name in manifest.selection.names]
 
 
-def inputs_now(project: Project, manifest: Manifest, stage: Stage) -> Parts:
-    """The fingerprint of a finished stage if it ran again now, with its recorded engine and options."""
+def current_inputs(project: Project, manifest: Manifest, stage: Stage) -> Parts:
+    """The fingerprint that a finished stage would have if it ran now with its recorded engine and options."""
     record = manifest.stages[stage]
     parts: dict[Stage, Callable[[], Parts]] = {
         "generate": lambda: photo_parts(
@@ -96,6 +96,6 @@ def inputs_now(project: Project, manifest: Manifest, stage: Stage) -> Parts:
 
 
 def _source(options: Mapping[str, Any]) -> str:
-    """What a recorded turntable shows."""
+    """What a recorded turntable shows: mesh or field."""
     table = options.get("render")
     return str(table.get("source", "mesh")) if isinstance(table, dict) else "mesh"

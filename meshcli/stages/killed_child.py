@@ -1,9 +1,9 @@
-"""What is to be done when a stage's process was ended from outside, or by a library, before its record was. Light.
+"""What happens when a stage's process ended before its record did, by a signal or by a library. Light: no numpy.
 
-SIGKILL comes from the kernel's OOM killer: the record takes the next smaller setting. Libraries in C that do not look
-at what the allocator answers crash, or leave; a bug of theirs looks the same. So the first such end keeps the settings
-and only notes what it was; when the same command ends so again, it is taken for a lack of memory until the stage is
-done. A command has as many settings to try as its stage has, and one call more: loops that count come to an end.
+SIGKILL comes from the kernel's OOM killer: the record takes the next smaller settings. Libraries in C that do not check
+an allocation crash or exit, and so does a bug in them. The first such end therefore keeps the settings and only records
+how the process ended; if the same command ends like that again, it counts as a lack of memory until the stage is done.
+A command can thus fail once more often than its stage has smaller settings, so retry loops terminate.
 """
 
 import signal
@@ -14,67 +14,77 @@ from meshcli.errors import MeshcliError, ResourceError
 from meshcli.out_of_memory import CRASH_SIGNALS, OOM_KILLER_SIGNAL, OPENBLAS_EXIT_CODE
 from meshcli.project.manifest import Record, Stage
 from meshcli.project.project import Project
-from meshcli.stages.stage_runner import ENDED, now
+from meshcli.stages.stage_runner import ENDED_BY, utc_timestamp
 from meshcli.system.processes import SIGNALS
 
 
-class EndedError(MeshcliError):
-    """A signal that has nothing to do with memory ended a process."""
+class SignalError(MeshcliError):
+    """A signal unrelated to memory ended a process."""
 
     def __init__(self, message: str, number: int) -> None:
         super().__init__(message)
-        self.exit_code = 128 + number  # type: ignore[misc]  # as shells say it
+        self.exit_code = 128 + number  # type: ignore[misc]  # as shells report it
 
 
-def standing(project: Project, stage: Stage) -> Record | None:
-    """The record before a process begins, for `cut_short`: by it, not by a clock, one knows what the process left."""
+def read_record(project: Project, stage: Stage) -> Record | None:
+    """A stage's record, read before its process starts, for `killed_child_error`: clocks may be set back."""
     with suppress(MeshcliError):
         return project.load().stages.get(stage)
     return None
 
 
-def cut_short(
+def killed_child_error(
     project: Project, stage: Stage, code: int, before: Record | None, command: str = ""
 ) -> MeshcliError | None:
-    """The error when a process ended by a signal, negative in `code`, or by a library; its record says so from now on.
+    """The error for a process that ended by a signal (negative `code`) or by a library, after recording the failure.
 
-    None when the process has brought its record and what it had to say to an end, or was interrupted. `command` is what
+    None when the process finished its record and reported its error itself, or was interrupted. `command` names what
     was called when it has no record of its own: `align`.
     """
     if -code in SIGNALS or code not in (*range(-signal.NSIG, 0), OPENBLAS_EXIT_CODE):
         return None
-    name = f"signal {-code} ({_name(code)})" if code < 0 else "one of its libraries"
-    what = command or stage
+    what, ending = command or stage, _describe(code)
     if code < 0 and -code not in (OOM_KILLER_SIGNAL, *CRASH_SIGNALS):
-        return EndedError(f"{what} was ended by {name}; the same command goes on from what is finished", -code)
-    sure = code == -OOM_KILLER_SIGNAL
-    why = "as happens when memory runs out" if sure else "perhaps because memory ran out"
-    record = standing(project, stage)
+        return SignalError(f"{what} was ended by {ending}; the same command goes on from what is finished", -code)
+    certain = -code == OOM_KILLER_SIGNAL
+    why = "as happens when memory runs out" if certain else "perhaps because memory ran out"
+    record = read_record(project, stage)
     if command or record is None or record.status != "running" or record == before:
-        where = "" if command else ", before it began"
-        again = "the same command may be tried again"
-        return ResourceError(f"{what} was ended by {name}, {why}{where}; {again}") if code < 0 else None
-    known = sure or _again(before, record)
-    kept = replace(
-        record, status="failed", error=f"{what} was ended by {name}, {why}", facts={ENDED: _name(code)}, finished=now(),
-        smaller=record.smaller | record.fallback if known else record.smaller, fallback={},
+        when = "" if command else ", before it began"
+        error = ResourceError(f"{what} was ended by {ending}, {why}{when}; the same command may be tried again")
+        return error if code < 0 else None
+    out_of_memory = certain or _ended_so_before(before, record)
+    _save_failed(project, stage, record, f"{what} was ended by {ending}, {why}", code, out_of_memory)
+    if out_of_memory and not record.fallback:
+        return ResourceError(f"{what} was ended by {ending}, {why}; there is no smaller setting left to try")
+    smaller = ", ".join(f"{key}={value}" for key, value in record.fallback.items())
+    taken = smaller if out_of_memory else "the same settings once more"
+    return ResourceError(f"{what} was ended by {ending}, {why}; the same command will now take {taken}")
+
+
+def _save_failed(project: Project, stage: Stage, record: Record, error: str, code: int, out_of_memory: bool) -> None:
+    """Replace a running record; the next run takes smaller settings after a lack of memory."""
+    failed = replace(
+        record, status="failed", error=error, facts={ENDED_BY: _name(code)}, finished=utc_timestamp(),
+        smaller=record.smaller | record.fallback if out_of_memory else record.smaller, fallback={},
     )  # fmt: skip
     with project.writing(wait=True):
-        project.save(project.load().with_record(stage, kept))
-    if known and not record.fallback:
-        return ResourceError(f"{what} was ended by {name}, {why}; there is no smaller setting left to try")
-    smaller = ", ".join(f"{key}={value}" for key, value in record.fallback.items())
-    taken = smaller if known else "the same settings once more"
-    return ResourceError(f"{what} was ended by {name}, {why}; the same command will now take {taken}")
+        project.save(project.load().with_record(stage, failed))
 
 
-def _again(before: Record | None, record: Record) -> bool:
-    """Whether the same command was ended in such a way the last time, too."""
-    return before is not None and before.status == "failed" and ENDED in before.facts and before.asked == record.asked
+def _ended_so_before(before: Record | None, record: Record) -> bool:
+    """Whether the previous run of the same command was ended by a signal or a library too."""
+    return (
+        before is not None and before.status == "failed" and ENDED_BY in before.facts and before.asked == record.asked
+    )
+
+
+def _describe(code: int) -> str:
+    return f"signal {-code} ({_name(code)})" if code < 0 else "one of its libraries"
 
 
 def _name(code: int) -> str:
-    """Of a signal as C calls it; real-time signals have numbers only."""
+    """A signal's name in C, or the exit code; real-time signals have numbers only."""
     if code > 0:
         return f"exit code {code}"
     with suppress(ValueError):

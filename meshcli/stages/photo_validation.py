@@ -37,7 +37,7 @@ class PhotoValidator:
 
     keep_going: bool = False  # leave them out instead of failing
     max_pixels: int = 100_000_000
-    complain: Tell = unheard
+    warn: Tell = unheard
     left_out: list[LeftOutPhoto] = field(default_factory=list)
     failed: bool = False  # the last batch has ended the command
     _validated: dict[Path, SourcePhoto] = field(default_factory=dict)  # each file is read once
@@ -80,7 +80,7 @@ class PhotoValidator:
         self.failed = bool(rejected) and (len(rejected) == count or not self.keep_going)
         if rejected and (len(rejected) > 1 or self.keep_going):
             for _, error in rejected:
-                self.complain(str(error))
+                self.warn(str(error))
         if len(rejected) == 1 and not self.keep_going:
             raise rejected[0][1]
         if rejected and len(rejected) == count:
@@ -96,7 +96,7 @@ class PhotoValidator:
         reason = f"{photo} and {other} are the same picture; hand it in once"
         if not self.keep_going:
             raise UsageError(reason)
-        self.complain(reason)
+        self.warn(reason)
         self.left_out.append(LeftOutPhoto(photo, reason))
 
 

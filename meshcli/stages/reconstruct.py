@@ -1,5 +1,6 @@
-"""Selected views -> mesh: a surface, fitted or seen by a network, textured, as GLB and OBJ. Light until it works."""
+"""Selected views -> textured mesh, fitted or predicted by a network, as GLB and OBJ. Light until it works."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,20 +17,19 @@ from meshcli.stages.stage_runner import (
     ResolvedTask,
     RunOptions,
     StageRun,
-    ensure_room,
-    entering,
+    ensure_memory,
+    outcome_without_running,
     recording,
-    unchanged,
     with_reduced_settings,
+    write_lock,
 )
+from meshcli.stages.view_choice import DEFAULT_VIEW_COUNT
 from meshcli.weights.locations import require_weights
 
 if TYPE_CHECKING:
     from meshcli.meshes.mesh import Mesh
     from meshcli.reconstructors.instantmesh import Triplanes
     from meshcli.views.view import View
-
-USUAL = 6  # views that the networks were trained with
 
 
 def reconstruct_mesh(
@@ -40,77 +40,84 @@ def reconstruct_mesh(
     seed: int = 0,
     run_options: RunOptions = RunOptions(),
 ) -> Outcome:
-    """Build the textured mesh of the selected views, each seen by its own camera."""
-    with entering(project, run_options):
+    """Build the textured mesh of the selected views, each with its own camera."""
+    with write_lock(project, run_options):
         manifest = project.load()
         views = view_parts(project, chosen_views(project, manifest))
         record = manifest.stages.get("reconstruct")
         chosen, why = pick_engine(engine, record, settings, run_options)
-        _refuse_flags(settings, chosen, why, run_options)
+        _refuse_unused_flags(run_options.flags, settings, chosen, why)
         network = None
         if chosen in NETWORKS:
             network, settings = prepare_network(project, chosen, settings, views, run_options)
-        settings, asked, smaller = with_reduced_settings(
-            record, chosen, settings, _options(settings, seed, network), run_options
+        settings, requested, reduced = with_reduced_settings(
+            record, chosen, settings, _recorded_options(settings, seed, network), run_options
         )
-        options = _options(settings, seed, network)
-        less = networks.smaller_settings(settings) if network else smaller_settings(settings)
-        task = ResolvedTask("reconstruct", chosen, options, fingerprint(chosen, options, views), asked, smaller, less)
-        if outcome := unchanged(project, manifest, task, run_options):
+        options = _recorded_options(settings, seed, network)
+        next_reduced = networks.smaller_settings(settings) if network else smaller_settings(settings)
+        inputs = fingerprint(chosen, options, views)
+        task = ResolvedTask("reconstruct", chosen, options, inputs, requested, reduced, next_reduced)
+        if outcome := outcome_without_running(project, manifest, task, run_options):
             return outcome
-        ensure_room(project, manifest, task, run_options)
+        ensure_memory(project, manifest, task, run_options)
         run_options.tell(f"engine {chosen} ({why})")
         with recording(project, manifest, task, run_options) as run:
             if network:
                 _run_network(run, network, settings)
             else:
-                _fit(run, settings, seed)
+                _run_fit(run, settings, seed)
         return run.outcome()
 
 
 def smaller_settings(settings: Settings) -> dict[str, Any]:
-    """What to take instead when memory runs out: coarser grids, then a smaller texture; empty when nothing is left."""
+    """Settings to take after memory ran out: coarser grids, then a smaller texture; empty when nothing is left.
+
+    Two thirds of a grid's resolution are 30 % of its nodes. 40, 24 and 512 are choices: below them a mesh is of no use.
+    """
     if max(settings.fit.resolutions) > 40:
         return {"fit.resolutions": [max(24, size * 2 // 3) for size in settings.fit.resolutions]}
     smaller = {"texture.size": settings.texture.size // 2}
     return smaller if settings.fit.texture and settings.texture.size > 512 else {}
 
 
-def _refuse_flags(settings: Settings, engine: str, why: str, run_options: RunOptions) -> None:
-    """Raise a UsageError for a flag that this engine would ignore."""
-    refuse_idle(run_options.flags, engine, why)
+def _refuse_unused_flags(flags: Sequence[str], settings: Settings, engine: str, why: str) -> None:
+    """Raise UsageError for a flag that this engine would ignore; `why` says how it was chosen."""
+    refuse_idle(flags, engine, why)
     section = "lrm" if engine in NETWORKS else "fit"
-    sized = [flag for flag in run_options.flags if flag.startswith("--texture-size")]
-    if sized and not getattr(settings, section).texture:
-        raise UsageError(f"{sized[0]}: there is no texture, for {section}.texture is false")
+    texture_size = [flag for flag in flags if flag.startswith("--texture-size")]
+    if texture_size and not getattr(settings, section).texture:
+        raise UsageError(f"{texture_size[0]}: there is no texture, for {section}.texture is false")
 
 
-def _options(settings: Settings, seed: int, network: PreparedNetwork | None) -> dict[str, Any]:
+def _recorded_options(settings: Settings, seed: int, network: PreparedNetwork | None) -> dict[str, Any]:
+    """The options that the mesh depends on, for the record and the fingerprint."""
     if network is None:
         return {**sections(settings, "fit", "texture"), "seed": seed}
     table = sections(settings, "lrm", "texture")
-    del table["lrm"]["file"]  # what it says stands in `network`
-    del table["texture"]["faces"]  # lrm.simplify says it
+    del table["lrm"]["file"]  # its contents are under `network`
+    del table["texture"]["faces"]  # lrm.simplify takes its place
     return {**table, **network.options()}
 
 
-def _fit(run: StageRun, settings: Settings, seed: int) -> None:
+def _run_fit(run: StageRun, settings: Settings, seed: int) -> None:
+    """Fit a surface to the views, simplify and texture it."""
     from meshcli.meshes.texture import bake, simplify
     from meshcli.reconstructors.fit import fit
 
-    views = _views(run)
+    views = _selected_views(run)
     with run.step("fit"):
         dense = fit(views, settings.fit, seed, run.run_options.progress, run.note)
     with run.step("simplify"):
         mesh = simplify(dense, settings.texture.faces)
-    _tell_faces(run, settings.texture.faces, len(dense.faces))
+    _record_face_count(run, settings.texture.faces, len(dense.faces))
     if settings.fit.texture:
         with run.step("texture"):
             mesh = bake(mesh, views, settings.texture, run.run_options.progress)
-    _write(run, mesh, len(views))
+    _write_mesh(run, mesh, len(views))
 
 
 def _run_network(run: StageRun, network: PreparedNetwork, settings: Settings) -> None:
+    """Predict triplanes from the views, or reuse those of an earlier run, and extract the mesh."""
     from meshcli.reconstructors.instantmesh import Triplanes, extract_mesh
     from meshcli.weights.device import dtype_name, resolve_device, resolve_dtype
 
@@ -120,8 +127,8 @@ def _run_network(run: StageRun, network: PreparedNetwork, settings: Settings) ->
     planes: Triplanes | None = None
     if network.reusable:
         with run.step("read planes"):
-            planes = _planes_from_before(run, network, device)
-    views = _views(run)
+            planes = _read_previous_planes(run, network, device)
+    views = _selected_views(run)
     if planes is None:
         planes = _encode_views(run, network, views, device, dtype)
     with run.step("surface"):
@@ -133,9 +140,9 @@ def _run_network(run: StageRun, network: PreparedNetwork, settings: Settings) ->
             f"{settings.lrm.threshold / 2:g}"
         )
     if built.empty:
-        run.note("the network sees no surface in these views: the mesh is a stand-in")
+        run.note("the network sees no surface in these views: the mesh is a placeholder")
     if settings.lrm.simplify:
-        _tell_faces(run, settings.lrm.simplify, built.faces_before_simplifying)
+        _record_face_count(run, settings.lrm.simplify, built.faces_before_simplifying)
         if len(mesh.faces) < built.faces_before_simplifying:
             run.note(f"simplified to {len(mesh.faces)} faces")
     if settings.lrm.texture:
@@ -143,22 +150,22 @@ def _run_network(run: StageRun, network: PreparedNetwork, settings: Settings) ->
 
         with run.step("texture"):
             mesh = bake_colours(mesh, built.colour_at, settings.texture, run.run_options.progress)
-    _write(run, mesh, len(views))
+    _write_mesh(run, mesh, len(views))
     if device.type == "cuda":
         import torch
 
         run.facts["peak_vram"] = torch.cuda.max_memory_allocated(device)  # bytes
 
 
-def _tell_faces(run: StageRun, asked: int, found: int) -> None:
-    """Put on record how many faces were asked for, and say so where the surface had no more than fewer."""
-    run.facts["faces_asked"] = asked
-    if found < asked:
-        run.note(f"{asked} faces were asked for, and the surface has {found}: a finer grid has more")
+def _record_face_count(run: StageRun, requested: int, found: int) -> None:
+    """Record how many faces were requested; a note when the surface has fewer."""
+    run.facts["faces_asked"] = requested
+    if found < requested:
+        run.note(f"{requested} faces were requested, and the surface has {found}: a finer grid has more")
 
 
-def _planes_from_before(run: StageRun, network: PreparedNetwork, device: Any) -> "Triplanes | None":
-    """The planes that an earlier run left; None when their file is damaged and the weights are here."""
+def _read_previous_planes(run: StageRun, network: PreparedNetwork, device: Any) -> "Triplanes | None":
+    """The triplanes of an earlier run; None when their file is damaged and the weights are on this machine."""
     from meshcli.reconstructors.instantmesh import Triplanes
 
     try:
@@ -168,18 +175,18 @@ def _planes_from_before(run: StageRun, network: PreparedNetwork, device: Any) ->
             raise
         return None
     run.outputs.append(run.project.output(PLANES))
-    run.run_options.tell("the planes of the run before still hold: only the mesh is made anew")
+    run.run_options.tell("the views are unchanged: the network's triplanes are reused, only the mesh is rebuilt")
     return planes
 
 
 def _encode_views(run: StageRun, network: PreparedNetwork, views: "list[View]", device: Any, dtype: Any) -> "Triplanes":
-    """Run the network; the planes are written at once, so that what follows may fail without losing them."""
+    """Predict triplanes; they are written at once, so that a later failure does not lose them."""
     from meshcli.reconstructors.instantmesh import encode_views
     from meshcli.weights.conversion import ensure_safetensors
 
     found = network.located or require_weights(network.engine)
-    if len(views) != USUAL:
-        run.note(f"{len(views)} views: the network was trained with {USUAL}")
+    if len(views) != DEFAULT_VIEW_COUNT:
+        run.note(f"{len(views)} views: the network was trained with {DEFAULT_VIEW_COUNT}")
     with run.step("weights"):
         path = ensure_safetensors(found.path, found.model.prefix, run.run_options.progress, run.run_options.tell)
     with run.step("views to planes"):
@@ -188,13 +195,14 @@ def _encode_views(run: StageRun, network: PreparedNetwork, views: "list[View]", 
     return planes
 
 
-def _views(run: StageRun) -> "list[View]":
+def _selected_views(run: StageRun) -> "list[View]":
     from meshcli.stages.view_loading import load_views
 
     return load_views(run.project, chosen_views(run.project, run.manifest))
 
 
-def _write(run: StageRun, mesh: "Mesh", views: int) -> None:
+def _write_mesh(run: StageRun, mesh: "Mesh", views: int) -> None:
+    """Write GLB and OBJ, and an OBJ with vertex colours when the mesh has colours and a texture."""
     from meshcli.export.gltf import write_glb
     from meshcli.export.obj import write_obj
 

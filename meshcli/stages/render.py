@@ -1,6 +1,6 @@
-"""Mesh -> pictures: a turntable, stills from named sides, chosen views beside renders from the same cameras.
+"""Mesh -> renders: a turntable, stills from named sides, selected views beside renders from the same cameras.
 
-The mesh is read from the file that `reconstruct` wrote, as any other program would. Light until it works.
+The mesh is read from the file that `reconstruct` wrote, as any other program would read it. Light until it works.
 """
 
 from pathlib import Path
@@ -17,11 +17,11 @@ from meshcli.stages.stage_runner import (
     ResolvedTask,
     RunOptions,
     StageRun,
-    ensure_room,
-    entering,
+    ensure_memory,
+    outcome_without_running,
     recording,
-    unchanged,
     with_reduced_settings,
+    write_lock,
 )
 from meshcli.stages.status import read_status
 from meshcli.system.atomic_files import replacing
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 ENGINE = "embree"
 TURNTABLE = "renders/turntable.mp4"
-CONTACT = "renders/contact.png"
+CONTACT_SHEET = "renders/contact.png"
 
 
 def render_mesh(
@@ -41,36 +41,37 @@ def render_mesh(
     """Make the turntable, the stills and the contact sheet of the mesh."""
     if run_options.device == "mps" and settings.render.source == "mesh":
         raise UsageError("--device mps is for --from field; the processor, or with cuda nvdiffrast, shows the mesh")
-    with entering(project, run_options):
+    with write_lock(project, run_options):
         manifest = project.load()
         if not project.path(MESH).is_file():
             raise UsageError(f"{project.root} has no mesh; run `{project.command('reconstruct')}`")
         if settings.render.source == "field":
             field_sizes(project, manifest.stages.get("reconstruct"))
-        for status in read_status(project, alone=not run_options.dry).stages[:-1]:
+        for status in read_status(project, holds_lock=not run_options.dry).stages[:-1]:
             if status.state != "done":
                 run_options.tell(f"the mesh may be out of date: {status.stage} is {status.state} ({status.reason})")
         record = manifest.stages.get("render")
-        settings, asked, smaller = with_reduced_settings(
+        settings, requested, reduced = with_reduced_settings(
             record, ENGINE, settings, sections(settings, "render"), run_options
         )
         options = sections(settings, "render")
         inputs = fingerprint(ENGINE, options, mesh_parts(project, manifest, settings.render.source))
-        task = ResolvedTask("render", ENGINE, options, inputs, asked, smaller, smaller_settings(settings))
-        if outcome := unchanged(project, manifest, task, run_options):
+        task = ResolvedTask("render", ENGINE, options, inputs, requested, reduced, smaller_settings(settings))
+        if outcome := outcome_without_running(project, manifest, task, run_options):
             return outcome
-        ensure_room(project, manifest, task, run_options)
+        ensure_memory(project, manifest, task, run_options)
         with recording(project, manifest, task, run_options) as run:
-            _render(run, settings.render)
+            _write_renders(run, settings.render)
         return run.outcome()
 
 
 def smaller_settings(settings: Settings) -> dict[str, Any]:
-    """What to take instead when memory runs out: smaller pictures; empty when nothing is left."""
+    """Settings to take after memory ran out: smaller pictures; empty below 128 pixels, which show too little."""
     return {"render.size": settings.render.size // 2} if settings.render.size > 128 else {}
 
 
-def _render(run: StageRun, settings: RenderSettings) -> None:
+def _write_renders(run: StageRun, settings: RenderSettings) -> None:
+    """Write the contact sheet, the stills and the turntable."""
     from meshcli.export.gltf import read_glb
     from meshcli.pictures.image import encode_png
     from meshcli.rendering.turntable import MeshPictures
@@ -80,27 +81,27 @@ def _render(run: StageRun, settings: RenderSettings) -> None:
         mesh = read_glb(run.project.path(MESH))
     except InputError as error:
         again = run.project.command("reconstruct")
-        raise ProjectError(f"{error}; `{again} --force` makes it anew") from error
+        raise ProjectError(f"{error}; `{again} --force` rebuilds it") from error
     if run.run_options.device.startswith("cuda"):
-        show = MeshPictures(mesh, settings, run.run_options.progress, _rasteriser(run, mesh))
+        show = MeshPictures(mesh, settings, run.run_options.progress, _gpu_rasteriser(run, mesh))
     else:
         show = MeshPictures(mesh, settings, run.run_options.progress)
     with run.step("contact sheet"):
         views = load_views(run.project, chosen_views(run.project, run.manifest))
-        run.write({CONTACT: encode_png(show.contact_sheet(views))})
+        run.write({CONTACT_SHEET: encode_png(show.contact_sheet(views))})
     with run.step("stills"):
         run.write({f"renders/{name}.png": encode_png(picture) for name, picture in show.stills().items()})
     with run.step("turntable"):
         with replacing(run.project.path(TURNTABLE)) as path:
             if settings.source == "field":
-                _film_field(run, settings, path)
+                _render_field_turntable(run, settings, path)
             else:
                 show.turntable(path)
         run.outputs.append(run.project.output(TURNTABLE))
 
 
-def _rasteriser(run: StageRun, mesh: "Mesh") -> "Rasteriser | None":
-    """On a GPU that was named, where nvdiffrast is installed."""
+def _gpu_rasteriser(run: StageRun, mesh: "Mesh") -> "Rasteriser | None":
+    """A GPU rasteriser for the named device; None when nvdiffrast is not installed."""
     from meshcli.rendering.rasteriser import Rasteriser, available
     from meshcli.weights.device import resolve_device
 
@@ -111,8 +112,8 @@ def _rasteriser(run: StageRun, mesh: "Mesh") -> "Rasteriser | None":
     return Rasteriser(mesh.vertices, mesh.faces, str(device))
 
 
-def _film_field(run: StageRun, settings: RenderSettings, path: Path) -> None:
-    """The turntable of the radiance field; says how long it will take before it starts."""
+def _render_field_turntable(run: StageRun, settings: RenderSettings, path: Path) -> None:
+    """Render the turntable from the radiance field, after telling how long it will take."""
     from meshcli.reconstructors.field_turntable import estimate_frame_seconds, render_field_turntable
     from meshcli.reconstructors.instantmesh import Triplanes
     from meshcli.weights.device import resolve_device

@@ -1,8 +1,8 @@
-"""How every stage runs: fingerprint, record, steps, failure. Light: no numpy.
+"""How every stage runs: fingerprint, record, timing, failure. Light: no numpy.
 
-A stage takes the lock, builds a Task, leaves early when nothing changed, and else does its work inside `working`,
-which writes a `running` record first and a `done` or `failed` one last. A process that was killed leaves the `running`
-record behind: with nobody holding the lock it reads as interrupted.
+A stage takes the write lock, resolves a `ResolvedTask`, returns early when nothing changed, and does its work inside
+`recording`, which saves a `running` record first and a `done` or `failed` one last. A killed process leaves the
+`running` record behind: when no process holds the lock, it reads as interrupted.
 """
 
 import errno
@@ -27,29 +27,20 @@ from meshcli.project.project import Project
 from meshcli.settings import Settings
 from meshcli.stages.photo_validation import LeftOutPhoto
 from meshcli.system.digests import difference, digest
-from meshcli.system.memory_check import check_room, spare_room
+from meshcli.system.memory_check import check_memory, memory_reserve
 
 if TYPE_CHECKING:
     from meshcli.pictures.pixels import Pixels
 
-LIBRARIES = (
-    "torch",
-    "diffusers",
-    "transformers",
-    "numpy",
-    "numba",
-    "scipy",
-    "scikit-image",
-    "trimesh",
-    "embreex",
-    "xatlas",
+RECORDED_LIBRARIES = (  # whose versions a record states
+    *("torch", "diffusers", "transformers", "numpy", "numba", "scipy", "scikit-image", "trimesh", "embreex", "xatlas"),
     "fast-simplification",
 )
-SMALLER_WORDS = ("zero123plus.vram", "zero123plus.dtype")  # settings that are no numbers
-FLOOR = 64  # what numbers never need to be made smaller than
-ENDED = "ended"  # the fact of a record that says by which signal its process was ended
+WORD_SETTINGS = ("zero123plus.vram", "zero123plus.dtype")  # settings that are reduced to another word, not a number
+REDUCTION_FLOOR = 64  # reductions stop at a minimum, 64 at most (lrm.grid), which may exceed what was requested
+ENDED_BY = "ended"  # key in Record.facts: the signal, or the exit code, that ended the stage's process
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-# Somebody put a folder where a file belongs, a file where a folder, a link, or forbade it.
+# A directory where a file belongs or the reverse, a symbolic link, missing permissions, a broken disk.
 NOT_ALLOWED = (
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY),
     *(errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO, errno.EINVAL, errno.EIO),
@@ -60,48 +51,48 @@ NOT_ALLOWED = (
 class RunOptions:
     """How a stage is run, as opposed to what it makes."""
 
-    force: bool = False  # run although nothing changed, and with the full settings although memory ran out
-    wait: bool = False  # for somebody else who is writing
-    offline: bool = False  # touch no network
+    force: bool = False  # run although nothing changed, with the requested settings although memory ran out before
+    wait: bool = False  # until another process releases the write lock
+    offline: bool = False  # no network access
     device: str = "auto"  # where networks compute: auto, cpu, cuda, cuda:1 or mps
-    weights: Path | None = None  # of networks, where not in one of the usual places
+    weights: Path | None = None  # file or directory of network weights, beside the usual places
     progress: Progress = silent
-    tell: Tell = unheard
-    show: "Callable[[str, Pixels], None] | None" = None  # looks at unfinished pictures (H, W, 3)
-    complain: Tell = unheard  # hears what is wrong with something that is left out
+    tell: Tell = unheard  # callback for messages, one sentence each
+    show_preview: "Callable[[str, Pixels], None] | None" = None  # callback for unfinished pictures: name, (H, W, 3)
+    warn: Tell = unheard  # callback for messages about photos that are left out
     keep_going: bool = False  # leave out photos that cannot be used
-    flags: Sequence[str] = ()  # typed, that only some engines have a use for
-    dry: bool = False  # only find out whether there is anything to do, and why
+    flags: Sequence[str] = ()  # typed flags that only some engines use
+    dry: bool = False  # only find out whether the stage would run, and why
 
 
 @dataclass(frozen=True)
 class ResolvedTask:
-    """One run of a stage, resolved."""
+    """One run of a stage with everything resolved."""
 
     stage: Stage
     engine: str
     options: dict[str, Any]  # section -> key -> value, and the seed
     inputs: dict[str, str]  # the fingerprint, part by part
-    asked: str = ""
-    smaller: dict[str, Any] = field(default_factory=dict)
-    fallback: dict[str, Any] = field(default_factory=dict)
+    requested: str = ""  # digest of engine and options as requested, before any setting was reduced
+    reduced: dict[str, Any] = field(default_factory=dict)  # settings that were reduced because memory ran out before
+    next_reduced: dict[str, Any] = field(default_factory=dict)  # settings to reduce if memory runs out in this run
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of calling a stage."""
+    """The result of calling a stage."""
 
     stage: Stage
     record: Record
-    skipped: str = ""  # the reason when there was nothing to do
+    skipped: str = ""  # why nothing was done; empty when the stage ran
     notes: tuple[str, ...] = ()
     left_out: tuple[LeftOutPhoto, ...] = ()  # photos that cannot be used
-    planned: str = ""  # the reason why it would run, when that was all that was asked
+    would_run: str = ""  # on a dry run: why the stage would run
 
 
 @dataclass
 class StageRun:
-    """A stage at work: where it puts what it makes and measures."""
+    """A running stage: collects its outputs, timings, facts and notes."""
 
     project: Project
     manifest: Manifest
@@ -111,171 +102,122 @@ class StageRun:
     seconds: dict[str, float] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    complete: bool = False  # the run before came to its end, so that every file was as its record says
+    previously_done: bool = False  # the run before finished, so every file was as its record says
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Measure a part of the work."""
+        """Add the duration of the block to the named step."""
         start = time.perf_counter()
         yield
         self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - start, 3)
 
     def write(self, files: Mapping[str, bytes]) -> None:
-        """Write artefacts, together and atomically; what somebody edited by hand is replaced, and that is said."""
+        """Write artefacts, together and atomically; a note names each file that was edited by hand before."""
         before = {output.file: output.sha256 for output in self.manifest.stages[self.task.stage].outputs}
         for file in files:
-            if self.complete and before.get(file) and self.project.digest(file) not in ("missing", before[file]):
-                self.note(f"{file} had been edited by hand and is made anew")
+            known = before.get(file) if self.previously_done else None
+            if known and self.project.digest(file) not in ("missing", known):
+                self.note(f"{file} had been edited by hand and is overwritten")
         self.outputs += self.project.write(files)
 
     def note(self, sentence: str) -> None:
-        """Something the user should know about the result."""
+        """Tell the user something about the result, and keep it for the outcome."""
         self.notes.append(sentence)
         self.run_options.tell(sentence)
 
     def save(self, manifest: Manifest) -> None:
-        """Keep what is finished so far."""
+        """Save what is finished so far."""
         self.manifest = manifest
         self.project.save(manifest)
 
     def outcome(self) -> Outcome:
-        """After the work."""
+        """The outcome of the finished run."""
         return Outcome(self.task.stage, self.manifest.stages[self.task.stage], "", tuple(self.notes))
 
 
 def with_reduced_settings(
     record: Record | None, engine: str, settings: Settings, options: Mapping[str, Any], run_options: RunOptions
 ) -> tuple[Settings, str, dict[str, Any]]:
-    """The settings to use, the digest of those asked for, and what was made smaller.
+    """The settings to use, the digest of the requested ones, and which were reduced.
 
-    When this very command ran out of memory before, it takes the smaller settings that its record keeps; once it has
-    succeeded with them, they stay, so that calling it again finds nothing to do. `--force` tries the full ones.
+    When the same command ran out of memory before, the reduced settings of its record are taken. They are kept once it
+    has succeeded, so that calling it again finds nothing to do. `--force` tries the requested settings.
     """
-    asked = digest({"engine": engine, "options": options})
-    if not record or record.asked != asked or not record.smaller or run_options.force:
-        return settings, asked, {}
+    requested = digest({"engine": engine, "options": options})
+    if not record or record.asked != requested or not record.smaller or run_options.force:
+        return settings, requested, {}
     if record.status != "done":
-        taken = ", ".join(f"{key}={value}" for key, value in record.smaller.items())
-        perhaps = "perhaps " if record.facts.get(ENDED, OOM_KILLER_SIGNAL.name) != OOM_KILLER_SIGNAL.name else ""
-        run_options.tell(f"{perhaps}memory ran out the last time, taking smaller settings: {taken}")
-    return _taken(settings, record.smaller), asked, record.smaller
+        ended_by = record.facts.get(ENDED_BY, OOM_KILLER_SIGNAL.name)
+        perhaps = "" if ended_by == OOM_KILLER_SIGNAL.name else "perhaps "
+        run_options.tell(
+            f"{perhaps}memory ran out the last time, taking smaller settings: {_assignments(record.smaller)}"
+        )
+    return _apply_reductions(settings, record.smaller), requested, record.smaller
 
 
-def _taken(settings: Settings, smaller: Mapping[str, Any]) -> Settings:
-    """With the smaller ones; ProjectError where a manifest from elsewhere would change or enlarge something else."""
-    try:
-        taken = override(settings, smaller, "smaller")
-    except UsageError as error:
-        raise ProjectError(f"manifest.json: {error}") from error
-    for key in smaller:
-        section, _, name = key.partition(".")
-        before, now = (vars(getattr(each, section)).get(name) for each in (settings, taken))
-        numbers = [max(value) if isinstance(value, tuple) and value else value for value in (before, now)]
-        if key not in SMALLER_WORDS and not (
-            all(isinstance(value, int) for value in numbers) and 0 < numbers[1] <= max(numbers[0], FLOOR)
-        ):
-            raise ProjectError(f"manifest.json: smaller: {key}={reprlib.repr(smaller[key])} is not smaller")
-    return taken
-
-
-def entering(project: Project, run_options: RunOptions, new: bool = False) -> AbstractContextManager[None]:
-    """Be the only writer, or nobody who writes at all."""
+def write_lock(project: Project, run_options: RunOptions, new: bool = False) -> AbstractContextManager[None]:
+    """Hold the write lock; none on a dry run. A `new` project may be without a manifest."""
     return nullcontext() if run_options.dry else project.writing(run_options.wait, run_options.tell, new)
 
 
-def unchanged(project: Project, manifest: Manifest, task: ResolvedTask, run_options: RunOptions) -> Outcome | None:
-    """The outcome when the stage is done, for the same inputs, and its files are there; None when it must run.
+def outcome_without_running(
+    project: Project, manifest: Manifest, task: ResolvedTask, run_options: RunOptions
+) -> Outcome | None:
+    """The outcome when the stage is done for the same inputs and its files exist; None when it must run.
 
-    With `how.dry` it never runs: the outcome says why it would.
+    A dry run never runs: the outcome states why the stage would.
     """
     record = manifest.stages.get(task.stage)
-    reason = "--force" if run_options.force else _why(project, record, task)
+    reason = "--force" if run_options.force else _reason_to_run(project, record, task)
     if record and not reason:
         return Outcome(task.stage, record, f"unchanged since {record.finished}")
     if run_options.dry:
         if record and record.status == "running" and project.busy():
-            reason = "somebody is at it now"
-        return Outcome(task.stage, Record("running", task.engine, task.options), planned=reason)
+            reason = "another process is running it"
+        return Outcome(task.stage, Record("running", task.engine, task.options), would_run=reason)
     return None
 
 
-def _why(project: Project, record: Record | None, task: ResolvedTask) -> str:
-    """Why a stage must run; empty when it need not."""
-    if record is None:
-        return "not run yet"
-    if record.status != "done":
-        return f"it failed: {record.error}" if record.status == "failed" else "it was interrupted"
-    gone = missing_files(project, record)
-    return difference(record.inputs, task.inputs) or (f"{gone[0]} is gone" if gone else "")
-
-
 def missing_files(project: Project, record: Record) -> list[str]:
-    """Outputs of a record that are not there any more."""
+    """Outputs of a record that do not exist any more."""
     return [output.file for output in record.outputs if not project.path(output.file).is_file()]
 
 
-def ensure_room(project: Project, manifest: Manifest, task: ResolvedTask, run_options: RunOptions) -> None:
-    """Before the libraries of an engine are loaded: a failed record and ResourceError when they do not fit."""
+def ensure_memory(project: Project, manifest: Manifest, task: ResolvedTask, run_options: RunOptions) -> None:
+    """Check that the libraries of an engine fit before they are loaded; else save a failed record: ResourceError."""
     try:
-        check_room(task.engine)
-    except MemoryError:
-        with recording(project, manifest, task, run_options):
-            raise
+        check_memory(task.engine)
+    except MemoryError as error:
+        run = _start(project, manifest, task, run_options)
+        raise _fail(run, _running_record(manifest, task), error) from error
 
 
 @contextmanager
 def recording(project: Project, manifest: Manifest, task: ResolvedTask, run_options: RunOptions) -> Iterator[StageRun]:
-    """Run a stage; the caller holds the lock. What it made before stays listed until it is done again."""
-    before = manifest.stages.get(task.stage)
-    record = Record(
-        "running",
-        task.engine,
-        task.options,
-        outputs=before.outputs if before else (),
-        started=now(),
-        asked=task.asked,
-        smaller=task.smaller,
-        fallback=task.fallback,
-    )
-    run = StageRun(project, manifest, task, run_options, complete=before is not None and before.status == "done")
+    """Run a stage and keep its record; the caller holds the write lock. Earlier outputs stay listed until it is done.
+
+    Raises a MeshcliError in place of what `to_user_error` explains; other exceptions are bugs and pass unchanged.
+    """
+    run, record = _start(project, manifest, task, run_options), _running_record(manifest, task)
     start = time.perf_counter()
     try:
-        with spare_room():
+        with memory_reserve():
             run.save(manifest.with_record(task.stage, record))
             yield run
             run.seconds["total"] = round(time.perf_counter() - start, 3)
-            facts = {**_facts(task, run), **run.facts}
-            outputs = tuple(sorted(run.outputs, key=lambda output: output.file))
-            done = replace(
-                record,
-                status="done",
-                inputs=run.task.inputs,
-                outputs=outputs,
-                facts=facts,
-                finished=now(),
-                fallback={},
-            )
-            run.save(run.manifest.with_record(task.stage, done))
+            run.save(run.manifest.with_record(task.stage, _done_record(run, record)))
     except Exception as error:
-        if is_out_of_memory(error):
-            clear_failed_frames(error)
-        known = explained(error, project.root)
-        ran_out = isinstance(known, ResourceError) and is_out_of_memory(error)
-        smaller = task.smaller | task.fallback if ran_out else task.smaller
-        said = "memory ran out" if is_out_of_memory(error) else str(known or repr(error))
-        failed = replace(
-            record, status="failed", error=said, facts=_facts(task, run), finished=now(),
-            smaller=smaller, fallback={},
-        )  # fmt: skip
-        with suppress(OSError):  # a full disk may refuse this too; the running record then reads as interrupted
-            run.save(run.manifest.with_record(task.stage, failed))
-        if known is None or known is error:
+        known = _fail(run, record, error)
+        if known is error:
             raise
-        raise _with_advice(known, task, error) from error
+        raise known from error
 
 
-def explained(error: BaseException, where: Path | str) -> MeshcliError | None:
-    """The one-line error for what the machine or the disk refused; None when it is a bug."""
+def to_user_error(error: BaseException, where: Path | str) -> MeshcliError | None:
+    """The one-line error for a lack of memory or disk space, or for missing permissions; None for a bug.
+
+    `where` is the path to name when the error has none.
+    """
     if isinstance(error, MeshcliError):
         return error
     if is_out_of_memory(error):
@@ -287,41 +229,119 @@ def explained(error: BaseException, where: Path | str) -> MeshcliError | None:
     return None
 
 
-def _with_advice(known: MeshcliError, task: ResolvedTask, error: BaseException) -> MeshcliError:
-    if not is_out_of_memory(error):
-        return known
-    if not task.fallback:
+def peak_rss() -> int:
+    """The largest resident set size of this process so far, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB
+
+
+def utc_timestamp() -> str:
+    """The current time as records state it: ISO 8601, UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _apply_reductions(settings: Settings, reduced: Mapping[str, Any]) -> Settings:
+    """The settings with reduced ones; ProjectError when a foreign manifest would change or enlarge something else."""
+    try:
+        result = override(settings, reduced, "smaller")
+    except UsageError as error:
+        raise ProjectError(f"manifest.json: {error}") from error
+    for key in reduced:
+        section, _, name = key.partition(".")
+        values = (vars(getattr(each, section)).get(name) for each in (settings, result))
+        before, after = (max(value) if isinstance(value, tuple) and value else value for value in values)
+        numbers = isinstance(before, int) and isinstance(after, int)
+        if key not in WORD_SETTINGS and not (numbers and 0 < after <= max(before, REDUCTION_FLOOR)):
+            raise ProjectError(f"manifest.json: smaller: {key}={reprlib.repr(reduced[key])} is not smaller")
+    return result
+
+
+def _reason_to_run(project: Project, record: Record | None, task: ResolvedTask) -> str:
+    """Why a stage must run; empty when it need not."""
+    if record is None:
+        return "not run yet"
+    if record.status != "done":
+        return f"it failed: {record.error}" if record.status == "failed" else "it was interrupted"
+    missing = missing_files(project, record)
+    return difference(record.inputs, task.inputs) or (f"{missing[0]} is gone" if missing else "")
+
+
+def _start(project: Project, manifest: Manifest, task: ResolvedTask, run_options: RunOptions) -> StageRun:
+    before = manifest.stages.get(task.stage)
+    return StageRun(
+        project, manifest, task, run_options, previously_done=before is not None and before.status == "done"
+    )
+
+
+def _running_record(manifest: Manifest, task: ResolvedTask) -> Record:
+    before = manifest.stages.get(task.stage)
+    return Record(
+        "running", task.engine, task.options, outputs=before.outputs if before else (), started=utc_timestamp(),
+        asked=task.requested, smaller=task.reduced, fallback=task.next_reduced,
+    )  # fmt: skip
+
+
+def _done_record(run: StageRun, record: Record) -> Record:
+    outputs = tuple(sorted(run.outputs, key=lambda output: output.file))
+    return replace(
+        record, status="done", inputs=run.task.inputs, outputs=outputs, facts={**_facts(run), **run.facts},
+        finished=utc_timestamp(), fallback={},
+    )  # fmt: skip
+
+
+def _fail(run: StageRun, record: Record, error: Exception) -> Exception:
+    """Save a failed record; the error to raise, which is `error` itself when there is nothing to add."""
+    out_of_memory = is_out_of_memory(error)
+    if out_of_memory:
+        clear_failed_frames(error)  # the record is yet to be written
+    known = to_user_error(error, run.project.root)
+    reduce_more = out_of_memory and isinstance(known, ResourceError)
+    failed = replace(
+        record,
+        status="failed",
+        error="memory ran out" if out_of_memory else str(known or repr(error)),
+        facts=_facts(run),
+        finished=utc_timestamp(),
+        smaller=record.smaller | record.fallback if reduce_more else record.smaller,
+        fallback={},
+    )
+    with suppress(OSError):  # a full disk may refuse this too; the running record then reads as interrupted
+        run.save(run.manifest.with_record(run.task.stage, failed))
+    if known is None or known is error:
+        return error
+    return _name_next_settings(run.task) if out_of_memory else known
+
+
+def _name_next_settings(task: ResolvedTask) -> ResourceError:
+    """The error for a lack of memory: which settings the same command takes next."""
+    if not task.next_reduced:
         return ResourceError(f"memory ran out in {task.stage}, and there is no smaller setting left to try")
-    smaller = ", ".join(f"{key}={value}" for key, value in task.fallback.items())
+    smaller = _assignments(task.next_reduced)
     return ResourceError(f"memory ran out in {task.stage}; the same command will now take {smaller}")
 
 
-def peak_rss() -> int:
-    """The most memory that this process has had so far, in bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+def _assignments(settings: Mapping[str, Any]) -> str:
+    """Settings as `--set` takes them."""
+    return ", ".join(f"{key}={value}" for key, value in settings.items())
 
 
-def _facts(task: ResolvedTask, run: StageRun) -> dict[str, Any]:
+def _facts(run: StageRun) -> dict[str, Any]:
+    """What every record states about its run."""
     return {
         "seconds": run.seconds,
         "peak_rss": peak_rss(),
         "device": "cpu",
-        "seed": task.options.get("seed", 0),
-        "versions": {"meshcli": __version__, "python": sys.version.split()[0], **_versions()},
+        "seed": run.task.options.get("seed", 0),
+        "versions": {"meshcli": __version__, "python": sys.version.split()[0], **_library_versions()},
     }
 
 
-def _versions() -> dict[str, str]:
+def _library_versions() -> dict[str, str]:
+    """Versions of the installed libraries."""
     from importlib.metadata import PackageNotFoundError, version
 
     found = {}
-    for name in LIBRARIES:
+    for name in RECORDED_LIBRARIES:
         with suppress(PackageNotFoundError):
             found[name] = version(name)
     return found
-
-
-def now() -> str:
-    """As records state it."""
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,4 +1,4 @@
-"""What is done, stale, failed, interrupted; what to run next. Reads without the lock. Light: no numpy."""
+"""The state of every stage, and what to run next; reads without the write lock. Light: no numpy."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -6,23 +6,23 @@ from typing import Any, Literal
 from meshcli.errors import MeshcliError
 from meshcli.project.manifest import STAGES, Manifest, Record, Stage
 from meshcli.project.project import Project
-from meshcli.stages.inputs import inputs_now
+from meshcli.stages.inputs import current_inputs
 from meshcli.stages.stage_runner import missing_files
 from meshcli.system.digests import difference
 
 State = Literal[
     "done",
-    "stale",  # finished, but what it was made from changed, or an earlier stage must run again
+    "stale",  # finished, but its inputs changed or an earlier stage must run again
     "failed",
-    "interrupted",  # started, not finished, and nobody is at work
+    "interrupted",  # started, not finished, and no process is running it
     "running",
-    "missing",  # never run, or a file that it wrote is gone
+    "missing",  # never run, or one of its files is gone
 ]
 
 
 @dataclass(frozen=True)
 class StageStatus:
-    """How one stage stands."""
+    """The state of one stage, and why."""
 
     stage: Stage
     state: State
@@ -32,7 +32,7 @@ class StageStatus:
 
 @dataclass(frozen=True)
 class ProjectStatus:
-    """How a project stands."""
+    """The states of all stages of a project."""
 
     project: Project
     manifest: Manifest
@@ -40,7 +40,7 @@ class ProjectStatus:
 
     @property
     def next(self) -> str:
-        """The command to type next; empty when everything is done or somebody is at work."""
+        """The command to run next; empty when everything is done or a stage is running."""
         for status in self.stages:
             if status.state == "running":
                 return ""
@@ -49,7 +49,7 @@ class ProjectStatus:
         return ""
 
     def to_json(self) -> dict[str, Any]:
-        """For scripts."""
+        """The document of `status --json`."""
         selection = self.manifest.selection
         return {
             "meshcli": 1,
@@ -72,41 +72,41 @@ class ProjectStatus:
         }
 
 
-def read_status(project: Project, alone: bool = False) -> ProjectStatus:
-    """Look at every stage; what is stale carries the reason. `alone`: the caller holds the lock, nobody is at work."""
+def read_status(project: Project, holds_lock: bool = False) -> ProjectStatus:
+    """The state of every stage. Pass `holds_lock` when the caller does, so that no other process can be running one."""
     manifest = project.load()
     stages: list[StageStatus] = []
     for stage in STAGES:
-        status = stage_status(project, manifest, stage, alone)
-        unfit = [earlier for earlier in stages if earlier.state != "done"]
-        if status.state == "done" and unfit:
-            status = StageStatus(stage, "stale", f"{unfit[0].stage} is {unfit[0].state}", status.record)
+        status = stage_status(project, manifest, stage, holds_lock)
+        unfinished = [earlier for earlier in stages if earlier.state != "done"]
+        if status.state == "done" and unfinished:
+            status = StageStatus(stage, "stale", f"{unfinished[0].stage} is {unfinished[0].state}", status.record)
         stages.append(status)
     return ProjectStatus(project, manifest, tuple(stages))
 
 
-def stage_status(project: Project, manifest: Manifest, stage: Stage, alone: bool = False) -> StageStatus:
-    """One stage by itself."""
+def stage_status(project: Project, manifest: Manifest, stage: Stage, holds_lock: bool = False) -> StageStatus:
+    """The state of one stage, whatever that of the earlier ones."""
     record = manifest.stages.get(stage)
     if record is None:
         return StageStatus(stage, "missing", "not run yet")
     if record.status == "running":
-        busy = not alone and project.busy()
+        busy = not holds_lock and project.busy()
         reason = f"since {record.started}" if busy else f"started {record.started}"
         return StageStatus(stage, "running" if busy else "interrupted", reason, record)
     if record.status == "failed":
         return StageStatus(stage, "failed", record.error, record)
-    if gone := missing_files(project, record):
-        return StageStatus(stage, "missing", f"{gone[0]} is gone", record)
+    if missing := missing_files(project, record):
+        return StageStatus(stage, "missing", f"{missing[0]} is gone", record)
     try:
-        changed = difference(record.inputs, inputs_now(project, manifest, stage))
+        changed = difference(record.inputs, current_inputs(project, manifest, stage))
     except MeshcliError as error:
         changed = str(error)
     return StageStatus(stage, "stale" if changed else "done", changed, record)
 
 
 def seconds(record: Record | None) -> float | None:
-    """How long the stage took, when it is known."""
+    """The duration of a stage's run in seconds; None when it is not recorded."""
     table = record.facts.get("seconds") if record else None
     total = table.get("total") if isinstance(table, dict) else None
     return float(total) if isinstance(total, int | float) and not isinstance(total, bool) else None

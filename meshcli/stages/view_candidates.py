@@ -1,7 +1,7 @@
-"""The views there are to choose from: real photos among them, their scores, the labelled sheet. Light until it works.
+"""The views to choose from: generated ones and real photos, their scores, the labelled sheet. Light until it works.
 
-A photo that serves as a view is a view of its own, named like the photo (`a`), appended after the last number and seen
-by the photo's own camera. Scores are computed once for the pool as it is and kept in the manifest (scores.py).
+A photo that serves as a view is an entry of its own, named like the photo (`a`), numbered after the views before it,
+with the photo's camera. The manifest keeps the scores of the current set of views (views/scores.py).
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,87 +20,87 @@ from meshcli.views.camera import Camera
 if TYPE_CHECKING:
     from meshcli.views.view import View
 
-SHEET = "views/sheet.png"
-COLUMNS = 6  # of the sheet
+SHEET_FILE = "views/sheet.png"
+SHEET_COLUMNS = 6  # a row for each photo, which has six views
 
 
-def with_photos(project: Project, manifest: Manifest, tell: Tell) -> Manifest:
-    """The same with an entry for every photo that can be a view; nothing is written.
+def add_posed_photos(project: Project, manifest: Manifest, tell: Tell) -> Manifest:
+    """The manifest with a view for every photo whose camera is known; nothing is written.
 
     Raises UsageError when no photo's camera is known well enough.
     """
-    photos = [photo for photo in manifest.live_photos if fully_posed(photo)]
+    photos = [photo for photo in manifest.live_photos if has_known_camera(photo)]
     left_out = [photo.source for photo in manifest.live_photos if photo not in photos]
     advice = f"say --azimuth, --elevation and --fov, or --rig, to `{project.command('generate')}`"
     if not photos:
         raise UsageError(f"no photo has a known azimuth, elevation and field of view; {advice}")
     if left_out:
         tell(f"{', '.join(left_out)}: the camera is not fully known, so not a view; {advice}")
-    return entered(manifest, photos)
+    return add_photo_views(manifest, photos)
 
 
-def fully_posed(photo: Photo) -> bool:
-    """Whether azimuth, elevation and lens of a photo are known; ready views have been views all along."""
+def has_known_camera(photo: Photo) -> bool:
+    """Whether azimuth, elevation and lens of a photo are known; False for ready views, which are views already."""
     if photo.stated.ready:
         return False
     angles = (photo.stated.azimuth, photo.stated.elevation, photo.stated.fov)
-    refined = photo.camera.known == "aligned" and not photo.painted  # by silhouettes: then its elevation too is known
+    refined = photo.camera.known == "aligned" and not photo.painted  # silhouettes give the elevation too
     return photo.camera.known == "rig" or refined or all(angle is not None for angle in angles)
 
 
-def current(project: Project, manifest: Manifest) -> str:
-    """What the scores depend on, as it is on disk now."""
+def scores_digest(project: Project, manifest: Manifest) -> str:
+    """Digest of what the scores depend on: pictures on disk, cameras, the version of the scores."""
     views = [[view.name, project.digest(view.file), view.camera.to_json()] for view in manifest.live_views.values()]
     return digest([VERSIONS["scores"], views])
 
 
-def refreshed(project: Project, manifest: Manifest) -> tuple[Manifest, list[Output]]:
-    """Write photos that are views, the scores and the sheet where they are not as they should be; who calls saves.
+def write_candidates(project: Project, manifest: Manifest) -> tuple[Manifest, list[Output]]:
+    """Write what is missing or outdated: photos that serve as views, the sheet, and scores; the caller saves.
 
-    The outputs are all of these files, written now or before.
+    Returns the manifest with scores, and all these files as outputs, whether written now or before.
     """
     photos = {photo.name: photo for photo in manifest.live_photos}
-    serving = [photos[view.name] for view in manifest.live_views.values() if is_photo(view)]
+    used = [photos[view.name] for view in manifest.live_views.values() if is_photo_view(view)]
     files = []
-    if serving:
-        manifest = entered(manifest, serving)
-        files = _write_photos(project, manifest, serving)
-    now = current(project, manifest)
-    if now != manifest.scored or not project.path(SHEET).is_file():
-        manifest = _looked_at(project, manifest, now)
-    return manifest, [project.output(file) for file in (*files, SHEET)]
+    if used:
+        manifest = add_photo_views(manifest, used)
+        files = _write_photo_views(project, manifest, used)
+    key = scores_digest(project, manifest)
+    if key != manifest.scored or not project.path(SHEET_FILE).is_file():
+        manifest = _score_and_draw(project, manifest, key)
+    return manifest, [project.output(file) for file in (*files, SHEET_FILE)]
 
 
-def is_photo(view: ViewEntry) -> bool:
-    """Whether a view is a photo itself."""
+def is_photo_view(view: ViewEntry) -> bool:
+    """Whether a view is a photo, not generated from one."""
     return view.name == view.photo
 
 
-def refresh(project: Project, manifest: Manifest) -> Manifest:
-    """The same, saved; the caller holds the lock. What it wrote belongs to `generate`."""
-    fresh, outputs = refreshed(project, manifest)
-    record = fresh.stages.get("generate")
+def refresh_candidates(project: Project, manifest: Manifest) -> Manifest:
+    """Call `write_candidates` and save, with its files among the outputs of `generate`; the caller holds the lock."""
+    updated, outputs = write_candidates(project, manifest)
+    record = updated.stages.get("generate")
     if record:
         files = {output.file: output for output in (*record.outputs, *outputs)}
-        fresh = fresh.with_record("generate", replace(record, outputs=tuple(files[file] for file in sorted(files))))
-    if fresh != manifest:
-        project.save(fresh)
-    return fresh
+        updated = updated.with_record("generate", replace(record, outputs=tuple(files[file] for file in sorted(files))))
+    if updated != manifest:
+        project.save(updated)
+    return updated
 
 
-def entered(manifest: Manifest, photos: Sequence[Photo]) -> Manifest:
-    """With entries for these photos as views, up to date; new ones at the end."""
+def add_photo_views(manifest: Manifest, photos: Sequence[Photo]) -> Manifest:
+    """The manifest with these photos as views; entries that exist are updated, new ones come last."""
     for photo in photos:
-        manifest, _ = with_views(manifest, photo.name, {photo.name: photo.camera}, "photos")
+        manifest, _ = add_views(manifest, photo.name, {photo.name: photo.camera}, "photos")
     return manifest
 
 
-def with_views(
+def add_views(
     manifest: Manifest, photo: str, cameras: Mapping[str, Camera], engine: str
 ) -> tuple[Manifest, list[ViewEntry]]:
-    """With entries for views of a photo, name -> camera, and these entries; a view keeps its number for ever.
+    """The manifest with views of a photo (name -> camera), and their entries. A view keeps its number for ever.
 
-    It keeps its scores too: they are those of the pool that `Manifest.scored` names until somebody scores another one.
+    It keeps its scores too: `Manifest.scored` tells for which set of views they were computed.
     """
     entries = {view.name: view for view in manifest.views}
     for name, camera in cameras.items():
@@ -110,8 +110,8 @@ def with_views(
     return replace(manifest, views=tuple(entries.values())), [entries[name] for name in cameras]
 
 
-def _write_photos(project: Project, manifest: Manifest, photos: list[Photo]) -> list[str]:
-    """The pictures of photos that are views, written where they are not there or their photo has changed."""
+def _write_photo_views(project: Project, manifest: Manifest, photos: list[Photo]) -> list[str]:
+    """Write photos as views where the file is missing or the photo has changed; all their files."""
     from meshcli.pictures.image import encode_png, resize
     from meshcli.pictures.pixels import VIEW_SIZE
     from meshcli.stages.view_loading import load_views
@@ -125,27 +125,29 @@ def _write_photos(project: Project, manifest: Manifest, photos: list[Photo]) -> 
     return [files[photo.name] for photo in photos]
 
 
-def _looked_at(project: Project, manifest: Manifest, now: str) -> Manifest:
-    """With scores, if they are not those of this pool, and a new sheet."""
+def _score_and_draw(project: Project, manifest: Manifest, key: str) -> Manifest:
+    """Draw the sheet, and compute the scores unless they are those of `key`, the current set of views."""
     from meshcli.stages.view_loading import load_views
     from meshcli.views.scores import score_views
 
     entries = manifest.live_views
     views = load_views(project, list(entries.values()))
-    project.write({SHEET: _sheet(entries, photos_of_unknown_azimuth(manifest), views)})
-    if now == manifest.scored:
+    project.write({SHEET_FILE: _labelled_sheet(entries, photos_of_unknown_azimuth(manifest), views)})
+    if key == manifest.scored:
         return manifest
     scores = dict(zip((view.name for view in views), score_views(views), strict=True))
     scored = tuple(replace(view, scores=scores.get(view.name, {})) for view in manifest.views)
-    return replace(manifest, views=scored, scored=now)
+    return replace(manifest, views=scored, scored=key)
 
 
-def _sheet(entries: Mapping[int, ViewEntry], unknown: list[str], views: "list[View]") -> bytes:
-    """All views with number, name, azimuth and elevation."""
+def _labelled_sheet(entries: Mapping[int, ViewEntry], unknown: list[str], views: "list[View]") -> bytes:
+    """PNG of all views, labelled with number, name, azimuth and elevation."""
     from meshcli.pictures.image import encode_png, labelled_sheet
 
-    def side(view: ViewEntry) -> str:
+    def azimuth(view: ViewEntry) -> str:
         return "?" if view.photo in unknown else str(round(view.camera.azimuth) % 360)
 
-    labels = [f"{number}  {view.name}  {side(view)}/{round(view.camera.elevation)}" for number, view in entries.items()]
-    return encode_png(labelled_sheet([view.pixels for view in views], labels, columns=min(COLUMNS, len(views))))
+    labels = [
+        f"{number}  {view.name}  {azimuth(view)}/{round(view.camera.elevation)}" for number, view in entries.items()
+    ]
+    return encode_png(labelled_sheet([view.pixels for view in views], labels, columns=min(SHEET_COLUMNS, len(views))))

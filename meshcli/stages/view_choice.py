@@ -1,4 +1,4 @@
-"""Which views: reading what a user typed, and choosing a well-spread set. Light: no numpy."""
+"""Choosing views: parsing what a user typed, and suggesting a well-spread set. Light: no numpy."""
 
 import math
 import re
@@ -11,36 +11,42 @@ from meshcli.views.camera import Camera
 
 Vector = tuple[float, float, float]
 
-# Energies of a view itself, beside that of a pair, which is 1 for views 60 degrees apart and 2 for 30 degrees.
-SCORE_WEIGHT = 4.0  # times what is missing to a perfect score
-PHOTO_BONUS = 0.5
-STARTS = 24
-DIRECTIONS = 600  # over which coverage is counted
-WITHIN = 60.0  # degrees: a surface that is turned away from the camera by more is hardly seen
+DEFAULT_VIEW_COUNT = 6  # InstantMesh was trained with six views and reconstructs from six (Xu et al. 2024)
+# Energy of a view, beside that of a pair: 1 for views 60 degrees apart, 2 for 30 degrees. Both are choices by eye: more
+# weight avoids bad views at the price of a less even spread.
+SCORE_WEIGHT = 4.0  # times what a view lacks to a perfect score
+PHOTO_BONUS = 0.5  # subtracted for a real photo: it shows the object itself
+MAX_STARTS = 24  # views that the search starts from; more take longer, in proportion
+MAX_EXCHANGES = 100  # per start; a bound that ends the loop, for each exchange lowers the energy
+COVERAGE_DIRECTIONS = 600  # sampled on the sphere, about 8 degrees apart
+COVERAGE_ANGLE = 60.0  # degrees: a surface turned away from the camera by more is hardly seen
 
 
-def read_choice(text: str, manifest: Manifest) -> list[str]:
-    """`0,3,5`, `a0,b2`, `0-5`, `all`, `photo:a`, in any mixture: view names in the order typed; no view twice."""
+def parse_view_choice(text: str, manifest: Manifest) -> list[str]:
+    """Parse `0,3,5`, `a0,b2`, `0-5`, `all`, `photo:a`, in any mixture, to view names in the order typed.
+
+    Raises UsageError for a view that does not exist or is named twice.
+    """
     views = manifest.live_views
     names: list[str] = []
     for word in filter(None, re.split(r"[,\s]+", text.strip())):
-        for name in _read_word(word, views):
+        for name in _parse_term(word, views):
             if name in names:
                 raise UsageError(f"view {name} is named twice")
             names.append(name)
     if not names:
-        raise UsageError(f"no views are named; {_allowed(views)}")
+        raise UsageError(f"no views are named; {_describe_views(views)}")
     return names
 
 
-def suggest(manifest: Manifest, count: int = 6) -> list[str]:
-    """A set of good views spread as evenly as possible around the object, with equal use of the photos; deterministic.
+def suggest_views(manifest: Manifest, count: int = DEFAULT_VIEW_COUNT) -> list[str]:
+    """Good views spread evenly around the object, the same number from each photo where possible; deterministic.
 
-    A photo with fewer views than its share gives all it has, and the others make up for it.
+    A photo with fewer views than its share gives all it has, and the others give more.
 
-    Views are points on a sphere that repel each other like equal charges (Thomson 1904), and a bad score raises a
-    view's energy: start from many views, add the one of least energy, then exchange single views as long as that
-    lowers the energy, and keep the best set. Real photos among the views have an advantage.
+    Views are points on a sphere that repel each other like equal charges (Thomson 1904), and a low score raises a
+    view's energy. From each of many first views, the view of least energy is added until there are enough; then single
+    views are exchanged as long as that lowers the energy. The set of least energy is returned.
     """
     views = manifest.live_views
     if not 1 <= count <= len(views):
@@ -54,27 +60,30 @@ def suggest(manifest: Manifest, count: int = 6) -> list[str]:
         energy[index][index] -= PHOTO_BONUS if view.name == view.photo else 0.0
     photos = [view.photo for view in entries]
     share = _equal_share(count, photos)
-    first = range(0, len(entries), max(1, len(entries) // STARTS))
-    starts = (_improved(_grown(start, count, energy, photos, share), energy, photos, share) for start in first)
-    best = min((sorted(chosen) for chosen in starts), key=lambda chosen: (round(_total(chosen, energy), 9), chosen))
+    sets = [
+        sorted(_exchange_views(_grow_set(first, count, energy, photos, share), energy, photos, share))
+        for first in range(0, len(entries), max(1, len(entries) // MAX_STARTS))
+    ]
+    best = min(sets, key=lambda chosen: (round(_total_energy(chosen, energy), 9), chosen))
     return [entries[index].name for index in best]
 
 
 def coverage(cameras: Sequence[Camera]) -> float:
-    """The share of all directions that some camera looks at from within 60 degrees: 1 is all round, above and below."""
+    """The fraction of all directions within 60 degrees of some camera's: 1 is all round, above and below."""
     seen = [_direction(camera) for camera in cameras]
-    limit = math.cos(math.radians(WITHIN))
+    limit = math.cos(math.radians(COVERAGE_ANGLE))
     golden = math.pi * (3.0 - math.sqrt(5.0))
     count = 0
-    for index in range(DIRECTIONS):  # evenly on a sphere (Fibonacci lattice)
-        z = 1.0 - (2.0 * index + 1.0) / DIRECTIONS
+    for index in range(COVERAGE_DIRECTIONS):  # a Fibonacci lattice is even on a sphere
+        z = 1.0 - (2.0 * index + 1.0) / COVERAGE_DIRECTIONS
         radius, angle = math.sqrt(1.0 - z * z), golden * index
         x, y = radius * math.cos(angle), radius * math.sin(angle)
         count += any(x * a + y * b + z * c >= limit for a, b, c in seen)
-    return count / DIRECTIONS
+    return count / COVERAGE_DIRECTIONS
 
 
-def _read_word(word: str, views: Mapping[int, ViewEntry]) -> list[str]:
+def _parse_term(word: str, views: Mapping[int, ViewEntry]) -> list[str]:
+    """One term of a choice: a number, a name, a range of either, `all` or `photo:NAME`."""
     by_name = {view.name: number for number, view in views.items()}
     if word == "all":
         return [view.name for view in views.values()]
@@ -89,15 +98,15 @@ def _read_word(word: str, views: Mapping[int, ViewEntry]) -> list[str]:
     ]
     start, stop = numbers
     if start is None or stop is None or (dash and not last):
-        raise UsageError(f"there is no view {word!r}; {_allowed(views)}")
+        raise UsageError(f"there is no view {word!r}; {_describe_views(views)}")
     wanted = range(start, stop + 1) if start <= stop else range(start, stop - 1, -1)
     if missing := [number for number in (start, stop, *wanted[:1000]) if number not in views]:
-        raise UsageError(f"there is no view {missing[0]}; {_allowed(views)}")
+        raise UsageError(f"there is no view {missing[0]}; {_describe_views(views)}")
     return [views[number].name for number in wanted]
 
 
-def _allowed(views: Mapping[int, ViewEntry]) -> str:
-    """Numbers and names in ranges: "views are 0-5, 12-17 (a0-a5, c0-c5)"."""
+def _describe_views(views: Mapping[int, ViewEntry]) -> str:
+    """The numbers and names that exist, in ranges: "views are 0-5, 12-17 (a0-a5, c0-c5)"."""
     runs: list[list[int]] = []
     for number in views:
         if runs and number == runs[-1][-1] + 1 and views[number].photo == views[runs[-1][-1]].photo:
@@ -111,66 +120,71 @@ def _allowed(views: Mapping[int, ViewEntry]) -> str:
 
 
 def _score(view: ViewEntry) -> float:
-    """From 0 to 1; what is no score, in a file that somebody else wrote, counts as the worst."""
+    """The total score in [0, 1]; in a foreign manifest, anything but a number counts as 0."""
     total = view.scores.get("total", 1.0)
     return min(1.0, max(0.0, float(total))) if isinstance(total, int | float) else 0.0
 
 
 def _equal_share(count: int, photos: Sequence[str]) -> tuple[int, int]:
-    """How often each photo may be used when `count` views are chosen, and how many photos once more than that."""
-    there = Counter(photos)
+    """How many of `count` views each photo may give, and how many photos may give one more."""
+    available = Counter(photos)
     share = 0
-    while sum(min(views, share + 1) for views in there.values()) <= count and share < max(there.values()):
+    while sum(min(views, share + 1) for views in available.values()) <= count and share < max(available.values()):
         share += 1
-    return share, count - sum(min(views, share) for views in there.values())
+    return share, count - sum(min(views, share) for views in available.values())
 
 
-def _grown(
-    start: int, count: int, energy: list[list[float]], photos: Sequence[str], share: tuple[int, int]
+def _grow_set(
+    first: int, count: int, energy: list[list[float]], photos: Sequence[str], share: tuple[int, int]
 ) -> list[int]:
-    """One view, then always the one that is repelled least."""
-    chosen = [start]
+    """A set grown from one view by always adding the one of least energy."""
+    chosen = [first]
     while len(chosen) < count:
-        allowed = [i for i in range(len(photos)) if i not in chosen and _fair([*chosen, i], photos, share)]
+        allowed = [i for i in range(len(photos)) if i not in chosen and _within_share([*chosen, i], photos, share)]
         chosen.append(min(allowed, key=lambda i: (energy[i][i] + sum(energy[i][j] for j in chosen), i)))
     return chosen
 
 
-def _improved(chosen: list[int], energy: list[list[float]], photos: Sequence[str], share: tuple[int, int]) -> list[int]:
-    """Exchange one view for another while that lowers the energy."""
-    for _ in range(100):
+def _exchange_views(
+    chosen: list[int], energy: list[list[float]], photos: Sequence[str], share: tuple[int, int]
+) -> list[int]:
+    """The set after exchanging one view at a time, always by the best exchange, while that lowers the energy."""
+    for _ in range(MAX_EXCHANGES):
         load = [sum(row[index] for index in chosen) for row in energy]
         best, gain = chosen, 1e-9
         for place, old in enumerate(chosen):
-            saved = load[old]  # its own energy and that of its pairs
+            removed = load[old]  # its own energy and that of its pairs
             for new in range(len(photos)):
-                less = saved - (energy[new][new] + load[new] - energy[new][old])
-                if less > gain and new not in chosen:
+                decrease = removed - (energy[new][new] + load[new] - energy[new][old])
+                if decrease > gain and new not in chosen:
                     trial = [*chosen[:place], new, *chosen[place + 1 :]]
-                    if _fair(trial, photos, share):
-                        best, gain = trial, less
+                    if _within_share(trial, photos, share):
+                        best, gain = trial, decrease
         if best is chosen:
             break
         chosen = best
     return chosen
 
 
-def _fair(chosen: Sequence[int], photos: Sequence[str], share: tuple[int, int]) -> bool:
-    """No photo is used more often than its share, but for as many as may be used once more."""
-    times, rest = share
+def _within_share(chosen: Sequence[int], photos: Sequence[str], share: tuple[int, int]) -> bool:
+    """Whether no photo gives more views than its share, except for as many as may give one more."""
+    limit, extra = share
     used = Counter(photos[index] for index in chosen).values()
-    return max(used) <= times + (rest > 0) and sum(each > times for each in used) <= rest
+    return max(used) <= limit + (extra > 0) and sum(each > limit for each in used) <= extra
 
 
-def _total(chosen: Sequence[int], energy: list[list[float]]) -> float:
+def _total_energy(chosen: Sequence[int], energy: list[list[float]]) -> float:
+    """Energy of a set: of its views, on the diagonal, and of its pairs."""
     return sum(energy[a][b] for place, a in enumerate(chosen) for b in chosen[: place + 1])
 
 
 def _direction(camera: Camera) -> Vector:
+    """Unit vector from the origin to a camera."""
     x, y, z = camera.position
     length = math.hypot(x, y, z) or 1.0
     return x / length, y / length, z / length
 
 
 def _repulsion(a: Vector, b: Vector) -> float:
+    """Energy of two unit charges: 1 / distance, bounded for views from the same direction."""
     return 1.0 / max(math.dist(a, b), 1e-3)

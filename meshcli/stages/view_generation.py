@@ -1,13 +1,13 @@
-"""Calls the engine that paints the views, and stores what it painted. Light until there is something to do.
+"""Runs the engine that generates the views, and stores them. Light until there is something to do.
 
-`sculpt` looks at all photos together. `zero123plus` paints each by itself, so that finished photos are kept, whatever
-happens to the others, and an unfinished one is gone on with: its painting lies in `views/NAME.unfinished` until its
-views are there.
+`sculpt` takes all photos together. `zero123plus` takes each by itself, so finished photos are kept whatever happens to
+the others, and an unfinished one continues from its checkpoint, `views/NAME.unfinished`.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from meshcli.config import options as sections
@@ -18,78 +18,80 @@ from meshcli.project.project import Project
 from meshcli.settings import Settings
 from meshcli.stages.photo_set import photos_of_unknown_azimuth
 from meshcli.stages.stage_runner import RunOptions, StageRun, peak_rss
-from meshcli.stages.view_candidates import with_views
-from meshcli.system.digests import digest, seed_for
+from meshcli.stages.view_candidates import add_views
+from meshcli.system.digests import digest, photo_seed
 from meshcli.views.camera import Camera, orbit, zero123plus_rig
 from meshcli.weights.device import INSTALL_HINT
 
 if TYPE_CHECKING:
     from meshcli.views.view import View
 
-RESULT = ("steps", "guidance", "unet", "view_size")  # the settings of zero123plus that change what it paints
-UNUSUAL = {"dtype": "auto", "compile": False}  # those that do so only when they are not left as they are
-TILES = 6  # views of a photo
-MESH_ONLY = ("parts", "texture")  # the settings of fit that views do not depend on
+RESULT_SETTINGS = ("steps", "guidance", "unet", "view_size")  # settings of zero123plus that change its views
+DEFAULTS_LEFT_OUT = {"dtype": "auto", "compile": False}  # settings that count only with another value than this
+VIEWS_PER_PHOTO = 6  # in the sheets of Zero123++
+MESH_SETTINGS = ("parts", "texture")  # settings of fit that views do not depend on
 
 
 def engine_options(
     engine: str, settings: Settings, seed: int, run_options: RunOptions, record: Record | None = None
 ) -> dict[str, Any]:
-    """What the views depend on besides the photos: settings, seed, weights, which are fetched if they are not here.
+    """What the views depend on besides the photos: settings, seed, digests of the weights.
 
-    Work that is on record needs none to be known as unchanged: it may have come from another machine.
+    Missing weights are fetched, except when `record` states their digests: a finished project may come from a machine
+    that has them.
     """
     own = {"sculpt": ("sculpt", "fit"), "zero123plus": ("zero123plus",), "photos": ()}
     table = sections(settings, "photo", *own[engine])
     del table["photo"]["max_pixels"]  # a limit, not a property of the result
     if "fit" in table:
-        table["fit"] = {key: value for key, value in table["fit"].items() if key not in MESH_ONLY}
+        table["fit"] = {key: value for key, value in table["fit"].items() if key not in MESH_SETTINGS}
     if engine == "zero123plus":
-        named = {key for key, usual in UNUSUAL.items() if getattr(settings.zero123plus, key) != usual}
-        table["zero123plus"] = {key: table["zero123plus"][key] for key in (*RESULT, *named)}
-        table["weights"] = _weights(settings, run_options, record)
+        changed = {key for key, default in DEFAULTS_LEFT_OUT.items() if getattr(settings.zero123plus, key) != default}
+        table["zero123plus"] = {key: table["zero123plus"][key] for key in (*RESULT_SETTINGS, *changed)}
+        table["weights"] = _weights_digests(settings, run_options, record)
     return {**table, "seed": seed}
 
 
 def check_engine(engine: str, settings: Settings, run_options: RunOptions) -> None:
-    """Complain before anything is touched: MissingError for libraries or weights, UsageError for a device."""
+    """Check an engine before anything is written: MissingError for libraries or weights, UsageError for a device."""
     if engine == "zero123plus":
         from meshcli.weights.device import resolve_device
 
-        _fetch(settings, run_options)
+        _fetch_weights(settings, run_options)
         resolve_device(run_options.device)
 
 
-def lacking(settings: Settings, run_options: RunOptions) -> str:
-    """What zero123plus would need and this machine does not have, with the command that gets it; or nothing."""
+def lacking(settings: Settings, named_weights: Path | None) -> str:
+    """What zero123plus needs and this machine lacks, with the command that gets it; empty when nothing is missing."""
     from meshcli.generators.zero123plus.files import first_missing
 
-    if weights := first_missing(settings.zero123plus.unet, run_options.weights):
+    if weights := first_missing(settings.zero123plus.unet, named_weights):
         return f"the weights {weights}, `meshcli models pull {weights}` gets them"
-    libraries = _absent_libraries()
+    libraries = _missing_libraries()
     return f"{libraries[0]}, {INSTALL_HINT} gets it" if libraries else ""
 
 
 def smaller_settings(engine: str, settings: Settings) -> dict[str, Any]:
-    """What to take instead when memory runs out; empty when nothing is left."""
+    """Settings to take after memory ran out; empty when nothing is left."""
     if engine == "photos":
         return {}
-    return _smaller_network(settings) if engine == "zero123plus" else _smaller_sculpture(settings)
+    return _smaller_zero123plus_settings(settings) if engine == "zero123plus" else _smaller_sculpt_settings(settings)
 
 
-def paint_views(run: StageRun, settings: Settings, seed: int) -> None:
-    """Six views of every photo, in files and in the manifest."""
+def run_generator(run: StageRun, settings: Settings, seed: int) -> None:
+    """Generate six views of every photo; they are written and entered into the manifest."""
     if run.task.engine == "zero123plus":
-        _diffuse(run, settings, seed)
+        _run_zero123plus(run, settings, seed)
     else:
-        _sculpt(run, settings, seed)
+        _run_sculpt(run, settings, seed)
 
 
-def _absent_libraries() -> list[str]:
+def _missing_libraries() -> list[str]:
     return [name for name in ("torch", "diffusers", "transformers", "safetensors") if find_spec(name) is None]
 
 
-def _weights(settings: Settings, run_options: RunOptions, record: Record | None) -> dict[str, str]:
+def _weights_digests(settings: Settings, run_options: RunOptions, record: Record | None) -> dict[str, str]:
+    """Digests of the weights on this machine, else of the record, else of the weights fetched now."""
     from meshcli.generators.zero123plus.files import locate_weights
 
     try:
@@ -98,22 +100,22 @@ def _weights(settings: Settings, run_options: RunOptions, record: Record | None)
         known = record.options.get("weights") if record and record.engine == "zero123plus" else None
         if isinstance(known, dict) and not run_options.weights:
             return known
-    _fetch(settings, run_options)
+    _fetch_weights(settings, run_options)
     return locate_weights(settings.zero123plus.unet, run_options.weights).digests()
 
 
-def _fetch(settings: Settings, run_options: RunOptions) -> None:
-    """Get the weights where they are not here; MissingError when that, or a library, is impossible or forbidden."""
+def _fetch_weights(settings: Settings, run_options: RunOptions) -> None:
+    """Fetch missing weights; MissingError when a library is missing, or fetching is impossible or forbidden."""
     from meshcli.generators.zero123plus.files import required_models
     from meshcli.stages.models import fetch_missing
 
-    if libraries := _absent_libraries():
+    if libraries := _missing_libraries():
         raise MissingError(f"zero123plus needs {', '.join(libraries)}: {INSTALL_HINT}")
     fetch_missing(required_models(settings.zero123plus.unet), run_options)
 
 
-def _smaller_sculpture(settings: Settings) -> dict[str, Any]:
-    """Coarser grids, then smaller views."""
+def _smaller_sculpt_settings(settings: Settings) -> dict[str, Any]:
+    """Coarser grids, then smaller views; by eye: below these sizes the body is of no use."""
     if max(settings.fit.resolutions) > 40:
         return {
             "fit.resolutions": [max(24, size * 2 // 3) for size in settings.fit.resolutions],
@@ -122,8 +124,8 @@ def _smaller_sculpture(settings: Settings) -> dict[str, Any]:
     return {"sculpt.view_size": settings.sculpt.view_size // 2} if settings.sculpt.view_size > 160 else {}
 
 
-def _smaller_network(settings: Settings) -> dict[str, Any]:
-    """One photo at a time, fewer networks at a time, then half the precision."""
+def _smaller_zero123plus_settings(settings: Settings) -> dict[str, Any]:
+    """One photo at a time, then fewer networks in memory at a time, then half precision."""
     own = settings.zero123plus
     if own.batch > 1:
         return {"zero123plus.batch": 1}
@@ -132,8 +134,8 @@ def _smaller_network(settings: Settings) -> dict[str, Any]:
     return {"zero123plus.dtype": "bf16"} if own.dtype == "fp32" else {}
 
 
-def _sculpt(run: StageRun, settings: Settings, seed: int) -> None:
-    """All photos together, their cameras refined where they were not exact."""
+def _run_sculpt(run: StageRun, settings: Settings, seed: int) -> None:
+    """Sculpt one body from all photos; photos get the cameras that it was carved with."""
     from meshcli.generators.sculpt.sculpt import sculpt, sculpt_each
     from meshcli.pictures.image import encode_png
     from meshcli.stages.view_loading import load_views
@@ -141,7 +143,7 @@ def _sculpt(run: StageRun, settings: Settings, seed: int) -> None:
     photos = run.manifest.live_photos
     with run.step("views"):
         pictures = load_views(run.project, photos)
-        seeds = [seed_for(seed, photo.sha256) for photo in photos]
+        seeds = [photo_seed(seed, photo.sha256) for photo in photos]
         if photos_of_unknown_azimuth(run.manifest):
             sculpture = sculpt_each(pictures, settings.sculpt, settings.fit, seeds, run.run_options.progress)
         else:
@@ -150,13 +152,13 @@ def _sculpt(run: StageRun, settings: Settings, seed: int) -> None:
         run.note(note)
     files: dict[str, bytes] = {}
     for photo, seen, views in zip(photos, sculpture.photos, sculpture.views, strict=True):
-        entries = _enter(run, replace(photo, camera=seen.camera, painted=""), [view.camera for view in views])
+        entries = _add_to_manifest(run, replace(photo, camera=seen.camera, painted=""), [view.camera for view in views])
         files |= {entry.file: encode_png(view.pixels) for entry, view in zip(entries, views, strict=True)}
     run.write(files)
 
 
-def _diffuse(run: StageRun, settings: Settings, seed: int) -> None:
-    """Each photo by itself; what is finished is kept."""
+def _run_zero123plus(run: StageRun, settings: Settings, seed: int) -> None:
+    """Generate the views of each photo that has none yet; finished photos are kept."""
     from meshcli.generators.zero123plus.networks import open_networks
     from meshcli.generators.zero123plus.sampling import Callbacks, PhotoInput, generate_sheets
     from meshcli.generators.zero123plus.sheet_views import extract_views
@@ -168,25 +170,26 @@ def _diffuse(run: StageRun, settings: Settings, seed: int) -> None:
         own, run.run_options.device, run.run_options.weights, run.run_options.progress, run.run_options.tell
     )
     photos = run.manifest.live_photos
-    store, jobs, rigs = _Unfinished(run.project), {}, {}
-    keys = {photo.name: _key(run, photo) for photo in photos}  # before they are read: who edits one now is heard
+    store, jobs, rigs = _CheckpointStore(run.project), {}, {}
+    # Before the photos are read, so that one that is edited meanwhile has another key the next time.
+    keys = {photo.name: _views_key(run, photo) for photo in photos}
     with run.step("cameras"):
         pictures = load_views(run.project, photos)
-        placed = _placed(run, pictures, settings)
+        placed = _common_world_cameras(run, pictures, settings)
     for photo, picture, seen in zip(photos, pictures, placed, strict=True):
-        key, rig = keys[photo.name], zero123plus_rig(seen.azimuth, _enlarged(seen), seen.known)
+        key, rig = keys[photo.name], zero123plus_rig(seen.azimuth, _relative_scale(seen), seen.known)
         after = replace(photo, camera=seen, painted=key)
         if run.run_options.force:
             store.forget(photo.name)
-        elif _finished(run, photo, key):
-            run.outputs += [run.project.output(entry.file) for entry in _enter(run, after, rig)]
+        elif _is_finished(run, photo, key):
+            run.outputs += [run.project.output(entry.file) for entry in _add_to_manifest(run, after, rig)]
             continue
-        jobs[photo.name] = PhotoInput(photo.name, picture.pixels, seed_for(seed, photo.sha256), key)
+        jobs[photo.name] = PhotoInput(photo.name, picture.pixels, photo_seed(seed, photo.sha256), key)
         rigs[photo.name] = after, rig
-    hooks = Callbacks(run.run_options.progress, run.run_options.show, run.step)
+    hooks = Callbacks(run.run_options.progress, run.run_options.show_preview, run.step)
     for job, sheet in generate_sheets(list(jobs.values()), networks, own, store, hooks):
         tiles = extract_views(sheet, settings.photo)
-        entries = _enter(run, *rigs[job.name])
+        entries = _add_to_manifest(run, *rigs[job.name])
         run.write({entry.file: encode_png(tile) for entry, tile in zip(entries, tiles.pictures, strict=True)})
         run.save(run.manifest)
         store.forget(job.name)
@@ -198,8 +201,8 @@ def _diffuse(run: StageRun, settings: Settings, seed: int) -> None:
 
 
 @dataclass(frozen=True)
-class _Unfinished:
-    """Paintings in the project that are not finished."""
+class _CheckpointStore:
+    """Checkpoints of unfinished photos, in the project."""
 
     project: Project
 
@@ -217,21 +220,22 @@ class _Unfinished:
         return f"views/{name}.unfinished"
 
 
-def _key(run: StageRun, photo: Photo) -> str:
-    """What the views of a photo depend on; cameras are no part of it, they can be changed afterwards."""
+def _views_key(run: StageRun, photo: Photo) -> str:
+    """Digest of what the views of a photo depend on, without cameras: those can be changed afterwards."""
     options = {name: table for name, table in run.task.options.items() if name != "photo"}
     version = VERSIONS[run.task.engine]
     return digest([run.task.engine, version, options, photo.sha256, run.project.digest(photo.file)])
 
 
-def _finished(run: StageRun, photo: Photo, key: str) -> bool:
+def _is_finished(run: StageRun, photo: Photo, key: str) -> bool:
+    """Whether all views of a photo exist and were generated from what `key` stands for."""
     views = [view for view in run.manifest.views if view.photo == photo.name and view.engine == run.task.engine]
-    there = [view for view in views if run.project.path(view.file).is_file()]
-    return photo.painted == key and len(there) == TILES
+    existing = [view for view in views if run.project.path(view.file).is_file()]
+    return photo.painted == key and len(existing) == VIEWS_PER_PHOTO
 
 
-def _placed(run: StageRun, pictures: "Sequence[View]", settings: Settings) -> list[Camera]:
-    """The photos' cameras in one world: a painter frames each photo for itself."""
+def _common_world_cameras(run: StageRun, pictures: "Sequence[View]", settings: Settings) -> list[Camera]:
+    """The photos' cameras in one world; the generator frames each photo separately."""
     aligned = all(photo.stated.aligned for photo in run.manifest.live_photos)
     if len(pictures) == 1 or aligned or photos_of_unknown_azimuth(run.manifest):
         return [picture.camera for picture in pictures]
@@ -243,15 +247,15 @@ def _placed(run: StageRun, pictures: "Sequence[View]", settings: Settings) -> li
     return [view.camera for view in placed]
 
 
-def _enlarged(camera: Camera) -> float:
-    """How much larger the object is in a photo than it would be from the generator's own distance."""
-    usual = orbit(0.0, 0.0)
-    return (usual.distance / usual.fy) / (camera.distance / camera.fy)
+def _relative_scale(camera: Camera) -> float:
+    """How much larger a photo shows the object than the generator's own camera does."""
+    own = orbit(0.0, 0.0)
+    return (own.distance / own.fy) / (camera.distance / camera.fy)
 
 
-def _enter(run: StageRun, photo: Photo, cameras: Sequence[Camera]) -> list[ViewEntry]:
-    """A photo and its views in the manifest."""
+def _add_to_manifest(run: StageRun, photo: Photo, cameras: Sequence[Camera]) -> list[ViewEntry]:
+    """Enter a photo and its views, one for each camera, into the manifest; the views' entries."""
     photos = tuple(photo if photo.name == before.name else before for before in run.manifest.photos)
     named = {f"{photo.name}{tile}": camera for tile, camera in enumerate(cameras)}
-    run.manifest, entries = with_views(replace(run.manifest, photos=photos), photo.name, named, run.task.engine)
+    run.manifest, entries = add_views(replace(run.manifest, photos=photos), photo.name, named, run.task.engine)
     return entries

@@ -1,4 +1,4 @@
-"""The pictures of a project as arrays: the one door between the manifest and the engines."""
+"""Load a project's pictures as arrays, for the engines."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from meshcli.views.view import View
 
 
 def load_views(project: Project, entries: Sequence[Photo | ViewEntry]) -> list[View]:
-    """Framed photos or views with their cameras; ProjectError for one that is gone or damaged."""
+    """Framed photos or views with their cameras; ProjectError for a picture that is missing or damaged."""
     for entry in entries:
         if not project.path(entry.file).is_file():
             raise ProjectError(f"{project.path(entry.file)} is gone; run `{project.command('generate')}`")

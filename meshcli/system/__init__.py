@@ -1,1 +1,1 @@
-"""What any program needs of its machine: whole files, child processes, digests, memory, compiled loops."""
+"""Operating system and libraries beneath: atomic files, child processes, digests, memory, compiled loops."""

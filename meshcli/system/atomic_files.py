@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: a unique temporary name, flush, fsync, rename, fsync of the directory."""
+"""Atomic writes: a unique temporary name, flush, fsync, rename, fsync of the directory."""
 
 import os
 import secrets
@@ -6,16 +6,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-PREFIX = ".tmp-"  # nothing else in a project begins like this
+TEMPORARY_PREFIX = ".tmp-"  # no other file of a project begins like this
 
 
 def write_files(files: Mapping[Path, bytes]) -> None:
-    """Write all of them under temporary names first, then rename them in one burst."""
+    """Write files atomically: all of them under temporary names first, then rename them one right after the other."""
     pending: dict[Path, Path] = {}
     try:
         for path, data in files.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            pending[path] = temporary = _beside(path)
+            pending[path] = temporary = _temporary_beside(path)
             with temporary.open("xb") as file:
                 file.write(data)
                 file.flush()
@@ -26,14 +26,14 @@ def write_files(files: Mapping[Path, bytes]) -> None:
         for temporary in pending.values():
             temporary.unlink(missing_ok=True)
     for directory in {path.parent for path in files}:
-        _sync(directory)
+        _sync_directory(directory)
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name with the same suffix, for programs that write by themselves; renamed when all went well."""
+    """A temporary path with the same suffix, for code that writes the file itself; renamed when the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _beside(path)
+    temporary = _temporary_beside(path)
     try:
         yield temporary
         with temporary.open("rb") as file:
@@ -41,22 +41,22 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    _sync(path.parent)
+    _sync_directory(path.parent)
 
 
-def remove_leftovers(directory: Path) -> None:
+def remove_temporary_files(directory: Path) -> None:
     """Delete temporary files that a killed process left behind; the caller holds the lock."""
-    for path in directory.glob(f"{PREFIX}*"):
+    for path in directory.glob(f"{TEMPORARY_PREFIX}*"):
         with suppress(OSError):
             path.unlink()
 
 
-def _beside(path: Path) -> Path:
-    return path.with_name(f"{PREFIX}{secrets.token_hex(6)}-{path.name}")
+def _temporary_beside(path: Path) -> Path:
+    return path.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(6)}-{path.name}")
 
 
-def _sync(directory: Path) -> None:
-    """Make the renames themselves durable; not every system lets a directory be opened."""
+def _sync_directory(directory: Path) -> None:
+    """Make renames durable; some systems do not let a directory be opened."""
     with suppress(OSError):
         handle = os.open(directory, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""Is it still the same? Digests of files and of settings. Light: standard library only."""
+"""Digests of files and settings, fingerprints and seeds derived from them. Light: standard library only."""
 
 import hashlib
 import json
@@ -19,12 +19,12 @@ def bytes_digest(data: bytes) -> str:
 
 
 def digest(value: Any) -> str:
-    """The sha256 of a JSON value, independent of the order of its keys."""
+    """The sha256 of a JSON value, whatever the order of its keys."""
     return bytes_digest(json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode())
 
 
 def difference(before: Mapping[str, str], now: Mapping[str, str]) -> str:
-    """The first part of two fingerprints that differs, in words; empty when they are equal."""
+    """The first difference of two fingerprints, as a message; empty when they are equal."""
     for key in [*before, *(key for key in now if key not in before)]:
         if key not in now:
             return f"{key} is gone"
@@ -35,6 +35,6 @@ def difference(before: Mapping[str, str], now: Mapping[str, str]) -> str:
     return ""
 
 
-def seed_for(seed: int, original: str) -> int:
-    """The seed of a photo: it depends on the user's seed and the photo's sha256, not on what runs beside it."""
-    return int.from_bytes(hashlib.sha256(f"{seed}:{original}".encode()).digest()[:8], "big")
+def photo_seed(seed: int, photo_digest: str) -> int:
+    """The random seed of a photo: from the user's seed and the photo's sha256, whatever other photos there are."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{photo_digest}".encode()).digest()[:8], "big")

@@ -1,7 +1,7 @@
-"""Whether there is room in memory for the libraries of an engine, asked before they are loaded. Light.
+"""Whether the libraries of an engine fit into memory, checked before they are loaded. Light: no numpy.
 
-Libraries fare badly while they are loaded: OpenBLAS leaves the process, or tries for ever, when it cannot map its
-buffers, and compiled modules crash. So what they take is asked for first, in one piece, and given back.
+Libraries do not survive a lack of memory while they load: OpenBLAS exits or retries for ever when it cannot map its
+buffers, and compiled modules crash. So the memory that they need is reserved first, in one piece, and released.
 """
 
 import os
@@ -13,42 +13,44 @@ from meshcli.engines import NETWORKS
 from meshcli.out_of_memory import reserved
 
 MEGABYTE = 1 << 20
-EMBEDDED = 200  # MB of private memory that numpy, scipy, numba, scikit-image and Embree map with one thread
-RECONSTRUCTION = 300  # the same and torch
-DIFFUSION = 440  # the same and diffusers and transformers
-A_THREAD = 80  # MB: a buffer and a stack in the OpenBLAS of numpy, and again in that of scipy
-SPARE = 16  # MB; never touched, so that it takes up none
-MOST_THREADS = 64  # that those were built for
+# Private memory that libraries map with one thread. tests/system/test_memory_check.py holds the first: with 60 MB for
+# the interpreter, the embedded engines load within it.
+EMBEDDED_MB = 200  # numpy, scipy, numba, scikit-image and Embree
+RECONSTRUCTION_MB = 300  # these and torch
+DIFFUSION_MB = 440  # these, torch, diffusers and transformers
+MB_PER_THREAD = 80  # a buffer and a stack in numpy's OpenBLAS, and again in scipy's
+OPENBLAS_MAX_THREADS = 64  # that numpy's and scipy's builds of OpenBLAS start
+RESERVE_MB = 16  # enough to write a record; never touched, so it occupies no pages
 
 
-def check_room(engine: str) -> None:
-    """Raise MemoryError when the libraries of an engine do not fit; what is loaded already takes no more."""
+def check_memory(engine: str) -> None:
+    """Raise MemoryError when the libraries of an engine do not fit. Loaded ones need no more memory."""
     if "scipy" in sys.modules:
         return
-    with reserved(needed(engine)):
+    with reserved(library_bytes(engine)):
         pass
 
 
 @contextmanager
-def spare_room() -> Iterator[None]:
-    """Keep some room free, so that afterwards it can be written down that the rest was not enough."""
-    with reserved(SPARE * MEGABYTE):
+def memory_reserve() -> Iterator[None]:
+    """Keep a reserve during the block, so that a failure for lack of memory can be recorded after it."""
+    with reserved(RESERVE_MB * MEGABYTE):
         yield
 
 
-def needed(engine: str) -> int:
-    """Bytes that the libraries of an engine map by themselves."""
-    base = RECONSTRUCTION if engine in NETWORKS else DIFFUSION if engine == "zero123plus" else EMBEDDED
-    return (base + A_THREAD * (_threads() - 1)) * MEGABYTE
+def library_bytes(engine: str) -> int:
+    """Bytes that the libraries of an engine map when they are loaded."""
+    base = RECONSTRUCTION_MB if engine in NETWORKS else DIFFUSION_MB if engine == "zero123plus" else EMBEDDED_MB
+    return (base + MB_PER_THREAD * (_openblas_threads() - 1)) * MEGABYTE
 
 
-def cores() -> int:
+def available_cores() -> int:
     """Processors that this process may use."""
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
-def _threads() -> int:
-    """How many OpenBLAS starts."""
-    told = [os.environ.get(name, "") for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")]
-    wanted = [int(text) for text in told if text.isdecimal() and int(text)]
-    return min(cores(), MOST_THREADS, *wanted[:1])
+def _openblas_threads() -> int:
+    """How many threads OpenBLAS starts."""
+    values = [os.environ.get(name, "") for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")]
+    requested = [int(text) for text in values if text.isdecimal() and int(text)]
+    return min(available_cores(), OPENBLAS_MAX_THREADS, *requested[:1])

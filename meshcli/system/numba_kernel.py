@@ -1,4 +1,4 @@
-"""Loops compiled by numba, once per machine where the disk allows it."""
+"""Loops compiled by numba; the machine code is cached on disk."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -9,16 +9,16 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def kernel(*, parallel: bool = False) -> Callable[[Function], Function]:
-    """Compile a function on its first call, without the interpreter's lock, and keep the machine code on disk.
+    """Decorator: compile a function on its first call, to run without the GIL, and cache the machine code on disk.
 
-    numba looks for a writable place beside the source, then in the user's cache directory; where there is neither
-    (a read-only installation without a home) it raises RuntimeError, and we compile once per process instead.
+    numba caches beside the source or else in the user's cache directory. Where neither can be written (a read-only
+    installation without a home directory) it raises RuntimeError, and the function is compiled once per process.
 
-    Never fastmath: the machine code that is kept is optimised once more than the one that the compiling process runs,
-    and with sums that may be reordered the two round differently. It would make `fit` 7 % faster.
+    Never with fastmath, which would make `fit` 7 % faster: cached machine code is optimised once more than the code
+    that the compiling process runs, and sums that may be reordered then round differently.
     """
 
-    def compile_it(function: Function) -> Function:
+    def compile_kernel(function: Function) -> Function:
         options: dict[str, Any] = {"nogil": True, "parallel": parallel, "error_model": "numpy"}
         try:
             compiled: Function = numba.njit(cache=True, **options)(function)
@@ -26,4 +26,4 @@ def kernel(*, parallel: bool = False) -> Callable[[Function], Function]:
             compiled = numba.njit(**options)(function)
         return compiled
 
-    return compile_it
+    return compile_kernel

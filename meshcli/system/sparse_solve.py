@@ -1,4 +1,4 @@
-"""Linear systems with memory for their library made sure of first."""
+"""Sparse linear systems, after making sure that OpenBLAS has its work buffer."""
 
 from functools import cache
 from typing import Any
@@ -10,29 +10,29 @@ from scipy.sparse.linalg import splu, spsolve
 from meshcli.arrays import Array
 from meshcli.out_of_memory import reserved
 
-BUFFER = 40 << 20  # bytes; OpenBLAS maps 32 MB
-SIZE = 512  # of a system for which it needs the buffer
+BUFFER_BYTES = 40 << 20  # OpenBLAS maps 32 MB
+BUFFERED_SIZE = 512  # unknowns of a dense system that is solved with the buffer; small ones need none
 
 
 def solve(matrix: Any, right_side: Array) -> Array:
-    """The solution (N,) or (N, K) of a sparse system (N, N); MemoryError where there is no room."""
-    ensure_buffer()
+    """The solution (N,) or (N, K) of a sparse system (N, N); MemoryError when memory is short."""
+    ensure_openblas_buffer()
     solution: Array = spsolve(matrix, right_side)
     return solution
 
 
 def factorise(matrix: Any) -> Any:
-    """A sparse system (N, N), ready to be solved; MemoryError where there is no room."""
-    ensure_buffer()
+    """The LU factorisation of a sparse system (N, N); MemoryError when memory is short."""
+    ensure_openblas_buffer()
     return splu(matrix)
 
 
 @cache
-def ensure_buffer() -> None:
-    """Let scipy's OpenBLAS map its work buffer now, which it keeps; MemoryError when it cannot.
+def ensure_openblas_buffer() -> None:
+    """Make scipy's OpenBLAS map its work buffer now, which it keeps; MemoryError when it cannot.
 
-    Where the system refuses that, the library in scipy 1.17 asks again and again, for ever.
+    The OpenBLAS in scipy 1.17 retries a refused mapping for ever.
     """
-    with reserved(BUFFER):
+    with reserved(BUFFER_BYTES):
         pass
-    dtrsv(np.eye(SIZE), np.ones(SIZE))
+    dtrsv(np.eye(BUFFERED_SIZE), np.ones(BUFFERED_SIZE))

@@ -1,8 +1,8 @@
-"""Standard streams that are missing, that nobody reads any more, or whose disk is full. Light: standard library only.
+"""Standard streams that are missing, closed by their reader, or on a full disk. Light: standard library only.
 
-Daemons and GUIs start programs without them, the reader of a pipe leaves, the disk behind a redirection fills up. The
-work goes on in all of these: its results are files. What nobody reads is dropped; only data for standard output that a
-disk refuses is an error, once.
+Daemons and GUIs start programs without streams, the reader of a pipe exits, the disk behind a redirection fills up. The
+work goes on in each case, because its results are files. Output without a reader is dropped; only standard output that
+a disk refuses is an error, raised once.
 """
 
 import errno
@@ -16,61 +16,65 @@ from typing import Any, TextIO
 
 
 def prepare() -> None:
-    """Make standard input, output and error usable; what another program has put in their place stays as it is."""
-    _occupy()
+    """Make standard input, output and error usable; streams that another program has replaced stay as they are."""
+    _fill_standard_descriptors()
     if sys.stdin is None:
-        sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115 (open to the end)
-    sys.stdout = _guarded(sys.stdout, sys.__stdout__, matters=True)
-    sys.stderr = _guarded(sys.stderr, sys.__stderr__, matters=False)
+        sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115 (open until the process ends)
+    sys.stdout = _wrap_output(sys.stdout, sys.__stdout__, required=True)
+    sys.stderr = _wrap_output(sys.stderr, sys.__stderr__, required=False)
 
 
-def _occupy() -> None:
-    """Leave no number below 3 free: a file that got it would have messages written into it, or read as input."""
+def _fill_standard_descriptors() -> None:
+    """Leave no descriptor below 3 free: a file opened there would receive messages, or be read as input."""
     with suppress(OSError):
         while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
             os.set_inheritable(number, True)
         os.close(number)
 
 
-def _guarded(stream: TextIO | None, first: TextIO | None, matters: bool) -> TextIO:
-    """The stream that the interpreter began with, with a `_Descriptor` behind it; another one as it is."""
+def _wrap_output(stream: TextIO | None, original: TextIO | None, required: bool) -> TextIO:
+    """The interpreter's original stream on top of a `_TolerantOutput`; any other stream unchanged."""
     if stream is None:
         return Path(os.devnull).open("w", encoding="utf-8")
     binary = getattr(stream, "buffer", None)
     raw = getattr(binary, "raw", binary)
-    if stream is not first or not isinstance(stream, io.TextIOWrapper) or not isinstance(raw, io.FileIO):
+    if stream is not original or not isinstance(stream, io.TextIOWrapper) or not isinstance(raw, io.FileIO):
         return stream
-    own = _Descriptor(raw.fileno(), matters)
+    tolerant = _TolerantOutput(raw.fileno(), required)
     return io.TextIOWrapper(
-        io.BufferedWriter(own) if isinstance(binary, io.BufferedWriter) else own, stream.encoding, stream.errors, "\n",
+        io.BufferedWriter(tolerant) if isinstance(binary, io.BufferedWriter) else tolerant,
+        stream.encoding, stream.errors, "\n",
         stream.line_buffering, stream.write_through,
     )  # fmt: skip
 
 
-class _Descriptor(io.FileIO):
-    """Writes to a descriptor until that fails, and drops the rest; an OSError where it `matters` and was awaited."""
+class _TolerantOutput(io.FileIO):
+    """Writes to a descriptor until that fails, and drops the rest. If `required`, the failure is raised.
 
-    def __init__(self, number: int, matters: bool) -> None:
+    A reader that has gone is no failure: it did not want the rest.
+    """
+
+    def __init__(self, number: int, required: bool) -> None:
         super().__init__(number, "w", closefd=False)
-        self._matters = matters
+        self._required = required
         self._terminal = self.isatty()
-        self._lost = False
+        self._failed = False
 
     def write(self, data: Any, /) -> int:
-        """As the buffer in front of it hands them over."""
-        if not self._lost:
+        """Write bytes, or drop them after a failure; the number of bytes either way."""
+        if not self._failed:
             try:
-                return self._written(data)
+                return self._write_all(data)
             except OSError as error:
-                self._lost = True
-                # EBADF: it was opened for reading; EIO is what a terminal answers that was closed.
-                left = error.errno in (errno.EPIPE, errno.ECONNRESET, errno.EBADF)
-                if self._matters and not left and not (self._terminal and error.errno == errno.EIO):
+                self._failed = True
+                # EBADF: opened for reading only. EIO: a terminal that was closed.
+                reader_gone = error.errno in (errno.EPIPE, errno.ECONNRESET, errno.EBADF)
+                if self._required and not reader_gone and not (self._terminal and error.errno == errno.EIO):
                     raise
         return memoryview(data).nbytes
 
-    def _written(self, data: Any) -> int:
-        """All of it, piece by piece; a descriptor that another process made non-blocking is waited for."""
+    def _write_all(self, data: Any) -> int:
+        """Write all bytes; wait for a descriptor that another process made non-blocking."""
         rest = memoryview(data)
         while rest:
             if (size := super().write(rest)) is None:

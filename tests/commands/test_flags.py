@@ -119,7 +119,7 @@ def test_the_record_tells_how_many_faces_were_asked_for(selected: Call) -> None:
     code, said = selected("reconstruct", "desk", "--faces=1000000", *SMALL)
     facts = Project("desk").load().stages["reconstruct"].facts
     assert (code, facts["faces_asked"], facts["faces"]) == (0, 1000000, 12)
-    assert "1000000 faces were asked for, and the surface has 12" in said
+    assert "1000000 faces were requested, and the surface has 12" in said
     code, said = selected("reconstruct", "desk", "--faces=12", *SMALL)
     assert "asked for" not in said
 

@@ -14,7 +14,7 @@ from meshcli.stages.generate import generate_views
 from meshcli.stages.photo_set import Typed, photos_of_unknown_azimuth
 from meshcli.stages.select import select_views
 from meshcli.stages.status import read_status, stage_status
-from meshcli.stages.view_candidates import fully_posed
+from meshcli.stages.view_candidates import has_known_camera
 from meshcli.views.photo_cameras import CameraPrior
 
 SHEETS = Typed(ready="sheet 1.2")
@@ -30,7 +30,7 @@ def unposed(project: Project, photos: list[Path], engines: dict[str, int]) -> Pr
 def test_what_is_found_is_kept_and_makes_one_body(unposed: Project, engines: dict[str, int]) -> None:
     answers = align_photos(unposed)
     assert [(row.name, row.azimuth, row.others) for row in answers] == [("a", 0, ()), ("b", 40, ()), ("c", 80, (260,))]
-    assert [row.enlarged for row in answers] == pytest.approx([1.0, 1.2, 1.4])
+    assert [row.relative_scale for row in answers] == pytest.approx([1.0, 1.2, 1.4])
     assert photos_of_unknown_azimuth(unposed.load()) == []
     assert stage_status(unposed, unposed.load(), "generate").state == "stale"
     generate_views(unposed)
@@ -44,14 +44,14 @@ def test_what_is_found_is_kept_and_makes_one_body(unposed: Project, engines: dic
 
 def test_which_aligned_photos_can_be_views(unposed: Project) -> None:
     align_photos(unposed)
-    assert not any(fully_posed(photo) for photo in unposed.load().photos)
+    assert not any(has_known_camera(photo) for photo in unposed.load().photos)
     generate_views(unposed)  # into one body: silhouettes say from how high each was taken
     photos = unposed.load().photos
-    assert all(fully_posed(photo) for photo in photos)
+    assert all(has_known_camera(photo) for photo in photos)
     # each painted by itself: nobody knows its elevation unless it was said
-    assert not any(fully_posed(replace(photo, painted="key")) for photo in photos)
+    assert not any(has_known_camera(replace(photo, painted="key")) for photo in photos)
     said = CameraPrior(40.0, 10.0, 30.0)
-    assert fully_posed(replace(photos[1], painted="key", stated=said))
+    assert has_known_camera(replace(photos[1], painted="key", stated=said))
 
 
 def test_the_same_photos_again_keep_what_was_found(unposed: Project, photos: list[Path]) -> None:

@@ -22,7 +22,7 @@ from meshcli.stages.photo_set import Typed, letter, photos_of_unknown_azimuth
 from meshcli.stages.select import select_views
 from meshcli.stages.stage_runner import RunOptions
 from meshcli.stages.status import stage_status
-from meshcli.system.digests import seed_for
+from meshcli.system.digests import photo_seed
 from meshcli.views.camera import orbit
 
 ANGLES = Typed([0, 40, -50])
@@ -293,7 +293,7 @@ def test_what_cannot_be_read_changes_nothing(
     before = everything(project)
     said: list[str] = []
     with pytest.raises(InputError, match="2 of 3 photos cannot be used; --keep-going"):
-        generate_views(project, [photos[1], bad, tmp_path / "no.png"], run_options=RunOptions(complain=said.append))
+        generate_views(project, [photos[1], bad, tmp_path / "no.png"], run_options=RunOptions(warn=said.append))
     assert [Path(line.split(" is not ")[0].split("photo ")[-1]).name for line in said] == ["bad.png", "no.png"]
     assert everything(project) == before
     assert engines["cut_out"] == 1
@@ -345,7 +345,7 @@ def test_the_rest_is_done_without_what_cannot_be_used(
     twin = tmp_path / "twin.png"
     twin.write_bytes(photos[0].read_bytes())
     said: list[str] = []
-    run_options = RunOptions(keep_going=True, complain=said.append)
+    run_options = RunOptions(keep_going=True, warn=said.append)
     handed = [photos[0], bad, photos[1], empty, tmp_path / "no.png", twin, photos[2]]
     outcome = generate_views(project, handed, Typed([0, 1, 40, 2, 3, 4, -50]), run_options=run_options)
     assert [Path(left.photo).name for left in outcome.left_out] == ["bad.png", "no.png", "twin.png", "empty.png"]
@@ -417,7 +417,7 @@ def test_a_view_edited_by_hand_is_kept_a_missing_one_is_made_again(
     project.path("views/05.png").unlink()
     assert stage_status(project, project.load(), "generate").reason == "views/05.png is gone"
     outcome = generate_views(project)
-    assert "views/03.png had been edited by hand and is made anew" in outcome.notes
+    assert "views/03.png had been edited by hand and is overwritten" in outcome.notes
     assert project.path("views/05.png").is_file()
 
 
@@ -444,7 +444,7 @@ def test_seeds_belong_to_photos(project: Project, photos: list[Path], engines: d
     alone = Project(project.root.parent / "alone")
     generate_views(alone, photos[1:2], Typed([40]))
     assert project.digest("views/08.png") == alone.digest("views/02.png")
-    assert seed_for(0, "ab") != seed_for(1, "ab") != seed_for(1, "cd")
+    assert photo_seed(0, "ab") != photo_seed(1, "ab") != photo_seed(1, "cd")
 
 
 def test_a_suffix_cannot_hide_a_path(project: Project, photos: list[Path], engines: dict[str, int]) -> None:

@@ -13,7 +13,7 @@ from meshcli.pictures.image import join_sheet, split_sheet
 from meshcli.project.project import Project
 from meshcli.stages.generate import generate_views
 from meshcli.stages.photo_set import Typed
-from meshcli.stages.run import selecting
+from meshcli.stages.run import select_arguments
 from meshcli.stages.select import select_views
 from meshcli.stages.stage_runner import RunOptions
 from meshcli.stages.status import read_status
@@ -162,7 +162,7 @@ def test_single_views_join_a_sheet(project: Project, tmp_path: Path, engines: di
     Image.fromarray(tiles()[3]).save(tmp_path / "v.png")
     generate_views(project, [tmp_path / "v.png"], Typed(rig=rig(tmp_path, "v.png"), ready="view"), add=True)
     assert [view.name for view in project.load().views] == ["a0", "a1", "a2", "a3", "a4", "a5", "b"]
-    assert selecting(project, "") == ["--auto", "6"]
+    assert select_arguments(project, "") == ["--auto", "6"]
     assert "b" in select_views(project, auto=6).record.options["views"]
     select_views(project, auto=7)
     assert len(project.load().selection.names) == 7  # type: ignore[union-attr]

@@ -12,7 +12,7 @@ from meshcli.project.manifest import Manifest, Record
 from meshcli.project.project import Project
 from meshcli.settings import Settings
 from meshcli.stages import networks, reconstruct, render, view_generation
-from meshcli.stages.killed_child import cut_short, standing
+from meshcli.stages.killed_child import killed_child_error, read_record
 
 BEFORE = Record("done", "fit", started="2026-01-01T00:00:00+00:00")
 AFTER = "1980-01-01T00:00:00+00:00"  # the clock was set back
@@ -40,7 +40,7 @@ def record(project: Project) -> Record:
 
 
 def test_what_the_system_killed_takes_the_smaller_setting(running: Project) -> None:
-    error = cut_short(running, "reconstruct", -signal.SIGKILL, BEFORE)
+    error = killed_child_error(running, "reconstruct", -signal.SIGKILL, BEFORE)
     assert isinstance(error, ResourceError)
     assert "SIGKILL), as happens when memory runs out; the same command will now take texture.size=512" in str(error)
     after = record(running)
@@ -50,7 +50,7 @@ def test_what_the_system_killed_takes_the_smaller_setting(running: Project) -> N
 
 @pytest.mark.parametrize("code", PERHAPS)
 def test_what_may_be_a_bug_keeps_its_settings_the_first_time(running: Project, code: int) -> None:
-    error = cut_short(running, "reconstruct", code, BEFORE)
+    error = killed_child_error(running, "reconstruct", code, BEFORE)
     assert isinstance(error, ResourceError)
     assert f"perhaps because memory ran out; {ONCE_MORE}" in str(error)
     after = record(running)
@@ -63,13 +63,13 @@ def test_what_may_be_a_bug_keeps_its_settings_the_first_time(running: Project, c
 @pytest.mark.parametrize("first", PERHAPS)
 @pytest.mark.parametrize("second", PERHAPS)
 def test_what_comes_back_takes_the_smaller_setting(running: Project, first: int, second: int) -> None:
-    cut_short(running, "reconstruct", first, BEFORE)
+    killed_child_error(running, "reconstruct", first, BEFORE)
     before = record(running)
-    error = cut_short(left(running, "running"), "reconstruct", second, before)
+    error = killed_child_error(left(running, "running"), "reconstruct", second, before)
     assert "perhaps because memory ran out; the same command will now take texture.size=512" in str(error)
     assert record(running).smaller == {"a.b": 1, **SMALLER}
     before = record(running)
-    last = cut_short(left(running, "running", {}), "reconstruct", second, before)
+    last = killed_child_error(left(running, "running", {}), "reconstruct", second, before)
     assert str(last).endswith("there is no smaller setting left to try")
 
 
@@ -83,7 +83,7 @@ def test_what_comes_back_takes_the_smaller_setting(running: Project, first: int,
     ],
 )
 def test_only_the_same_command_that_ended_so_the_last_time_comes_back(running: Project, between: Record | None) -> None:
-    assert ONCE_MORE in str(cut_short(running, "reconstruct", -signal.SIGSEGV, between))
+    assert ONCE_MORE in str(killed_child_error(running, "reconstruct", -signal.SIGSEGV, between))
 
 
 def test_a_loop_that_counts_to_20_gets_to_the_smallest_settings() -> None:
@@ -108,13 +108,13 @@ def test_a_loop_that_counts_to_20_gets_to_the_smallest_settings() -> None:
 
 @pytest.mark.parametrize("code", [0, 2, 3, 75, 130, -signal.SIGTERM, -signal.SIGINT])
 def test_other_ends_are_not_touched(running: Project, code: int) -> None:
-    assert cut_short(running, "reconstruct", code, BEFORE) is None
+    assert killed_child_error(running, "reconstruct", code, BEFORE) is None
     assert record(running).status == "running"
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGILL, signal.SIGFPE, 40])
 def test_signals_that_have_nothing_to_do_with_memory_are_named(running: Project, number: int) -> None:
-    error = cut_short(running, "reconstruct", -number, BEFORE)
+    error = killed_child_error(running, "reconstruct", -number, BEFORE)
     assert isinstance(error, MeshcliError)
     assert error.exit_code == 128 + number
     assert f"reconstruct was ended by signal {int(number)} (" in str(error)
@@ -123,33 +123,33 @@ def test_signals_that_have_nothing_to_do_with_memory_are_named(running: Project,
 
 
 def test_a_bug_has_said_what_it_had_to_say(tmp_path: Path) -> None:
-    assert cut_short(left(Project(tmp_path), "failed"), "reconstruct", 1, BEFORE) is None
+    assert killed_child_error(left(Project(tmp_path), "failed"), "reconstruct", 1, BEFORE) is None
 
 
 def test_nothing_smaller(tmp_path: Path) -> None:
-    error = cut_short(left(Project(tmp_path), "running", {}), "reconstruct", -signal.SIGKILL, BEFORE)
+    error = killed_child_error(left(Project(tmp_path), "running", {}), "reconstruct", -signal.SIGKILL, BEFORE)
     assert str(error).endswith("there is no smaller setting left to try")
 
 
 def test_a_record_of_another_run_is_left_alone(running: Project, tmp_path: Path) -> None:
     there = record(running)
-    assert "before it began" in str(cut_short(running, "reconstruct", -signal.SIGKILL, there))
-    assert cut_short(running, "reconstruct", 1, there) is None
+    assert "before it began" in str(killed_child_error(running, "reconstruct", -signal.SIGKILL, there))
+    assert killed_child_error(running, "reconstruct", 1, there) is None
     assert record(running).status == "running"
-    assert "before it began" in str(cut_short(Project(tmp_path / "none"), "render", -signal.SIGKILL, None))
+    assert "before it began" in str(killed_child_error(Project(tmp_path / "none"), "render", -signal.SIGKILL, None))
 
 
 def test_what_has_no_record_of_its_own_is_called_by_its_name(running: Project) -> None:
-    error = cut_short(running, "reconstruct", -signal.SIGKILL, BEFORE, "align")
+    error = killed_child_error(running, "reconstruct", -signal.SIGKILL, BEFORE, "align")
     assert isinstance(error, ResourceError)
     assert str(error).startswith("align was ended by signal 9 (SIGKILL)")
-    assert cut_short(running, "reconstruct", 1, BEFORE, "align") is None
+    assert killed_child_error(running, "reconstruct", 1, BEFORE, "align") is None
     assert record(running).status == "running"
 
 
 def test_what_stands_before(running: Project, tmp_path: Path) -> None:
-    assert standing(running, "reconstruct") == record(running)
-    assert standing(running, "render") is None
-    assert standing(Project(tmp_path / "none"), "render") is None
+    assert read_record(running, "reconstruct") == record(running)
+    assert read_record(running, "render") is None
+    assert read_record(Project(tmp_path / "none"), "render") is None
     running.path("manifest.json").write_text("{")
-    assert standing(running, "reconstruct") is None
+    assert read_record(running, "reconstruct") is None

@@ -19,7 +19,7 @@ from meshcli.stages.generate import generate_views
 from meshcli.stages.photo_set import Typed
 from meshcli.stages.reconstruct import reconstruct_mesh
 from meshcli.stages.render import render_mesh
-from meshcli.stages.run import automatic_count, selecting
+from meshcli.stages.run import automatic_count, select_arguments
 from meshcli.stages.select import select_views
 from meshcli.stages.stage_runner import RunOptions
 from meshcli.stages.status import read_status
@@ -287,13 +287,13 @@ def test_an_interrupted_stage_is_called_so_by_who_holds_the_lock(finished: Proje
 
 
 def test_a_choice_that_somebody_made_stands(finished: Project) -> None:
-    assert selecting(finished, "") == ["--auto", "18"]  # sculpt's views agree: all of them
-    assert selecting(finished, "1,2") == ["--views", "1,2"]
+    assert select_arguments(finished, "") == ["--auto", "18"]  # sculpt's views agree: all of them
+    assert select_arguments(finished, "1,2") == ["--views", "1,2"]
     select_views(finished, "a0,a1", by="person")
-    assert selecting(finished, "") is None
+    assert select_arguments(finished, "") is None
     finished.path("views/01.png").write_bytes(b"other")
     with pytest.raises(UsageError, match=r"chosen by a person, and now view a1 changed.*meshcli select"):
-        selecting(finished, "")
+        select_arguments(finished, "")
 
 
 def test_painted_views_are_chosen_by_six(finished: Project) -> None:
@@ -304,9 +304,9 @@ def test_painted_views_are_chosen_by_six(finished: Project) -> None:
 
 
 def test_real_photos_agree_and_are_all_chosen(posed: Project) -> None:
-    assert selecting(posed, "") == ["--auto", "18"]
-    assert selecting(posed, "", include_photos=True) == ["--auto", "21", "--include-photos"]
-    assert selecting(posed, "a,b", include_photos=True) == ["--views", "a,b", "--include-photos"]
+    assert select_arguments(posed, "") == ["--auto", "18"]
+    assert select_arguments(posed, "", include_photos=True) == ["--auto", "21", "--include-photos"]
+    assert select_arguments(posed, "a,b", include_photos=True) == ["--views", "a,b", "--include-photos"]
     assert len(posed.load().views) == 18
 
 
@@ -328,7 +328,7 @@ def test_bad_render_settings_are_refused(finished: Project) -> None:
 
 def test_a_mesh_that_is_no_mesh(finished: Project) -> None:
     finished.path("mesh/mesh.glb").write_bytes(b"nothing")
-    with pytest.raises(ProjectError, match=r"mesh\.glb .*meshcli reconstruct .* --force` makes it anew"):
+    with pytest.raises(ProjectError, match=r"mesh\.glb .*meshcli reconstruct .* --force` rebuilds it"):
         render_mesh(finished, settings=SMALL)
 
 
@@ -373,7 +373,7 @@ def test_photos_can_be_views(posed: Project, engines: dict[str, int]) -> None:
     assert entry.scores
     assert states(posed)["generate"] == states(posed)["select"] == "done"
     assert len(said) == 1
-    assert said[0].startswith("3 views are chosen; six is usual")
+    assert said[0].startswith("3 views are selected: `fit` takes any number, InstantMesh was trained with 6")
     select_views(posed, auto=6, include_photos=True)
     assert len(posed.load().views) == 21
     assert {"a", "b", "c"} & set(posed.load().selection.names)  # type: ignore[union-attr]
@@ -419,7 +419,7 @@ def everything(project: Project) -> dict[str, tuple[int, bytes]]:
 def test_a_dry_run_says_why_and_changes_nothing(finished: Project, photos: list[Path], engines: dict[str, int]) -> None:
     dry = RunOptions(dry=True)
     project = Project(finished.root.parent / "other")
-    assert generate_views(project, photos, Typed([0, 40, -50]), run_options=dry).planned == "not run yet"
+    assert generate_views(project, photos, Typed([0, 40, -50]), run_options=dry).would_run == "not run yet"
     assert not project.root.exists()
     before, counts = everything(finished), dict(engines)
     same = [generate_views(finished, run_options=dry), select_views(finished, auto=6, run_options=dry)]
@@ -427,14 +427,14 @@ def test_a_dry_run_says_why_and_changes_nothing(finished: Project, photos: list[
         reconstruct_mesh(finished, settings=SMALL, run_options=dry),
         render_mesh(finished, settings=SMALL, run_options=dry),
     ]
-    assert [(outcome.planned, bool(outcome.skipped)) for outcome in same] == [("", True)] * 4
-    assert generate_views(finished, photos[:2], Typed([0, 40]), run_options=dry).planned == "photo c is gone"
-    assert generate_views(finished, typed=Typed([0, 45, -50]), run_options=dry).planned == "camera of photo b changed"
-    assert select_views(finished, "0-5", run_options=dry).planned
-    assert reconstruct_mesh(finished, run_options=dry).planned == "texture.size changed"
-    assert render_mesh(finished, settings=SMALL, run_options=replace(dry, force=True)).planned == "--force"
+    assert [(outcome.would_run, bool(outcome.skipped)) for outcome in same] == [("", True)] * 4
+    assert generate_views(finished, photos[:2], Typed([0, 40]), run_options=dry).would_run == "photo c is gone"
+    assert generate_views(finished, typed=Typed([0, 45, -50]), run_options=dry).would_run == "camera of photo b changed"
+    assert select_views(finished, "0-5", run_options=dry).would_run
+    assert reconstruct_mesh(finished, run_options=dry).would_run == "texture.size changed"
+    assert render_mesh(finished, settings=SMALL, run_options=replace(dry, force=True)).would_run == "--force"
     finished.path("renders/top.png").unlink()
-    assert render_mesh(finished, settings=SMALL, run_options=dry).planned == "renders/top.png is gone"
+    assert render_mesh(finished, settings=SMALL, run_options=dry).would_run == "renders/top.png is gone"
     del before[str(finished.root / "renders/top.png")]
     assert everything(finished) == before
     assert engines == counts
@@ -445,9 +445,9 @@ def test_a_dry_run_after_trouble_says_what_it_was(painted: Project, monkeypatch:
     monkeypatch.setenv("MESHCLI_TEST", "fit:bug")
     with pytest.raises(ZeroDivisionError):
         reconstruct_mesh(painted)
-    assert "a bug" in reconstruct_mesh(painted, run_options=RunOptions(dry=True)).planned
+    assert "a bug" in reconstruct_mesh(painted, run_options=RunOptions(dry=True)).would_run
     manifest = painted.load()
     painted.save(manifest.with_record("reconstruct", replace(manifest.stages["reconstruct"], status="running")))
-    assert reconstruct_mesh(painted, run_options=RunOptions(dry=True)).planned == "it was interrupted"
+    assert reconstruct_mesh(painted, run_options=RunOptions(dry=True)).would_run == "it was interrupted"
     with painted.writing():
-        assert reconstruct_mesh(painted, run_options=RunOptions(dry=True)).planned == "somebody is at it now"
+        assert reconstruct_mesh(painted, run_options=RunOptions(dry=True)).would_run == "another process is running it"

@@ -229,7 +229,7 @@ def test_the_project_vanishes_in_the_middle(
 def test_clocks_and_dates_of_files_do_not_matter(
     run: Run, whole: dict[str, str], monkeypatch: pytest.MonkeyPatch, engines: dict[str, int]
 ) -> None:
-    monkeypatch.setattr("meshcli.stages.stage_runner.now", lambda: "1980-01-01T00:00:00+00:00")
+    monkeypatch.setattr("meshcli.stages.stage_runner.utc_timestamp", lambda: "1980-01-01T00:00:00+00:00")
     counts = dict(engines)
     for seconds in (0, 4e9):  # 1970 and 2096
         for path in Path("desk").rglob("*"):

@@ -7,7 +7,7 @@ import pytest
 
 from meshcli.errors import UsageError
 from meshcli.project.manifest import Manifest, Photo, ViewEntry
-from meshcli.stages.view_choice import coverage, read_choice, suggest
+from meshcli.stages.view_choice import coverage, parse_view_choice, suggest_views
 from meshcli.views.camera import orbit, zero123plus_rig
 
 
@@ -41,7 +41,7 @@ THREE = manifest(0, 40, -50)
     ],
 )
 def test_ways_to_name_views(text: str, names: str) -> None:
-    assert " ".join(read_choice(text, THREE)) == names
+    assert " ".join(parse_view_choice(text, THREE)) == names
 
 
 @pytest.mark.parametrize(
@@ -61,27 +61,27 @@ def test_ways_to_name_views(text: str, names: str) -> None:
 )
 def test_a_wrong_view_names_the_allowed_ones(text: str, says: str) -> None:
     with pytest.raises(UsageError) as caught:
-        read_choice(text, THREE)
+        parse_view_choice(text, THREE)
     assert says in str(caught.value)
 
 
 def test_views_of_removed_photos_are_gone_but_numbers_stay() -> None:
     some = manifest(0, 40, -50, removed="b")
-    assert read_choice("12", some) == ["c0"]
+    assert parse_view_choice("12", some) == ["c0"]
     with pytest.raises(UsageError, match="views are 0-5, 12-17"):
-        read_choice("6", some)
+        parse_view_choice("6", some)
     with pytest.raises(UsageError, match="no view 6"):
-        read_choice("4-13", some)
+        parse_view_choice("4-13", some)
 
 
 def test_one_photo_suggests_its_six() -> None:
-    assert suggest(manifest(0)) == ["a0", "a1", "a2", "a3", "a4", "a5"]
+    assert suggest_views(manifest(0)) == ["a0", "a1", "a2", "a3", "a4", "a5"]
 
 
 @pytest.mark.parametrize("azimuths", [(0, 40, -50), (0, 120, 240), (0, 10, 20), (0, 180), (0, 90, 180, 270)])
 def test_a_suggestion_is_well_spread_and_fair(azimuths: tuple[float, ...]) -> None:
     some = manifest(*azimuths)
-    chosen = suggest(some)
+    chosen = suggest_views(some)
     assert len(set(chosen)) == 6
     uses = [sum(name[0] == photo.name for name in chosen) for photo in some.photos]
     assert max(uses) - min(uses) <= 1
@@ -89,7 +89,7 @@ def test_a_suggestion_is_well_spread_and_fair(azimuths: tuple[float, ...]) -> No
     around = sorted(by_name[name] for name in chosen)
     gaps = [(b - a) % 360 for a, b in zip(around, [*around[1:], around[0]], strict=True)]
     assert max(gaps) <= 90.0 + 1e-6
-    assert chosen == suggest(some)
+    assert chosen == suggest_views(some)
 
 
 def uneven(**views: int) -> Manifest:
@@ -118,7 +118,7 @@ def uneven(**views: int) -> Manifest:
 )
 def test_photos_with_unequal_numbers_of_views(views: dict[str, int], count: int, uses: dict[str, int] | None) -> None:
     some = uneven(**views)
-    chosen = suggest(some, count)
+    chosen = suggest_views(some, count)
     assert len(set(chosen)) == count
     used = Counter(name[0] for name in chosen)
     if uses is not None:
@@ -132,15 +132,15 @@ def test_any_number_of_views_can_be_chosen_of_any_photos() -> None:
     for views in product(range(4), range(1, 7), (1, 6)):
         some = uneven(**{name: count for name, count in zip("abc", views, strict=True) if count})
         for count in range(1, len(some.views) + 1):
-            assert len(set(suggest(some, count))) == count
+            assert len(set(suggest_views(some, count))) == count
 
 
 def test_a_suggestion_of_another_size() -> None:
-    assert len(suggest(THREE, 1)) == 1
-    assert len({name[0] for name in suggest(THREE, 3)}) == 3
-    assert len(suggest(THREE, 18)) == 18
+    assert len(suggest_views(THREE, 1)) == 1
+    assert len({name[0] for name in suggest_views(THREE, 3)}) == 3
+    assert len(suggest_views(THREE, 18)) == 18
     with pytest.raises(UsageError, match="18 views"):
-        suggest(THREE, 19)
+        suggest_views(THREE, 19)
 
 
 def scored(some: Manifest, **totals: float) -> Manifest:
@@ -150,20 +150,20 @@ def scored(some: Manifest, **totals: float) -> Manifest:
 
 def test_a_bad_view_is_passed_over_for_a_good_one_nearby() -> None:
     some = manifest(0, 10, -10)
-    names = suggest(scored(some))
+    names = suggest_views(scored(some))
     assert len(names) == 6
     for name in names:
-        assert name not in suggest(scored(some, **{name: 0.5}))
+        assert name not in suggest_views(scored(some, **{name: 0.5}))
 
 
 def test_a_view_that_nothing_can_stand_in_for_is_taken_although_it_is_bad() -> None:
-    assert set(suggest(scored(manifest(0), a3=0.2), 6)) == {"a0", "a1", "a2", "a3", "a4", "a5"}
+    assert set(suggest_views(scored(manifest(0), a3=0.2), 6)) == {"a0", "a1", "a2", "a3", "a4", "a5"}
 
 
 def test_a_real_photo_has_an_advantage() -> None:
     some = scored(THREE)
     photo = ViewEntry("b", "", "b", orbit(40 + 32, 18), "photos", {"total": 0.95})  # beside b0, a little less apart
-    assert "b" in suggest(replace(some, views=(*some.views, photo)))
+    assert "b" in suggest_views(replace(some, views=(*some.views, photo)))
 
 
 def test_coverage_is_the_share_of_all_sides() -> None:
@@ -178,7 +178,7 @@ def test_tiles_0_and_1_of_photos_a_third_apart_are_the_rig() -> None:
     """What InstantMesh V2 handed out by slot is right for this choice, and only for such ones."""
     some = manifest(0, 120, 240)
     views = {view.name: view for view in some.views}
-    chosen = [views[name].camera for name in read_choice("a0,a1,b0,b1,c0,c1", some)]
+    chosen = [views[name].camera for name in parse_view_choice("a0,a1,b0,b1,c0,c1", some)]
     for camera, slot in zip(chosen, zero123plus_rig(0), strict=True):
         assert camera.azimuth == pytest.approx(slot.azimuth)
         assert camera.elevation == pytest.approx(slot.elevation)

@@ -214,7 +214,7 @@ def test_finished_views_need_no_weights(
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     monkeypatch.delenv("MESHCLI_CKPTS", raising=False)
     monkeypatch.chdir(tmp_path)
-    assert lacking(SETTINGS, RunOptions()).endswith("gets them")
+    assert lacking(SETTINGS, None).endswith("gets them")
     assert generate_views(project, settings=SETTINGS).skipped
     with pytest.raises(MissingError, match="models pull zero123plus"):
         generate_views(
@@ -231,7 +231,7 @@ def test_libraries_that_are_not_there(
         generate_views(
             project, photos[:1], settings=SETTINGS, engine="zero123plus", run_options=RunOptions(weights=weights)
         )
-    assert lacking(SETTINGS, RunOptions(weights=weights)).startswith("diffusers")
+    assert lacking(SETTINGS, weights).startswith("diffusers")
 
 
 def test_a_device_that_is_not_there(project: Project, photos: list[Path], weights: Path) -> None:
@@ -251,7 +251,7 @@ def test_weights_that_are_not_there(project: Project, photos: list[Path], tmp_pa
             project, photos[:1], settings=SETTINGS, engine="zero123plus", run_options=RunOptions(weights=tmp_path)
         )
     with pytest.raises(MissingError, match="--weights"):
-        lacking(SETTINGS, RunOptions(weights=tmp_path))
+        lacking(SETTINGS, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ def test_without_room_it_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any) -> Any:
         raise OSError(12, "Cannot allocate memory")
 
-    sparse_solve.ensure_buffer.cache_clear()
+    sparse_solve.ensure_openblas_buffer.cache_clear()
     monkeypatch.setattr(mmap, "mmap", refuse)
     with pytest.raises(MemoryError):
         sparse_solve.solve(MATRIX, np.ones(2))
