@@ -376,5 +376,5 @@ def test_a_machine_with_too_little_memory(views: Project, weights: Path, tmp_pat
     assert codes[0] == 75, said[0]
     assert codes[-1] == 0, said[-1]
     assert "memory ran out in reconstruct; the same command will now take lrm.grid=300" in said[0]
-    assert "still hold" in said[-1]  # the network ran once
+    assert "triplanes are reused" in said[-1]  # the network ran once
     assert views.load().stages["reconstruct"].options["lrm"]["grid"] < 400
