@@ -12,7 +12,7 @@ import pytest
 from meshcli.errors import ProjectError, UsageError
 from meshcli.project.manifest import Manifest
 from meshcli.project.project import Project
-from meshcli.system.atomic_files import PREFIX, replacing, write_files
+from meshcli.system.atomic_files import TEMPORARY_PREFIX, replacing, write_files
 
 HOLD = """
 import sys, time
@@ -95,7 +95,7 @@ def test_the_lock_of_a_killed_process_is_free(project: Project, holder: "subproc
 def test_leftovers_of_a_killed_process_are_removed_and_nothing_else(project: Project) -> None:
     project.create()
     (project.root / "views").mkdir()
-    left, kept = project.root / "views" / f"{PREFIX}12-00.png", project.root / "views" / "mine.png"
+    left, kept = project.root / "views" / f"{TEMPORARY_PREFIX}12-00.png", project.root / "views" / "mine.png"
     left.touch()
     kept.touch()
     with project.writing(new=True):
