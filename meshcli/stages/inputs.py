@@ -72,9 +72,9 @@ def chosen_views(project: Project, manifest: Manifest) -> list[ViewEntry]:
     if manifest.selection is None:
         raise UsageError(f"{project.root} has no selected views; run `{project.command('select')}`")
     views = {view.name: view for view in manifest.live_views.values()}
-    if gone := [name for name in manifest.selection.names if name not in views]:
+    if lost := [name for name in manifest.selection.names if name not in views]:
         raise UsageError(
-            f"the selected view {gone[0]} is no longer in {project.root}; choose again: `{project.command('select')}`"
+            f"the selected view {lost[0]} is no longer in {project.root}; choose again: `{project.command('select')}`"
         )
     return [views[name] for name in manifest.selection.names]
 

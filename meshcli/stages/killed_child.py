@@ -14,7 +14,7 @@ from meshcli.errors import MeshcliError, ResourceError
 from meshcli.out_of_memory import CRASH_SIGNALS, OOM_KILLER_SIGNAL, OPENBLAS_EXIT_CODE
 from meshcli.project.manifest import Record, Stage
 from meshcli.project.project import Project
-from meshcli.stages.stage_runner import ENDED_BY, utc_timestamp
+from meshcli.stages.stage_runner import ENDED_BY, assignments, utc_timestamp
 from meshcli.system.processes import SIGNALS
 
 
@@ -57,8 +57,7 @@ def killed_child_error(
     _save_failed(project, stage, record, f"{what} was ended by {ending}, {why}", code, out_of_memory)
     if out_of_memory and not record.fallback:
         return ResourceError(f"{what} was ended by {ending}, {why}; there is no smaller setting left to try")
-    smaller = ", ".join(f"{key}={value}" for key, value in record.fallback.items())
-    taken = smaller if out_of_memory else "the same settings once more"
+    taken = assignments(record.fallback) if out_of_memory else "the same settings once more"
     return ResourceError(f"{what} was ended by {ending}, {why}; the same command will now take {taken}")
 
 

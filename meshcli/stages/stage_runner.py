@@ -150,7 +150,7 @@ def with_reduced_settings(
         ended_by = record.facts.get(ENDED_BY, OOM_KILLER_SIGNAL.name)
         perhaps = "" if ended_by == OOM_KILLER_SIGNAL.name else "perhaps "
         run_options.tell(
-            f"{perhaps}memory ran out the last time, taking smaller settings: {_assignments(record.smaller)}"
+            f"{perhaps}memory ran out the last time, taking smaller settings: {assignments(record.smaller)}"
         )
     return _apply_reductions(settings, record.smaller), requested, record.smaller
 
@@ -240,6 +240,11 @@ def utc_timestamp() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
+def assignments(settings: Mapping[str, Any]) -> str:
+    """Settings as `--set` takes them."""
+    return ", ".join(f"{key}={value}" for key, value in settings.items())
+
+
 def _apply_reductions(settings: Settings, reduced: Mapping[str, Any]) -> Settings:
     """The settings with reduced ones; ProjectError when a foreign manifest would change or enlarge something else."""
     try:
@@ -316,13 +321,8 @@ def _name_next_settings(task: ResolvedTask) -> ResourceError:
     """The error for a lack of memory: which settings the same command takes next."""
     if not task.next_reduced:
         return ResourceError(f"memory ran out in {task.stage}, and there is no smaller setting left to try")
-    smaller = _assignments(task.next_reduced)
+    smaller = assignments(task.next_reduced)
     return ResourceError(f"memory ran out in {task.stage}; the same command will now take {smaller}")
-
-
-def _assignments(settings: Mapping[str, Any]) -> str:
-    """Settings as `--set` takes them."""
-    return ", ".join(f"{key}={value}" for key, value in settings.items())
 
 
 def _facts(run: StageRun) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def add_posed_photos(project: Project, manifest: Manifest, tell: Tell) -> Manife
     """
     photos = [photo for photo in manifest.live_photos if has_known_camera(photo)]
     left_out = [photo.source for photo in manifest.live_photos if photo not in photos]
-    advice = f"say --azimuth, --elevation and --fov, or --rig, to `{project.command('generate')}`"
+    advice = f"pass --azimuth, --elevation and --fov, or --rig, to `{project.command('generate')}`"
     if not photos:
         raise UsageError(f"no photo has a known azimuth, elevation and field of view; {advice}")
     if left_out:

@@ -195,7 +195,7 @@ def _run_zero123plus(run: StageRun, settings: Settings, seed: int) -> None:
         store.forget(job.name)
         if tiles.unmasked:
             names = ", ".join(entries[tile].name for tile in tiles.unmasked)
-            run.note(f"the background of {names} could not be told from the object: no mask for these views")
+            run.note(f"the background of {names} could not be separated from the object: no mask for these views")
     run.facts |= networks.facts()
     run.run_options.tell(f"peak memory {peak_rss() / 1e9:.1f} GB")
 

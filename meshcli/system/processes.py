@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 
 PARENT_PIPE_VARIABLE = "MESHCLI_PARENT"  # environment variable: file descriptor of the pipe's reading end
 COMMAND = [sys.executable, "-m", "meshcli"]  # how children are started
-# Seconds; chosen for a person who waits, not measured.
+# Seconds; chosen for a person at a terminal, not measured.
 INTERRUPT_GRACE = 2.0  # that a child has to react to Ctrl-C, which reached it too, before it gets a SIGTERM
 TERMINATE_GRACE = 10.0  # that a process has to clean up before it is killed
 RETRY_DELAY = 0.02  # after which an interruption that Python had to drop is repeated

@@ -121,7 +121,7 @@ def test_the_record_tells_how_many_faces_were_asked_for(selected: Call) -> None:
     assert (code, facts["faces_asked"], facts["faces"]) == (0, 1000000, 12)
     assert "1000000 faces were requested, and the surface has 12" in said
     code, said = selected("reconstruct", "desk", "--faces=12", *SMALL)
-    assert "asked for" not in said
+    assert "requested" not in said
 
 
 def test_painting_does_not_depend_on_what_is_said_about_the_mesh(selected: Call) -> None:

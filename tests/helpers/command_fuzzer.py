@@ -371,7 +371,7 @@ def quick_engines() -> Iterator[None]:
             "meshcli.commands.cli.app", built := get_command(cli.app)
         ),  # to build it takes longer than most commands
         mock.patch("meshcli.commands.cli.get_command", return_value=built),
-        mock.patch("meshcli.stages.stage_runner._versions", return_value={}),
+        mock.patch("meshcli.stages.stage_runner._library_versions", return_value={}),
         mock.patch("meshcli.pictures.image.labelled_sheet", lambda pictures, labels, columns: pictures[0][:8, :8, :3]),
         mock.patch("os.fsync"),
     ):

@@ -116,7 +116,7 @@ def test_another_grid_needs_neither_network_nor_weights(
     monkeypatch.setattr(instantmesh, "encode_views", forbidden)
     outcome, said = build(views, **{"lrm.grid": 32})
     assert facts(views)["vertices"] > 1.5 * before
-    assert any("still hold" in sentence for sentence in said)
+    assert any("triplanes are reused" in sentence for sentence in said)
     assert "mesh/triplane.safetensors" in {output.file for output in outcome.record.outputs}
     build(views, "auto", **{"lrm.grid": 24})  # the recorded engine
     assert views.load().stages["reconstruct"].engine == ENGINE
@@ -377,5 +377,5 @@ def test_a_machine_with_too_little_memory(views: Project, weights: Path, tmp_pat
     assert codes[0] == 75, said[0]
     assert codes[-1] == 0, said[-1]
     assert "memory ran out in reconstruct; the same command will now take lrm.grid=300" in said[0]
-    assert "still hold" in said[-1]  # the network ran once
+    assert "triplanes are reused" in said[-1]  # the network ran once
     assert views.load().stages["reconstruct"].options["lrm"]["grid"] < 400

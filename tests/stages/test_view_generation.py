@@ -304,7 +304,7 @@ def test_killed_at_any_point_it_goes_on_bit_identically(
 def test_a_cut_out_that_is_edited_while_cameras_are_found_is_painted_anew(
     project: Project, photos: list[Path], paint: Paint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    placed = view_generation._placed
+    placed = view_generation._common_world_cameras
 
     def slowly(*arguments: Any) -> Any:
         edited = np.array(Image.open(project.path("photos/b.png")))
@@ -312,9 +312,9 @@ def test_a_cut_out_that_is_edited_while_cameras_are_found_is_painted_anew(
         Image.fromarray(edited).save(project.path("photos/b.png"))
         return placed(*arguments)
 
-    monkeypatch.setattr(view_generation, "_placed", slowly)
+    monkeypatch.setattr(view_generation, "_common_world_cameras", slowly)
     assert paint(*photos[:2], typed=ANGLES) == ["a", "b"]
-    monkeypatch.setattr(view_generation, "_placed", placed)
+    monkeypatch.setattr(view_generation, "_common_world_cameras", placed)
     assert stage_status(project, project.load(), "generate").reason == "cut-out of photo b changed"
     assert paint() == ["b"]
     assert stage_status(project, project.load(), "generate").state == "done"
