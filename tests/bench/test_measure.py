@@ -1,4 +1,4 @@
-"""The ruler itself: known shapes give known figures."""
+"""The measures themselves: known shapes give known figures."""
 
 import math
 
