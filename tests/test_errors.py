@@ -13,7 +13,7 @@ ROOT = Path(error_catalogue.PACKAGE).parent
 CODES = {0, 1, 2, 3, 4, 5, 75, 130, 143}
 
 
-def test_the_page_is_what_the_code_says() -> None:
+def test_the_error_page_agrees_with_the_code() -> None:
     written = error_catalogue.PAGE.read_text(encoding="utf-8")
     assert written == error_catalogue.page(), "run python tests/tools/error_catalogue.py"
 

@@ -1,4 +1,4 @@
-"""Run `meshcli run` on many objects and look for what is left behind: python tests/bench/many.py [--count N] [--real N].
+"""Run `meshcli run` on many objects and look for leftovers: python tests/bench/many.py [--count N] [--real N].
 
 The first objects use the real engines at their smallest settings, the others those of tests/helpers/fake_engines.py.
 After each call nothing may be left behind: no process, no temporary file, none in the project that a finished one does

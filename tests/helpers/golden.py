@@ -25,7 +25,7 @@ needs_shared_golden = pytest.mark.skipif(not SHARED_FOLDER.is_dir(), reason="../
 
 @dataclass(frozen=True)
 class Numbers:
-    """A place where numbers lie."""
+    """A folder of recorded numbers."""
 
     folder: Path
 

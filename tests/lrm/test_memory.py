@@ -8,14 +8,14 @@ from meshcli.lrm.memory import SMALLER, map_blocks_from, memory_errors, retry_in
 from meshcli.lrm.triplane import POINTS
 
 
-def test_what_torch_says_of_memory_is_a_memory_error() -> None:
+def test_torchs_out_of_memory_errors_become_memory_errors() -> None:
     with pytest.raises(MemoryError), memory_errors():
         torch.empty(1 << 60, dtype=torch.uint8)
     with pytest.raises(MemoryError), memory_errors():
         raise torch.OutOfMemoryError("CUDA out of memory")
 
 
-def test_other_errors_stay_what_they_are() -> None:
+def test_other_errors_are_unchanged() -> None:
     with pytest.raises(RuntimeError, match="mat1"), memory_errors():
         torch.zeros(2, 3) @ torch.zeros(2, 3)
 
