@@ -1,4 +1,4 @@
-"""What several test files need: quick engines, three photos, a project directory."""
+"""Fixtures and settings for all tests: a clean environment, fake engines, three photos, a project."""
 
 import gc
 import os
@@ -19,38 +19,38 @@ from meshcli.project.project import Project
 COLOURS = [(200, 50, 50), (50, 200, 50), (50, 50, 200)]
 
 
-# What somebody has set for the program, its libraries or the terminal, and would change what it does here.
+# Environment variables of the user that change what meshcli, its libraries or the terminal do.
 PERSONAL = re.compile(
     "MESHCLI|HF_|U2NET|REMBG|XDG_DATA_HOME|PYTHONUNBUFFERED|"
     "NO_COLOR|FORCE_COLOR|PY_COLORS|COLORTERM|GITHUB_ACTIONS|TTY_|COLUMNS|LINES"
 )
-HERE = "127.0.0.1,localhost"
+LOCAL_HOSTS = "127.0.0.1,localhost"
 
 
 def pytest_configure() -> None:
-    """An environment as a newcomer has it, for this process and for those that it starts; no proxy leads to itself."""
+    """A clean environment for this process and its children; the local machine is reached without a proxy."""
     for name in filter(PERSONAL.match, list(os.environ)):
         del os.environ[name]
     os.environ["TERM"] = "xterm-256color"
     for name in ("NO_PROXY", "no_proxy"):
-        os.environ[name] = f"{os.environ.get(name, HERE)},{HERE}"
+        os.environ[name] = f"{os.environ.get(name, LOCAL_HOSTS)},{LOCAL_HOSTS}"
 
 
 def pytest_collection_finish() -> None:
-    """Whatever has been imported stays: the networks, which have garbage collected often, need not look through it."""
+    """Take imported modules out of garbage collection, which running the networks triggers often."""
     gc.collect()
     gc.freeze()
 
 
 @pytest.fixture(scope="session", params=BOTH)
 def numbers(request: pytest.FixtureRequest) -> Numbers:
-    """The published programs' numbers, from each place where there are any."""
+    """The published programs' numbers, from each place that has some."""
     return request.param
 
 
 @pytest.fixture
-def engines(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
-    """Quick engines instead of the real ones; how often each was called."""
+def engine_calls(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """Replace the real engines by fake ones; how often each was called."""
     for name, module in fake_engines.modules().items():
         monkeypatch.setitem(sys.modules, name, module)
     monkeypatch.setattr("meshcli.stages.generate.lacking", lambda *_: "weights")  # whoever runs the tests may have them
@@ -59,10 +59,10 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
 
 
 @pytest.fixture
-def heard() -> Iterator[None]:
-    """Processes that are started hear Ctrl-C and SIGTERM: a test run in the background may hand on that it does not."""
-    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
-    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
+def default_signal_handlers() -> Iterator[None]:
+    """Children handle SIGINT and SIGTERM: tests that run in the background may have inherited that they are ignored."""
+    defaults = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in defaults.items()}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -70,7 +70,7 @@ def heard() -> Iterator[None]:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> list[Path]:
-    """Three small cut-outs, each of another colour, off the middle."""
+    """Three small pictures with alpha, an off-centre rectangle of a different colour in each."""
     paths = []
     for number, colour in enumerate(COLOURS, 1):
         pixels = np.zeros((90, 120, 4), np.uint8)
@@ -82,7 +82,7 @@ def photos(tmp_path: Path) -> list[Path]:
 
 @pytest.fixture(scope="session")
 def u2netp(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that holds rembg's smallest network; fetched once, and a reason to skip when it cannot be."""
+    """The folder of rembg's smallest network, downloaded once; skips the test when that fails."""
     from tools.u2netp import fetch
 
     cache = getattr(request.config, "cache", None)  # none with -p no:cacheprovider

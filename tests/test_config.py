@@ -59,7 +59,7 @@ def test_later_sources_win(tmp_path: Path) -> None:
         ("a.b=[", "--set"),
     ],
 )
-def test_a_mistake_is_named_with_what_to_write(assignment: str, says: str) -> None:
+def test_errors_name_the_setting_and_what_to_write(assignment: str, says: str) -> None:
     with pytest.raises(UsageError) as caught:
         read_settings(assignments=[assignment])
     assert says in str(caught.value)
@@ -178,7 +178,7 @@ def test_an_int_passes_for_a_float() -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
-def test_an_editor_may_leave_a_mark(encoding: str, tmp_path: Path) -> None:
+def test_byte_order_marks_are_accepted(encoding: str, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("fit:\r\n  rays: 7\r\n", encoding=encoding, newline="")
     assert read_settings(tmp_path / "mine.yaml").fit.rays == 7
 

@@ -28,7 +28,7 @@ def test_nothing_that_is_done_to_a_project_gets_through(tmp_path: Path) -> None:
         attack()
 
 
-def test_the_watch_sees_what_it_watches_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_checks_find_violations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = tmp_path / "place"
     place.mkdir()
     with quick_engines():

@@ -1,8 +1,8 @@
-"""`align` on six-view sets of meshes: python tests/bench/align.py [NAME...] [--draws N].
+"""Measure how often `align` finds the azimuth and size of a photo: python tests/bench/align.py [NAME...] [--draws N].
 
-A draw is two photos at random azimuths, each enlarged by a random factor of 0.6 to 1.0, rendered from the truth. Right
-is an azimuth within 5 degrees and a size within 5 percent. The bar: the first answer in 90 percent of the draws for
-spot, armchair and cabinet; for objects that are nearly symmetric the truth is among the answers listed.
+A draw is two photos at random azimuths, each enlarged by a random factor of 0.6 to 1.0, rendered from the true mesh. An
+azimuth within 5 degrees and a size within 5 percent count as right. The bar: the first answer is right in 90 percent of
+the draws for spot, armchair and cabinet; for objects that are nearly symmetric the truth is among the listed answers.
 """
 
 import argparse

@@ -1,7 +1,7 @@
-"""Why a view keeps its camera: python tests/bench/cameras.py [NAME...].
+"""Measure what it costs to give views the wrong cameras: python tests/bench/cameras.py [NAME...].
 
-Three photos at azimuths 0, 45 and -50, six views of each as a generator would paint them, two of each chosen. `fit`
-with the cameras that the views have, and with the rig of one photo handed out by place, as InstantMesh V2 did it.
+Three photos at azimuths 0, 45 and -50, six views of each as a generator would make them, two of each chosen. `fit` runs
+once with the views' own cameras and once with the rig of one photo assigned by position, as InstantMesh V2 does.
 """
 
 from dataclasses import replace
@@ -21,8 +21,9 @@ CHOSEN = ((0.0, 0), (0.0, 1), (45.0, 2), (45.0, 4), (-50.0, 3), (-50.0, 5))  # a
 
 def main() -> None:
     """Print one line per object."""
-    print("| object | own cameras: CD / F | cameras by place: CD / F |\n|---|---|---|")
-    for name in parse(__doc__ or "", NAMES).names:
+    names = parse(__doc__ or "", NAMES).names
+    print("| object | own cameras: CD / F | cameras by position: CD / F |\n|---|---|---|")
+    for name in names:
         own = [zero123plus_rig(azimuth, known="rig")[tile] for azimuth, tile in CHOSEN]
         seen = pictures(name, own, 3)
         views = [View(f"a{i}", seen[i], camera) for i, camera in enumerate(own)]

@@ -1,7 +1,7 @@
-"""`fit` on six true views of every mesh, beside the prototype: python tests/bench/fit_meshes.py [NAME...] [--grey DIR].
+"""Measure `fit` on six true views of each mesh: python tests/bench/fit_meshes.py [NAME...] [--grey DIR].
 
-The bar: Chamfer distance at most 1.05 times, PSNR at most 0.3 dB under the prototype's. Clay: PSNR of grey renders
-beside grey renders of the truth, which tells smooth surfaces from rippled ones.
+The bar is an earlier prototype: Chamfer distance at most 1.05 times, PSNR at most 0.3 dB below the prototype's. Clay is
+the PSNR of grey renders against grey renders of the true mesh, which tells smooth surfaces from rippled ones.
 """
 
 import argparse

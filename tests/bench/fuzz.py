@@ -1,9 +1,8 @@
-"""Tampered projects in large numbers: python tests/bench/fuzz.py [COUNT] [--seed N].
+"""Run commands on randomly tampered projects and count failures: python tests/bench/fuzz.py [COUNT] [--seed N].
 
-Every case is a project of this program with a few values, bytes or files changed, on which up to nine commands are
-run. None may end with a traceback, hang, write outside the project, or let raw control characters through to the
-terminal.
-Prints the seed, what went wrong (each kind once, with the case), and how many cases of what kind there were.
+Each case is a project of meshcli with a few values, bytes or files changed, on which up to nine commands are run. None
+may end with a traceback, hang, write outside the project, or print raw control characters. Prints the seed, each kind
+of failure once with its case, and the number of failures per kind.
 """
 
 import argparse

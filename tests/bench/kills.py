@@ -1,11 +1,11 @@
-"""Ends `meshcli run` at random moments and types the same command again: python tests/bench/kills.py [--kills 200].
+"""Kill `meshcli run` at random moments, repeat it and compare the files: python tests/bench/kills.py [--kills N].
 
-Real engines, `--config quick` with the still smaller SETTINGS below, each time in a project of its own. A moment is
-drawn evenly over the time that an undisturbed run takes; the signal is SIGKILL, SIGTERM or SIGINT in turn, to `run`
-alone and to its whole process group in turn. Then the children have to be gone, the manifest has to be readable, and
-the same command has to end with exit code 0 and leave the files of an undisturbed run, byte for byte, and nothing else:
-no temporary file, no process, no lock that is held. The film is left out: its bytes are promised to nobody. Exits with
-1 on any difference, and keeps the project that shows it.
+Real engines, `--config quick` with the still smaller SETTINGS below, each time in a new project. The moment is drawn
+uniformly over the time of an undisturbed run; the signal is SIGKILL, SIGTERM or SIGINT in turn, sent to `run` alone and
+to its process group in turn. Afterwards the children must be gone, the manifest must be readable, and the same command
+must end with exit code 0 and leave the files of an undisturbed run, byte for byte, and nothing else: no temporary file,
+no process, no held lock. The video is left out: its bytes are not guaranteed. Exits with 1 on any difference, and keeps
+the project that shows it.
 """
 
 import argparse

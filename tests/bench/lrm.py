@@ -1,8 +1,8 @@
-"""Seconds and memory of the reconstruction networks: python tests/bench/lrm.py WEIGHTS [--threads 2] [--only NAME].
+"""Measure time and memory of reconstruction networks: python tests/bench/lrm.py WEIGHTS [--threads N] [--only NAME].
 
-WEIGHTS is a folder with checkpoints of full size, real or written by tests/tools/synthetic_weights.py. Every step runs
-in a process of its own. Prints one JSON document: the processor, and what of it the environment holds off; then wall
-and CPU seconds, peak resident memory, what came of it.
+WEIGHTS is a folder of full-size checkpoints, real or written by tests/tools/synthetic_weights.py. Every step runs in a
+process of its own. Prints one JSON document: the processor and its restrictions by environment variables; then for each
+step wall and CPU seconds, peak resident memory and facts about the result.
 """
 
 import argparse

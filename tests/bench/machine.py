@@ -1,4 +1,4 @@
-"""Which processor a figure is from."""
+"""The description of the processor that stands beside measured figures."""
 
 import os
 import platform

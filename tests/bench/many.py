@@ -1,11 +1,10 @@
-"""A shell's loop over many objects: python tests/bench/many.py [--count 50] [--real 5].
+"""Run `meshcli run` on many objects and look for leftovers: python tests/bench/many.py [--count N] [--real N].
 
-Every object has a directory with a photo in it; `meshcli run` is called in each, one after another, the first few with
-the real engines at their smallest and the others with those of tests/helpers/fake_engines.py. After each call nothing
-may be left behind: no process, no file in the directory for temporary ones, none in the project that a finished one
-does not have. What is kept between calls (machine code beside the package or in the home directory, the caches of
-libraries) may not grow any more after the first call of each kind. Prints how much is kept, and leaves with 1 when
-anything grew. Nothing else may use this copy of the package meanwhile.
+The first objects use the real engines at their smallest settings, the others those of tests/helpers/fake_engines.py.
+After each call nothing may be left behind: no process, no temporary file, none in the project that a finished one does
+not have. What is kept between calls (machine code beside the package or in the home directory, the caches of libraries)
+may not grow after the first call of each kind. Prints how much is kept; exits with 1 if anything was left or grew. No
+other process may use this copy of the package meanwhile.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""How far a mesh is from the truth: shape and pictures. The definitions are fixed, so that figures can be compared.
+"""Measures of a mesh against the true one, in shape and in pictures. Fixed definitions: figures stay comparable.
 
 Truth: the textured meshes of ../shared/data/meshes in our world, their box centred at the origin, the farthest vertex
-at 0.95. Shape: 40,000 samples on each surface; the truth's count only where one of 60 directions leads outside. CD is
-the mean of the two directed mean distances, F the F-score at 0.05, IoU is taken on a lattice of 72^3 points, inside
-where the winding number exceeds 0.5. Pictures: 12 views that were no input, truth lit by two fixed lights that count
-as its colours, the mesh unlit; PSNR and SSIM over the whole picture on white.
+at 0.95. Shape: 40,000 samples on each surface; the true ones count only where one of 60 directions leads outside. CD is
+the mean of the two directed mean distances, F the F-score at 0.05, IoU is taken on a grid of 72^3 points, inside where
+the winding number exceeds 0.5. Pictures: 12 views that were not given to the engine, the true mesh lit by two fixed
+lights that count as its colours, the other unlit; PSNR and SSIM over the whole picture on white.
 """
 
 import math

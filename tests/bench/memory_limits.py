@@ -1,9 +1,9 @@
-"""Every stage under limits of memory: python tests/bench/memory_limits.py [CASE...] [--first MB] [--step MB].
+"""Run every stage under growing memory limits: python tests/bench/memory_limits.py [CASE...] [--first MB] [--step MB].
 
-From the first limit on, in steps, each case of tests/helpers/memory_limited.py (sculpt, zero123plus, fit, lrm, render)
-is called in a new project, again and again until it succeeds or says that nothing smaller is left; a case is done when
-two limits in a row let its first call succeed. Prints a table of what happened; leaves with 1 when anything else than
-exit codes 0 and 75, with their records and messages, was seen.
+At each limit, in steps, each case of tests/helpers/memory_limited.py (sculpt, zero123plus, fit, lrm, render) is called
+in a new project until it succeeds or reports that no smaller setting is left; a case is finished when its first call
+succeeds at two limits in a row. Prints a table of the outcomes; exits with 1 if there was anything but exit codes 0 and
+75 with their records and messages.
 """
 
 import argparse

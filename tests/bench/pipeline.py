@@ -1,6 +1,6 @@
-"""Seconds and memory of the whole way, three photos to turntable: python tests/bench/pipeline.py [--cold].
+"""Measure time and memory of `meshcli run` from three photos to the turntable: python tests/bench/pipeline.py [--cold].
 
-Also the desk's mesh beside the truth. `--cold` lets numba compile into an empty cache first.
+Also compares the desk's mesh with the true one. `--cold` lets numba compile into an empty cache first.
 """
 
 import argparse

@@ -1,10 +1,11 @@
-"""The figures beside the choices of meshcli/lrm/attention.py and matrices.py: python tests/bench/products.py [ROUNDS].
+"""Measure the ways to compute attention and matrix products on this processor: python tests/bench/products.py [ROUNDS].
 
-GFLOP/s by the processor's seconds of one thread, the best of some rounds in which the ways take turns; "<-" stands
-behind the way that is taken here. ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16 MKL_ENABLE_INSTRUCTIONS=AVX512 holds AMX off.
+These are the figures quoted in meshcli/lrm/attention.py and matrices.py: GFLOP/s by CPU seconds of one thread, the best
+of some interleaved rounds; "<-" marks the way that meshcli takes on this processor.
+ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16 MKL_ENABLE_INSTRUCTIONS=AVX512 switches AMX off.
 """
 
-import sys
+import argparse
 import time
 from collections.abc import Callable, Iterator, Mapping
 
@@ -25,7 +26,9 @@ Ways = Mapping[str, Callable[[], object]]
 
 def main() -> None:
     """Print a table of attention, and one of products with a matrix."""
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 8
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("rounds", type=int, nargs="?", default=8)
+    rounds = parser.parse_args().rounds
     torch.set_num_threads(1)
     print(processor())
     with torch.inference_mode():

@@ -1,7 +1,7 @@
-"""`sculpt` on photos of every mesh, beside the prototype: python tests/bench/sculpt.py [NAME...] [--grey DIR].
+"""Measure the shape that `sculpt` makes of photos of each mesh: python tests/bench/sculpt.py [NAME...] [--grey DIR].
 
 One photo at azimuth 0 and elevation 0; three at 0, 120, 240 and three at 0, 45, -45, elevation 10. Chamfer distance and
-PSNR of the sculpted shape against the truth; the prototype's figures are the bar where it has some.
+PSNR of the sculpted shape against the true mesh; the bar is an earlier prototype where it has figures.
 """
 
 import time

@@ -31,7 +31,7 @@ def test_files_that_differ_are_named(tmp_path: Path) -> None:
 
 
 @proc
-def test_processes_that_live_on_are_seen_whatever_their_session(tmp_path: Path) -> None:
+def test_surviving_processes_are_found_in_any_session(tmp_path: Path) -> None:
     (tmp_path / "tmp").mkdir()
     script = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', sys.argv[1]], start_new_session=True)"
     process = kills._start(tmp_path, [sys.executable, "-c", script, "import time; time.sleep(60)"])
@@ -46,7 +46,7 @@ def test_processes_that_live_on_are_seen_whatever_their_session(tmp_path: Path) 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @proc
-@pytest.mark.usefixtures("heard")
+@pytest.mark.usefixtures("default_signal_handlers")
 def test_ten_kills_and_ten_identical_results(tmp_path: Path) -> None:
     command = kills.command_of(())
     seconds, reference = kills.undisturbed(tmp_path, command)

@@ -20,7 +20,7 @@ def test_eight_objects_leave_nothing_behind(tmp_path: Path) -> None:
     assert "desk/renders/turntable.mp4" in done.files[False]
 
 
-def test_what_is_left_is_found(tmp_path: Path) -> None:
+def test_leftovers_are_found(tmp_path: Path) -> None:
     for name in ("home", "tmp", "objects/1"):
         (tmp_path / name).mkdir(parents=True)
     done = many.Loop(tmp_path)

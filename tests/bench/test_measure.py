@@ -1,4 +1,4 @@
-"""The ruler itself: known shapes give known figures."""
+"""The measures themselves: known shapes give known figures."""
 
 import math
 
@@ -41,7 +41,7 @@ def test_two_balls_are_as_far_apart_as_their_radii() -> None:
     assert measure.shape(BALL.vertices * 1.1, BALL.faces, truth)[1] == 0.0
 
 
-def test_what_lies_inside_is_no_part_of_the_truth() -> None:
+def test_hidden_surfaces_do_not_count_as_truth() -> None:
     inner = BALL.vertices * 0.5
     both = np.concatenate([BALL.vertices, inner]), np.concatenate([BALL.faces, BALL.faces + len(inner)])
     assert np.linalg.norm(measure.visible_samples(*both), axis=1).min() > 0.59

@@ -1,8 +1,8 @@
-"""`generate --engine zero123plus` at full size: python tests/bench/zero123plus.py WEIGHTS [--steps N] [--limit GB].
+"""Measure generation with Zero123++ at full size: python tests/bench/zero123plus.py WEIGHTS [--steps N] [--limit GB].
 
 WEIGHTS is a folder as `--weights` takes it; tests/tools/synthetic_weights.py writes one. One photo, in a process of its
-own whose data segment is limited. Prints a table: seconds of each part, seconds a step, what 75 steps would take by
-that, and the peak of the whole process. The first step is slower than the others and counts.
+own with a limited data segment. Prints a table: seconds of each part, seconds per step, the extrapolation to 75 steps,
+and the peak memory of the process. The first step is slower than the others and is included.
 """
 
 import argparse

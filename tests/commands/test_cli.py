@@ -34,7 +34,7 @@ class Result:
 
 
 @pytest.fixture
-def meshcli(capsys: pytest.CaptureFixture[str], engines: dict[str, int], photos: list[Path]):  # type: ignore[no-untyped-def]
+def meshcli(capsys: pytest.CaptureFixture[str], engine_calls: dict[str, int], photos: list[Path]):  # type: ignore[no-untyped-def]
     def call(*words: str) -> Result:
         capsys.readouterr()
         code = cli.main(words)
@@ -94,7 +94,7 @@ def test_help_shows_every_flag_in_a_panel(meshcli) -> None:  # type: ignore[no-u
         assert option in text
 
 
-def test_help_tells_the_exit_codes(meshcli) -> None:  # type: ignore[no-untyped-def]
+def test_help_lists_the_exit_codes(meshcli) -> None:  # type: ignore[no-untyped-def]
     text = " ".join(meshcli("--help").out.split())
     for part in ("0 done", "1 a bug", "2 usage", "3 bad", "4 weights", "5 project", "75 out of memory", "130", "143"):
         assert part in text
@@ -216,12 +216,12 @@ def test_json_is_one_document_and_nothing_else(painted) -> None:  # type: ignore
     }  # fmt: skip
 
 
-def test_quiet_says_nothing_but_errors(meshcli) -> None:  # type: ignore[no-untyped-def]
+def test_quiet_prints_only_errors(meshcli) -> None:  # type: ignore[no-untyped-def]
     assert meshcli("generate", "desk", "1.png", "-q").err == ""
     assert meshcli("select", "desk", "--views", "88", "-q").err.startswith("error: ")
 
 
-def test_verbose_tells_seconds_and_memory(painted) -> None:  # type: ignore[no-untyped-def]
+def test_verbose_prints_seconds_and_memory(painted) -> None:  # type: ignore[no-untyped-def]
     assert "peak_rss" in painted("select", "desk", "--auto", "-v").err
     for more in (["-vv"], ["-v", "-v"], ["-vvv"], ["-qvv"], ["--verbose", "--verbose"]):
         assert "Traceback" in painted("select", "desk", "--views", "99", *more).err

@@ -23,7 +23,7 @@ def meshcli(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
-    engines: dict[str, int],
+    engine_calls: dict[str, int],
     photos: list[Path],
 ) -> Call:
     """A command line with quick engines: its exit code and what it said."""
@@ -65,20 +65,20 @@ def refused(result: tuple[int, str], *says: str) -> None:
 
 
 @pytest.mark.parametrize(("engine", "found"), [("sculpt", "sculpt"), ("auto", "sculpt"), ("photos", "photos")])
-def test_what_only_networks_need_to_paint(engine: str, found: str, meshcli: Call) -> None:
+def test_flags_that_only_generating_networks_use(engine: str, found: str, meshcli: Call) -> None:
     for flag in [*PAINTING, *NETWORK]:
         refused(meshcli("generate", "desk", *PHOTOS, f"--engine={engine}", flag), flag, f"the engine is {found} (")
         assert not Path("desk").exists()
 
 
 @pytest.mark.parametrize("engine", ["sculpt", "photos"])
-def test_what_every_painter_honours(engine: str, meshcli: Call) -> None:
+def test_flags_that_every_generator_uses(engine: str, meshcli: Call) -> None:
     flags = ["--device=cpu", "--dtype=auto", "--seed=3", "--offline", "--no-rembg", "--max-pixels=999999"]
     assert meshcli("generate", "desk", *PHOTOS, f"--engine={engine}", *flags)[0] == 0
 
 
 @pytest.mark.parametrize("engine", ["fit", "auto"])
-def test_what_only_networks_need_to_build(engine: str, selected: Call) -> None:
+def test_flags_that_only_reconstruction_networks_use(engine: str, selected: Call) -> None:
     for flag in ["--grid=64", *NETWORK]:
         says = f"{flag} is for", "the networks; the engine is fit ("
         refused(selected("reconstruct", "desk", f"--engine={engine}", flag), *says)
@@ -124,7 +124,7 @@ def test_the_record_tells_how_many_faces_were_asked_for(selected: Call) -> None:
     assert "requested" not in said
 
 
-def test_painting_does_not_depend_on_what_is_said_about_the_mesh(selected: Call) -> None:
+def test_generating_does_not_depend_on_mesh_flags(selected: Call) -> None:
     _, said = selected("generate", "desk", "--set=fit.parts=all", "--set=fit.texture=false")
     assert "unchanged" in said
 
@@ -150,7 +150,7 @@ def test_select(words: list[str], says: str, selected: Call) -> None:
      ["--from-sheet=1.png", "--rig=rig.json"], ["--from-sheet=1.png", "2.png"]],
     ids=" ".join,
 )  # fmt: skip
-def test_what_is_said_about_nothing(words: list[str], meshcli: Call) -> None:
+def test_flags_that_would_have_no_effect(words: list[str], meshcli: Call) -> None:
     refused(meshcli("generate", "desk", *words))
 
 
@@ -189,7 +189,7 @@ def test_run(words: list[str], says: str, selected: Call) -> None:
     assert Path("desk/manifest.json").read_bytes() == before
 
 
-def test_run_hands_what_stages_share_to_those_that_honour_it(selected: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_passes_shared_flags_to_the_stages_that_use_them(selected: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[list[str]] = []
 
     def child(line: list[str], capture: bool = False) -> tuple[int, str]:

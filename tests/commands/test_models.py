@@ -102,7 +102,7 @@ def test_pull_then_everything_offline(home, hub):
     assert len(hub.asked) == before
 
 
-def test_what_is_damaged_later_is_found(home, hub):
+def test_later_damage_is_found(home, hub):
     hub.repositories[INSTANTMESH_REPOSITORY] = {BASE: checkpoint(1)}
     path = Path(call(home, hub, "pull", "instant-mesh-base", "--to", "w").stdout.strip())
     assert path == home / "here/w" / BASE
@@ -116,7 +116,7 @@ def test_what_is_damaged_later_is_found(home, hub):
     assert "damaged: instant-mesh-base" in error
 
 
-def test_a_transfer_that_is_cut_off_goes_on(home, hub):
+def test_an_interrupted_download_is_resumed(home, hub):
     data = checkpoint(24)
     hub.repositories[INSTANTMESH_REPOSITORY] = {BASE: data}
     hub.cuts = [21 << 20]
@@ -213,7 +213,7 @@ def test_files_that_are_not_published_any_more(home, hub):
     assert f"no longer publishes {BASE}" in refused.stderr
 
 
-def test_nobody_there(home, hub):
+def test_the_hub_is_unreachable(home, hub):
     for words, more in [
         (["pull", "instant-mesh-base"], {"HF_ENDPOINT": "http://127.0.0.1:9"}),
         (["pull", "instant-mesh-base"], {"HF_HUB_OFFLINE": "1"}),
@@ -350,7 +350,7 @@ def test_rembgs_models_cut_off(releases, monkeypatch):
     assert [file.name for file in path.parent.iterdir()] == ["u2netp.onnx"]
 
 
-def test_what_is_said_of_rembgs_models_is_what_rembg_says():
+def test_facts_about_rembgs_models_agree_with_rembg():
     spec = find_spec("rembg")  # read, not imported: that compiles for half a minute in a fresh environment
     assert spec
     assert spec.origin

@@ -72,7 +72,7 @@ def test_upright_and_not_mirrored(make, kind: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["glb", "obj"])
 @pytest.mark.parametrize("make", [painted, textured])
-def test_what_is_read_back_looks_the_same(make, kind: str, tmp_path: Path) -> None:
+def test_a_round_trip_looks_the_same(make, kind: str, tmp_path: Path) -> None:
     mesh = make()
     again = (read_glb if kind == "glb" else read_mesh)(save(mesh, kind, tmp_path))
     assert len(again.vertices) == len(mesh.vertices)

@@ -14,6 +14,6 @@ def test_never_a_mirror() -> None:
     assert np.linalg.det(TO_GLTF) == 1.0
 
 
-def test_there_and_back() -> None:
+def test_frames_round_trip() -> None:
     points = np.random.default_rng(0).normal(size=(10, 3)).astype(np.float32)
     assert np.abs(from_gltf(to_gltf(points, 0.3), 0.3) - points).max() < 1e-6

@@ -12,13 +12,13 @@ FAKE_MESHCLI = [sys.executable, str(Path(__file__).parent / "fake_engines.py")]
 
 
 def meshcli(*words: str, trouble: str = "") -> "subprocess.CompletedProcess[str]":
-    """A command to its end."""
+    """Run a command to its end."""
     environment = {**os.environ, "MESHCLI_TEST": trouble}
     return subprocess.run([*FAKE_MESHCLI, *words], env=environment, capture_output=True, text=True, check=False)
 
 
 def error_lines(said: str) -> list[str]:
-    """The lines that say what is wrong, all of them ours: libraries have words of their own for it."""
+    """The error lines of meshcli; libraries may print others."""
     return [line for line in said.splitlines() if line.startswith("error:")]
 
 
@@ -39,13 +39,13 @@ def asleep_in_fit(words: Sequence[str], note: Path) -> Iterator[tuple["subproces
 
 
 def until(condition: Callable[[], object]) -> None:
-    """Wait for it, however busy the machine is; what never comes ends with the time that pytest gives a test."""
+    """Wait for a condition, however busy the machine is; pytest's timeout ends a hopeless wait."""
     while not condition():
         time.sleep(0.02)
 
 
 def alive(process: int) -> bool:
-    """Whether a process is there and not just waiting to be counted."""
+    """Whether a process exists and is not a zombie."""
     try:
         return "zombie" not in Path(f"/proc/{process}/status").read_text()
     except OSError:

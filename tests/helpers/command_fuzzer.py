@@ -1,4 +1,4 @@
-"""Projects that somebody else tampered with: how they are made, how they are changed, and what must hold afterwards.
+"""Tampered projects: how they are made and changed, and what must hold when commands run on them.
 
 Used by test_hostile.py (some hundred cases) and bench/fuzz.py (as many as you like). The engines are those of
 fake_engines.py.
@@ -33,10 +33,10 @@ from helpers import fake_engines
 from meshcli.commands import cli
 from meshcli.views.camera import orbit
 
-LIMIT = 60  # seconds for all commands of a case: nothing here takes more than a few
-RAW = ("Cc", "Cs", "Zl", "Zp")  # controls, lone surrogates, separators of lines
-TURNS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
-EXPECTED = (0, 2, 3, 4, 5, 75)
+TIMEOUT = 60  # seconds per command; they take a few at most
+CONTROL_CATEGORIES = ("Cc", "Cs", "Zl", "Zp")  # controls, lone surrogates, separators of lines
+BIDI_CONTROLS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
+EXIT_CODES = (0, 2, 3, 4, 5, 75)
 COMMANDS = [
     ["status", "desk"],
     ["select", "desk", "--list"],
@@ -45,7 +45,7 @@ COMMANDS = [
     ["render", "desk", "-vv", "--set", "render.frames=1"],
     ["generate", "desk", "-v"],
 ]
-FURTHER = [  # where the manifest can be read at all
+MORE_COMMANDS = [  # for manifests that can be read
     ["status", "desk", "--json"],
     ["align", "desk"],
     ["select", "desk", "--auto", "2", "--json"],
@@ -74,7 +74,7 @@ TABLES: list[Any] = [
 
 
 def make_projects(folder: Path) -> list[Path]:
-    """Projects as this program leaves them, all with the name `desk`: every way to hand pictures in, every state."""
+    """Valid projects, all named `desk`: every kind of input, every state."""
     photos = _photos(folder)
     made = []
 
@@ -124,19 +124,19 @@ def _photos(folder: Path) -> list[Path]:
 
 @dataclass(frozen=True)
 class Case:
-    """One project and what is done to it."""
+    """One project and its changes."""
 
-    project: int  # which
+    project: int  # its index
     manifest: bytes
     links: tuple[tuple[str, str], ...] = ()  # name in the project -> what it becomes
 
     def to_json(self) -> str:
-        """To run it again."""
+        """For running it again."""
         return json.dumps([self.project, base64.b85encode(self.manifest).decode(), self.links])
 
 
 KINDS = st.sampled_from(["values", "free values", "free values", "bytes", "files", "free values and files"])
-FREE = {
+FREE_FIELDS = {
     *("options", "facts", "scores", "stated", "smaller", "fallback", "inputs", "selection", "frame", "scored", "asked"),
     *("engine", "error", "source", "started", "finished", "method", "prepared", "painted", "sha256"),
 }
@@ -171,9 +171,9 @@ def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]
 
 
 def _changed_values(draw: st.DrawFn, whole: Any, free: bool) -> bytes:
-    """One to three values changed; the `free` ones are those of which the manifest says little."""
+    """One to three values changed; `free` ones are those whose type the manifest hardly restricts."""
     for _ in range(draw(st.integers(1, 3))):
-        places = [place for place in _places(whole) if not free or FREE.intersection(map(str, place))]
+        places = [place for place in _places(whole) if not free or FREE_FIELDS.intersection(map(str, place))]
         if not places:
             break
         # The outer ones are few: draw by depth first, so that they get their turn.
@@ -249,7 +249,7 @@ def _changed_bytes(draw: st.DrawFn, data: bytes) -> bytes:
 
 
 class Bench:
-    """A place where cases are run one after the other, and what lies beside it is watched."""
+    """Runs cases one after another in a folder and checks that nothing beside it changes."""
 
     def __init__(self, folder: Path, projects: list[Path]) -> None:
         self.folder, self.projects = folder, projects
@@ -263,7 +263,7 @@ class Bench:
         self.codes: Counter[int] = Counter()  # exit codes of all commands
 
     def run(self, case: Case) -> list[str]:
-        """What went wrong; nothing, usually."""
+        """Violations; normally none."""
         desk = self.folder / "desk"
         shutil.rmtree(desk, ignore_errors=True)
         shutil.copytree(self.projects[case.project], desk, symlinks=True)
@@ -273,7 +273,7 @@ class Bench:
         beside = set(self.folder.iterdir())
         wrong, refused = [], self.codes[5]
         with contextlib.chdir(self.folder):
-            for command in [*COMMANDS, *FURTHER]:
+            for command in [*COMMANDS, *MORE_COMMANDS]:
                 if self.codes[5] - refused == len(COMMANDS):
                     break
                 problems, code = run_watched(command)
@@ -324,17 +324,21 @@ def run(command: list[str]) -> tuple[int, str, str]:
 
 
 def run_watched(command: list[str]) -> tuple[list[str], int]:
-    """What went wrong with a command: a traceback, a hang, an unknown exit code, raw control characters; its code."""
+    """Violations of a command (traceback, hang, unknown exit code, control characters) and its exit code."""
     signal.signal(signal.SIGALRM, _hang)
-    signal.alarm(LIMIT)
+    signal.alarm(TIMEOUT)
     try:
         code, out, err = run(command)
     except BaseException:
         return [traceback.format_exc()], 1
     finally:
         signal.alarm(0)
-    wrong = [] if code in EXPECTED else [f"exit code {code}"]
-    if raw := {each for each in out + err if each != "\n" and (category(each) in RAW or bidirectional(each) in TURNS)}:
+    wrong = [] if code in EXIT_CODES else [f"exit code {code}"]
+    if raw := {
+        each
+        for each in out + err
+        if each != "\n" and (category(each) in CONTROL_CATEGORIES or bidirectional(each) in BIDI_CONTROLS)
+    }:
         wrong.append(f"{raw} reached the terminal")
     errors = [line for line in err.splitlines() if line.startswith("error: ")]
     if len(errors) != (code != 0) or any(len(line) > 3000 for line in errors):
@@ -348,7 +352,7 @@ def run_watched(command: list[str]) -> tuple[list[str], int]:
 
 
 class HangError(BaseException):
-    """A case takes too long."""
+    """A command takes too long."""
 
 
 def _hang(number: int, frame: FrameType | None) -> None:
@@ -357,7 +361,7 @@ def _hang(number: int, frame: FrameType | None) -> None:
 
 @contextlib.contextmanager
 def quick_engines() -> Iterator[None]:
-    """Engines that take no time, no waiting for the disk, no handlers of signals."""
+    """Fake engines, no fsync, no signal handlers."""
     for name in ("NO_COLOR", "FORCE_COLOR", "MESHCLI_TEST"):  # bench/fuzz.py has them from whoever calls it
         os.environ.pop(name, None)
     made = fake_engines.modules(exports=True)

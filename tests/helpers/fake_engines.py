@@ -1,4 +1,4 @@
-"""Engines that take no time: stage and command line tests look at files, records and messages, not at shapes.
+"""Fake engines: tests of stages and the command line look at files, records and messages, not at shapes.
 
 `python tests/helpers/fake_engines.py ARGUMENTS` is `meshcli ARGUMENTS` with these engines, for tests that need a
 process of its own.
@@ -123,7 +123,7 @@ def bake(mesh: Mesh, views: Sequence[View], settings: Any, progress: Any) -> Mes
 
 
 class MeshPictures:
-    """Writes what it was given: numba alone would take longer than everything else in these processes."""
+    """Writes the mesh's bytes as its video: loading numba would take longer than all the rest."""
 
     def __init__(self, mesh: bytes, settings: Any, progress: Any) -> None:
         self.mesh = mesh
@@ -139,7 +139,7 @@ class MeshPictures:
 
 
 def modules(exports: bool = False) -> dict[str, ModuleType]:
-    """What stands in for which module; with the files and pictures of the mesh too, where they do not matter."""
+    """The fake modules by the names of the real ones; `exports` adds those that write and render meshes."""
     table: dict[str, dict[str, Any]] = {
         "meshcli.views.scores": {"score_views": score_views},
         "meshcli.pictures.foreground": {"cut_out": cut_out, "cut_from_page": lambda pixels: None},

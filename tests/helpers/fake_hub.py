@@ -15,7 +15,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 class Hub:
-    """What is published, and what goes wrong."""
+    """The published files, and the faults to inject."""
 
     def __init__(self) -> None:
         self.repositories: dict[str, dict[str, bytes]] = {}
@@ -29,13 +29,13 @@ class Hub:
         self.address = ""
 
     def starts(self, file: str) -> list[int]:
-        """From which byte on each transfer of a file was asked for."""
+        """The first byte of each request for a file."""
         ranges = [where for method, path, where in self.asked if method == "GET" and path.endswith(f"/{file}")]
         return [int(where.removeprefix("bytes=").split("-")[0] or 0) if where else 0 for where in ranges]
 
 
 def stranger(home: Path, hub: Hub | None, *paths: Path) -> dict[str, str]:
-    """The environment of a user who has nothing yet, with further places for modules; without a hub: as it is."""
+    """The environment of a new user, with more module search paths; the real hub without `hub`."""
     kept = {name: value for name, value in os.environ.items() if not re.match("HF_|XDG_|MESHCLI|U2NET|REMBG", name)}
     own = {"HOME": str(home), "PYTHONPATH": os.pathsep.join(map(str, paths)), "HF_HUB_DISABLE_XET": "1"}
     return {**kept, **own, "NO_COLOR": "1", **({"HF_ENDPOINT": hub.address} if hub else {})}
@@ -43,7 +43,7 @@ def stranger(home: Path, hub: Hub | None, *paths: Path) -> dict[str, str]:
 
 @contextmanager
 def serve() -> Iterator[Hub]:
-    """A hub for the time of a test."""
+    """Run a hub for the duration of a test."""
     hub = Hub()
 
     class Handler(BaseHTTPRequestHandler):
@@ -124,7 +124,7 @@ def serve() -> Iterator[Hub]:
 
 
 def _row(name: str, data: bytes) -> dict[str, Any]:
-    """A file as the hub describes it; large ones, here those that are no JSON, have a sha256."""
+    """A file as the hub lists it; large ones, here all but JSON and text, have a sha256."""
     row: dict[str, Any] = {"rfilename": name, "size": len(data), "blobId": hashlib.sha1(data).hexdigest()}  # noqa: S324
     if not name.endswith((".json", ".txt")):
         row["lfs"] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 134}

@@ -1,7 +1,7 @@
 """Numbers of the published programs, InstantMesh and Zero123++, that ours must give.
 
-They lie in two places. `tests/golden` is recorded from the programs (its README says how), with inputs by `formulas`.
-`../shared/golden` is no part of this repository: more and larger numbers, for those who have it. Tests that take the
+They lie in two folders. `tests/golden` is recorded from the programs (its README says how), inputs by `golden_inputs`.
+`../shared/golden` is not part of this repository and has more and larger numbers. Tests that take the
 fixture `numbers` run with both and skip the second where it is not there.
 """
 
@@ -25,7 +25,7 @@ needs_shared_golden = pytest.mark.skipif(not SHARED_FOLDER.is_dir(), reason="../
 
 @dataclass(frozen=True)
 class Numbers:
-    """A place where numbers lie."""
+    """A folder of recorded numbers."""
 
     folder: Path
 

@@ -1,4 +1,4 @@
-"""Stages on a machine with too little memory: what each of them is tried with, and what comes of a limit.
+"""Stages under a memory limit: the commands, and their outcomes.
 
 The calls go through limited_meshcli.py, which sets the limit.
 """
@@ -14,8 +14,8 @@ from pathlib import Path
 from helpers.cli_processes import error_lines
 from helpers.paths import EXAMPLE
 
-ENDLESS = 600  # seconds
-MANY = 9  # calls
+TIMEOUT = 600  # seconds
+MAX_CALLS = 9
 LIMITED_MESHCLI = Path(__file__).parent / "limited_meshcli.py"
 PHOTO = str(EXAMPLE / "1.png")
 QUICK = ["--config", "quick", "--seed", "3"]
@@ -44,7 +44,7 @@ CASES = [
 
 @dataclass(frozen=True)
 class Attempt:
-    """What came of a call."""
+    """The outcome of one call."""
 
     code: int  # negative: a signal
     said: str
@@ -53,16 +53,16 @@ class Attempt:
 
     @property
     def error(self) -> str:
-        """The line that says what is wrong."""
+        """The first error line."""
         return next(iter(error_lines(self.said)), "")
 
     @property
     def last(self) -> bool:
-        """Whether nothing is left to try."""
+        """Whether it succeeded or no smaller setting is left to try."""
         return self.code == 0 or "no smaller setting left" in self.error
 
     def faults(self) -> list[str]:
-        """What should not be."""
+        """Violations of what a call under a memory limit promises."""
         if self.code == 0:
             return [] if self.status == "done" else [f"exit 0 and a record that is {self.status or 'missing'}"]
         found = [] if self.code == 75 else [f"exit {self.code}"]
@@ -73,7 +73,7 @@ class Attempt:
 
 
 def prepare(folder: Path) -> Path:
-    """A finished project, and weights of the networks; returns the folder of both."""
+    """Make a finished project and weights of tiny networks in a folder, and return it."""
     from helpers import tiny_lrm, tiny_zero123plus
 
     tiny_lrm.write_weights(folder / "ckpts")
@@ -89,7 +89,7 @@ def prepare(folder: Path) -> Path:
 
 
 def start(folder: Path, case: Case, name: str) -> Path:
-    """A project in which the case's stage is the next one."""
+    """A copy of the project in which the case's stage comes next."""
     project = folder / name
     shutil.rmtree(project, ignore_errors=True)
     if case.stage != "generate":
@@ -111,7 +111,7 @@ def attempt(folder: Path, project: Path, case: Case, megabytes: int) -> Attempt:
             capture_output=True,
             text=True,
             check=False,
-            timeout=ENDLESS,
+            timeout=TIMEOUT,
             stdin=subprocess.DEVNULL,
         )
         code, said = run.returncode, run.stderr
@@ -125,8 +125,8 @@ def attempt(folder: Path, project: Path, case: Case, megabytes: int) -> Attempt:
 
 
 def attempts(folder: Path, project: Path, case: Case, megabytes: int) -> list[Attempt]:
-    """Call the stage again and again under a limit, as a shell's loop does."""
+    """Repeat the command under a limit until it succeeds or gives up, as a shell loop does."""
     found = [attempt(folder, project, case, megabytes)]
-    while not found[-1].last and found[-1].code == 75 and len(found) < MANY:
+    while not found[-1].last and found[-1].code == 75 and len(found) < MAX_CALLS:
         found.append(attempt(folder, project, case, megabytes))
     return found

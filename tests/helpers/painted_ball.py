@@ -1,4 +1,4 @@
-"""A painted ball and pictures of it: what the tests of colouring and texturing share."""
+"""A painted ball and renders of it, for the tests of colouring and texturing."""
 
 from functools import cache
 
@@ -12,7 +12,7 @@ from meshcli.views.view import View
 
 
 def paint(points: np.ndarray) -> np.ndarray:
-    """Bands and a slow change, (N, 3) sRGB: nothing about them is symmetric."""
+    """Bands over a gradient, (N, 3) sRGB, without any symmetry."""
     x, y, z = points.T
     bands = 60.0 * np.tanh(8.0 * np.sin(9.0 * z + 4.0 * x))
     return np.stack([130.0 + bands, 120.0 + 80.0 * x, 110.0 - bands * 0.5 + 60.0 * y], axis=-1).clip(0, 255)

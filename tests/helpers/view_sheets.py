@@ -1,4 +1,4 @@
-"""Projects whose views come from a ready sheet of six, as generators leave them."""
+"""Projects whose views are the tiles of a six-view sheet."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from meshcli.views.photo_cameras import CameraPrior
 
 
 def project_of(sheet: Path, folder: Path, count: int = 6) -> Project:
-    """A project with the first views of a sheet of 3 x 2 square tiles, chosen in order."""
+    """A project with the six views of a 3 x 2 sheet, the first `count` selected."""
     pixels = np.asarray(Image.open(sheet).convert("RGBA"))
     side = pixels.shape[1] // 2
     project = Project(folder)

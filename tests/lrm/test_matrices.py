@@ -76,7 +76,7 @@ def test_packed_or_not_the_planes_are_the_published_ones(numbers: Numbers, packi
         (False, False, (True, False)),
     ],
 )
-def test_what_is_packed_where(
+def test_which_layers_are_packed(
     intel: bool, bfloat16: bool, expected: tuple[bool, bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("meshcli.lrm.matrices.is_intel", lambda: intel)

@@ -27,7 +27,7 @@ class Pair(nn.Module):
         return sum(value.numel() for value in self.parameters() if not value.is_meta)
 
 
-def test_tensors_are_there_for_the_time_of_a_call() -> None:
+def test_tensors_are_loaded_only_during_a_call() -> None:
     plain = Pair()
     nn.init.uniform_(plain.scale)
     values = {f"net.{name}": value.detach().clone() for name, value in plain.state_dict().items()} | {
@@ -53,7 +53,7 @@ def test_a_dtype_is_taken_tensor_by_tensor() -> None:
     assert layer(torch.ones(1, 2, dtype=torch.bfloat16)).dtype == torch.bfloat16
 
 
-def test_what_is_missing_is_named() -> None:
+def test_missing_tensors_are_named() -> None:
     with torch.device("meta"):
         layer = Linear(2, 2)
     with pytest.raises(KeyError, match=r"net\.weight"):

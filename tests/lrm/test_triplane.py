@@ -59,7 +59,7 @@ def test_values_on_a_lattice_are_those_at_its_points() -> None:
     assert largest(sum_at_vertices(lattice, chosen), sample_planes(PLANES, POINTS[chosen]).sum(dim=0)) < 1e-6
 
 
-def test_what_a_thread_raises_is_raised(net: Mlp, monkeypatch: pytest.MonkeyPatch, threads: None) -> None:
+def test_exceptions_in_threads_are_raised(net: Mlp, monkeypatch: pytest.MonkeyPatch, threads: None) -> None:
     def apply_later_layers(self: TriplaneMlp, hidden: torch.Tensor, spare: torch.Tensor | None = None) -> torch.Tensor:
         raise MemoryError
 

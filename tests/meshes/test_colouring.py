@@ -41,7 +41,7 @@ def test_the_background_never_bleeds_in() -> None:
     assert (plain.colours == flashing.colours).all()
 
 
-def test_what_is_behind_something_does_not_take_its_colour() -> None:
+def test_hidden_surfaces_do_not_take_the_occluders_colour() -> None:
     screen = trimesh.creation.box((0.1, 0.6, 0.6), trimesh.transformations.translation_matrix((0.5, 0, 0)))
     wall = trimesh.creation.box((0.1, 1.4, 1.4), trimesh.transformations.translation_matrix((-0.4, 0, 0)))
     red, blue = np.uint8([200, 20, 20]), np.uint8([20, 20, 200])

@@ -30,7 +30,7 @@ def test_normals_equal_the_published_ones(numbers: Numbers) -> None:
     np.testing.assert_allclose(found, wanted["vertex_normals"], atol=1e-5)
 
 
-def test_normals_of_what_has_no_area_equal_the_published_ones() -> None:
+def test_normals_of_degenerate_faces_equal_the_published_ones() -> None:
     """With exactly three faces the published function takes its cross products along the wrong axis: not with four."""
     given = RECORDED.arrays("mesh_utils")
     found = vertex_normals(given["degenerate_vertices"], given["degenerate_faces"])

@@ -8,7 +8,7 @@ from meshcli.meshes.raycasting import Scene
 TRIANGLE = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0]], float), np.array([[0, 1, 2]])
 
 
-def test_a_hit_says_where_it_is() -> None:
+def test_hits_have_barycentric_coordinates_and_depths() -> None:
     hits = Scene(*TRIANGLE).cast(np.array([[0.2, 0.3, 2.0], [2.0, 2.0, 2.0]]), np.array([[0, 0, -1.0], [0, 0, -1.0]]))
     assert hits.faces.tolist() == [0, -1]
     assert hits.barycentric[0] == pytest.approx([0.5, 0.2, 0.3], abs=1e-6)

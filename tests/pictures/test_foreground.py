@@ -105,7 +105,7 @@ def test_edge_colours_lose_the_background():
     assert np.abs(cut.pixels[edge][:, :3].astype(int) - (200, 120, 60)).max() <= 4
 
 
-def test_soft_shadow_is_left_behind():
+def test_soft_shadows_are_removed():
     shadow = 1 - 0.35 * np.exp(-(((np.mgrid[0:320, 0:320] - [[[250]], [[160]]]) / [[[30]], [[90]]]) ** 2).sum(0))
     rgb = picture(disc((160, 160), 90, 320), (60, 80, 170), 230.0 * shadow[..., None])
     cut = cut_out(opaque(rgb), PhotoSettings())
@@ -362,7 +362,7 @@ def flat_things():
 
 
 @pytest.mark.parametrize("thing", flat_things())
-def test_what_looks_like_a_page_and_is_none(thing):
+def test_not_every_bright_border_is_a_page(thing):
     rgb, alpha = flat_things()[thing]
     cut = cut_out(np.dstack([rgb, alpha]), PhotoSettings(), rembg=False)
     assert cut.method == "alpha"
@@ -433,7 +433,7 @@ def test_a_clear_line_hands_on_to_the_network(monkeypatch, tmp_path):
     )
 
 
-def test_the_whole_frame_is_taken_with_a_word():
+def test_an_uncut_frame_is_used_and_reported():
     """A busy picture with round corners: nothing tells it from a cushion."""
     cut = cut_out(np.dstack([woven(), rounded(30)]), PhotoSettings(), rembg=False)
     assert any("nearly the whole frame" in note for note in cut.notes)

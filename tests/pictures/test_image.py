@@ -175,7 +175,7 @@ def test_broken_profile_is_passed_over(tmp_path):
     np.testing.assert_array_equal(load_picture(tmp_path / "a.png")[..., :3], corner_marked())
 
 
-def test_what_is_no_picture(tmp_path):
+def test_files_that_are_no_pictures(tmp_path):
     (tmp_path / "a.png").write_bytes(b"no picture at all")
     whole = encode_png(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))
     (tmp_path / "b.png").write_bytes(whole[: len(whole) // 2])
@@ -192,7 +192,7 @@ def test_what_is_no_picture(tmp_path):
         load_picture(tmp_path / "c.png", max_pixels=1000)
 
 
-def test_split_refuses_what_is_no_sheet():
+def test_split_refuses_views_that_are_not_square():
     with pytest.raises(InputError, match="square views"):
         split_sheet(np.zeros((900, 640, 3), np.uint8))
 

@@ -111,7 +111,7 @@ def test_a_list_with_a_mark(encoding: str, end: str) -> None:
         (b"y\n" * (MAX_LIST_BYTES // 2 + 1), "longer than 16 MB"),
     ],
 )
-def test_what_is_no_list(data: bytes | None, says: str) -> None:
+def test_files_that_are_no_lists(data: bytes | None, says: str) -> None:
     with pytest.raises(InputError, match=says):
         listed("-", stdin=data)
 
@@ -140,7 +140,7 @@ def test_an_accent_typed_in_another_way_finds_the_file() -> None:
         ("no@4", "no photo no$"),
     ],
 )
-def test_what_cannot_be_there(name: str, says: str) -> None:
+def test_paths_that_cannot_exist(name: str, says: str) -> None:
     assert existing_path(name) is None
     with pytest.raises(InputError, match=says):
         parse_photo_argument(name)

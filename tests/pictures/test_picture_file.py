@@ -139,7 +139,7 @@ def test_every_orientation(orientation: int, suffix: str, tmp_path: Path) -> Non
     near(picture, (21, 2), (0, 255, 0, 255), 20)
 
 
-def test_damaged_exif_says_nothing(tmp_path: Path) -> None:
+def test_damaged_exif_is_ignored(tmp_path: Path) -> None:
     for number, exif in enumerate((b"Exif\0\0nonsense", b"Exif\0\0II*\0\x08\0\0\0\xff\xff" + bytes(range(200)))):
         path = tmp_path / f"{number}.jpg"
         scene().save(path, exif=exif)
@@ -170,7 +170,7 @@ def test_colour_profiles(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P", "1"])
-def test_what_a_png_says_of_its_gamma(mode: str, tmp_path: Path) -> None:
+def test_png_gamma_is_applied(mode: str, tmp_path: Path) -> None:
     (scene().quantize(8) if mode == "P" else scene().convert(mode)).save(tmp_path / "a.png")
     picture = load_picture(with_gamma(tmp_path / "a.png", 1.0))
     if mode != "1":
@@ -195,7 +195,7 @@ def test_gamma_of_sixteen_bits(channels: int, tmp_path: Path) -> None:
     near(picture, (1, 1), (*[linear(0x2020 / 65535)] * 3, 255), 2)
 
 
-def test_dark_shades_of_sixteen_bits_are_told_apart(tmp_path: Path) -> None:
+def test_dark_sixteen_bit_shades_stay_distinct(tmp_path: Path) -> None:
     """In linear values all of these lie below the second of eight bits."""
     ramp = np.arange(0, 256, 8, dtype=np.uint16).reshape(1, -1, 1)
     shades = load_picture(with_gamma(png16(tmp_path / "a.png", ramp), 1.0))[0, :, 0]
@@ -203,7 +203,7 @@ def test_dark_shades_of_sixteen_bits_are_told_apart(tmp_path: Path) -> None:
     assert len(np.unique(shades)) > 12
 
 
-def test_what_goes_before_gamma(tmp_path: Path) -> None:
+def test_profiles_and_srgb_chunks_override_gamma(tmp_path: Path) -> None:
     """A profile, the sRGB chunk; a gamma as everybody writes it, and those that are none, change nothing."""
     scene().save(tmp_path / "a.png", icc_profile=rgb_profile(gamma=2.2))
     before = load_picture(tmp_path / "a.png")
@@ -236,7 +236,7 @@ def test_a_profile_for_another_kind_of_picture_is_passed_over(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(("suffix", "count"), [("gif", 3), ("png", 3), ("webp", 3), ("tif", 3)])
-def test_the_first_of_several_and_it_is_said(suffix: str, count: int, tmp_path: Path) -> None:
+def test_the_first_of_several_frames_is_used_and_reported(suffix: str, count: int, tmp_path: Path) -> None:
     path = tmp_path / f"a.{suffix}"
     others = [Image.new("RGB", (40, 24), colour) for colour in ("blue", "yellow")]
     scene().save(path, save_all=True, append_images=others)
@@ -307,7 +307,7 @@ def test_a_long_jpeg_is_reduced_by_its_longer_side(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif", ".gif", ".bmp", ".avif", ".jp2", ".tga", ".ppm"])
 @pytest.mark.parametrize("share", [0.05, 0.5, 0.9])
-def test_what_is_cut_short_is_refused(suffix: str, share: float, tmp_path: Path) -> None:
+def test_truncated_files_are_refused(suffix: str, share: float, tmp_path: Path) -> None:
     path = tmp_path / f"a{suffix}"
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
     path.write_bytes(cut_short(noise, suffix, share))
@@ -347,7 +347,7 @@ def test_no_damage_is_a_bug(seed: int, tmp_path: Path, capfd: pytest.CaptureFixt
     assert capfd.readouterr() == ("", "")
 
 
-def test_what_is_no_picture(tmp_path: Path) -> None:
+def test_files_that_are_no_pictures(tmp_path: Path) -> None:
     def made(name: str, data: bytes) -> Path:
         (tmp_path / name).write_bytes(data)
         return tmp_path / name

@@ -130,13 +130,13 @@ def test_a_layer_at_part_of_its_strength_keeps_its_edge() -> None:
         assert np.abs(covered / 255.0 - edge).max() < 0.03
 
 
-def test_a_haze_over_everything_is_taken_away() -> None:
+def test_uniform_haze_is_removed() -> None:
     covered = opacity_to_coverage(alpha_of(np.maximum(BODY, 25.0 / 255.0)))
     assert (covered[BODY == 0.0] == 0).all()
     assert overlap(covered, BODY) > 0.99
 
 
-def test_what_is_coverage_already_stays() -> None:
+def test_existing_coverage_is_kept() -> None:
     once = opacity_to_coverage(alpha_of(np.maximum(BODY * REFLECTIONS, rim(3.0))))
     np.testing.assert_array_equal(opacity_to_coverage(once), once)
 

@@ -54,7 +54,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:
     return whole
 
 
-def test_what_is_read_is_written_back_with_unknown_fields() -> None:
+def test_unknown_fields_survive_a_round_trip() -> None:
     assert read(WHOLE).to_json() == WHOLE
 
 
@@ -212,7 +212,7 @@ def test_a_damaged_file_is_one_error_and_stays_as_it_is(tmp_path: Path, text: st
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
-def test_an_editor_may_leave_a_mark(tmp_path: Path, encoding: str) -> None:
+def test_byte_order_marks_are_accepted(tmp_path: Path, encoding: str) -> None:
     (tmp_path / "manifest.json").write_text(json.dumps(WHOLE), encoding=encoding)
     assert Project(tmp_path).load() == read(WHOLE)
 
@@ -236,7 +236,7 @@ def test_a_hundred_megabytes_are_refused_before_they_are_read(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("kind", ["pipe", "folder"])
-def test_what_is_no_file_is_not_waited_for(kind: str, tmp_path: Path) -> None:
+def test_a_manifest_that_is_no_file_is_refused(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "manifest.json"
     os.mkfifo(path) if kind == "pipe" else path.mkdir()
     with pytest.raises(ProjectError, match="is not a file"):

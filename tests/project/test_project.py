@@ -36,7 +36,7 @@ def holder(project: Project) -> "Iterator[subprocess.Popen[str]]":
     process.wait()
 
 
-def test_no_project_yet_says_how_to_start(project: Project) -> None:
+def test_a_missing_project_says_how_to_start(project: Project) -> None:
     with pytest.raises(UsageError, match="meshcli generate"):
         project.load()
     assert not project.root.exists()
@@ -73,7 +73,7 @@ def test_our_own_files_may_not_be_links_outside_either(project: Project, tmp_pat
     assert victim.read_text() == "{}"
 
 
-def test_a_second_writer_leaves_or_waits(project: Project, holder: "subprocess.Popen[str]") -> None:
+def test_a_second_writer_exits_or_waits(project: Project, holder: "subprocess.Popen[str]") -> None:
     assert project.busy()
     with pytest.raises(ProjectError, match="--wait"), project.writing(new=True):
         pass
@@ -149,7 +149,7 @@ def test_a_directory_named_by_mistake_stays_clean(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOLCK, "No locks"), NotImplementedError()])
-def test_a_disk_without_locks_is_said_and_used(
+def test_a_disk_without_locks_is_reported_and_used(
     project: Project, error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(self: object) -> None:

@@ -65,7 +65,7 @@ def test_no_frame_is_cut(low_high: Box, haze: float, monkeypatch: pytest.MonkeyP
         assert frame.min() < 60
 
 
-def test_what_fits_is_seen_from_the_views_own_distance(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_objects_that_fit_are_seen_from_the_views_distance(monkeypatch: pytest.MonkeyPatch) -> None:
     [frame] = film_of(((-0.5, -0.5, -0.5), (0.5, 0.5, 0.5)), 0.0, monkeypatch, count=1)
     camera = orbit(0.0, RenderSettings().elevation)
     sizes = tiny_sizes("nerf")

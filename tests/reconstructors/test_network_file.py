@@ -74,7 +74,7 @@ def test_sizes_come_from_the_file(tmp_path: Path) -> None:
         ("  params:", "  extra: 1\n  params:", "model_config has no setting extra"),
     ],
 )
-def test_what_is_wrong_is_named(before: str, after: str, says: str, tmp_path: Path) -> None:
+def test_errors_name_the_setting(before: str, after: str, says: str, tmp_path: Path) -> None:
     path = changed(tmp_path, before, after)
     with pytest.raises(UsageError, match=says) as caught:
         read_network(str(path))
@@ -89,7 +89,7 @@ def test_what_is_wrong_is_named(before: str, after: str, says: str, tmp_path: Pa
         ("render_resolution: 512", "render_resolution: wide", r"render\.size must be of type int"),
     ],
 )
-def test_what_is_wrong_elsewhere_is_named(before: str, after: str, says: str, tmp_path: Path) -> None:
+def test_errors_in_other_sections_are_named(before: str, after: str, says: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=says):
         read_settings(changed(tmp_path, before, after))
 

@@ -96,7 +96,7 @@ def test_no_still_is_cut(mesh: Mesh) -> None:
         assert still[..., 3].any()
 
 
-def test_what_fits_is_seen_from_the_views_own_distance(frames: list[np.ndarray]) -> None:
+def test_objects_that_fit_are_seen_from_the_views_distance(frames: list[np.ndarray]) -> None:
     """Framing looks at the mesh only where it would be cut: the pictures of an aligned object are as they were."""
     mesh, settings = ball(3, radius=0.949), RenderSettings(size=48, frames=3)
     MeshPictures(mesh, settings).turntable(Path())

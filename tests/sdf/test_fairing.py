@@ -49,7 +49,7 @@ def test_panels_become_flat_and_edges_stay(box: Mesh, rippled: Mesh) -> None:
     assert np.abs(smooth).max(axis=0).min() > 0.495
 
 
-def test_what_is_flat_stays(box: Mesh) -> None:
+def test_flat_surfaces_are_unchanged(box: Mesh) -> None:
     vertices, faces = box
     moved = np.linalg.norm(fair(vertices, faces, np.full(len(vertices), 0.05)) - vertices, axis=1)
     assert np.percentile(moved, 90) < 1e-4

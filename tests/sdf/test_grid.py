@@ -39,7 +39,7 @@ def disc(size: int, radius: float, centre: tuple[float, float]) -> np.ndarray:
     return (255 * np.clip(radius - away + 0.5, 0, 1)).round().astype(np.uint8)
 
 
-def test_grid_there_and_back() -> None:
+def test_grid_round_trip() -> None:
     points = np.random.default_rng(0).normal(size=(50, 3))
     np.testing.assert_allclose(GRID.to_world(GRID.to_lattice(points)), points, atol=1e-12)
 

@@ -62,7 +62,7 @@ def pieces(distance: Field) -> int:
 LOLLIPOP = (ball((0, 0, 0.4), 0.35), rod((0, 0, -0.8), (0, 0, 0.2), 0.07))
 
 
-def test_what_is_there_stays_as_it_is() -> None:
+def test_existing_parts_are_unchanged() -> None:
     whole = sampled(together(*LOLLIPOP))
     distance, hull = restore_lost_parts(whole, whole, GRID, silhouettes(together(*LOLLIPOP)), 0)
     assert distance is whole
@@ -105,7 +105,7 @@ def test_pieces_that_a_silhouette_shows_apart_stay_apart() -> None:
     assert pieces(distance) == 2
 
 
-def test_what_no_silhouette_shows_goes() -> None:
+def test_parts_in_no_silhouette_are_removed() -> None:
     body = ball((0, 0, 0), 0.6)
     floater = sampled(together(body, ball((0.85, 0.85, 0), 0.1)))
     hollow = np.maximum(floater, -sampled(ball((0, 0, 0), 0.3)))
@@ -142,7 +142,7 @@ def test_thin_things_keep_their_silhouettes(ends: tuple[Point, Point], radius: f
     assert np.percentile(rod(*ends, radius)(mesh.vertices.astype(np.float64)), 95) < 0.02
 
 
-def test_what_is_hardly_thicker_than_a_voxel_is_told() -> None:
+def test_parts_about_a_voxel_thick_are_reported() -> None:
     notes: list[str] = []
     views = [photograph(camera, rod((0, 0, -0.9), (0, 0, 0.9), 0.02)) for camera in zero123plus_rig()]
     mesh = fit(views, FitSettings((24,), (5,), 500), 0, silent, notes.append)

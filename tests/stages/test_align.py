@@ -21,13 +21,13 @@ SHEETS = Typed(ready="sheet 1.2")
 
 
 @pytest.fixture
-def unposed(project: Project, photos: list[Path], engines: dict[str, int]) -> Project:
+def unposed(project: Project, photos: list[Path], engine_calls: dict[str, int]) -> Project:
     """Three photos of which nobody said anything."""
     generate_views(project, photos)
     return project
 
 
-def test_what_is_found_is_kept_and_makes_one_body(unposed: Project, engines: dict[str, int]) -> None:
+def test_found_azimuths_are_kept_and_make_one_shape(unposed: Project, engine_calls: dict[str, int]) -> None:
     answers = align_photos(unposed)
     assert [(row.name, row.azimuth, row.others) for row in answers] == [("a", 0, ()), ("b", 40, ()), ("c", 80, (260,))]
     assert [row.relative_scale for row in answers] == pytest.approx([1.0, 1.2, 1.4])
@@ -63,7 +63,7 @@ def test_the_same_photos_again_keep_what_was_found(unposed: Project, photos: lis
     assert unposed.load().photos[1].camera.azimuth == pytest.approx(50)
 
 
-def test_what_the_user_said_stays(project: Project, photos: list[Path], engines: dict[str, int]) -> None:
+def test_typed_azimuths_are_kept(project: Project, photos: list[Path], engine_calls: dict[str, int]) -> None:
     generate_views(project, [f"{photos[0]}@10", photos[1], photos[2]])
     answers = align_photos(project)
     assert [(row.azimuth, row.confidence) for row in answers] == [(10, None), (40, 0.5), (80, 0.5)]
@@ -80,7 +80,7 @@ def test_views_of_several_photos_need_it(unposed: Project) -> None:
     assert unposed.load().selection.names == ("b0", "b1", "b2", "b3", "b4", "b5")  # type: ignore[union-attr]
 
 
-def test_ready_sheets_get_their_cameras_at_once(project: Project, tmp_path: Path, engines: dict[str, int]) -> None:
+def test_ready_sheets_get_their_cameras_at_once(project: Project, tmp_path: Path, engine_calls: dict[str, int]) -> None:
     sheets = []
     for shade in (40, 120):
         pixels = np.full((960, 640, 3), 255, np.uint8)
@@ -107,7 +107,7 @@ def test_ready_sheets_get_their_cameras_at_once(project: Project, tmp_path: Path
     assert project.load().views[7].camera.azimuth == pytest.approx(camera.azimuth)
 
 
-def test_too_little_to_compare(project: Project, photos: list[Path], engines: dict[str, int]) -> None:
+def test_too_little_to_compare(project: Project, photos: list[Path], engine_calls: dict[str, int]) -> None:
     generate_views(project, photos[:1])
     with pytest.raises(UsageError, match="1 photos"):
         align_photos(project)

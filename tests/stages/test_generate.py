@@ -32,7 +32,7 @@ def names(project: Project) -> list[str]:
     return [photo.name for photo in project.load().live_photos]
 
 
-def test_photos_become_views_with_cameras(project: Project, photos: list[Path], engines: dict[str, int]) -> None:
+def test_photos_become_views_with_cameras(project: Project, photos: list[Path], engine_calls: dict[str, int]) -> None:
     outcome = generate_views(project, photos, ANGLES)
     manifest = project.load()
     assert [photo.name for photo in manifest.photos] == ["a", "b", "c"]
@@ -93,7 +93,7 @@ def file_access(photos: list[Path], monkeypatch: pytest.MonkeyPatch) -> FileAcce
 
 
 def test_how_often_a_photo_is_opened_and_hashed(
-    project: Project, photos: list[Path], engines: dict[str, int], file_access: FileAccess
+    project: Project, photos: list[Path], engine_calls: dict[str, int], file_access: FileAccess
 ) -> None:
     """Validated, copied and cut out: the copy is of what was validated, and the cut-out of what was copied."""
     generate_views(project, photos, ANGLES)
@@ -111,7 +111,7 @@ def test_how_often_a_photo_is_opened_and_hashed(
 
 @pytest.mark.parametrize("before", ["register_photos", "prepare"])
 def test_a_photo_that_changes_during_the_call_is_noticed(
-    before: str, project: Project, photos: list[Path], engines: dict[str, int], monkeypatch: pytest.MonkeyPatch
+    before: str, project: Project, photos: list[Path], engine_calls: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After it was validated, and after it was copied."""
     plain = getattr(generate, f"_{before}")
@@ -125,14 +125,14 @@ def test_a_photo_that_changes_during_the_call_is_noticed(
         generate_views(project, photos[:2], Typed([0, 40]))
 
 
-def test_the_same_again_is_skipped(project: Project, photos: list[Path], engines: dict[str, int]) -> None:
+def test_the_same_again_is_skipped(project: Project, photos: list[Path], engine_calls: dict[str, int]) -> None:
     generate_views(project, photos, ANGLES)
     for again in (photos, list(reversed(photos)), []):
         angles = Typed() if not again else ANGLES if again == photos else Typed([-50, 40, 0])
         assert generate_views(project, again, angles).skipped.startswith("unchanged")
-    assert engines["sculpt"] == 1
+    assert engine_calls["sculpt"] == 1
     assert not generate_views(project, run_options=RunOptions(force=True)).skipped
-    assert engines["sculpt"] == 2
+    assert engine_calls["sculpt"] == 2
 
 
 def edit(project: Project, name: str = "a") -> bytes:
@@ -145,7 +145,7 @@ def edit(project: Project, name: str = "a") -> bytes:
 
 
 def test_an_edited_original_and_what_it_was_edited_from_are_two_photos(
-    project: Project, photos: list[Path], engines: dict[str, int]
+    project: Project, photos: list[Path], engine_calls: dict[str, int]
 ) -> None:
     generate_views(project, photos[:1])
     edited = edit(project)
@@ -157,7 +157,9 @@ def test_an_edited_original_and_what_it_was_edited_from_are_two_photos(
     assert generate_views(project).skipped
 
 
-def test_an_edited_original_is_never_overwritten(project: Project, photos: list[Path], engines: dict[str, int]) -> None:
+def test_an_edited_original_is_never_overwritten(
+    project: Project, photos: list[Path], engine_calls: dict[str, int]
+) -> None:
     generate_views(project, photos[:1])
     edited = edit(project)
     for more in (RunOptions(force=True), RunOptions(force=True, keep_going=True)):
@@ -174,7 +176,7 @@ def test_an_edited_original_is_never_overwritten(project: Project, photos: list[
 
 
 def test_a_file_with_the_name_of_a_new_original_stays(
-    project: Project, photos: list[Path], engines: dict[str, int]
+    project: Project, photos: list[Path], engine_calls: dict[str, int]
 ) -> None:
     generate_views(project, photos[:1])
     for file in ("b.original.png", "b.original-1.png"):
@@ -185,7 +187,9 @@ def test_a_file_with_the_name_of_a_new_original_stays(
     assert project.path("photos/b.original-2.png").read_bytes() == photos[1].read_bytes()
 
 
-def test_the_same_views_again_keep_their_scores(project: Project, photos: list[Path], engines: dict[str, int]) -> None:
+def test_the_same_views_again_keep_their_scores(
+    project: Project, photos: list[Path], engine_calls: dict[str, int]
+) -> None:
     generate_views(project, photos, ANGLES)
     scores = [view.scores for view in project.load().views]
     assert len(scores) == 18
@@ -193,25 +197,25 @@ def test_the_same_views_again_keep_their_scores(project: Project, photos: list[P
     select_views(project, auto=6)
     generate_views(project, run_options=RunOptions(force=True))
     assert [view.scores for view in project.load().views] == scores
-    assert engines["score_views"] == 1
+    assert engine_calls["score_views"] == 1
     assert stage_status(project, project.load(), "select").state == "done"
 
 
 def test_a_changed_setting_a_seed_or_an_angle_runs_again(
-    project: Project, photos: list[Path], engines: dict[str, int]
+    project: Project, photos: list[Path], engine_calls: dict[str, int]
 ) -> None:
     generate_views(project, photos, ANGLES)
     assert not generate_views(project, settings=override(Settings(), {"fit.rays": 5}, "")).skipped
     assert not generate_views(project, seed=7).skipped
     assert not generate_views(project, typed=Typed([0, 40, -55])).skipped
     assert project.load().photos[2].camera.azimuth == pytest.approx(305)
-    assert (engines["cut_out"], engines["sculpt"]) == (3, 4)  # cut out once each
+    assert (engine_calls["cut_out"], engine_calls["sculpt"]) == (3, 4)  # cut out once each
     assert not generate_views(project, settings=override(Settings(), {"photo.foreground_ratio": 0.7}, "")).skipped
-    assert engines["cut_out"] == 6
+    assert engine_calls["cut_out"] == 6
 
 
 def test_several_photos_without_angles_are_marked(
-    project: Project, photos: list[Path], engines: dict[str, int]
+    project: Project, photos: list[Path], engine_calls: dict[str, int]
 ) -> None:
     outcome = generate_views(project, photos)
     assert any(f"`{project.command('align')}`" in note for note in outcome.notes)
@@ -221,7 +225,7 @@ def test_several_photos_without_angles_are_marked(
     assert photos_of_unknown_azimuth(project.load()) == []
 
 
-def test_one_photo_is_the_front_and_assumed(project: Project, photos: list[Path], engines: dict[str, int]) -> None:
+def test_one_photo_is_the_front_and_assumed(project: Project, photos: list[Path], engine_calls: dict[str, int]) -> None:
     generate_views(project, photos[:1])
     assert project.load().photos[0].camera == orbit(0, 0)
     assert photos_of_unknown_azimuth(project.load()) == []
@@ -229,16 +233,20 @@ def test_one_photo_is_the_front_and_assumed(project: Project, photos: list[Path]
     assert photos_of_unknown_azimuth(project.load()) == ["a"]
 
 
-def test_an_added_photo_gets_the_next_letter(project: Project, photos: list[Path], engines: dict[str, int]) -> None:
+def test_an_added_photo_gets_the_next_letter(
+    project: Project, photos: list[Path], engine_calls: dict[str, int]
+) -> None:
     generate_views(project, [f"{photos[0]}@0"])
     generate_views(project, [f"{photos[1]}@90"], add=True)
     assert names(project) == ["a", "b"]
-    assert engines["cut_out"] == 2
+    assert engine_calls["cut_out"] == 2
     with pytest.raises(UsageError, match="same picture"):
         generate_views(project, [f"{photos[1]}@95"], add=True)
 
 
-def test_letters_and_numbers_are_never_reused(project: Project, photos: list[Path], engines: dict[str, int]) -> None:
+def test_letters_and_numbers_are_never_reused(
+    project: Project, photos: list[Path], engine_calls: dict[str, int]
+) -> None:
     generate_views(project, photos[:2], Typed([0, 40]))
     generate_views(project, photos[1:], Typed([40, -50]))
     manifest = project.load()
@@ -262,7 +270,7 @@ def bad(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def empty(tmp_path: Path, engines: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> Path:
+def empty(tmp_path: Path, engine_calls: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> Path:
     """A picture that can be read, with nothing in it to cut out."""
     path = tmp_path / "empty.png"
     Image.new("RGBA", (8, 8), (255, 255, 255, 255)).save(path)
@@ -270,7 +278,7 @@ def empty(tmp_path: Path, engines: dict[str, int], monkeypatch: pytest.MonkeyPat
 
     def cut_out(pixels, *words, **flags):  # type: ignore[no-untyped-def]
         if pixels.shape == (8, 8, 4):
-            engines["cut_out"] += 1
+            engine_calls["cut_out"] += 1
             raise InputError("nothing is left of the object")
         return plain(pixels, *words, **flags)
 
@@ -283,8 +291,8 @@ def everything(project: Project) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in files}
 
 
-def test_what_cannot_be_read_changes_nothing(
-    project: Project, photos: list[Path], engines: dict[str, int], bad: Path, tmp_path: Path
+def test_unreadable_photos_change_nothing(
+    project: Project, photos: list[Path], engine_calls: dict[str, int], bad: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match=r"bad\.png is not a picture"):
         generate_views(project, [*photos[:2], bad], Typed([0, 40, 50]))
@@ -296,11 +304,11 @@ def test_what_cannot_be_read_changes_nothing(
         generate_views(project, [photos[1], bad, tmp_path / "no.png"], run_options=RunOptions(warn=said.append))
     assert [Path(line.split(" is not ")[0].split("photo ")[-1]).name for line in said] == ["bad.png", "no.png"]
     assert everything(project) == before
-    assert engines["cut_out"] == 1
+    assert engine_calls["cut_out"] == 1
 
 
-def test_what_cannot_be_cut_out_leaves_the_set_as_it_was(
-    project: Project, photos: list[Path], engines: dict[str, int], empty: Path
+def test_a_failed_cut_out_leaves_the_set_unchanged(
+    project: Project, photos: list[Path], engine_calls: dict[str, int], empty: Path
 ) -> None:
     generate_views(project, photos[:1])
     before, manifest = everything(project), project.load()
@@ -315,15 +323,15 @@ def test_what_cannot_be_cut_out_leaves_the_set_as_it_was(
     assert project.load().stages == manifest.stages
     assert stage_status(project, project.load(), "generate").state == "done"
     assert generate_views(project).skipped
-    count = engines["cut_out"]
+    count = engine_calls["cut_out"]
     generate_views(project, photos[:2], Typed([0, 90]), settings=wider)
     assert names(project) == ["a", "b"]
-    assert engines["cut_out"] == count + 1  # b was cut out before, and its letter is its own
+    assert engine_calls["cut_out"] == count + 1  # b was cut out before, and its letter is its own
     assert not project.path("photos/c.original.png").exists()
 
 
 def test_a_first_set_that_failed_is_the_recorded_one(
-    project: Project, photos: list[Path], engines: dict[str, int], empty: Path
+    project: Project, photos: list[Path], engine_calls: dict[str, int], empty: Path
 ) -> None:
     with pytest.raises(InputError, match=r"empty\.png"):
         generate_views(project, [*photos[:2], empty], Typed([0, 40, 50]))
@@ -334,12 +342,12 @@ def test_a_first_set_that_failed_is_the_recorded_one(
     with pytest.raises(InputError, match=r"empty\.png"):
         generate_views(project)
     generate_views(project, photos, ANGLES)
-    assert engines["cut_out"] == 5
+    assert engine_calls["cut_out"] == 5
     assert names(project) == ["a", "b", "c"]  # the letter of the bad one named nothing yet
 
 
-def test_the_rest_is_done_without_what_cannot_be_used(
-    project: Project, photos: list[Path], engines: dict[str, int], bad: Path, empty: Path, tmp_path: Path
+def test_unusable_photos_are_left_out_and_the_others_done(
+    project: Project, photos: list[Path], engine_calls: dict[str, int], bad: Path, empty: Path, tmp_path: Path
 ) -> None:
     """Each left-out photo is heard of once, and the others keep the angles that were typed for them."""
     twin = tmp_path / "twin.png"
@@ -358,11 +366,11 @@ def test_the_rest_is_done_without_what_cannot_be_used(
     outputs = project.load().stages["generate"].outputs
     assert len(outputs) > 18
     assert all(project.path(output.file).is_file() for output in outputs)
-    count = engines["cut_out"]
+    count = engine_calls["cut_out"]
     again = generate_views(project, handed, Typed([0, 1, 40, 2, 3, 4, -50]), run_options=run_options)
     assert again.skipped
     assert len(again.left_out) == 4
-    assert engines["cut_out"] == count  # not tried again
+    assert engine_calls["cut_out"] == count  # not tried again
     with pytest.raises(UsageError, match="6 values for 7 photos"):
         generate_views(project, handed, Typed([0, 1, 40, 2, 3, 4]), run_options=run_options)
     with pytest.raises(InputError, match="none of 2 photos can be used"):
@@ -370,8 +378,8 @@ def test_the_rest_is_done_without_what_cannot_be_used(
     assert generate_views(project).skipped
 
 
-def test_a_run_that_was_cut_off_goes_on_without_arguments(
-    project: Project, photos: list[Path], engines: dict[str, int], monkeypatch: pytest.MonkeyPatch
+def test_an_interrupted_run_resumes_without_arguments(
+    project: Project, photos: list[Path], engine_calls: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def cut_off(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -389,7 +397,7 @@ def test_a_run_that_was_cut_off_goes_on_without_arguments(
 
 
 def test_a_cut_out_edited_by_hand_is_kept_and_makes_new_views(
-    project: Project, photos: list[Path], engines: dict[str, int]
+    project: Project, photos: list[Path], engine_calls: dict[str, int]
 ) -> None:
     generate_views(project, photos, ANGLES)
     before = project.digest("views/06.png")
@@ -403,13 +411,13 @@ def test_a_cut_out_edited_by_hand_is_kept_and_makes_new_views(
     assert not generate_views(project).skipped
     assert project.digest("photos/b.png") == digest
     assert project.digest("views/06.png") != before
-    assert engines["cut_out"] == 3
+    assert engine_calls["cut_out"] == 3
     generate_views(project, run_options=RunOptions(force=True))
     assert project.digest("photos/b.png") != digest  # from the original again
 
 
 def test_a_view_edited_by_hand_is_kept_a_missing_one_is_made_again(
-    project: Project, photos: list[Path], engines: dict[str, int]
+    project: Project, photos: list[Path], engine_calls: dict[str, int]
 ) -> None:
     generate_views(project, photos, ANGLES)
     project.path("views/03.png").write_bytes(project.path("views/04.png").read_bytes())
@@ -421,7 +429,9 @@ def test_a_view_edited_by_hand_is_kept_a_missing_one_is_made_again(
     assert project.path("views/05.png").is_file()
 
 
-def test_cameras_of_a_rig_file(project: Project, photos: list[Path], engines: dict[str, int], tmp_path: Path) -> None:
+def test_cameras_of_a_rig_file(
+    project: Project, photos: list[Path], engine_calls: dict[str, int], tmp_path: Path
+) -> None:
     camera = orbit(33, 12, 3.5, 25, known="rig")
     rows = [{"file": path.name, "camera": camera.turned(index * 50.0).to_json()} for index, path in enumerate(photos)]
     (tmp_path / "cameras.json").write_text(json.dumps({"meshcli": 1, "photos": rows}))
@@ -439,7 +449,7 @@ def test_cameras_of_a_rig_file(project: Project, photos: list[Path], engines: di
     assert [photo.camera.azimuth for photo in project.load().photos] == pytest.approx([0, 40, 310])
 
 
-def test_seeds_belong_to_photos(project: Project, photos: list[Path], engines: dict[str, int]) -> None:
+def test_seeds_belong_to_photos(project: Project, photos: list[Path], engine_calls: dict[str, int]) -> None:
     generate_views(project, photos, ANGLES)
     alone = Project(project.root.parent / "alone")
     generate_views(alone, photos[1:2], Typed([40]))
@@ -447,7 +457,7 @@ def test_seeds_belong_to_photos(project: Project, photos: list[Path], engines: d
     assert photo_seed(0, "ab") != photo_seed(1, "ab") != photo_seed(1, "cd")
 
 
-def test_a_suffix_cannot_hide_a_path(project: Project, photos: list[Path], engines: dict[str, int]) -> None:
+def test_a_suffix_cannot_hide_a_path(project: Project, photos: list[Path], engine_calls: dict[str, int]) -> None:
     odd = photos[0].with_name("x.p ng\\..")
     photos[0].rename(odd)
     generate_views(project, [odd])
@@ -455,7 +465,7 @@ def test_a_suffix_cannot_hide_a_path(project: Project, photos: list[Path], engin
 
 
 def test_a_refined_camera_does_not_make_it_stale(
-    project: Project, photos: list[Path], engines: dict[str, int], monkeypatch: pytest.MonkeyPatch
+    project: Project, photos: list[Path], engine_calls: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from helpers import fake_engines
 

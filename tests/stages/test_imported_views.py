@@ -42,7 +42,9 @@ SHEET = Typed(ready="sheet 1.2")
 
 
 @pytest.mark.parametrize("columns", [2, 3, 6])
-def test_a_sheet_becomes_six_views(columns: int, project: Project, tmp_path: Path, engines: dict[str, int]) -> None:
+def test_a_sheet_becomes_six_views(
+    columns: int, project: Project, tmp_path: Path, engine_calls: dict[str, int]
+) -> None:
     generate_views(project, [sheet(tmp_path, columns)], SHEET)
     manifest = project.load()
     assert [view.name for view in manifest.views] == ["a0", "a1", "a2", "a3", "a4", "a5"]
@@ -54,13 +56,15 @@ def test_a_sheet_becomes_six_views(columns: int, project: Project, tmp_path: Pat
         assert np.array_equal(pixels[..., :3], tile)  # what the generator painted, the background too
         inside = (tile != 247).any(axis=-1)
         assert ((pixels[..., 3] >= 128) == inside).mean() > 0.99
-    assert engines["sculpt"] == 0
+    assert engine_calls["sculpt"] == 0
     select_views(project, "all")
     with Image.open(project.path("selection.png")) as chosen:
         assert np.array_equal(np.asarray(chosen), join_sheet(tiles(), 2))
 
 
-def test_sheets_at_angles_and_of_another_version(project: Project, tmp_path: Path, engines: dict[str, int]) -> None:
+def test_sheets_at_angles_and_of_another_version(
+    project: Project, tmp_path: Path, engine_calls: dict[str, int]
+) -> None:
     first, second = sheet(tmp_path), sheet(tmp_path, 3, "second.png")
     generate_views(project, [first, second], Typed([0, 40], ready="sheet 1.1"))
     views = project.load().views
@@ -79,21 +83,21 @@ def test_sheets_at_angles_and_of_another_version(project: Project, tmp_path: Pat
         (SHEET, "sculpt", "not painted again by sculpt"),
     ],
 )
-def test_what_does_not_fit_a_sheet(typed: Typed, engine: str, says: str, project: Project, tmp_path: Path) -> None:
+def test_pictures_that_are_no_sheets(typed: Typed, engine: str, says: str, project: Project, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=says):
         generate_views(project, [sheet(tmp_path)], typed, engine=engine)  # type: ignore[arg-type]
     assert not project.root.exists()
 
 
 def test_a_sheet_of_another_shape(
-    project: Project, tmp_path: Path, photos: list[Path], engines: dict[str, int]
+    project: Project, tmp_path: Path, photos: list[Path], engine_calls: dict[str, int]
 ) -> None:
     with pytest.raises(InputError, match=r"1\.png: a sheet of 120 x 90 pixels is not six square views: 640 x 960"):
         generate_views(project, [photos[0]], SHEET)
 
 
 def test_photos_and_sheets_do_not_mix(
-    project: Project, tmp_path: Path, photos: list[Path], engines: dict[str, int]
+    project: Project, tmp_path: Path, photos: list[Path], engine_calls: dict[str, int]
 ) -> None:
     generate_views(project, [f"{photos[0]}@0"])
     with pytest.raises(UsageError, match="either photos or ready views"):
@@ -135,7 +139,7 @@ def rig(folder: Path, *names: str, **extra: object) -> Path:
     return path
 
 
-def test_ready_views_keep_their_frames(project: Project, tmp_path: Path, engines: dict[str, int]) -> None:
+def test_ready_views_keep_their_frames(project: Project, tmp_path: Path, engine_calls: dict[str, int]) -> None:
     for index, tile in enumerate(tiles()[:3]):
         Image.fromarray(tile[:, :300] if index else tile).save(tmp_path / f"v{index}.png")
     file = rig(tmp_path, "v2.png", "v0.png", "v1.png", "elsewhere.png")
@@ -156,7 +160,7 @@ def test_ready_views_keep_their_frames(project: Project, tmp_path: Path, engines
         pictures_of_rig(tmp_path / "nowhere", file)
 
 
-def test_single_views_join_a_sheet(project: Project, tmp_path: Path, engines: dict[str, int]) -> None:
+def test_single_views_join_a_sheet(project: Project, tmp_path: Path, engine_calls: dict[str, int]) -> None:
     """Six views of one photo, one each of others: an automatic choice takes what each of them has."""
     generate_views(project, [f"{sheet(tmp_path)}@0"], SHEET)
     Image.fromarray(tiles()[3]).save(tmp_path / "v.png")
@@ -168,7 +172,7 @@ def test_single_views_join_a_sheet(project: Project, tmp_path: Path, engines: di
     assert len(project.load().selection.names) == 7  # type: ignore[union-attr]
 
 
-def test_posed_photos_are_the_views(project: Project, photos: list[Path], engines: dict[str, int]) -> None:
+def test_posed_photos_are_the_views(project: Project, photos: list[Path], engine_calls: dict[str, int]) -> None:
     generate_views(project, photos, Typed([0, 40, -50], [10], [25]), engine="photos")
     manifest = project.load()
     assert [view.name for view in manifest.views] == ["a", "b", "c"]
@@ -176,13 +180,13 @@ def test_posed_photos_are_the_views(project: Project, photos: list[Path], engine
         assert view.camera == photo.camera
         with Image.open(project.path(view.file)) as picture:
             assert picture.size == (320, 320)
-    assert engines == {**engines, "sculpt": 0, "cut_out": 3}
+    assert engine_calls == {**engine_calls, "sculpt": 0, "cut_out": 3}
     select_views(project, auto=2)
     assert len(project.load().selection.names) == 2  # type: ignore[union-attr]
 
 
 def test_views_of_another_engine_give_way_and_numbers_stay(
-    project: Project, photos: list[Path], engines: dict[str, int]
+    project: Project, photos: list[Path], engine_calls: dict[str, int]
 ) -> None:
     def live() -> dict[int, str]:
         return {number: view.name for number, view in project.load().live_views.items()}
@@ -225,7 +229,7 @@ def nerfstudio(folder: Path, photos: list[Path], step: float = 50.0) -> Path:
 
 
 def test_a_foreign_rig_enters_our_world(
-    project: Project, photos: list[Path], tmp_path: Path, engines: dict[str, int]
+    project: Project, photos: list[Path], tmp_path: Path, engine_calls: dict[str, int]
 ) -> None:
     said: list[str] = []
     file = nerfstudio(tmp_path, photos)
@@ -260,7 +264,7 @@ def in_folders(folder: Path, photos: list[Path]) -> list[Path]:
 
 
 def test_photos_of_one_name_are_told_apart_by_their_folders(
-    project: Project, photos: list[Path], tmp_path: Path, engines: dict[str, int], monkeypatch: pytest.MonkeyPatch
+    project: Project, photos: list[Path], tmp_path: Path, engine_calls: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, *others = in_folders(tmp_path, photos)
     names = [f"x\\cam\\{index}\\0001.jpg" for index in range(3)]
@@ -281,7 +285,7 @@ def test_photos_of_one_name_are_told_apart_by_their_folders(
 
 
 def test_ready_views_have_other_endings_and_folders_than_in_the_rig(
-    project: Project, photos: list[Path], tmp_path: Path, engines: dict[str, int]
+    project: Project, photos: list[Path], tmp_path: Path, engine_calls: dict[str, int]
 ) -> None:
     places = in_folders(tmp_path, photos)
     file = rig(tmp_path, *(f"render/cam/{index}/0001.exr" for index in (2, 0, 1)), "../escape/9.png")
@@ -296,7 +300,7 @@ def test_ready_views_have_other_endings_and_folders_than_in_the_rig(
 
 @pytest.mark.parametrize("tag", [2, 3, 6])
 def test_a_photo_that_exif_turns_and_its_camera_see_the_same(
-    tag: int, project: Project, photos: list[Path], tmp_path: Path, engines: dict[str, int]
+    tag: int, project: Project, photos: list[Path], tmp_path: Path, engine_calls: dict[str, int]
 ) -> None:
     exif = Image.Exif()
     exif[0x0112] = tag
@@ -317,8 +321,8 @@ def test_a_photo_that_exif_turns_and_its_camera_see_the_same(
             generate_views(project, [tmp_path / "3.png"], Typed(rig=file), add=True)
 
 
-def test_axes_of_a_foreign_rig_can_be_said(
-    project: Project, photos: list[Path], tmp_path: Path, engines: dict[str, int]
+def test_the_up_axis_of_a_foreign_rig_can_be_given(
+    project: Project, photos: list[Path], tmp_path: Path, engine_calls: dict[str, int]
 ) -> None:
     generate_views(project, photos, Typed(rig=nerfstudio(tmp_path, photos), up="-y"))
     assert project.load().frame["to_ours"][2][1] < 0
@@ -334,7 +338,7 @@ def test_axes_of_a_foreign_rig_can_be_said(
         (Typed([0, 1, 2], focals=[50, 60], sensor=(36, 24)), "one for all or one per photo"),
     ],
 )
-def test_what_contradicts_itself(typed: Typed, says: str, project: Project, photos: list[Path]) -> None:
+def test_contradictory_options(typed: Typed, says: str, project: Project, photos: list[Path]) -> None:
     with pytest.raises(UsageError, match=says):
         generate_views(project, photos, typed)
     assert not project.root.exists()
@@ -350,14 +354,14 @@ def test_a_rig_must_know_the_photos_as_they_are(project: Project, photos: list[P
 
 
 def test_a_lens_follows_from_focal_length_and_sensor(
-    project: Project, photos: list[Path], engines: dict[str, int]
+    project: Project, photos: list[Path], engine_calls: dict[str, int]
 ) -> None:
     generate_views(project, photos, Typed([0, 40, -50], focals=[50], sensor=(36, 24)))
     stated = [photo.stated for photo in project.load().photos]
     assert [row.fov for row in stated] == pytest.approx([26.99] * 3, abs=0.01)
 
 
-def test_a_lens_is_read_from_the_picture(project: Project, tmp_path: Path, engines: dict[str, int]) -> None:
+def test_a_lens_is_read_from_the_picture(project: Project, tmp_path: Path, engine_calls: dict[str, int]) -> None:
     picture = Image.new("RGB", (120, 90), "white")
     picture.paste("red", (30, 20, 90, 70))
     exif = picture.getexif()
@@ -398,7 +402,7 @@ def test_real_calibrated_photos(project: Project, tmp_path: Path) -> None:
 
 
 def test_a_new_way_to_cut_out_makes_ready_views_stale(
-    project: Project, tmp_path: Path, engines: dict[str, int], monkeypatch: pytest.MonkeyPatch
+    project: Project, tmp_path: Path, engine_calls: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from meshcli.engines import VERSIONS
 

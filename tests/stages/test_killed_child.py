@@ -39,7 +39,7 @@ def record(project: Project) -> Record:
     return project.load().stages["reconstruct"]
 
 
-def test_what_the_system_killed_takes_the_smaller_setting(running: Project) -> None:
+def test_a_child_killed_by_the_system_takes_the_smaller_setting(running: Project) -> None:
     error = killed_child_error(running, "reconstruct", -signal.SIGKILL, BEFORE)
     assert isinstance(error, ResourceError)
     assert "SIGKILL), as happens when memory runs out; the same command will now take texture.size=512" in str(error)
@@ -49,7 +49,7 @@ def test_what_the_system_killed_takes_the_smaller_setting(running: Project) -> N
 
 
 @pytest.mark.parametrize("code", PERHAPS)
-def test_what_may_be_a_bug_keeps_its_settings_the_first_time(running: Project, code: int) -> None:
+def test_a_first_crash_keeps_the_settings(running: Project, code: int) -> None:
     error = killed_child_error(running, "reconstruct", code, BEFORE)
     assert isinstance(error, ResourceError)
     assert f"perhaps because memory ran out; {ONCE_MORE}" in str(error)
@@ -62,7 +62,7 @@ def test_what_may_be_a_bug_keeps_its_settings_the_first_time(running: Project, c
 
 @pytest.mark.parametrize("first", PERHAPS)
 @pytest.mark.parametrize("second", PERHAPS)
-def test_what_comes_back_takes_the_smaller_setting(running: Project, first: int, second: int) -> None:
+def test_a_repeated_crash_takes_the_smaller_setting(running: Project, first: int, second: int) -> None:
     killed_child_error(running, "reconstruct", first, BEFORE)
     before = record(running)
     error = killed_child_error(left(running, "running"), "reconstruct", second, before)
@@ -82,7 +82,7 @@ def test_what_comes_back_takes_the_smaller_setting(running: Project, first: int,
         None,
     ],
 )
-def test_only_the_same_command_that_ended_so_the_last_time_comes_back(running: Project, between: Record | None) -> None:
+def test_only_the_same_command_counts_as_repeated(running: Project, between: Record | None) -> None:
     assert ONCE_MORE in str(killed_child_error(running, "reconstruct", -signal.SIGSEGV, between))
 
 
@@ -122,7 +122,7 @@ def test_signals_that_have_nothing_to_do_with_memory_are_named(running: Project,
     assert record(running).status == "running"  # which reads as interrupted
 
 
-def test_a_bug_has_said_what_it_had_to_say(tmp_path: Path) -> None:
+def test_a_bug_in_a_child_is_not_reported_again(tmp_path: Path) -> None:
     assert killed_child_error(left(Project(tmp_path), "failed"), "reconstruct", 1, BEFORE) is None
 
 
@@ -139,7 +139,7 @@ def test_a_record_of_another_run_is_left_alone(running: Project, tmp_path: Path)
     assert "before it began" in str(killed_child_error(Project(tmp_path / "none"), "render", -signal.SIGKILL, None))
 
 
-def test_what_has_no_record_of_its_own_is_called_by_its_name(running: Project) -> None:
+def test_stages_without_records_are_named(running: Project) -> None:
     error = killed_child_error(running, "reconstruct", -signal.SIGKILL, BEFORE, "align")
     assert isinstance(error, ResourceError)
     assert str(error).startswith("align was ended by signal 9 (SIGKILL)")
@@ -147,7 +147,7 @@ def test_what_has_no_record_of_its_own_is_called_by_its_name(running: Project) -
     assert record(running).status == "running"
 
 
-def test_what_stands_before(running: Project, tmp_path: Path) -> None:
+def test_the_record_before_a_run(running: Project, tmp_path: Path) -> None:
     assert read_record(running, "reconstruct") == record(running)
     assert read_record(running, "render") is None
     assert read_record(Project(tmp_path / "none"), "render") is None

@@ -150,7 +150,7 @@ def test_damaged_planes_are_made_anew(views: Project, weights: Path) -> None:
     assert path.read_bytes() == whole
 
 
-def test_a_file_of_somebody_says_where_its_weights_are(
+def test_a_network_file_states_where_its_weights_are(
     views: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     elsewhere = write_weights(tmp_path / "elsewhere", seed=3)
@@ -167,7 +167,7 @@ def test_a_file_of_another_kind_is_refused(views: Project, weights: Path) -> Non
         build(views, **{"lrm.file": "nerf.yaml"})
 
 
-def test_auto_takes_what_is_there(views: Project, weights: Path) -> None:
+def test_auto_takes_the_weights_on_disk(views: Project, weights: Path) -> None:
     outcome, said = build(views, "auto")
     assert outcome.record.engine == ENGINE
     assert any("its weights are on this machine" in sentence for sentence in said)
@@ -286,7 +286,7 @@ def test_settings_that_cannot_be(views: Project, weights: Path, key: str, value:
         build(views, **{key: value})
 
 
-def test_bfloat16_is_near_and_said(views: Project, weights: Path) -> None:
+def test_bfloat16_is_close_and_reported(views: Project, weights: Path) -> None:
     build(views)
     exact = facts(views)["vertices"]
     outcome, _ = build(views, **{"lrm.dtype": "bf16"})

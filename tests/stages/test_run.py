@@ -35,7 +35,9 @@ RUN = ["run", "desk", "1.png", "2.png", "3.png", "--azimuth=-50,0,40", *QUICK]
 
 
 @pytest.fixture(autouse=True)
-def _at_home(heard: None, tmp_path: Path, photos: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def _at_home(
+    default_signal_handlers: None, tmp_path: Path, photos: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
 
 
@@ -51,7 +53,7 @@ def states() -> dict[str, str]:
 
 
 @pytest.fixture
-def in_process(monkeypatch: pytest.MonkeyPatch, engines: dict[str, int]) -> Callable[..., list[dict[str, Any]]]:
+def in_process(monkeypatch: pytest.MonkeyPatch, engine_calls: dict[str, int]) -> Callable[..., list[dict[str, Any]]]:
     """`run` whose children are no processes; the documents that it returns."""
 
     def child(line: Sequence[str], capture: bool = False) -> tuple[int, str]:
@@ -71,21 +73,21 @@ def in_process(monkeypatch: pytest.MonkeyPatch, engines: dict[str, int]) -> Call
     return run
 
 
-def test_a_range_of_stages(in_process: Callable[..., list[dict[str, Any]]], engines: dict[str, int]) -> None:
+def test_a_range_of_stages(in_process: Callable[..., list[dict[str, Any]]], engine_calls: dict[str, int]) -> None:
     in_process("desk", "1.png", "2.png", "3.png", last="select", common=["--json"])
     assert states() == {"generate": "done", "select": "done", "reconstruct": "missing", "render": "missing"}
     in_process("desk", first="reconstruct", last="reconstruct", common=["--json"])
     assert states() == {"generate": "done", "select": "done", "reconstruct": "done", "render": "missing"}
-    counts = dict(engines)
+    counts = dict(engine_calls)
     documents = in_process("desk", first="render", common=["--json"])
     assert [document["stage"] for document in documents] == ["render"]
     assert set(states().values()) == {"done"}
-    assert engines == counts
+    assert engine_calls == counts
     documents = in_process("desk", first="select", last="reconstruct", force=True, common=["--json"])
     assert [document["skipped"] for document in documents] == [False, False]
 
 
-def test_what_comes_before_a_range_must_be_done(in_process: Callable[..., list[dict[str, Any]]]) -> None:
+def test_earlier_stages_of_a_range_must_be_done(in_process: Callable[..., list[dict[str, Any]]]) -> None:
     with pytest.raises(UsageError, match="meshcli generate"):
         in_process("desk", first="render")
     in_process("desk", "1.png", "2.png", "3.png", last="select", common=["--json"])
@@ -138,7 +140,7 @@ def test_everything_then_nothing() -> None:
     assert [stage["skipped"] for stage in json.loads(again.stdout)["stages"]] == [True] * 4
 
 
-def test_a_childs_exit_code_is_handed_on_and_said_once() -> None:
+def test_a_childs_exit_code_is_passed_on_and_reported_once() -> None:
     result = meshcli("run", "desk", "1.png", "2.png", "--azimuth=0")
     assert result.returncode == 2
     assert len(error_lines(result.stderr)) == 1
@@ -159,7 +161,7 @@ def test_photos_of_unknown_sides_are_aligned_on_the_way() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("more", [["2.png", "3.png", "--add"], ["1.png", "2.png", "--force"]])
-def test_what_was_handed_in_is_not_handed_in_again(more: list[str]) -> None:
+def test_generating_after_alignment_does_not_add_photos_again(more: list[str]) -> None:
     assert meshcli("generate", "desk", "1.png", *QUICK[-2:]).returncode == 0
     result = meshcli("run", "desk", *more, *QUICK, "--json")
     assert result.returncode == 0, result.stderr
@@ -172,7 +174,7 @@ def test_what_was_handed_in_is_not_handed_in_again(more: list[str]) -> None:
 
 
 @pytest.mark.slow
-def test_what_cannot_be_used_is_left_out_and_the_rest_is_done() -> None:
+def test_run_leaves_unusable_photos_out_and_does_the_others() -> None:
     Path("bad.png").write_text("no picture")
     words = ["run", "desk", "1.png", "bad.png", "2.png", "--azimuth=0,1,90", *QUICK]
     stopped = meshcli(*words)
@@ -210,7 +212,7 @@ def test_names_that_look_like_flags() -> None:
     assert Path("-desk/mesh/mesh.glb").is_file()
 
 
-def test_a_standing_choice_is_kept(engines: dict[str, int], photos: list[Path]) -> None:
+def test_a_standing_choice_is_kept(engine_calls: dict[str, int], photos: list[Path]) -> None:
     generate_views(Project("desk"), photos, Typed([-50, 0, 40]), seed=3)
     select_views(Project("desk"), "0-2")
     result = meshcli("run", "desk", *QUICK)
@@ -244,7 +246,7 @@ def test_signals_end_both_cleanly(
 
 
 @pytest.mark.slow
-def test_a_second_writer_leaves_with_5_or_waits(asleep: tuple["subprocess.Popen[str]", int]) -> None:
+def test_a_second_writer_exits_with_5_or_waits(asleep: tuple["subprocess.Popen[str]", int]) -> None:
     process, _ = asleep
     result = meshcli("select", "desk", "--auto")
     assert result.returncode == 5
@@ -274,7 +276,7 @@ def test_two_runs_at_once(more: list[str]) -> None:
 
 
 @pytest.mark.slow
-def test_a_child_that_the_system_kills_counts_as_memory(engines: dict[str, int], photos: list[Path]) -> None:
+def test_a_child_that_the_system_kills_counts_as_memory(engine_calls: dict[str, int], photos: list[Path]) -> None:
     settings = override(Settings(), {"fit.resolutions": [60], "fit.steps": [9]}, "test")
     generate_views(Project("desk"), photos[:1], settings=settings, seed=3)
     words = ["run", "desk", *QUICK, "--set", "fit.resolutions=[60]", "--set", "fit.steps=[9]"]

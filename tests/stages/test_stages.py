@@ -28,7 +28,7 @@ SMALL = override(Settings(), {"render.size": 64, "render.frames": 3, "texture.si
 
 
 @pytest.fixture
-def painted(project: Project, photos: list[Path], engines: dict[str, int]) -> Project:
+def painted(project: Project, photos: list[Path], engine_calls: dict[str, int]) -> Project:
     generate_views(project, photos, Typed([0, 40, -50]))
     return project
 
@@ -60,7 +60,7 @@ def test_six_views_make_a_sheet_as_instantmesh_writes_it(painted: Project) -> No
         assert np.array_equal(tile, np.asarray(view)[..., :3])
 
 
-def test_another_number_of_views_is_fine_and_said(painted: Project) -> None:
+def test_other_numbers_of_views_are_accepted_and_reported(painted: Project) -> None:
     select_views(painted, auto=6)
     said: list[str] = []
     outcome = select_views(painted, ["b2", "a0"], run_options=RunOptions(tell=said.append))
@@ -93,12 +93,12 @@ def test_the_whole_way(finished: Project) -> None:
     json.dumps(read_status(finished).to_json())
 
 
-def test_calling_again_skips(finished: Project, engines: dict[str, int]) -> None:
-    counts = dict(engines)
+def test_calling_again_skips(finished: Project, engine_calls: dict[str, int]) -> None:
+    counts = dict(engine_calls)
     assert select_views(finished, auto=6).skipped
     assert reconstruct_mesh(finished, settings=SMALL).skipped
     assert render_mesh(finished, settings=SMALL).skipped
-    assert engines == counts
+    assert engine_calls == counts
     assert not reconstruct_mesh(finished, settings=SMALL, run_options=RunOptions(force=True)).skipped
 
 
@@ -127,7 +127,7 @@ def test_another_choice_makes_the_mesh_stale(finished: Project) -> None:
     assert any("stale" in sentence for sentence in said)  # never rendered without saying so
 
 
-def test_a_stale_mesh_is_said_even_when_rendering_is_skipped(finished: Project) -> None:
+def test_a_stale_mesh_is_reported_even_when_rendering_is_skipped(finished: Project) -> None:
     manifest = finished.load()
     finished.path(manifest.live_photos[0].file).write_bytes(finished.path("photos/b.png").read_bytes())
     said: list[str] = []
@@ -176,7 +176,7 @@ def test_a_chosen_view_that_is_gone_says_what_to_run(finished: Project) -> None:
 
 
 def test_when_memory_runs_out_the_same_command_takes_less_and_then_stays(
-    painted: Project, monkeypatch: pytest.MonkeyPatch, engines: dict[str, int]
+    painted: Project, monkeypatch: pytest.MonkeyPatch, engine_calls: dict[str, int]
 ) -> None:
     select_views(painted, auto=6)
     monkeypatch.setenv("MESHCLI_TEST", "fit:memory")
@@ -197,9 +197,9 @@ def test_when_memory_runs_out_the_same_command_takes_less_and_then_stays(
     assert any("taking smaller settings" in sentence for sentence in said)
     record = painted.load().stages["reconstruct"]
     assert max(record.options["fit"]["resolutions"]) <= 50
-    calls = engines["fit"]
+    calls = engine_calls["fit"]
     assert reconstruct_mesh(painted, settings=SMALL).skipped  # not the full settings again
-    assert engines["fit"] == calls
+    assert engine_calls["fit"] == calls
     with pytest.raises(ResourceError):
         reconstruct_mesh(painted, settings=SMALL, run_options=RunOptions(force=True))
 
@@ -286,7 +286,7 @@ def test_an_interrupted_stage_is_called_so_by_who_holds_the_lock(finished: Proje
         assert said[0] == f"the mesh may be out of date: reconstruct is interrupted (started {record.started})"
 
 
-def test_a_choice_that_somebody_made_stands(finished: Project) -> None:
+def test_explicit_choices_are_kept(finished: Project) -> None:
     assert select_arguments(finished, "") == ["--auto", "18"]  # sculpt's views agree: all of them
     assert select_arguments(finished, "1,2") == ["--views", "1,2"]
     select_views(finished, "a0,a1", by="person")
@@ -332,32 +332,32 @@ def test_a_mesh_that_is_no_mesh(finished: Project) -> None:
         render_mesh(finished, settings=SMALL)
 
 
-def test_scores_are_computed_once_and_kept(painted: Project, engines: dict[str, int]) -> None:
-    assert engines["score_views"] == 1
+def test_scores_are_computed_once_and_kept(painted: Project, engine_calls: dict[str, int]) -> None:
+    assert engine_calls["score_views"] == 1
     assert all(view.scores["total"] == 0.95 for view in painted.load().views)
     select_views(painted, auto=6)
     select_views(painted, "0-5")
-    assert engines["score_views"] == 1
+    assert engine_calls["score_views"] == 1
     painted.path("views/03.png").write_bytes(painted.path("views/04.png").read_bytes())
     select_views(painted, auto=6)
-    assert engines["score_views"] == 2
+    assert engine_calls["score_views"] == 2
 
 
-def test_the_sheet_comes_back(painted: Project, engines: dict[str, int]) -> None:
+def test_the_sheet_comes_back(painted: Project, engine_calls: dict[str, int]) -> None:
     painted.path("views/sheet.png").unlink()
     assert states(painted)["generate"] == "missing"
     select_views(painted, "0")
     assert states(painted)["generate"] == "done"
-    assert engines["score_views"] == 1
+    assert engine_calls["score_views"] == 1
 
 
 @pytest.fixture
-def posed(project: Project, photos: list[Path], engines: dict[str, int]) -> Project:
+def posed(project: Project, photos: list[Path], engine_calls: dict[str, int]) -> Project:
     generate_views(project, photos, Typed([0, 40, -50], [10], [25]))
     return project
 
 
-def test_photos_can_be_views(posed: Project, engines: dict[str, int]) -> None:
+def test_photos_can_be_views(posed: Project, engine_calls: dict[str, int]) -> None:
     said: list[str] = []
     select_views(posed, "a,b,0", include_photos=True, run_options=RunOptions(tell=said.append))
     manifest = posed.load()
@@ -369,7 +369,7 @@ def test_photos_can_be_views(posed: Project, engines: dict[str, int]) -> None:
     assert (entry.photo, entry.engine, entry.file) == ("b", "photos", "views/19.png")
     with Image.open(posed.path(entry.file)) as view:
         assert view.size == (320, 320)
-    assert engines["score_views"] == 2
+    assert engine_calls["score_views"] == 2
     assert entry.scores
     assert states(posed)["generate"] == states(posed)["select"] == "done"
     assert len(said) == 1
@@ -379,7 +379,7 @@ def test_photos_can_be_views(posed: Project, engines: dict[str, int]) -> None:
     assert {"a", "b", "c"} & set(posed.load().selection.names)  # type: ignore[union-attr]
 
 
-def test_photos_that_are_views_follow_their_photos(posed: Project, engines: dict[str, int]) -> None:
+def test_photos_that_are_views_follow_their_photos(posed: Project, engine_calls: dict[str, int]) -> None:
     select_views(posed, "a,b", include_photos=True)
     before = posed.digest("views/19.png")
     generate_views(posed, typed=Typed([0, 45, -50], [10], [25]))
@@ -416,12 +416,14 @@ def everything(project: Project) -> dict[str, tuple[int, bytes]]:
     }
 
 
-def test_a_dry_run_says_why_and_changes_nothing(finished: Project, photos: list[Path], engines: dict[str, int]) -> None:
+def test_a_dry_run_says_why_and_changes_nothing(
+    finished: Project, photos: list[Path], engine_calls: dict[str, int]
+) -> None:
     dry = RunOptions(dry=True)
     project = Project(finished.root.parent / "other")
     assert generate_views(project, photos, Typed([0, 40, -50]), run_options=dry).would_run == "not run yet"
     assert not project.root.exists()
-    before, counts = everything(finished), dict(engines)
+    before, counts = everything(finished), dict(engine_calls)
     same = [generate_views(finished, run_options=dry), select_views(finished, auto=6, run_options=dry)]
     same += [
         reconstruct_mesh(finished, settings=SMALL, run_options=dry),
@@ -437,10 +439,10 @@ def test_a_dry_run_says_why_and_changes_nothing(finished: Project, photos: list[
     assert render_mesh(finished, settings=SMALL, run_options=dry).would_run == "renders/top.png is gone"
     del before[str(finished.root / "renders/top.png")]
     assert everything(finished) == before
-    assert engines == counts
+    assert engine_calls == counts
 
 
-def test_a_dry_run_after_trouble_says_what_it_was(painted: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dry_run_after_a_failure_reports_it(painted: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     select_views(painted, auto=6)
     monkeypatch.setenv("MESHCLI_TEST", "fit:bug")
     with pytest.raises(ZeroDivisionError):

@@ -108,7 +108,7 @@ def test_the_disk_is_full_at_every_file_that_is_written(
 
 
 @pytest.mark.slow
-def test_any_file_that_vanishes_comes_back_as_it_was(run: Run, whole: dict[str, str]) -> None:
+def test_any_deleted_file_is_restored(run: Run, whole: dict[str, str]) -> None:
     for name in [*whole, "desk/manifest.json", "desk/.lock"]:
         Path(name).unlink()
         assert run() == 0, name
@@ -116,7 +116,7 @@ def test_any_file_that_vanishes_comes_back_as_it_was(run: Run, whole: dict[str, 
         assert states() == {"done"}, name
 
 
-def test_any_folder_that_vanishes_comes_back_as_it_was(run: Run, whole: dict[str, str]) -> None:
+def test_any_deleted_folder_is_restored(run: Run, whole: dict[str, str]) -> None:
     for name in ("photos", "views", "mesh", "renders"):
         shutil.rmtree(Path("desk") / name)
         assert run() == 0, name
@@ -184,7 +184,7 @@ def test_a_cut_out_that_is_edited_while_its_views_are_painted_paints_them_anew(
 
 
 @pytest.mark.parametrize("vanishes", [False, True])
-def test_a_photo_that_changes_while_it_is_taken_in_is_not_mixed_with_its_copy(
+def test_a_photo_that_changes_while_it_is_copied_is_consistent(
     run: Run, whole: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], vanishes: bool
 ) -> None:
     Path("desk").rename("finished")
@@ -227,16 +227,16 @@ def test_the_project_vanishes_in_the_middle(
 
 
 def test_clocks_and_dates_of_files_do_not_matter(
-    run: Run, whole: dict[str, str], monkeypatch: pytest.MonkeyPatch, engines: dict[str, int]
+    run: Run, whole: dict[str, str], monkeypatch: pytest.MonkeyPatch, engine_calls: dict[str, int]
 ) -> None:
     monkeypatch.setattr("meshcli.stages.stage_runner.utc_timestamp", lambda: "1980-01-01T00:00:00+00:00")
-    counts = dict(engines)
+    counts = dict(engine_calls)
     for seconds in (0, 4e9):  # 1970 and 2096
         for path in Path("desk").rglob("*"):
             os.utime(path, (seconds, seconds))
         assert run() == 0
         assert states() == {"done"}
-    assert engines == counts
+    assert engine_calls == counts
     Path("desk/mesh/mesh.glb").unlink()
     assert run() == 0
     assert Project("desk").load().stages["reconstruct"].finished < Project("desk").load().stages["generate"].finished

@@ -156,7 +156,7 @@ def test_a_bad_view_is_passed_over_for_a_good_one_nearby() -> None:
         assert name not in suggest_views(scored(some, **{name: 0.5}))
 
 
-def test_a_view_that_nothing_can_stand_in_for_is_taken_although_it_is_bad() -> None:
+def test_an_irreplaceable_view_is_chosen_despite_its_score() -> None:
     assert set(suggest_views(scored(manifest(0), a3=0.2), 6)) == {"a0", "a1", "a2", "a3", "a4", "a5"}
 
 

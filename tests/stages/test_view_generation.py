@@ -141,7 +141,7 @@ def test_the_ends_of_every_range(key: str, value: float, project: Project, photo
 
 
 @pytest.mark.slow
-def test_what_makes_new_views(project: Project, photos: list[Path], paint: Paint) -> None:
+def test_options_that_make_new_views(project: Project, photos: list[Path], paint: Paint) -> None:
     paint(photos[0])
     before = project.digest("views/00.png")
     assert paint(**{"zero123plus.guidance": 3.0}) == ["a"]
@@ -156,7 +156,7 @@ def test_what_makes_new_views(project: Project, photos: list[Path], paint: Paint
 
 
 def test_sculpt_takes_over_and_gives_back(
-    project: Project, photos: list[Path], paint: Paint, engines: dict[str, int]
+    project: Project, photos: list[Path], paint: Paint, engine_calls: dict[str, int]
 ) -> None:
     paint(photos[0])
     generate_views(project, engine="sculpt")
@@ -223,7 +223,7 @@ def test_finished_views_need_no_weights(
     assert stage_status(project, project.load(), "generate").state == "done"  # nothing was touched
 
 
-def test_libraries_that_are_not_there(
+def test_missing_libraries(
     project: Project, photos: list[Path], weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("meshcli.stages.view_generation.find_spec", lambda name: None if name == "diffusers" else name)
@@ -234,7 +234,7 @@ def test_libraries_that_are_not_there(
     assert lacking(SETTINGS, weights).startswith("diffusers")
 
 
-def test_a_device_that_is_not_there(project: Project, photos: list[Path], weights: Path) -> None:
+def test_a_missing_device(project: Project, photos: list[Path], weights: Path) -> None:
     with pytest.raises(UsageError, match="cuda:7"):
         generate_views(
             project,
@@ -245,7 +245,7 @@ def test_a_device_that_is_not_there(project: Project, photos: list[Path], weight
         )
 
 
-def test_weights_that_are_not_there(project: Project, photos: list[Path], tmp_path: Path) -> None:
+def test_missing_weights(project: Project, photos: list[Path], tmp_path: Path) -> None:
     with pytest.raises(MissingError, match="--weights"):
         generate_views(
             project, photos[:1], settings=SETTINGS, engine="zero123plus", run_options=RunOptions(weights=tmp_path)
@@ -263,7 +263,7 @@ def test_weights_that_are_not_there(project: Project, photos: list[Path], tmp_pa
         ("zero123plus", "the weights", "zero123plus"),
     ],
 )
-def test_which_engine_is_taken(before: str, missing: str, engine: str) -> None:
+def test_which_engine_is_chosen(before: str, missing: str, engine: str) -> None:
     assert pick_generator("auto", before, missing)[0] == engine
     assert pick_generator("sculpt", before, missing) == ("sculpt", "named")
 
@@ -284,7 +284,7 @@ def run(after: int, words: list[str]) -> int:
 
 
 @pytest.mark.slow
-def test_killed_at_any_point_it_goes_on_bit_identically(
+def test_killed_at_any_point_it_resumes_bit_identically(
     project: Project, photos: list[Path], weights: Path, tmp_path: Path
 ) -> None:
     whole = Project(tmp_path / "whole")

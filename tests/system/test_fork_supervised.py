@@ -18,13 +18,13 @@ from meshcli.system.processes import fork_supervised
 LINE = ["reconstruct", "desk", "--set", "texture.size=64", "--set", "fit.resolutions=[60]", "--set", "fit.steps=[9]"]
 
 pytestmark = [
-    pytest.mark.usefixtures("heard"),
+    pytest.mark.usefixtures("default_signal_handlers"),
     pytest.mark.skipif(sys.platform != "linux", reason="copies are made on Linux only"),
 ]
 
 
 @pytest.fixture(autouse=True)
-def _chosen(tmp_path: Path, engines: dict[str, int], photos: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def _chosen(tmp_path: Path, engine_calls: dict[str, int], photos: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     project = Project("desk")
     generate_views(project, photos[:1], seed=0)
@@ -113,7 +113,7 @@ def test_it_ends_with_the_process(asleep: tuple["subprocess.Popen[str]", int]) -
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signals_are_handed_on(asleep: tuple["subprocess.Popen[str]", int], number: signal.Signals) -> None:
+def test_signals_are_forwarded(asleep: tuple["subprocess.Popen[str]", int], number: signal.Signals) -> None:
     process, copy = asleep
     process.send_signal(number)
     assert process.wait() == 128 + number

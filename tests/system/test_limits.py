@@ -36,7 +36,7 @@ def test_without_room_for_the_libraries_every_setting_is_tried(folder: Path, nam
     ("name", "megabytes"),
     [("sculpt", 260), ("sculpt", 330), ("zero123plus", 480), ("fit", 300), ("fit", 400), ("lrm", 400), ("render", 300)],
 )
-def test_what_libraries_do_at_their_limit_is_one_line(folder: Path, name: str, megabytes: int) -> None:
+def test_failures_inside_libraries_are_one_line(folder: Path, name: str, megabytes: int) -> None:
     """Numpy raises, OpenBLAS leaves or asks for ever, numba and xatlas crash: which of them is a matter of machines."""
     assert_sound([attempt(folder, start(folder, CASE[name], name), CASE[name], megabytes)])
 

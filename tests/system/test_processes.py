@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-pytestmark = pytest.mark.usefixtures("heard")
+pytestmark = pytest.mark.usefixtures("default_signal_handlers")
 
 CHILD = """
 import sys, time
@@ -73,7 +73,7 @@ except Interrupted as error:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_child_that_is_still_starting_hears_of_it_when_it_listens(number: signal.Signals, code: int) -> None:
+def test_a_signal_to_a_starting_child_takes_effect_once_it_listens(number: signal.Signals, code: int) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", PARENT, CHILD], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         start_new_session=True,
@@ -85,7 +85,7 @@ def test_a_child_that_is_still_starting_hears_of_it_when_it_listens(number: sign
     assert process.returncode == code
 
 
-def test_an_interruption_that_waited_for_somebody_to_listen_is_one_line() -> None:
+def test_a_pending_interruption_is_one_line() -> None:
     done = subprocess.run([sys.executable, "-c", WAITED], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (143, "")
     assert done.stderr == "error: interrupted; the same command goes on from what is finished\n"

@@ -27,7 +27,7 @@ PRINTING = [["--help"], ["models", "list"], ["status", "desk", "--json"], ["sele
 
 
 @pytest.fixture
-def desk(tmp_path: Path, photos: list[Path], engines: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> Project:
+def desk(tmp_path: Path, photos: list[Path], engine_calls: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.chdir(tmp_path)
     project = Project("desk")
     generate_views(project, photos[:2], Typed([0, 40]))
@@ -64,7 +64,7 @@ def test_nobody_reads_the_messages_either(desk: Project, unread: int) -> None:
     assert called(["status", "none"], stdout=unread, stderr=unread).returncode == 2
 
 
-def test_a_reader_that_leaves_does_not_end_the_work(desk: Project, unread: int) -> None:
+def test_a_closed_pipe_does_not_end_the_command(desk: Project, unread: int) -> None:
     line = ["run", "desk", "--to=select", "--generator=sculpt", "--force"]
     assert called(line, stdout=unread, stderr=unread).returncode == 0
     assert [status.state for status in read_status(desk).stages][:2] == ["done", "done"]

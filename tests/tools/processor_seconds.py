@@ -1,21 +1,21 @@
-"""Which tests are dear: PYTHONPATH=tests/tools python -m pytest -p processor_seconds [-m "not slow"] [-n 2].
+"""List the slowest tests by CPU time: PYTHONPATH=tests/tools python -m pytest -p processor_seconds [-m "not slow"].
 
-Processor seconds of a test, its fixtures and the processes that it waited for: unlike those of `--durations` they are
-hardly more on a busy machine. Ends with the sum, the dearest tests, and those whose mark `slow` is missing.
+Counts CPU seconds of a test, its fixtures and the processes that it waited for, which hardly depend on how busy the
+machine is (those of `--durations` do). Prints the sum, the slowest tests, and those that lack the mark `slow`.
 """
 
 import os
 
 import pytest
 
-DEAR = 5.0  # seconds, from which a test is marked slow
+SLOW = 5.0  # seconds, from which a test is to be marked slow
 SHOWN = 40
 spent: dict[str, tuple[float, bool]] = {}  # by name of the test; whether it is marked
 started = pytest.StashKey[float]()
 
 
 def now() -> float:
-    """Of this process and of those that it has waited for."""
+    """CPU seconds of this process and of those that it has waited for."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
 
@@ -39,9 +39,9 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    dearest = sorted(spent, key=spent.__getitem__, reverse=True)
+    slowest = sorted(spent, key=spent.__getitem__, reverse=True)
     terminalreporter.section(f"{sum(seconds for seconds, _ in spent.values()):.0f} processor seconds in all")
-    for name in dearest[:SHOWN]:
+    for name in slowest[:SHOWN]:
         seconds, slow = spent[name]
-        mark = "slow" if slow else "NOT MARKED SLOW" if seconds > DEAR else ""
+        mark = "slow" if slow else "NOT MARKED SLOW" if seconds > SLOW else ""
         terminalreporter.write_line(f"{seconds:7.1f}  {name}  {mark}")

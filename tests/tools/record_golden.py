@@ -455,7 +455,7 @@ def vit(sizes: Mapping[str, int]) -> Iterator[None]:
 
 def filled(net: torch.nn.Module, rule: Mapping[str, Any], prefix: str, extra: Mapping[str, Any]) -> Any:
     """A network with weights by the rule of tests/golden/README.md."""
-    from lrm.lrm_golden import tensor
+    from helpers.lrm_golden import tensor
 
     state = {name: tensor(prefix + name, value.shape, rule, extra) for name, value in net.state_dict().items()}
     net.load_state_dict(state, strict=True)

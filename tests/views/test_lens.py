@@ -60,11 +60,11 @@ def test_the_sensor_follows_from_its_resolution(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "tags", [{}, {"film": 0}, {"focal": 50}, {"film": 50, "width": 600, "height": 800}], ids=str
 )  # fmt: skip
-def test_nothing_or_a_cropped_picture_tells_nothing(tags: dict[str, float], tmp_path: Path) -> None:
+def test_missing_exif_and_cropped_pictures_give_no_lens(tags: dict[str, float], tmp_path: Path) -> None:
     assert exif_field_of_view(SourcePhoto(photo(tmp_path / "a.jpg", **tags)).header) is None
 
 
-def test_what_is_no_picture(tmp_path: Path) -> None:
+def test_files_that_are_no_pictures(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_text("no")
     with pytest.raises(InputError, match="not a picture"):
         exif_field_of_view(SourcePhoto(tmp_path / "a.jpg").header)

@@ -59,7 +59,7 @@ def test_the_line_to_type_is_exact() -> None:
     assert text.startswith("from which sides a, c were taken is not known; `meshcli align 'my desk'`")
 
 
-def test_what_alignment_found_stands_behind_what_was_said() -> None:
+def test_stated_azimuths_override_aligned_ones() -> None:
     found = AlignedPose(80.0, 1.25, 0.4, (260.0,))
     camera = CameraPrior(elevation=10.0, aligned=found).framed(CROP, 200, 100)
     assert (camera.azimuth, camera.elevation, camera.distance) == pytest.approx((80.0, 10.0, 3.2))

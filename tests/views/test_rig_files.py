@@ -225,7 +225,7 @@ def test_text_in_another_encoding_is_one_line(name: str, tmp_path: Path) -> None
         ("FULL_OPENCV", "900 900 310 250 0 0 0 0 0 0 0 0", False),
     ],
 )
-def test_models_that_are_known(model: str, parameters: str, distorted: bool, tmp_path: Path) -> None:
+def test_supported_camera_models(model: str, parameters: str, distorted: bool, tmp_path: Path) -> None:
     colmap(tmp_path, model, parameters)
     rig = read_rig(tmp_path)
     camera = rig.images[0].camera((1, 1))
@@ -248,7 +248,7 @@ def test_models_that_are_known(model: str, parameters: str, distorted: bool, tmp
     ],
     ids=str,
 )
-def test_models_that_are_not_known(change: dict[str, object], tmp_path: Path) -> None:
+def test_unsupported_camera_models(change: dict[str, object], tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match=r"transforms\.json: frames\[0\]: the camera model .* cannot be used; undistort"
     ):
@@ -334,6 +334,6 @@ def test_sizes_that_no_picture_has(change: dict[str, object], tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("name", ["", "/", ".", "..", "a/..", "images\\..", "a\0b"])
-def test_what_no_picture_is_called(name: str, tmp_path: Path) -> None:
+def test_invalid_picture_names(name: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="file_path is"):
         read_rig(nerfstudio(tmp_path, frames=[{"file_path": name, "transform_matrix": POSE.tolist()}]))

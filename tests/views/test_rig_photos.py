@@ -161,7 +161,7 @@ def test_photos_find_their_cameras() -> None:
         (["1.jpg"], ["1.png", "1.webp"], "1.png and 1.webp would both have the camera of 1.jpg"),
     ],
 )
-def test_what_may_be_several_names_them(names: list[str], photos: list[str], says: str) -> None:
+def test_ambiguous_names_list_the_candidates(names: list[str], photos: list[str], says: str) -> None:
     with pytest.raises(UsageError, match=re.escape(says)):
         match_photos(rig_with(*names), photos)
 

@@ -74,7 +74,7 @@ def test_a_blurred_picture_is_less_sharp(views: list[View]) -> None:
     assert after["total"] < before["total"]
 
 
-def test_what_is_cut_off_is_not_whole(views: list[View]) -> None:
+def test_cropped_views_are_not_whole(views: list[View]) -> None:
     camera = views[5].camera.cropped(0.25, 0.25, 0.5, 0.5)
     scores = score_views([*views[:5], View("a5", views[5].pixels[80:240, 80:240], camera)])
     assert scores[5]["whole"] < 0.5

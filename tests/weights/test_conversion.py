@@ -71,7 +71,7 @@ def test_a_conversion_that_was_damaged_is_made_again_elsewhere(tmp_path, made):
     assert len(made) == 2
 
 
-def test_somebody_elses_file_is_not_replaced(tmp_path):
+def test_unknown_files_are_not_replaced(tmp_path):
     source = write(tmp_path / "w.ckpt")
     other = tmp_path / "w.safetensors"
     torch.save({}, other)
@@ -127,7 +127,7 @@ def test_a_full_disk_is_no_reason_to_write_elsewhere(tmp_path, monkeypatch):
         ensure_safetensors(source)
 
 
-def test_what_cannot_be_converted_leaves_nothing(tmp_path):
+def test_a_failed_conversion_leaves_no_file(tmp_path):
     source = tmp_path / "w.ckpt"
     source.write_text("404: Not Found")
     with pytest.raises(MissingError, match=r"w\.ckpt cannot be used"):

@@ -66,7 +66,7 @@ def test_the_order_in_which_places_are_searched(home, tmp_path, monkeypatch):
         assert found.path in (named, tmp_path / "env" / PUBLISHED)
 
 
-def test_what_is_named_is_never_replaced(tmp_path):
+def test_named_weights_have_no_fallback(tmp_path):
     put(Path("ckpts") / PUBLISHED)
     with pytest.raises(MissingError, match="--weights nowhere does not exist"):
         find_weights("instant-mesh-base", Path("nowhere"))
@@ -117,7 +117,7 @@ def test_a_folder_counts_only_when_it_is_complete(tmp_path):
     assert find_weights("zero123plus", Path("ckpts")) is not None
 
 
-def test_what_is_absent_comes_with_the_command_that_gets_it():
+def test_missing_weights_come_with_the_command_that_gets_them():
     with pytest.raises(MissingError, match=r"`meshcli models pull instant-nerf-large`.*instant_nerf_large.ckpt"):
         require_weights("instant-nerf-large")
     with pytest.raises(UsageError, match="no weights called instant-mush; known: instant-mesh-large"):

@@ -48,7 +48,7 @@ def test_names_of_a_network_that_is_a_part_of_something(before, prefix):
     }
 
 
-def test_what_is_no_part_of_a_network_is_dropped():
+def test_tensors_outside_the_network_are_dropped():
     names = ["net.a", "ema.net.a", "ema.net.b", "net.b", "other.weight", "net.source_camera", "internet.c"]
     assert network_names(names, "net.") == {"net.a": "a", "net.b": "b"}
     assert network_names(names, "") == {name: name for name in names}

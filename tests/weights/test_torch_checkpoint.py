@@ -174,7 +174,7 @@ def test_a_zip_bomb_is_not_unpacked(good, tmp_path):
     assert bad.stat().st_size < 1_000_000
 
 
-def test_a_size_that_is_not_there(good, tmp_path):
+def test_a_size_beyond_the_file(good, tmp_path):
     bad = tmp_path / "bad.ckpt"
     data = bytearray(good.read_bytes())
     with zipfile.ZipFile(good) as archive:
@@ -222,7 +222,7 @@ class Lying:
         (2**70, (1,), (1,)),
     ],
 )
-def test_tensors_that_claim_what_is_not_there(offset, shape, stride, tmp_path, monkeypatch):
+def test_tensors_beyond_the_file(offset, shape, stride, tmp_path, monkeypatch):
     storage = torch.storage.TypedStorage(
         wrap_storage=torch.zeros(4).untyped_storage(), dtype=torch.float32, _internal=True
     )

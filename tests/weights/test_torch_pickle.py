@@ -99,7 +99,7 @@ def test_calls_do_nothing(hostile: object, protocol: int) -> None:
         b"\x80\x04",
     ],
 )
-def test_words_of_the_machine(data: bytes) -> None:
+def test_other_pickle_opcodes(data: bytes) -> None:
     with suppress(*DAMAGE_ERRORS):  # each of these is one line for the user
         assert read_tensor_table(data) == {}
 
@@ -119,7 +119,7 @@ def test_words_of_the_machine(data: bytes) -> None:
     ],
     ids=["bytearray", "bytearray8", "bytes", "text", "memo", "frame", "integer", "deep", "marks"],
 )
-def test_sizes_that_are_not_there_cost_nothing(data: bytes) -> None:
+def test_false_sizes_cost_no_memory(data: bytes) -> None:
     tracemalloc.start()
     try:
         with suppress(*DAMAGE_ERRORS):
@@ -137,7 +137,7 @@ class Persistent(pickle.Pickler):
         return ("storage", *value, "cpu", 6) if isinstance(value, StorageReference) else None
 
 
-def test_what_is_recognised() -> None:
+def test_recognised_pickle_objects() -> None:
     data = io.BytesIO()
     state = collections.OrderedDict(a=1)
     state._metadata = {"": {"version": 1}}  # type: ignore[attr-defined]

@@ -61,7 +61,7 @@ def test_the_large_picture_takes_half_of_the_height() -> None:
     assert sum("#" * 26 in line for line in lines) == 13
 
 
-def test_what_is_typed_and_what_is_wrong_are_shown() -> None:
+def test_input_and_its_errors_are_shown() -> None:
     lines = shown(replace(STATE, typed="0,99", message="there is no view 99; views are 0-17"))
     assert "there is no view 99" in lines[-2]
     assert lines[-1].startswith("> 0,99")

@@ -40,14 +40,14 @@ def test_a_proposes_unless_a_number_follows() -> None:
     assert after("a", "down", "0").typed == "0"
 
 
-def test_a_typed_answer_is_taken_whole() -> None:
+def test_typed_input_replaces_the_selection() -> None:
     end = after(*"a0 a2,b1", "enter", chosen=("b0",))
     assert (end.chosen, end.end) == (("a0", "a2", "b1"), "accepted")
     assert after(":", *"a0", "enter").chosen == ("a0",)
     assert after(*"b0", "backspace", "1", "enter").chosen == ("b1",)
 
 
-def test_a_wrong_answer_can_be_mended() -> None:
+def test_invalid_input_can_be_corrected() -> None:
     wrong = after("9", "enter", chosen=("b0",))
     assert (wrong.message, wrong.typed, wrong.end) == ("there is no view 9", "9", "")
     mended = wrong.press("backspace", read)

@@ -61,7 +61,7 @@ class Terminal:
 
 
 @pytest.fixture
-def painted(project: Project, photos: list[Path], engines: dict[str, int]) -> Project:
+def painted(project: Project, photos: list[Path], engine_calls: dict[str, int]) -> Project:
     generate_views(project, photos, Typed([0, 40, -50]))
     return project
 
@@ -89,7 +89,7 @@ def test_keys_choose_and_enter_accepts(painted: Project) -> None:
     assert painted.load().stages["select"].status == "done"
 
 
-def test_a_typed_answer_is_mended_and_taken(painted: Project) -> None:
+def test_typed_input_is_corrected_and_accepted(painted: Project) -> None:
     terminal, _ = opened(painted)
     terminal.type("0,99\r")
     terminal.until("there is no view 99; views are 0-5, 6-11, 12-17")
@@ -98,7 +98,7 @@ def test_a_typed_answer_is_mended_and_taken(painted: Project) -> None:
     assert painted.load().selection == Selection(("a0", "b2", "a5"), "person")
 
 
-def test_photos_are_among_the_views(project: Project, photos: list[Path], engines: dict[str, int]) -> None:
+def test_photos_are_among_the_views(project: Project, photos: list[Path], engine_calls: dict[str, int]) -> None:
     generate_views(project, photos, Typed([0, 40, -50], [10], [25]))
     terminal = Terminal("select", str(project.root), "--include-photos")
     terminal.until("of 21 views", "q leave")
@@ -117,7 +117,7 @@ def test_leaving_changes_nothing(keys: str, painted: Project) -> None:
 
 
 @pytest.mark.parametrize("deaf", [False, True])
-def test_ctrl_c_leaves_with_its_code(painted: Project, deaf: bool) -> None:
+def test_ctrl_c_exits_with_130(painted: Project, deaf: bool) -> None:
     before = painted.path("manifest.json").read_bytes()
     terminal, _ = opened(painted, deaf)
     terminal.type("\x03")

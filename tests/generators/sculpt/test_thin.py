@@ -169,14 +169,14 @@ def test_the_body_does_not_depend_on_the_azimuth():
     np.testing.assert_allclose(turned.vertices, front.vertices @ turn.T, atol=1e-3)
 
 
-def test_thin_things_are_said_to_be_thin():
+def test_thin_objects_are_reported_as_thin():
     (note,) = sculpt_one(bar(0.02, 90), SculptSettings(view_size=320, relief=80, resolution=48))[1]
     assert "2.2% as thick" in note  # to half a pixel of 9
     assert "pixels in its views" in note
     assert sculpt_one(bar(0.08, 90), QUICK)[1] == []
 
 
-def test_what_is_thinner_than_voxels_can_be_is_drawn_a_voxel_thick():
+def test_parts_thinner_than_a_voxel_become_a_voxel_thick():
     view = photo(SHAPES["net"], 0.006)
     mesh, notes = sculpt_one(view, QUICK)
     assert len(notes) == 1

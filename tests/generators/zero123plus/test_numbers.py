@@ -128,12 +128,12 @@ def test_pictures_are_prepared_as_published(networks: Networks, pipeline: Arrays
         assert difference(found, pipeline, f"{name}_pixel_values") < 1e-6
 
 
-def test_the_tokens_of_no_words(pipeline: Arrays) -> None:
+def test_the_tokens_of_the_empty_prompt(pipeline: Arrays) -> None:
     assert empty_prompt_tokens(49408, 77) == [49406, 49407, *[0] * 75]
     assert empty_prompt_tokens(40, 77) == pipeline["input_ids"][0].tolist()
 
 
-def test_what_the_networks_know_of_a_photo(networks: Networks, pipeline: Arrays) -> None:
+def test_conditioning_on_a_photo(networks: Networks, pipeline: Arrays) -> None:
     """encode_condition_image, the vision encoder and encode_prompt."""
     for_vae, for_clip = (
         networks.settings(f"feature_extractor_{name}/preprocessor_config.json") for name in ("vae", "clip")

@@ -83,7 +83,7 @@ def whole(networks: Networks) -> dict[str, Pixels]:
 
 
 @pytest.mark.parametrize("breaking_at", [1, 2, 4, 6, 7, 10])
-def test_a_run_that_broke_off_goes_on_bit_identically(
+def test_an_interrupted_run_resumes_bit_identically(
     networks: Networks, whole: dict[str, Pixels], breaking_at: int
 ) -> None:
     drawer = Drawer(breaking_at)
@@ -94,7 +94,7 @@ def test_a_run_that_broke_off_goes_on_bit_identically(
     assert all((again[name] == whole[name]).all() for name in whole)
 
 
-def test_what_belongs_to_something_else_is_not_gone_on_with(networks: Networks, whole: dict[str, Pixels]) -> None:
+def test_checkpoints_of_other_runs_are_not_resumed(networks: Networks, whole: dict[str, Pixels]) -> None:
     drawer = Drawer()
     other = sheets(networks, drawer, [job("a", 2)])
     assert (other["a"] != whole["a"]).any()
@@ -110,13 +110,15 @@ def test_photos_do_not_depend_on_each_other(networks: Networks, whole: dict[str,
         assert np.abs(together[name].astype(int) - sheet).max() <= 2
 
 
-def test_what_must_not_change_the_result(frugal: Networks, whole: dict[str, Pixels]) -> None:
+def test_options_that_do_not_change_the_result(frugal: Networks, whole: dict[str, Pixels]) -> None:
     again = sheets(frugal, Drawer(), [job("a", 1), job("b", 2)], attention="sdpa", checkpoint_every=0)
     assert all((again[name] == whole[name]).all() for name in whole)
 
 
 @pytest.mark.parametrize("changes", [{"steps": 3}, {"guidance": 2.0}, {"unet": "original"}], ids=str)
-def test_what_must_change_the_result(networks: Networks, whole: dict[str, Pixels], changes: dict[str, object]) -> None:
+def test_options_that_change_the_result(
+    networks: Networks, whole: dict[str, Pixels], changes: dict[str, object]
+) -> None:
     assert (sheets(networks, Drawer(), [job("a", 1)], **changes)["a"] != whole["a"]).any()
 
 

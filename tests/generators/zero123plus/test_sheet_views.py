@@ -37,7 +37,7 @@ def test_real_sheets_become_views_with_masks(name: str) -> None:
         assert binary_erosion(alpha >= 128, iterations=5).any()
 
 
-def test_a_background_that_cannot_be_told_leaves_no_mask() -> None:
+def test_an_ambiguous_background_gives_no_mask() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (96, 64, 3), dtype=np.uint8)
     tiles = extract_views(noise, ALONE)
     assert tiles.unmasked == [0, 1, 2, 3, 4, 5]

@@ -26,7 +26,7 @@ def networks(folder: Path, **scheduler: object) -> Networks:
 
 
 @pytest.mark.parametrize("named", [{}, *({"timestep_spacing": name} for name in ("linspace", "leading", "trailing"))])
-def test_steps_are_trailing_whatever_the_file_says(named: dict[str, str], tmp_path: Path) -> None:
+def test_timestep_spacing_is_trailing_whatever_the_file_states(named: dict[str, str], tmp_path: Path) -> None:
     assert "timestep_spacing" not in tiny_zero123plus.SCHEDULER  # as published
     scheduler = networks(tmp_path, **named).scheduler()
     scheduler.set_timesteps(75)
@@ -41,7 +41,7 @@ def test_the_noise_is_the_file_s(tmp_path: Path) -> None:
     assert (scheduler.config.beta_end, scheduler.config.prediction_type) == (0.02, "epsilon")
 
 
-def test_what_a_processor_s_file_leaves_out() -> None:
+def test_missing_preprocessor_settings_get_defaults() -> None:
     """transformers' CLIPImageProcessor crops, divides by 255 and normalises unless it is told not to."""
     picture = np.random.default_rng(0).integers(0, 256, (70, 70, 3), np.uint8)
     whole = tiny_zero123plus.FOR_CLIP | {"size": {"shortest_edge": 64}}
