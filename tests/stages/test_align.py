@@ -30,7 +30,7 @@ def unposed(project: Project, photos: list[Path], engine_calls: dict[str, int]) 
 def test_found_azimuths_are_kept_and_make_one_shape(unposed: Project, engine_calls: dict[str, int]) -> None:
     answers = align_photos(unposed)
     assert [(row.name, row.azimuth, row.others) for row in answers] == [("a", 0, ()), ("b", 40, ()), ("c", 80, (260,))]
-    assert [row.relative_scale for row in answers] == pytest.approx([1.0, 1.2, 1.4])
+    assert [row.enlarged for row in answers] == pytest.approx([1.0, 1.2, 1.4])
     assert photos_of_unknown_azimuth(unposed.load()) == []
     assert stage_status(unposed, unposed.load(), "generate").state == "stale"
     generate_views(unposed)
