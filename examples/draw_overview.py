@@ -33,7 +33,7 @@ def main() -> None:
     arguments = parser.parse_args()
     project = Project(arguments.project)
     manifest = project.load()
-    photos = [view.pixels for view in load_views(project, manifest.live_photos)]
+    photos = [view.pixels for view in load_views(project, manifest.active_photos)]
     views = [view.pixels for view in load_views(project, chosen_views(project, manifest))]
     mesh = read_glb(project.path("mesh/mesh.glb"))
     near, far = (orbit(azimuth, 18.0, 3.3) for azimuth in (35.0, 215.0))

@@ -24,8 +24,8 @@ def main() -> None:
     parser.add_argument("project", type=Path)
     project = Project(parser.parse_args().project)
     manifest = project.load()
-    views = manifest.live_views
-    sources = {photo.name: photo.source for photo in manifest.live_photos}
+    views = manifest.active_views
+    sources = {photo.name: photo.source for photo in manifest.active_photos}
     rows = [Row(number, view, sources[view.photo]) for number, view in views.items()]
     files = {view.name: project.path(view.file) for view in views.values()}
     names = tuple(view.name for view in views.values())

@@ -63,22 +63,22 @@ def pick_reconstructor(name: Reconstructor, before: str = "", lacks: Callable[[s
     return "fit", f"auto: it needs no weights; {AUTO_NETWORKS[0]} lacks {lacks(AUTO_NETWORKS[0])}"
 
 
-def honours(engine: str, flag: str) -> bool:
+def supports_flag(engine: str, flag: str) -> bool:
     """Whether an engine supports a flag, given as `--flag` or `--flag=value`."""
     return engine in ENGINE_FLAGS.get(flag.partition("=")[0], (engine,))
 
 
-def refuse_idle(flags: Sequence[str], engine: str, why: str) -> None:
+def refuse_unsupported_flags(flags: Sequence[str], engine: str, why: str) -> None:
     """UsageError for a flag that the engine would ignore; `why` is the reason for the choice of the engine."""
-    if unsupported := [flag for flag in flags if not honours(engine, flag)]:
+    if unsupported := [flag for flag in flags if not supports_flag(engine, flag)]:
         raise UsageError(f"{unsupported[0]} is for {_engines_of(unsupported[0])}; the engine is {engine} ({why})")
 
 
-def refuse_idle_everywhere(flags: Sequence[str], picked: Mapping[Any, tuple[str, str]]) -> None:
+def refuse_flags_unsupported_everywhere(flags: Sequence[str], picked: Mapping[Any, tuple[str, str]]) -> None:
     """UsageError for a flag that no stage's engine supports; `picked` is stage -> engine and reason."""
     taken = " and ".join(f"{stage} takes {engine} ({why})" for stage, (engine, why) in picked.items())
     for flag in flags:
-        if not any(honours(engine, flag) for engine, _ in picked.values()):
+        if not any(supports_flag(engine, flag) for engine, _ in picked.values()):
             raise UsageError(
                 f"{flag} is for {_engines_of(flag)}; {taken or 'neither generate nor reconstruct is to run'}"
             )

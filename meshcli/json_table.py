@@ -24,7 +24,7 @@ MAX_INTEGER_DIGITS = 300  # below the largest float, 1.8e308, so that every numb
 
 
 @dataclass(frozen=True)
-class Table:
+class JsonTable:
     """A JSON object, its location for messages, and the class of the errors that it raises."""
 
     values: dict[str, Any]
@@ -37,10 +37,10 @@ class Table:
         if value is None and default is not ...:
             return default
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            raise self.wrong(key, value)
+            raise self.invalid(key, value)
         return value
 
-    def text(self, key: str, default: Any = ...) -> Any:
+    def string(self, key: str, default: Any = ...) -> Any:
         """The string at a key."""
         return self.get(key, str, default)
 
@@ -52,49 +52,49 @@ class Table:
         try:
             result = float(value)
         except OverflowError as error:
-            raise self.wrong(key, value) from error
+            raise self.invalid(key, value) from error
         if not math.isfinite(result):
-            raise self.wrong(key, value)
+            raise self.invalid(key, value)
         return result
 
-    def table(self, key: str) -> "Table":
+    def table(self, key: str) -> "JsonTable":
         """The object at a key; empty if absent or null."""
-        return Table(self.get(key, dict, {}), f"{self.where}: {key}", self.error)
+        return JsonTable(self.get(key, dict, {}), f"{self.where}: {key}", self.error)
 
-    def tables(self, key: str) -> Iterator["Table"]:
+    def tables(self, key: str) -> Iterator["JsonTable"]:
         """The objects of the array at a key; none if absent or null."""
         for index, value in enumerate(self.get(key, list, [])):
             if not isinstance(value, dict):
-                raise self.wrong(f"{key}[{index}]", value)
-            yield Table(value, f"{self.where}: {key}[{index}]", self.error)
+                raise self.invalid(f"{key}[{index}]", value)
+            yield JsonTable(value, f"{self.where}: {key}[{index}]", self.error)
 
-    def texts(self, key: str) -> tuple[str, ...]:
+    def strings(self, key: str) -> tuple[str, ...]:
         """The strings of the array at a key; none if absent or null."""
         values = self.get(key, list, [])
         for index, value in enumerate(values):
             if not isinstance(value, str):
-                raise self.wrong(f"{key}[{index}]", value)
+                raise self.invalid(f"{key}[{index}]", value)
         return tuple(values)
 
     def numbers(self, key: str, count: int | None) -> tuple[float, ...]:
         """The finite numbers of the array at a key; exactly `count` of them unless that is None."""
         values = self.get(key, list)
         if count is not None and len(values) != count:
-            raise self.wrong(key, values)
-        row = Table({f"{key}[{index}]": value for index, value in enumerate(values)}, self.where, self.error)
+            raise self.invalid(key, values)
+        row = JsonTable({f"{key}[{index}]": value for index, value in enumerate(values)}, self.where, self.error)
         return tuple(row.number(name) for name in row.values)
 
-    def rest(self, *known: str) -> dict[str, Any]:
+    def unknown_fields(self, *known: str) -> dict[str, Any]:
         """The fields with other keys than the known ones, to be written back unchanged."""
         return {key: value for key, value in self.values.items() if key not in known}
 
-    def wrong(self, key: str, value: Any) -> MeshcliError:
+    def invalid(self, key: str, value: Any) -> MeshcliError:
         """The error for a value that is missing (None) or invalid; the caller raises it."""
         found = "missing" if value is None else f"unusable ({reprlib.repr(value)})"
         return self.error(f"{self.where}: {key[:80]} is {found}")
 
 
-def read_table(path: Path, error: type[MeshcliError]) -> Table:
+def read_table(path: Path, error: type[MeshcliError]) -> JsonTable:
     """Read a JSON file that holds one object.
 
     Raises `error`, naming the file, for anything else, and for what JSON readers disagree about or cannot represent:
@@ -122,7 +122,7 @@ def read_table(path: Path, error: type[MeshcliError]) -> Table:
         raise error(f"{path} cannot be read: {problem.strerror}") from problem
     if not isinstance(values, dict):
         raise error(f"{path} does not hold a JSON object")
-    return Table(values, str(path), error)
+    return JsonTable(values, str(path), error)
 
 
 def _reject_constant(name: str) -> float:

@@ -211,7 +211,7 @@ def print_views(manifest: Manifest, to_stderr: bool = False) -> None:
     order = manifest.selection.names if manifest.selection else ()
     unknown = photos_of_unknown_azimuth(manifest)
     table = Table("no", "name", "photo", "az", "el", "engine", *SCORES, "score", "chosen", box=None, header_style="dim")
-    for number, view in manifest.live_views.items():
+    for number, view in manifest.active_views.items():
         place = str(order.index(view.name) + 1) if view.name in order else ""
         side = "?" if view.photo in unknown else format_azimuth(view.camera.azimuth)
         angles = side, f"{view.camera.elevation:.0f}"
@@ -219,7 +219,7 @@ def print_views(manifest: Manifest, to_stderr: bool = False) -> None:
         table.add_row(str(number), view.name, view.photo, *angles, _escape_markup(view.engine), *scores, place)
     console = Console(stderr=to_stderr, highlight=False)
     console.print(table)
-    cameras = [view.camera for view in manifest.live_views.values() if view.name in order]
+    cameras = [view.camera for view in manifest.active_views.values() if view.name in order]
     if cameras:
         console.print(f"chosen views see {coverage(cameras):.0%} of all sides")
 
@@ -232,7 +232,7 @@ def format_score(value: Any) -> str:
 def views_json(manifest: Manifest) -> dict[str, Any]:
     """The views as a JSON document."""
     order = manifest.selection.names if manifest.selection else ()
-    views = manifest.live_views
+    views = manifest.active_views
     rows = [
         {
             "number": number,

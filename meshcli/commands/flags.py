@@ -244,7 +244,9 @@ class RenderFlags(FlagGroup, title="Rendering"):
     source: Annotated[
         Source | None,
         Overrides("render.source"),
-        typer.Option("--from", help="Render the mesh, or the radiance field of instant-nerf.", show_default=False),
+        typer.Option(
+            "--source", "--from", help="Render the mesh, or the radiance field of instant-nerf.", show_default=False
+        ),
     ] = None
 
 

@@ -19,7 +19,7 @@ from meshcli.project.manifest import Stage
 from meshcli.project.project import Project
 from meshcli.settings import Settings
 from meshcli.stages.killed_child import killed_child_error, read_record
-from meshcli.stages.photo_set import Typed
+from meshcli.stages.photo_set import CameraArguments
 from meshcli.stages.stage_runner import Outcome, RunOptions, to_user_error
 from meshcli.stages.status import read_status
 from meshcli.system.processes import fork_supervised
@@ -111,13 +111,13 @@ def resolve_settings(settings: SettingsFlags, overrides: Mapping[str, Any] | Non
     return read_settings(settings.config, settings.assignments or (), overrides or {})
 
 
-def read_cameras(inputs: InputFlags) -> Typed:
+def read_cameras(inputs: InputFlags) -> CameraArguments:
     """What the flags tell about the photos' cameras."""
     if inputs.up and not inputs.rig:
         raise UsageError("--up is for the world of a --rig; add --rig FILE")
     if inputs.up:
         parse_axis(inputs.up)
-    return Typed(
+    return CameraArguments(
         _parse_numbers("--azimuth", inputs.azimuth),
         _parse_numbers("--elevation", inputs.elevation),
         _parse_numbers("--fov", inputs.fov),
@@ -128,7 +128,7 @@ def read_cameras(inputs: InputFlags) -> Typed:
     )
 
 
-def read_inputs(inputs: InputFlags, tell: Tell) -> tuple[Sequence[str | Path], Typed]:
+def read_inputs(inputs: InputFlags, tell: Tell) -> tuple[Sequence[str | Path], CameraArguments]:
     """The files that are handed in, and what is known about their cameras.
 
     They are photos (directories and lists are expanded), sheets of six ready-made views, or single ready-made views.

@@ -21,7 +21,7 @@ from meshcli.commands.invocation import run_options, run_stage
 from meshcli.commands.lazy_commands import Command
 from meshcli.commands.plain_output import escape_controls, print_json
 from meshcli.errors import UsageError
-from meshcli.project.manifest import Chooser, Manifest
+from meshcli.project.manifest import Manifest, SelectedBy
 from meshcli.project.project import Project
 from meshcli.stages.select import prepare_candidates, select_views
 from meshcli.stages.stage_runner import RunOptions
@@ -55,7 +55,7 @@ def select(
         if not names:
             Reporter(output.quiet or output.as_json).tell("the selection is unchanged")
             return 0
-    by: Chooser = "flag" if selection.views else "person"
+    by: SelectedBy = "flag" if selection.views else "person"
     return run_stage(
         directory,
         "select",
@@ -81,12 +81,12 @@ def _refuse_contradictions(selection: SelectionFlags, execution: ExecutionFlags)
 def _ask(project: Project, include_photos: bool, options: RunOptions) -> str:
     """Let the user choose on the terminal; empty if the selection is to stay as it is."""
     manifest = project.load()
-    if not manifest.live_views:
+    if not manifest.active_views:
         raise UsageError(f"{project.root} has no views; run `{project.command('generate')}`")
     if not has_terminal():
         raise UsageError("there is no terminal to ask on; use --views 0,3,5, --auto or --list")
     manifest = prepare_candidates(project, include_photos, options.wait, options.tell)
-    proposed = suggest_views(manifest, min(DEFAULT_VIEW_COUNT, len(manifest.live_views)))
+    proposed = suggest_views(manifest, min(DEFAULT_VIEW_COUNT, len(manifest.active_views)))
     current = manifest.selection.names if manifest.selection else proposed
     if not fits_picker():
         return _ask_by_line(project, manifest, current)
@@ -95,8 +95,8 @@ def _ask(project: Project, include_photos: bool, options: RunOptions) -> str:
     from meshcli.commands.picker.state import PickerState
     from meshcli.commands.picker.terminal import pick
 
-    views = manifest.live_views
-    sources = {photo.name: escape_controls(photo.source) for photo in manifest.live_photos}
+    views = manifest.active_views
+    sources = {photo.name: escape_controls(photo.source) for photo in manifest.active_photos}
     rows = [Row(number, view, sources[view.photo]) for number, view in views.items()]
     names = tuple(view.name for view in views.values())
     state = PickerState(names, tuple(proposed), tuple(name for name in current if name in names))

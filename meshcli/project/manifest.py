@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self, get_args
 
 from meshcli.errors import ProjectError
-from meshcli.json_table import Table
+from meshcli.json_table import JsonTable
 from meshcli.views.camera import Camera, read_camera
 from meshcli.views.photo_cameras import CameraPrior
 
@@ -26,7 +26,7 @@ SELECTION_SHEET = "selection.png"  # the only artefact outside them; the name an
 MAX_SIDE = 10**6  # pixels of a picture; also the largest ratio, and 1 / the smallest, of a frame to its picture
 # By choice: far more than the networks use, and 3500 views are still read in half a second.
 MAX_PHOTOS, MAX_VIEWS, MAX_OUTPUTS = 500, 3500, 10_000
-Chooser = Literal["person", "flag", "auto"]
+SelectedBy = Literal["person", "flag", "auto"]
 
 
 class NewerManifestError(ProjectError):
@@ -47,14 +47,14 @@ class Output:
         return {**self.unknown_fields, "file": self.file, "bytes": self.size, "sha256": self.sha256}
 
     @classmethod
-    def read(cls, table: Table) -> Self:
+    def read(cls, table: JsonTable) -> Self:
         """Read the JSON object in a record."""
-        output = cls(safe_path(table, "file"), int(table.number("bytes")), table.text("sha256"))
-        return replace(output, unknown_fields=table.rest(*output.to_json()))
+        output = cls(safe_path(table, "file"), int(table.number("bytes")), table.string("sha256"))
+        return replace(output, unknown_fields=table.unknown_fields(*output.to_json()))
 
 
 @dataclass(frozen=True)
-class Record:
+class StageRecord:
     """The last run of a stage: what is needed to repeat it, to tell whether it is stale, and to report on it."""
 
     status: Status
@@ -66,9 +66,9 @@ class Record:
     started: str = ""  # ISO 8601, UTC
     finished: str = ""
     error: str = ""
-    asked: str = ""  # digest of engine and options as asked for, before `smaller` was taken
-    smaller: dict[str, Any] = field(default_factory=dict)  # settings to take instead after memory ran out
-    fallback: dict[str, Any] = field(default_factory=dict)  # what joins `smaller` if memory runs out in this run
+    requested_digest: str = ""  # digest of engine and options as requested, before any reduction
+    reduced_settings: dict[str, Any] = field(default_factory=dict)  # used since memory ran out
+    next_reduction: dict[str, Any] = field(default_factory=dict)  # added if it runs out again
     unknown_fields: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -84,32 +84,32 @@ class Record:
             "started": self.started,
             "finished": self.finished,
             "error": self.error,
-            "asked": self.asked,
-            "smaller": self.smaller,
-            "fallback": self.fallback,
+            "asked": self.requested_digest,
+            "smaller": self.reduced_settings,
+            "fallback": self.next_reduction,
         }
 
     @classmethod
-    def read(cls, table: Table) -> Self:
+    def read(cls, table: JsonTable) -> Self:
         """Read the JSON object in the manifest."""
-        status = table.text("status")
+        status = table.string("status")
         if status not in get_args(Status):
-            raise table.wrong("status", status)
+            raise table.invalid("status", status)
         record = cls(
             status,
-            table.text("engine", ""),
+            table.string("engine", ""),
             table.get("options", dict, {}),
             _read_strings(table.table("inputs")),
             tuple(Output.read(row) for row in _limited_tables(table, "outputs", MAX_OUTPUTS)),
             table.get("facts", dict, {}),
-            table.text("started", ""),
-            table.text("finished", ""),
-            table.text("error", ""),
-            table.text("asked", ""),
+            table.string("started", ""),
+            table.string("finished", ""),
+            table.string("error", ""),
+            table.string("asked", ""),
             table.get("smaller", dict, {}),
             table.get("fallback", dict, {}),
         )
-        return replace(record, unknown_fields=table.rest(*record.to_json()))
+        return replace(record, unknown_fields=table.unknown_fields(*record.to_json()))
 
 
 @dataclass(frozen=True)
@@ -151,21 +151,21 @@ class Photo:
         }
 
     @classmethod
-    def read(cls, table: Table) -> Self:
+    def read(cls, table: JsonTable) -> Self:
         """Read the JSON object in the manifest."""
         photo = cls(
             _read_name(table, "name", PHOTO_NAME),
             safe_path(table, "file"),
             safe_path(table, "original"),
-            table.text("source", ""),
-            table.text("sha256"),
+            table.string("source", ""),
+            table.string("sha256"),
             read_camera(table, "camera"),
             CameraPrior.read(table.table("stated")),
             _read_size(table),
             _read_crop(table),
-            table.text("prepared", ""),
-            table.text("method", ""),
-            table.text("painted", ""),
+            table.string("prepared", ""),
+            table.string("method", ""),
+            table.string("painted", ""),
             table.get("removed", bool, False),
         )
         return replace(photo, unknown_fields=_unknown_fields(table, photo.to_json()))
@@ -198,14 +198,14 @@ class ViewEntry:
         }
 
     @classmethod
-    def read(cls, table: Table) -> Self:
+    def read(cls, table: JsonTable) -> Self:
         """Read the JSON object in the manifest."""
         view = cls(
             _read_name(table, "name", VIEW_NAME),
             safe_path(table, "file"),
             _read_name(table, "photo", PHOTO_NAME),
             read_camera(table, "camera"),
-            table.text("engine", ""),
+            table.string("engine", ""),
             table.get("scores", dict, {}),
             table.get("removed", bool, False),
         )
@@ -217,7 +217,7 @@ class Selection:
     """The views that the mesh is reconstructed from, in order."""
 
     names: tuple[str, ...]
-    by: Chooser
+    by: SelectedBy
     unknown_fields: dict[str, Any] = field(default_factory=dict, compare=False)
 
     def to_json(self) -> dict[str, Any]:
@@ -225,15 +225,15 @@ class Selection:
         return {**self.unknown_fields, "names": list(self.names), "by": self.by}
 
     @classmethod
-    def read(cls, table: Table) -> Self:
+    def read(cls, table: JsonTable) -> Self:
         """Read the JSON object in the manifest."""
-        by = table.text("by")
-        if by not in get_args(Chooser):
-            raise table.wrong("by", by)
-        names = table.texts("names")
+        by = table.string("by")
+        if by not in get_args(SelectedBy):
+            raise table.invalid("by", by)
+        names = table.strings("names")
         if not names or len(set(names)) < len(names) or not all(map(VIEW_NAME.fullmatch, names)):
-            raise table.wrong("names", list(names))
-        return cls(names, by, table.rest("names", "by"))
+            raise table.invalid("names", list(names))
+        return cls(names, by, table.unknown_fields("names", "by"))
 
 
 @dataclass(frozen=True)
@@ -243,24 +243,24 @@ class Manifest:
     photos: tuple[Photo, ...] = ()
     views: tuple[ViewEntry, ...] = ()
     selection: Selection | None = None
-    stages: Mapping[Stage, Record] = field(default_factory=dict)
+    stages: Mapping[Stage, StageRecord] = field(default_factory=dict)
     scored: str = ""  # digest of the views that the scores were computed for
     # the transform from the world of an imported rig into ours, see world_transform.py; empty without such a rig
     frame: dict[str, Any] = field(default_factory=dict)
     unknown_fields: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def live_photos(self) -> list[Photo]:
+    def active_photos(self) -> list[Photo]:
         """The photos that have not been removed, in the order of their names."""
         return [photo for photo in self.photos if not photo.removed]
 
     @property
-    def live_views(self) -> dict[int, ViewEntry]:
+    def active_views(self) -> dict[int, ViewEntry]:
         """The views of those photos that have not been removed themselves, by number."""
-        names = {photo.name for photo in self.live_photos}
+        names = {photo.name for photo in self.active_photos}
         return {number: view for number, view in enumerate(self.views) if view.photo in names and not view.removed}
 
-    def with_record(self, stage: Stage, record: Record) -> Self:
+    def with_record(self, stage: Stage, record: StageRecord) -> Self:
         """A copy with another record of a stage."""
         return replace(self, stages={**self.stages, stage: record})
 
@@ -278,7 +278,7 @@ class Manifest:
         }
 
     @classmethod
-    def read(cls, table: Table) -> Self:
+    def read(cls, table: JsonTable) -> Self:
         """Read the whole file; ProjectError names what is wrong with it."""
         schema = table.get("meshcli", int)
         if schema > SCHEMA_VERSION:
@@ -286,32 +286,32 @@ class Manifest:
                 f"{table.where} was written by a newer meshcli (schema {schema:.4g}, this one knows {SCHEMA_VERSION})"
             )
         if schema < 1:
-            raise table.wrong("meshcli", schema)
+            raise table.invalid("meshcli", schema)
         stages = table.table("stages")
         if unknown := stages.values.keys() - set(STAGES):
-            raise stages.wrong(sorted(unknown)[0], "no such stage")
+            raise stages.invalid(sorted(unknown)[0], "no such stage")
         manifest = cls(
             tuple(Photo.read(row) for row in _limited_tables(table, "photos", MAX_PHOTOS)),
             tuple(ViewEntry.read(row) for row in _limited_tables(table, "views", MAX_VIEWS)),
             Selection.read(table.table("selection")) if table.values.get("selection") is not None else None,
-            {stage: Record.read(stages.table(stage)) for stage in STAGES if stage in stages.values},
-            table.text("scored", ""),
+            {stage: StageRecord.read(stages.table(stage)) for stage in STAGES if stage in stages.values},
+            table.string("scored", ""),
             table.get("frame", dict, {}),
         )
         for key, rows in (("photos", manifest.photos), ("views", manifest.views)):
             for field_name, values in (("name", [row.name for row in rows]), ("file", [row.file for row in rows])):
                 if len(set(values)) != len(values):
                     raise ProjectError(f"{table.where}: {key} holds a {field_name} twice")
-        return replace(manifest, unknown_fields=table.rest(*manifest.to_json()))
+        return replace(manifest, unknown_fields=table.unknown_fields(*manifest.to_json()))
 
 
-def safe_path(table: Table, key: str) -> str:
+def safe_path(table: JsonTable, key: str) -> str:
     """The path at a key, checked: the manifest may come from an untrusted source.
 
     Relative, with / as separator, inside one of the FOLDERS. Names that cannot be printed are refused, and hidden ones
     too, which could be those of the lock or of another program's data.
     """
-    text: str = table.text(key)
+    text: str = table.string(key)
     folder, *names = text.split("/")
     plain = text.isprintable() and len(text) < 200 and not set(text) & {"\\", ":"}
     inside = folder in FOLDERS and names and all(name and not name.startswith(".") for name in names)
@@ -320,38 +320,38 @@ def safe_path(table: Table, key: str) -> str:
     return text
 
 
-def _read_name(table: Table, key: str, pattern: re.Pattern[str]) -> str:
-    name: str = table.text(key)
+def _read_name(table: JsonTable, key: str, pattern: re.Pattern[str]) -> str:
+    name: str = table.string(key)
     if not pattern.fullmatch(name):
-        raise table.wrong(key, name)
+        raise table.invalid(key, name)
     return name
 
 
-def _limited_tables(table: Table, key: str, limit: int) -> Iterator[Table]:
+def _limited_tables(table: JsonTable, key: str, limit: int) -> Iterator[JsonTable]:
     if len(table.get(key, list, [])) > limit:
         raise ProjectError(f"{table.where}: {key} has more than {limit} entries")
     return table.tables(key)
 
 
-def _read_strings(table: Table) -> dict[str, str]:
-    return {key: table.text(key) for key in table.values}
+def _read_strings(table: JsonTable) -> dict[str, str]:
+    return {key: table.string(key) for key in table.values}
 
 
-def _read_size(table: Table) -> tuple[int, ...]:
+def _read_size(table: JsonTable) -> tuple[int, ...]:
     size = tuple(int(value) for value in table.numbers("size", 2))
     if not all(1 <= side <= MAX_SIDE for side in size):
-        raise table.wrong("size", list(size))
+        raise table.invalid("size", list(size))
     return size
 
 
-def _read_crop(table: Table) -> tuple[float, ...]:
+def _read_crop(table: JsonTable) -> tuple[float, ...]:
     crop = table.numbers("crop", 4)
     if min(crop[2:]) < 1.0 / MAX_SIDE or max(map(abs, crop)) > MAX_SIDE:
-        raise table.wrong("crop", list(crop))
+        raise table.invalid("crop", list(crop))
     return crop
 
 
-def _unknown_fields(table: Table, known: Mapping[str, Any]) -> dict[str, Any]:
+def _unknown_fields(table: JsonTable, known: Mapping[str, Any]) -> dict[str, Any]:
     """The unknown fields of a photo or view, and under "camera" those of its camera."""
     camera = {key: value for key, value in table.values["camera"].items() if key not in known["camera"]}
-    return table.rest(*known) | ({"camera": camera} if camera else {})
+    return table.unknown_fields(*known) | ({"camera": camera} if camera else {})

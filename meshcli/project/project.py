@@ -96,7 +96,7 @@ class Project:
         return file_digest(path) if path.is_file() else "missing"
 
     @contextmanager
-    def writing(self, wait: bool = False, tell: Tell = unheard, new: bool = False) -> Iterator[None]:
+    def write_lock(self, wait: bool = False, tell: Tell = unheard, new: bool = False) -> Iterator[None]:
         """Hold the write lock.
 
         ProjectError if another process holds it, unless `wait`. UsageError if there is no manifest, unless the project
@@ -117,7 +117,7 @@ class Project:
         finally:
             lock.release()
 
-    def busy(self) -> bool:
+    def is_locked(self) -> bool:
         """Whether a process holds the write lock; it is released at once where it was free."""
         from filelock import FileLock, Timeout
 

@@ -5,17 +5,26 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from meshcli.stages.generate import generate_views
-    from meshcli.stages.photo_set import Typed
+    from meshcli.stages.photo_set import CameraArguments
     from meshcli.stages.reconstruct import reconstruct_mesh
     from meshcli.stages.render import render_mesh
     from meshcli.stages.select import select_views
     from meshcli.stages.stage_runner import Outcome, RunOptions
 
-__all__ = ["Outcome", "RunOptions", "Typed", "generate_views", "reconstruct_mesh", "render_mesh", "select_views"]
+__all__ = [
+    "CameraArguments",
+    "Outcome",
+    "RunOptions",
+    "generate_views",
+    "reconstruct_mesh",
+    "render_mesh",
+    "select_views",
+]
 
 MODULES = {
-    "RunOptions": "stage_runner", "Outcome": "stage_runner", "Typed": "photo_set", "generate_views": "generate",
-    "reconstruct_mesh": "reconstruct", "render_mesh": "render", "select_views": "select",
+    "CameraArguments": "photo_set", "Outcome": "stage_runner", "RunOptions": "stage_runner",
+    "generate_views": "generate", "reconstruct_mesh": "reconstruct", "render_mesh": "render",
+    "select_views": "select",
 }  # fmt: skip
 
 

@@ -43,7 +43,7 @@ def align_photos(project: Project, *, seed: int = 0, run_options: RunOptions = R
     Raises UsageError when there is nothing to align: fewer than two photos, no views, or calibrated cameras;
     MemoryError when the libraries do not fit into memory.
     """
-    with project.writing(run_options.wait, run_options.tell):
+    with project.write_lock(run_options.wait, run_options.tell):
         manifest = project.load()
         _check_alignable(project, manifest)
         check_memory("sculpt")  # whose libraries these are too
@@ -51,23 +51,23 @@ def align_photos(project: Project, *, seed: int = 0, run_options: RunOptions = R
         from meshcli.alignment.azimuths import register
 
         placements = register(_view_sets(project, manifest), seed, run_options.progress)
-        before = {photo.name: photo.stated for photo in manifest.live_photos}
+        before = {photo.name: photo.stated for photo in manifest.active_photos}
         found = {
             placement.name: replace(before[placement.name], aligned=_aligned(placement)) for placement in placements
         }
         aligned = _apply_alignment(project, manifest, found)
         project.save(aligned)
         refresh_candidates(project, aligned)  # scores compare views of different photos
-        return [_describe_alignment(photo, found[photo.name]) for photo in manifest.live_photos]
+        return [_describe_alignment(photo, found[photo.name]) for photo in manifest.active_photos]
 
 
 def _check_alignable(project: Project, manifest: Manifest) -> None:
     """Raise UsageError when there is nothing to align."""
-    photos = manifest.live_photos
+    photos = manifest.active_photos
     if len(photos) < 2:
         raise UsageError(f"{project.root} has {len(photos)} photos; there is nothing to align with fewer than two")
     record = manifest.stages.get("generate")
-    views = {view.photo for view in manifest.live_views.values() if not is_photo_view(view)}
+    views = {view.photo for view in manifest.active_views.values() if not is_photo_view(view)}
     if record is None or record.status != "done" or views != {photo.name for photo in photos}:
         raise UsageError(f"{project.root} has photos without views; run `{project.command('generate')}` first")
     if any(photo.stated.camera for photo in photos):
@@ -84,7 +84,7 @@ def _view_sets(project: Project, manifest: Manifest) -> "list[ViewSet]":
     from meshcli.stages.view_loading import load_views
 
     sets = []
-    for photo in manifest.live_photos:
+    for photo in manifest.active_photos:
         entries = _views_of(manifest, photo)
         views = [replace(view, camera=_normalised(view.camera, photo)) for view in load_views(project, entries)]
         known = photo.stated.azimuth
@@ -98,7 +98,7 @@ def _view_sets(project: Project, manifest: Manifest) -> "list[ViewSet]":
 
 
 def _views_of(manifest: Manifest, photo: Photo) -> list[ViewEntry]:
-    return [view for view in manifest.live_views.values() if view.photo == photo.name and not is_photo_view(view)]
+    return [view for view in manifest.active_views.values() if view.photo == photo.name and not is_photo_view(view)]
 
 
 def _normalised(camera: Camera, photo: Photo) -> Camera:
@@ -124,7 +124,7 @@ def _aligned(placement: "Placement") -> AlignedPose:
 
 def _apply_alignment(project: Project, manifest: Manifest, found: dict[str, CameraPrior]) -> Manifest:
     """The manifest with the alignment; for views generated photo by photo also with their cameras and new inputs."""
-    before = {photo.name: photo for photo in manifest.live_photos}
+    before = {photo.name: photo for photo in manifest.active_photos}
     photos = tuple(
         replace(photo, stated=found[photo.name]) if photo.name in before else photo for photo in manifest.photos
     )
@@ -134,7 +134,7 @@ def _apply_alignment(project: Project, manifest: Manifest, found: dict[str, Came
         return updated
     cameras = {
         view.name: _posed(_normalised(view.camera, before[view.photo]), found[view.photo])
-        for view in manifest.live_views.values()
+        for view in manifest.active_views.values()
         if not is_photo_view(view)
     }
     views = tuple(replace(view, camera=cameras.get(view.name, view.camera)) for view in manifest.views)

@@ -10,9 +10,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from meshcli.engines import VERSIONS, Generator, pick_generator, refuse_idle
+from meshcli.engines import VERSIONS, Generator, pick_generator, refuse_unsupported_flags
 from meshcli.errors import InputError
-from meshcli.project.manifest import Manifest, Output, Photo, Record
+from meshcli.project.manifest import Manifest, Output, Photo, StageRecord
 from meshcli.project.project import Project
 from meshcli.settings import PhotoSettings, Settings
 from meshcli.stages.imported_views import (
@@ -27,8 +27,8 @@ from meshcli.stages.imported_views import (
 )
 from meshcli.stages.inputs import Parts, fingerprint, photo_parts
 from meshcli.stages.photo_set import (
+    CameraArguments,
     RequestedPhoto,
-    Typed,
     name_photos,
     photos_of_unknown_azimuth,
     refuse_edited,
@@ -58,7 +58,7 @@ NamedPhotos = dict[str, RequestedPhoto]  # letter -> photo
 def generate_views(
     project: Project,
     photos: Sequence[str | Path] = (),
-    typed: Typed = Typed(),
+    typed: CameraArguments = CameraArguments(),
     *,
     add: bool = False,
     settings: Settings = Settings(),
@@ -119,13 +119,13 @@ def _pick_engine(
     before = "" if run_options.force else engine_before(manifest, ready)
     chosen, why = pick_generator(engine, before, lacking(settings, run_options.weights) if engine == "auto" else "")
     why = "the views are ready" if ready else why
-    refuse_idle(run_options.flags, chosen, why)
+    refuse_unsupported_flags(run_options.flags, chosen, why)
     return chosen, why
 
 
 def _resolve(
     project: Project,
-    record: Record | None,
+    record: StageRecord | None,
     named: NamedPhotos,
     engine: str,
     settings: Settings,
@@ -192,7 +192,7 @@ def _leave_out(
 
 
 def _reject_known_failures(
-    record: Record | None, named: NamedPhotos, settings: PhotoSettings, validator: PhotoValidator
+    record: StageRecord | None, named: NamedPhotos, settings: PhotoSettings, validator: PhotoValidator
 ) -> list[dict[str, Any]]:
     """Remove from `named` what could not be cut out the last time, so that the rest can be unchanged.
 
@@ -213,7 +213,7 @@ def _reject_known_failures(
 
 def _restore_set(project: Project, before: Manifest) -> None:
     """Bring back the set as it was before a photo failed; new cut-outs are kept for the next call."""
-    if before.live_photos:
+    if before.active_photos:
         now, names = project.load(), {photo.name for photo in before.photos}
         more = [replace(photo, removed=True) for photo in now.photos if photo.prepared and photo.name not in names]
         project.save(before)

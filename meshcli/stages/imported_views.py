@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from meshcli.engines import VERSIONS, Generator
 from meshcli.errors import ProjectError, UsageError
-from meshcli.json_table import Table
+from meshcli.json_table import JsonTable
 from meshcli.project.manifest import Manifest, Photo, ViewEntry
 from meshcli.settings import PhotoSettings
 from meshcli.stages.photo_set import RequestedPhoto
@@ -44,7 +44,7 @@ def engine_before(manifest: Manifest, ready: bool) -> str:
     record = manifest.stages.get("generate")
     if record is None or record.status != "done":
         return ""
-    were_ready = any(photo.stated.ready for photo in manifest.live_photos)
+    were_ready = any(photo.stated.ready for photo in manifest.active_photos)
     return "" if were_ready and not ready else record.engine
 
 
@@ -83,10 +83,10 @@ def transform_rig_cameras(run: StageRun, named: Mapping[str, RequestedPhoto]) ->
         return
     recorded = run.manifest.frame
     cameras = {name: digest(prior.to_json()) for name, prior in stated.items()}
-    photos = run.manifest.live_photos
+    photos = run.manifest.active_photos
     known = recorded.get("cameras")
     if known and isinstance(known, dict) and known.items() <= cameras.items():
-        transform = WorldTransform.read(Table(recorded, "manifest.json: frame", ProjectError))
+        transform = WorldTransform.read(JsonTable(recorded, "manifest.json: frame", ProjectError))
     else:
         transform = _find_transform(run, photos, next(iter(stated.values())).up)
         recorded = {**transform.to_json(), "cameras": cameras}
@@ -107,7 +107,7 @@ def _find_transform(run: StageRun, photos: Sequence[Photo], up: str) -> WorldTra
 
 def store_imported_views(run: StageRun, settings: PhotoSettings) -> None:
     """Enter photos as views, and split sheets into their views."""
-    photos = run.manifest.live_photos
+    photos = run.manifest.active_photos
     sheets = [photo for photo in photos if photo.stated.ready.startswith("sheet")]
     with run.step("views"):
         for photo in sheets:
@@ -118,7 +118,7 @@ def store_imported_views(run: StageRun, settings: PhotoSettings) -> None:
 
 def retire_views(manifest: Manifest, condition: Callable[[ViewEntry], bool]) -> Manifest:
     """Remove the views that meet a condition; their numbers are never used again."""
-    live = {view.name for view in manifest.live_views.values()}
+    live = {view.name for view in manifest.active_views.values()}
     views = (replace(view, removed=True) if view.name in live and condition(view) else view for view in manifest.views)
     return replace(manifest, views=tuple(views))
 

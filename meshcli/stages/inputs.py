@@ -55,7 +55,7 @@ def selection_inputs(project: Project, manifest: Manifest, selection: Selection)
     if selection.by == "auto":
         candidates = [
             [view.name, view.scores.get("total"), *(round(x, 6) for x in view.camera.position)]
-            for view in manifest.live_views.values()
+            for view in manifest.active_views.values()
         ]
         parts["set of views"] = digest(candidates)
     return fingerprint("select", {"by": selection.by}, parts)
@@ -71,7 +71,7 @@ def chosen_views(project: Project, manifest: Manifest) -> list[ViewEntry]:
     """The selected views in order; UsageError when there are none or one no longer exists."""
     if manifest.selection is None:
         raise UsageError(f"{project.root} has no selected views; run `{project.command('select')}`")
-    views = {view.name: view for view in manifest.live_views.values()}
+    views = {view.name: view for view in manifest.active_views.values()}
     if lost := [name for name in manifest.selection.names if name not in views]:
         raise UsageError(
             f"the selected view {lost[0]} is no longer in {project.root}; choose again: `{project.command('select')}`"
@@ -85,7 +85,7 @@ def current_inputs(project: Project, manifest: Manifest, stage: Stage) -> Parts:
     parts: dict[Stage, Callable[[], Parts]] = {
         "generate": lambda: photo_parts(
             project,
-            {photo.name: (project.digest(photo.original), photo.stated.to_json()) for photo in manifest.live_photos},
+            {photo.name: (project.digest(photo.original), photo.stated.to_json()) for photo in manifest.active_photos},
         ),
         "reconstruct": lambda: view_parts(project, chosen_views(project, manifest)),
         "render": lambda: mesh_parts(project, manifest, _source(record.options)),

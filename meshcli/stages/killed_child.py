@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from meshcli.errors import MeshcliError, ResourceError
 from meshcli.out_of_memory import CRASH_SIGNALS, OOM_KILLER_SIGNAL, OPENBLAS_EXIT_CODE
-from meshcli.project.manifest import Record, Stage
+from meshcli.project.manifest import Stage, StageRecord
 from meshcli.project.project import Project
 from meshcli.stages.stage_runner import ENDED_BY, assignments, utc_timestamp
 from meshcli.system.processes import SIGNALS
@@ -26,7 +26,7 @@ class SignalError(MeshcliError):
         self.exit_code = 128 + number  # type: ignore[misc]  # as shells report it
 
 
-def read_record(project: Project, stage: Stage) -> Record | None:
+def read_record(project: Project, stage: Stage) -> StageRecord | None:
     """A stage's record, read before its process starts, for `killed_child_error`: clocks may be set back."""
     with suppress(MeshcliError):
         return project.load().stages.get(stage)
@@ -34,7 +34,7 @@ def read_record(project: Project, stage: Stage) -> Record | None:
 
 
 def killed_child_error(
-    project: Project, stage: Stage, code: int, before: Record | None, command: str = ""
+    project: Project, stage: Stage, code: int, before: StageRecord | None, command: str = ""
 ) -> MeshcliError | None:
     """The error for a process that ended by a signal (negative `code`) or by a library, after recording the failure.
 
@@ -55,26 +55,36 @@ def killed_child_error(
         return error if code < 0 else None
     out_of_memory = certain or _ended_so_before(before, record)
     _save_failed(project, stage, record, f"{what} was ended by {ending}, {why}", code, out_of_memory)
-    if out_of_memory and not record.fallback:
+    if out_of_memory and not record.next_reduction:
         return ResourceError(f"{what} was ended by {ending}, {why}; there is no smaller setting left to try")
-    taken = assignments(record.fallback) if out_of_memory else "the same settings once more"
+    taken = assignments(record.next_reduction) if out_of_memory else "the same settings once more"
     return ResourceError(f"{what} was ended by {ending}, {why}; the same command will now take {taken}")
 
 
-def _save_failed(project: Project, stage: Stage, record: Record, error: str, code: int, out_of_memory: bool) -> None:
+def _save_failed(
+    project: Project, stage: Stage, record: StageRecord, error: str, code: int, out_of_memory: bool
+) -> None:
     """Replace a running record; the next run takes smaller settings after a lack of memory."""
     failed = replace(
-        record, status="failed", error=error, facts={ENDED_BY: _name(code)}, finished=utc_timestamp(),
-        smaller=record.smaller | record.fallback if out_of_memory else record.smaller, fallback={},
-    )  # fmt: skip
-    with project.writing(wait=True):
+        record,
+        status="failed",
+        error=error,
+        facts={ENDED_BY: _name(code)},
+        finished=utc_timestamp(),
+        reduced_settings=record.reduced_settings | (record.next_reduction if out_of_memory else {}),
+        next_reduction={},
+    )
+    with project.write_lock(wait=True):
         project.save(project.load().with_record(stage, failed))
 
 
-def _ended_so_before(before: Record | None, record: Record) -> bool:
+def _ended_so_before(before: StageRecord | None, record: StageRecord) -> bool:
     """Whether the previous run of the same command was ended by a signal or a library too."""
     return (
-        before is not None and before.status == "failed" and ENDED_BY in before.facts and before.asked == record.asked
+        before is not None
+        and before.status == "failed"
+        and ENDED_BY in before.facts
+        and before.requested_digest == record.requested_digest
     )
 
 

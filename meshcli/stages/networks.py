@@ -14,7 +14,7 @@ from meshcli.config import override
 from meshcli.engines import NETWORKS, Reconstructor, pick_reconstructor
 from meshcli.errors import MeshcliError, MissingError, ProjectError, UsageError
 from meshcli.lrm.sizes import Sizes, VitSizes
-from meshcli.project.manifest import Record
+from meshcli.project.manifest import StageRecord
 from meshcli.project.project import Project
 from meshcli.reconstructors.network_file import NetworkFile, read_network
 from meshcli.settings import Settings
@@ -50,7 +50,7 @@ class PreparedNetwork:
 
 
 def pick_engine(
-    name: Reconstructor, record: Record | None, settings: Settings, run_options: RunOptions
+    name: Reconstructor, record: StageRecord | None, settings: Settings, run_options: RunOptions
 ) -> tuple[str, str]:
     """Choose the engine that reconstructs the mesh; returns its name and the reason."""
     if settings.lrm.file and name == "auto":
@@ -98,12 +98,12 @@ def prepare_network(
     return prepared, settings
 
 
-def field_sizes(project: Project, record: Record | None) -> Sizes:
+def field_sizes(project: Project, record: StageRecord | None) -> Sizes:
     """Sizes of the network whose radiance field was stored with the mesh; UsageError when there is none."""
     table = record.options.get("network") if record else None
     if not isinstance(table, dict) or table.get("kind") != "nerf" or not project.path(PLANES).is_file():
         raise UsageError(
-            "--from field needs a radiance field, which instant-nerf-large and instant-nerf-base leave: "
+            "--source field needs a radiance field, which instant-nerf-large and instant-nerf-base leave: "
             f"`{project.command('reconstruct')} --engine instant-nerf-large`"
         )
     try:

@@ -29,7 +29,7 @@ from meshcli.views.photo_cameras import (
 
 
 @dataclass(frozen=True)
-class Typed:
+class CameraArguments:
     """What the user typed about the cameras, in degrees; empty is unknown, one elevation or fov is for all photos."""
 
     azimuths: Sequence[float] = ()
@@ -48,7 +48,7 @@ class Typed:
         if self.focals and (len(self.focals) not in (1, len(photos)) or min(self.focals) <= 0.0):
             raise UsageError("--focal must be above 0, one for all or one per photo")
 
-    def at(self, indices: Sequence[int], count: int) -> "Typed":
+    def at(self, indices: Sequence[int], count: int) -> "CameraArguments":
         """What was typed about some of `count` photos."""
         per_photo = (self.azimuths, self.elevations, self.fovs, self.focals)
         azimuths, elevations, fovs, focals = (values_at(values, indices, count) for values in per_photo)
@@ -74,7 +74,7 @@ def request_photos(
     project: Project,
     manifest: Manifest,
     photos: Sequence[str | Path],
-    typed: Typed,
+    typed: CameraArguments,
     add: bool,
     validator: PhotoValidator,
     tell: Tell,
@@ -82,7 +82,7 @@ def request_photos(
     """The requested set, with what is known about every camera, without the photos that the validator leaves out."""
     recorded = [
         RequestedPhoto(SourcePhoto(project.path(photo.original)), photo.source, photo.stated, photo)
-        for photo in manifest.live_photos
+        for photo in manifest.active_photos
     ]
     if not photos:
         requested = _with_typed_cameras(recorded, typed, tell)
@@ -158,7 +158,7 @@ def with_alignment(manifest: Manifest, named: Mapping[str, RequestedPhoto]) -> d
 
 def photos_of_unknown_azimuth(manifest: Manifest) -> list[str]:
     """The names of the photos whose azimuth is not known; a single photo defines azimuth 0."""
-    photos = manifest.live_photos
+    photos = manifest.active_photos
     return [photo.name for photo in photos if len(photos) > 1 and not photo.stated.posed]
 
 
@@ -177,7 +177,7 @@ def _next_index(name: str) -> int:
 
 
 def _camera_priors(
-    arguments: Sequence[PhotoArgument], names: Sequence[str], typed: Typed, tell: Tell
+    arguments: Sequence[PhotoArgument], names: Sequence[str], typed: CameraArguments, tell: Tell
 ) -> list[CameraPrior]:
     """What was stated about each camera by flags, by photo@angle, or in a rig file, where `names` are looked up."""
     angles = any(argument.azimuth is not None for argument in arguments)
@@ -194,7 +194,7 @@ def _camera_priors(
     return priors_beside_photos(photos, tell) or priors
 
 
-def _fields_of_view(photos: Sequence[SourcePhoto], typed: Typed) -> Sequence[float]:
+def _fields_of_view(photos: Sequence[SourcePhoto], typed: CameraArguments) -> Sequence[float]:
     """Vertical fields of view in degrees, as typed or from focal lengths."""
     if not typed.focals:
         if typed.sensor:
@@ -222,7 +222,7 @@ def _with_exif_lens(requested: RequestedPhoto, tell: Tell) -> RequestedPhoto:
     return replace(requested, stated=replace(stated, fov=fov))
 
 
-def _with_typed_cameras(recorded: Sequence[RequestedPhoto], typed: Typed, tell: Tell) -> list[RequestedPhoto]:
+def _with_typed_cameras(recorded: Sequence[RequestedPhoto], typed: CameraArguments, tell: Tell) -> list[RequestedPhoto]:
     """The recorded set, where what is typed now replaces what was known."""
     if not typed.anything:
         return list(recorded)

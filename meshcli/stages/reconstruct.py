@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from meshcli.config import options as sections
-from meshcli.engines import NETWORKS, Reconstructor, refuse_idle
+from meshcli.engines import NETWORKS, Reconstructor, refuse_unsupported_flags
 from meshcli.errors import MeshcliError, UsageError
 from meshcli.project.project import Project
 from meshcli.settings import Settings
@@ -82,7 +82,7 @@ def smaller_settings(settings: Settings) -> dict[str, Any]:
 
 def _refuse_unused_flags(flags: Sequence[str], settings: Settings, engine: str, why: str) -> None:
     """Raise UsageError for a flag that this engine would ignore; `why` says how it was chosen."""
-    refuse_idle(flags, engine, why)
+    refuse_unsupported_flags(flags, engine, why)
     section = "lrm" if engine in NETWORKS else "fit"
     texture_size = [flag for flag in flags if flag.startswith("--texture-size")]
     if texture_size and not getattr(settings, section).texture:

@@ -40,7 +40,7 @@ def render_mesh(
 ) -> Outcome:
     """Make the turntable, the stills and the contact sheet of the mesh."""
     if run_options.device == "mps" and settings.render.source == "mesh":
-        raise UsageError("--device mps is for --from field; the processor, or with cuda nvdiffrast, shows the mesh")
+        raise UsageError("--device mps is for --source field; the processor, or with cuda nvdiffrast, shows the mesh")
     with write_lock(project, run_options):
         manifest = project.load()
         if not project.path(MESH).is_file():

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from meshcli.engines import Generator, Reconstructor, honours, pick_generator, refuse_idle_everywhere
+from meshcli.engines import Generator, Reconstructor, pick_generator, refuse_flags_unsupported_everywhere, supports_flag
 from meshcli.errors import InputError, MeshcliError, UsageError
 from meshcli.progress import Tell, unheard
-from meshcli.project.manifest import STAGES, Manifest, Record, Stage
+from meshcli.project.manifest import STAGES, Manifest, Stage, StageRecord
 from meshcli.project.project import Project
 from meshcli.settings import Settings
 from meshcli.stages.imported_views import engine_before
@@ -206,15 +206,16 @@ def _assign_shared_flags(project: Project, arguments: RunArguments) -> dict[str,
     manifest = project.load() if project.exists else Manifest()
     pickers = {"generate": _pick_generator, "reconstruct": _pick_reconstructor}
     picked = {stage: pick(manifest, arguments) for stage, pick in pickers.items() if stage in arguments.stages}
-    refuse_idle_everywhere(arguments.shared, picked)
+    refuse_flags_unsupported_everywhere(arguments.shared, picked)
     return {
-        stage: [word for word in arguments.shared if honours(engine, word)] for stage, (engine, _) in picked.items()
+        stage: [word for word in arguments.shared if supports_flag(engine, word)]
+        for stage, (engine, _) in picked.items()
     }
 
 
 def _pick_generator(manifest: Manifest, arguments: RunArguments) -> tuple[str, str]:
     """The engine that `generate` will use, and why."""
-    ready = not arguments.photos and any(photo.stated.ready for photo in manifest.live_photos)
+    ready = not arguments.photos and any(photo.stated.ready for photo in manifest.active_photos)
     if ready or arguments.generator == "photos":
         return "photos", "the views are ready" if ready else "named"
     before = "" if arguments.force else engine_before(manifest, ready)
@@ -236,8 +237,8 @@ def automatic_count(manifest: Manifest) -> int:
     however many views there are. So more of them cost almost nothing, and surfaces that only two of six views show
     come out torn.
     """
-    views = manifest.live_views.values()
-    photos = {photo.name for photo in manifest.live_photos if not photo.stated.ready}
+    views = manifest.active_views.values()
+    photos = {photo.name for photo in manifest.active_photos if not photo.stated.ready}
     if all(view.engine == "sculpt" or view.name in photos for view in views):
         return min(len(views), MAX_AUTOMATIC_VIEWS)
     return min(len(views), DEFAULT_VIEW_COUNT)
@@ -263,7 +264,7 @@ def select_arguments(project: Project, views: str, include_photos: bool = False)
     return ["--views", ",".join(manifest.selection.names)]  # only its files are missing
 
 
-def _stage_error(project: Project, stage: Stage, code: int, before: Record | None, command: str) -> MeshcliError:
+def _stage_error(project: Project, stage: Stage, code: int, before: StageRecord | None, command: str) -> MeshcliError:
     """The error for a child that failed with an exit code, negative for a signal."""
     if error := killed_child_error(project, stage, code, before, command):
         return error

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from meshcli.errors import UsageError
 from meshcli.progress import Tell
-from meshcli.project.manifest import SELECTION_SHEET, Chooser, Manifest, Selection, ViewEntry
+from meshcli.project.manifest import SELECTION_SHEET, Manifest, SelectedBy, Selection, ViewEntry
 from meshcli.project.project import Project
 from meshcli.stages.inputs import chosen_views, selection_inputs
 from meshcli.stages.photo_set import photos_of_unknown_azimuth
@@ -28,7 +28,7 @@ def select_views(
     *,
     auto: int = DEFAULT_VIEW_COUNT,
     include_photos: bool = False,
-    by: Chooser = "flag",
+    by: SelectedBy = "flag",
     run_options: RunOptions = RunOptions(),
 ) -> Outcome:
     """Select the named views ("0,3,5", "a0,b2", "0-5", "all", "photo:a"), or suggest `auto` well-spread ones.
@@ -38,7 +38,7 @@ def select_views(
     """
     with write_lock(project, run_options):
         manifest = project.load()
-        if not manifest.live_views:
+        if not manifest.active_views:
             raise UsageError(f"{project.root} has no views; run `{project.command('generate')}`")
         text = views if isinstance(views, str) else ",".join(views)
         candidates = add_posed_photos(project, manifest, run_options.tell) if include_photos else manifest
@@ -70,7 +70,7 @@ def select_views(
 
 def prepare_candidates(project: Project, include_photos: bool, wait: bool, tell: Tell) -> Manifest:
     """The manifest for a person to choose from: photos among the views if wanted, scores and sheet up to date."""
-    with project.writing(wait, tell):
+    with project.write_lock(wait, tell):
         manifest = project.load()
         candidates = add_posed_photos(project, manifest, tell) if include_photos else manifest
         return refresh_candidates(project, candidates)
@@ -78,7 +78,7 @@ def prepare_candidates(project: Project, include_photos: bool, wait: bool, tell:
 
 def _check_azimuths(project: Project, manifest: Manifest, names: Sequence[str]) -> None:
     """Raise UsageError when views of several photos are selected and the azimuth of one of these is unknown."""
-    photos = {view.photo for view in manifest.live_views.values() if view.name in names}
+    photos = {view.photo for view in manifest.active_views.values() if view.name in names}
     unknown = [name for name in photos_of_unknown_azimuth(manifest) if name in photos]
     if len(photos) > 1 and unknown:
         raise unknown_azimuths(project.command("align"), unknown)

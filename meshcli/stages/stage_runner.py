@@ -22,7 +22,7 @@ from meshcli.config import override
 from meshcli.errors import MeshcliError, ProjectError, ResourceError, UsageError
 from meshcli.out_of_memory import OOM_KILLER_SIGNAL, clear_failed_frames, is_out_of_memory
 from meshcli.progress import Progress, Tell, silent, unheard
-from meshcli.project.manifest import Manifest, Output, Record, Stage
+from meshcli.project.manifest import Manifest, Output, Stage, StageRecord
 from meshcli.project.project import Project
 from meshcli.settings import Settings
 from meshcli.stages.photo_validation import LeftOutPhoto
@@ -83,7 +83,7 @@ class Outcome:
     """The result of calling a stage."""
 
     stage: Stage
-    record: Record
+    record: StageRecord
     skipped: str = ""  # why nothing was done; empty when the stage ran
     notes: tuple[str, ...] = ()
     left_out: tuple[LeftOutPhoto, ...] = ()  # photos that cannot be used
@@ -136,7 +136,7 @@ class StageRun:
 
 
 def with_reduced_settings(
-    record: Record | None, engine: str, settings: Settings, options: Mapping[str, Any], run_options: RunOptions
+    record: StageRecord | None, engine: str, settings: Settings, options: Mapping[str, Any], run_options: RunOptions
 ) -> tuple[Settings, str, dict[str, Any]]:
     """The settings to use, the digest of the requested ones, and which were reduced.
 
@@ -144,20 +144,20 @@ def with_reduced_settings(
     has succeeded, so that calling it again finds nothing to do. `--force` tries the requested settings.
     """
     requested = digest({"engine": engine, "options": options})
-    if not record or record.asked != requested or not record.smaller or run_options.force:
+    if not record or record.requested_digest != requested or not record.reduced_settings or run_options.force:
         return settings, requested, {}
     if record.status != "done":
         ended_by = record.facts.get(ENDED_BY, OOM_KILLER_SIGNAL.name)
         perhaps = "" if ended_by == OOM_KILLER_SIGNAL.name else "perhaps "
         run_options.tell(
-            f"{perhaps}memory ran out the last time, taking smaller settings: {assignments(record.smaller)}"
+            f"{perhaps}memory ran out the last time, taking smaller settings: {assignments(record.reduced_settings)}"
         )
-    return _apply_reductions(settings, record.smaller), requested, record.smaller
+    return _apply_reductions(settings, record.reduced_settings), requested, record.reduced_settings
 
 
 def write_lock(project: Project, run_options: RunOptions, new: bool = False) -> AbstractContextManager[None]:
     """Hold the write lock; none on a dry run. A `new` project may be without a manifest."""
-    return nullcontext() if run_options.dry else project.writing(run_options.wait, run_options.tell, new)
+    return nullcontext() if run_options.dry else project.write_lock(run_options.wait, run_options.tell, new)
 
 
 def outcome_without_running(
@@ -172,13 +172,13 @@ def outcome_without_running(
     if record and not reason:
         return Outcome(task.stage, record, f"unchanged since {record.finished}")
     if run_options.dry:
-        if record and record.status == "running" and project.busy():
+        if record and record.status == "running" and project.is_locked():
             reason = "another process is running it"
-        return Outcome(task.stage, Record("running", task.engine, task.options), would_run=reason)
+        return Outcome(task.stage, StageRecord("running", task.engine, task.options), would_run=reason)
     return None
 
 
-def missing_files(project: Project, record: Record) -> list[str]:
+def missing_files(project: Project, record: StageRecord) -> list[str]:
     """Outputs of a record that do not exist any more."""
     return [output.file for output in record.outputs if not project.path(output.file).is_file()]
 
@@ -261,7 +261,7 @@ def _apply_reductions(settings: Settings, reduced: Mapping[str, Any]) -> Setting
     return result
 
 
-def _reason_to_run(project: Project, record: Record | None, task: ResolvedTask) -> str:
+def _reason_to_run(project: Project, record: StageRecord | None, task: ResolvedTask) -> str:
     """Why a stage must run; empty when it need not."""
     if record is None:
         return "not run yet"
@@ -278,23 +278,23 @@ def _start(project: Project, manifest: Manifest, task: ResolvedTask, run_options
     )
 
 
-def _running_record(manifest: Manifest, task: ResolvedTask) -> Record:
+def _running_record(manifest: Manifest, task: ResolvedTask) -> StageRecord:
     before = manifest.stages.get(task.stage)
-    return Record(
+    return StageRecord(
         "running", task.engine, task.options, outputs=before.outputs if before else (), started=utc_timestamp(),
-        asked=task.requested, smaller=task.reduced, fallback=task.next_reduced,
+        requested_digest=task.requested, reduced_settings=task.reduced, next_reduction=task.next_reduced,
     )  # fmt: skip
 
 
-def _done_record(run: StageRun, record: Record) -> Record:
+def _done_record(run: StageRun, record: StageRecord) -> StageRecord:
     outputs = tuple(sorted(run.outputs, key=lambda output: output.file))
     return replace(
         record, status="done", inputs=run.task.inputs, outputs=outputs, facts={**_facts(run), **run.facts},
-        finished=utc_timestamp(), fallback={},
+        finished=utc_timestamp(), next_reduction={},
     )  # fmt: skip
 
 
-def _fail(run: StageRun, record: Record, error: Exception) -> Exception:
+def _fail(run: StageRun, record: StageRecord, error: Exception) -> Exception:
     """Save a failed record; the error to raise, which is `error` itself when there is nothing to add."""
     out_of_memory = is_out_of_memory(error)
     if out_of_memory:
@@ -307,8 +307,8 @@ def _fail(run: StageRun, record: Record, error: Exception) -> Exception:
         error="memory ran out" if out_of_memory else str(known or repr(error)),
         facts=_facts(run),
         finished=utc_timestamp(),
-        smaller=record.smaller | record.fallback if reduce_more else record.smaller,
-        fallback={},
+        reduced_settings=record.reduced_settings | record.next_reduction if reduce_more else record.reduced_settings,
+        next_reduction={},
     )
     with suppress(OSError):  # a full disk may refuse this too; the running record then reads as interrupted
         run.save(run.manifest.with_record(run.task.stage, failed))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from meshcli.errors import MeshcliError
-from meshcli.project.manifest import STAGES, Manifest, Record, Stage
+from meshcli.project.manifest import STAGES, Manifest, Stage, StageRecord
 from meshcli.project.project import Project
 from meshcli.stages.inputs import current_inputs
 from meshcli.stages.stage_runner import missing_files
@@ -27,7 +27,7 @@ class StageStatus:
     stage: Stage
     state: State
     reason: str = ""
-    record: Record | None = None
+    record: StageRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ class ProjectStatus:
         return {
             "meshcli": 1,
             "project": str(self.project.root),
-            "photos": [photo.name for photo in self.manifest.live_photos],
-            "views": [view.name for view in self.manifest.live_views.values()],
+            "photos": [photo.name for photo in self.manifest.active_photos],
+            "views": [view.name for view in self.manifest.active_views.values()],
             "selection": list(selection.names) if selection else [],
             "stages": {
                 status.stage: {
@@ -64,7 +64,7 @@ class ProjectStatus:
                     "engine": status.record.engine if status.record else "",
                     "seconds": seconds(status.record),
                     "finished": status.record.finished if status.record else "",
-                    "smaller": status.record.smaller if status.record else {},
+                    "smaller": status.record.reduced_settings if status.record else {},
                 }
                 for status in self.stages
             },
@@ -91,7 +91,7 @@ def stage_status(project: Project, manifest: Manifest, stage: Stage, holds_lock:
     if record is None:
         return StageStatus(stage, "missing", "not run yet")
     if record.status == "running":
-        busy = not holds_lock and project.busy()
+        busy = not holds_lock and project.is_locked()
         reason = f"since {record.started}" if busy else f"started {record.started}"
         return StageStatus(stage, "running" if busy else "interrupted", reason, record)
     if record.status == "failed":
@@ -105,7 +105,7 @@ def stage_status(project: Project, manifest: Manifest, stage: Stage, holds_lock:
     return StageStatus(stage, "stale" if changed else "done", changed, record)
 
 
-def seconds(record: Record | None) -> float | None:
+def seconds(record: StageRecord | None) -> float | None:
     """The duration of a stage's run in seconds; None when it is not recorded."""
     table = record.facts.get("seconds") if record else None
     total = table.get("total") if isinstance(table, dict) else None

@@ -29,8 +29,8 @@ def add_posed_photos(project: Project, manifest: Manifest, tell: Tell) -> Manife
 
     Raises UsageError when no photo's camera is known well enough.
     """
-    photos = [photo for photo in manifest.live_photos if has_known_camera(photo)]
-    left_out = [photo.source for photo in manifest.live_photos if photo not in photos]
+    photos = [photo for photo in manifest.active_photos if has_known_camera(photo)]
+    left_out = [photo.source for photo in manifest.active_photos if photo not in photos]
     advice = f"pass --azimuth, --elevation and --fov, or --rig, to `{project.command('generate')}`"
     if not photos:
         raise UsageError(f"no photo has a known azimuth, elevation and field of view; {advice}")
@@ -50,7 +50,7 @@ def has_known_camera(photo: Photo) -> bool:
 
 def scores_digest(project: Project, manifest: Manifest) -> str:
     """Digest of what the scores depend on: pictures on disk, cameras, the version of the scores."""
-    views = [[view.name, project.digest(view.file), view.camera.to_json()] for view in manifest.live_views.values()]
+    views = [[view.name, project.digest(view.file), view.camera.to_json()] for view in manifest.active_views.values()]
     return digest([VERSIONS["scores"], views])
 
 
@@ -59,8 +59,8 @@ def write_candidates(project: Project, manifest: Manifest) -> tuple[Manifest, li
 
     Returns the manifest with scores, and all these files as outputs, whether written now or before.
     """
-    photos = {photo.name: photo for photo in manifest.live_photos}
-    used = [photos[view.name] for view in manifest.live_views.values() if is_photo_view(view)]
+    photos = {photo.name: photo for photo in manifest.active_photos}
+    used = [photos[view.name] for view in manifest.active_views.values() if is_photo_view(view)]
     files = []
     if used:
         manifest = add_photo_views(manifest, used)
@@ -130,7 +130,7 @@ def _score_and_draw(project: Project, manifest: Manifest, key: str) -> Manifest:
     from meshcli.stages.view_loading import load_views
     from meshcli.views.scores import score_views
 
-    entries = manifest.live_views
+    entries = manifest.active_views
     views = load_views(project, list(entries.values()))
     project.write({SHEET_FILE: _labelled_sheet(entries, photos_of_unknown_azimuth(manifest), views)})
     if key == manifest.scored:

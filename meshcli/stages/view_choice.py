@@ -27,7 +27,7 @@ def parse_view_choice(text: str, manifest: Manifest) -> list[str]:
 
     Raises UsageError for a view that does not exist or is named twice.
     """
-    views = manifest.live_views
+    views = manifest.active_views
     names: list[str] = []
     for word in filter(None, re.split(r"[,\s]+", text.strip())):
         for name in _parse_term(word, views):
@@ -48,7 +48,7 @@ def suggest_views(manifest: Manifest, count: int = DEFAULT_VIEW_COUNT) -> list[s
     view's energy. From each of many first views, the view of least energy is added until there are enough; then single
     views are exchanged as long as that lowers the energy. The set of least energy is returned.
     """
-    views = manifest.live_views
+    views = manifest.active_views
     if not 1 <= count <= len(views):
         raise UsageError(f"--auto {count}: there are {len(views)} views to choose from")
     entries = list(views.values())

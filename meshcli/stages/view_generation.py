@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from meshcli.config import options as sections
 from meshcli.engines import VERSIONS
 from meshcli.errors import MissingError
-from meshcli.project.manifest import Photo, Record, ViewEntry
+from meshcli.project.manifest import Photo, StageRecord, ViewEntry
 from meshcli.project.project import Project
 from meshcli.settings import Settings
 from meshcli.stages.photo_set import photos_of_unknown_azimuth
@@ -33,7 +33,7 @@ MESH_SETTINGS = ("parts", "texture")  # settings of fit that views do not depend
 
 
 def engine_options(
-    engine: str, settings: Settings, seed: int, run_options: RunOptions, record: Record | None = None
+    engine: str, settings: Settings, seed: int, run_options: RunOptions, record: StageRecord | None = None
 ) -> dict[str, Any]:
     """What the views depend on besides the photos: settings, seed, digests of the weights.
 
@@ -90,7 +90,7 @@ def _missing_libraries() -> list[str]:
     return [name for name in ("torch", "diffusers", "transformers", "safetensors") if find_spec(name) is None]
 
 
-def _weights_digests(settings: Settings, run_options: RunOptions, record: Record | None) -> dict[str, str]:
+def _weights_digests(settings: Settings, run_options: RunOptions, record: StageRecord | None) -> dict[str, str]:
     """Digests of the weights on this machine, else of the record, else of the weights fetched now."""
     from meshcli.generators.zero123plus.files import locate_weights
 
@@ -140,7 +140,7 @@ def _run_sculpt(run: StageRun, settings: Settings, seed: int) -> None:
     from meshcli.pictures.image import encode_png
     from meshcli.stages.view_loading import load_views
 
-    photos = run.manifest.live_photos
+    photos = run.manifest.active_photos
     with run.step("views"):
         pictures = load_views(run.project, photos)
         seeds = [photo_seed(seed, photo.sha256) for photo in photos]
@@ -169,7 +169,7 @@ def _run_zero123plus(run: StageRun, settings: Settings, seed: int) -> None:
     networks = open_networks(
         own, run.run_options.device, run.run_options.weights, run.run_options.progress, run.run_options.tell
     )
-    photos = run.manifest.live_photos
+    photos = run.manifest.active_photos
     store, jobs, rigs = _CheckpointStore(run.project), {}, {}
     # Before the photos are read, so that one that is edited meanwhile has another key the next time.
     keys = {photo.name: _views_key(run, photo) for photo in photos}
@@ -236,7 +236,7 @@ def _is_finished(run: StageRun, photo: Photo, key: str) -> bool:
 
 def _common_world_cameras(run: StageRun, pictures: "Sequence[View]", settings: Settings) -> list[Camera]:
     """The photos' cameras in one world; the generator frames each photo separately."""
-    aligned = all(photo.stated.aligned for photo in run.manifest.live_photos)
+    aligned = all(photo.stated.aligned for photo in run.manifest.active_photos)
     if len(pictures) == 1 or aligned or photos_of_unknown_azimuth(run.manifest):
         return [picture.camera for picture in pictures]
     from meshcli.generators.sculpt.sculpt import align_photos

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, Self, get_args
 
 from meshcli.errors import InputError
-from meshcli.json_table import Table
+from meshcli.json_table import JsonTable
 
 PoseMatrix = tuple[tuple[float, ...], ...]  # 4 rows of 4
 
@@ -149,7 +149,7 @@ class Camera:
         return cls(rows, fx, fy, cx, cy, known)
 
 
-def read_camera(table: Table, key: str) -> Camera:
+def read_camera(table: JsonTable, key: str) -> Camera:
     """The camera under a key of a JSON object, as `Camera.to_json` writes it; the table's error if it is not one."""
     try:
         return Camera.from_json(table.get(key, dict))

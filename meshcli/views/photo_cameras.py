@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from meshcli.errors import InputError, UsageError
-from meshcli.json_table import Table
+from meshcli.json_table import JsonTable
 from meshcli.pictures.photo_arguments import SUFFIXES, counted, existing_path
 from meshcli.pictures.picture_file import check_regular_file
 from meshcli.pictures.source_photo import SourcePhoto
@@ -59,11 +59,11 @@ class AlignedPose:
         }
 
     @classmethod
-    def read(cls, table: Table) -> Self:
+    def read(cls, table: JsonTable) -> Self:
         """From the manifest; the error names what is no number."""
         azimuth, scale, confidence = (table.number(key) for key in ("azimuth", "enlarged", "confidence"))
         if not 1e-3 <= scale <= 1e3:
-            raise table.wrong("enlarged", scale)
+            raise table.invalid("enlarged", scale)
         return cls(azimuth, scale, confidence, table.numbers("others", None))
 
 
@@ -117,28 +117,28 @@ class CameraPrior:
         return {"azimuth": self.azimuth, "elevation": self.elevation, "fov": self.fov, **rest}
 
     @classmethod
-    def read(cls, table: Table) -> Self:
+    def read(cls, table: JsonTable) -> Self:
         """From the manifest."""
         prior = cls._read(table)
         object.__setattr__(prior, "recorded", dict(table.values))
         return prior
 
     @classmethod
-    def _read(cls, table: Table) -> Self:
-        ready = table.text("ready", "")
+    def _read(cls, table: JsonTable) -> Self:
+        ready = table.string("ready", "")
         if ready not in get_args(ImportKind):
-            raise table.wrong("ready", ready)
+            raise table.invalid("ready", ready)
         if "camera" in table.values:
             foreign, mirrored = table.get("foreign", bool, False), table.get("mirrored", bool, False)
-            up = table.text("up", "")
+            up = table.string("up", "")
             if up and up not in AXES:
-                raise table.wrong("up", up)
+                raise table.invalid("up", up)
             return cls(camera=read_camera(table, "camera"), foreign=foreign, mirrored=mirrored, up=up, ready=ready)
         azimuth, elevation, fov = (table.number(key, None) for key in ("azimuth", "elevation", "fov"))
         if fov is not None and not 0.001 <= fov <= 179.999:
-            raise table.wrong("fov", fov)
+            raise table.invalid("fov", fov)
         if elevation is not None and not -90.0 <= elevation <= 90.0:
-            raise table.wrong("elevation", elevation)
+            raise table.invalid("elevation", elevation)
         aligned = AlignedPose.read(table.table("aligned")) if "aligned" in table.values else None
         return cls(azimuth, elevation, fov, ready=ready, aligned=aligned)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from meshcli.errors import InputError
-from meshcli.json_table import Table, read_table
+from meshcli.json_table import JsonTable, read_table
 from meshcli.system.text_files import read_text
 from meshcli.views.camera import Camera, PoseMatrix, read_camera
 from meshcli.views.picture_names import path_parts, short_names
@@ -62,7 +62,7 @@ class PixelIntrinsics:
             focal[1 - along] = focal[along] * size[along] / size[1 - along]
         centre = [0.5 if value is None else value / side for value, side in zip(self.centre, size, strict=True)]
         values = {"camera_to_world": self.pose, "fx": focal[0], "fy": focal[1], "cx": centre[0], "cy": centre[1]}
-        return read_camera(Table({"camera": values}, self.where, InputError), "camera")
+        return read_camera(JsonTable({"camera": values}, self.where, InputError), "camera")
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def read_rig(path: Path) -> Rig:
         return _read_colmap(found)
     table = read_table(path, InputError)
     if "meshcli" in table.values:
-        images = (RigImage(row.text("file"), read_camera(row, "camera")) for row in table.tables("photos"))
+        images = (RigImage(row.string("file"), read_camera(row, "camera")) for row in table.tables("photos"))
         return _with_unique_names(Rig(path, tuple(images), foreign=False))
     if "frames" in table.values and _is_nerfstudio(table):
         return _read_nerfstudio(path, table)
@@ -143,20 +143,20 @@ def _with_unique_names(rig: Rig) -> Rig:
     return rig
 
 
-def _is_nerfstudio(table: Table) -> bool:
+def _is_nerfstudio(table: JsonTable) -> bool:
     return all("transform_matrix" in row.values and "file_path" in row.values for row in table.tables("frames"))
 
 
-def _read_nerfstudio(path: Path, table: Table) -> Rig:
+def _read_nerfstudio(path: Path, table: JsonTable) -> Rig:
     images = []
     distorted = False
     for row in table.tables("frames"):
-        both = Table({**table.values, **row.values}, row.where, InputError)
+        both = JsonTable({**table.values, **row.values}, row.where, InputError)
         other_kinds = [key for key in NON_PINHOLE_KEYS if both.values.get(key) not in (None, False)]
-        _focal_count(row.where, other_kinds[0] if other_kinds else both.text("camera_model", "") or "PINHOLE")
-        name = both.text("file_path")
+        _focal_count(row.where, other_kinds[0] if other_kinds else both.string("camera_model", "") or "PINHOLE")
+        name = both.string("file_path")
         if not _is_picture_name(name):
-            raise both.wrong("file_path", name)
+            raise both.invalid("file_path", name)
         lens, size = _read_intrinsics(both), _read_size(both)
         place = path.parent / name.replace("\\", "/")
         images.append(RigImage(name, lens.camera(size) if size else lens, size, (place,)))
@@ -178,7 +178,7 @@ def _focal_count(where: str, model: str) -> int:
     return FOCAL_LENGTHS[model.upper()]
 
 
-def _read_size(row: Table) -> Size | None:
+def _read_size(row: JsonTable) -> Size | None:
     """Width and height of a picture in pixels; None when they are not stated."""
     width, height = row.number("w", 0.0), row.number("h", 0.0)
     if not (width and height):
@@ -188,7 +188,7 @@ def _read_size(row: Table) -> Size | None:
     return round(width), round(height)
 
 
-def _read_intrinsics(row: Table) -> PixelIntrinsics:
+def _read_intrinsics(row: JsonTable) -> PixelIntrinsics:
     """Intrinsics as stated, in pixels or as angles."""
     focal = row.number("fl_x", None), row.number("fl_y", None)
     angle = _read_angle(row, "x"), _read_angle(row, "y")
@@ -198,13 +198,13 @@ def _read_intrinsics(row: Table) -> PixelIntrinsics:
     return PixelIntrinsics(_without_scale(row.get("transform_matrix", list)), focal, angle, centre, row.where)
 
 
-def _read_angle(row: Table, axis: str) -> float | None:
+def _read_angle(row: JsonTable, axis: str) -> float | None:
     """A field of view in radians: nerfstudio states radians, instant-ngp degrees too."""
     for key, unit in ((f"camera_angle_{axis}", 1.0), (f"{axis}_fov", math.pi / 180.0)):
         if row.values.get(key) is not None:
             angle = float(row.number(key)) * unit
             if not 1e-3 < angle < math.pi:
-                raise row.wrong(key, row.values[key])
+                raise row.invalid(key, row.values[key])
             return angle
     return None
 
@@ -251,7 +251,7 @@ def _read_colmap(folder: Path) -> Rig:
             raise InputError(f"{where} is no image with a camera of cameras.txt")
         numbers = [_number_at(where, words, index) for index in range(1, 8)]
         camera = Camera(_opengl_pose(numbers[:4], numbers[4:], where), *lenses[words[8]])
-        camera = read_camera(Table({"camera": camera.to_json()}, where, InputError), "camera")
+        camera = read_camera(JsonTable({"camera": camera.to_json()}, where, InputError), "camera")
         files = tuple(place / name.replace("\\", "/") for place in places)
         images.append(RigImage(name, camera, sizes[words[8]], files))
     return _with_unique_names(Rig(folder, tuple(images), True, distorted))

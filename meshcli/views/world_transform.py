@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from meshcli.errors import InputError, UsageError
-from meshcli.json_table import Table
+from meshcli.json_table import JsonTable
 from meshcli.views.camera import Camera, PoseMatrix
 
 Vector = tuple[float, float, float]
@@ -57,17 +57,17 @@ class WorldTransform:
         return {"to_ours": [*rows, [0.0, 0.0, 0.0, 1.0]]}
 
     @classmethod
-    def read(cls, table: Table) -> Self:
+    def read(cls, table: JsonTable) -> Self:
         """From the manifest."""
-        rows = [Table({"row": row}, f"{table.where}: to_ours", table.error).numbers("row", 4)
+        rows = [JsonTable({"row": row}, f"{table.where}: to_ours", table.error).numbers("row", 4)
                 for row in table.get("to_ours", list)[:3]]  # fmt: skip
         scale = math.hypot(*rows[0][:3]) if len(rows) == 3 else 0.0
         if not MIN_SCALE <= scale <= 1.0 / MIN_SCALE:
-            raise table.wrong("to_ours", table.values.get("to_ours"))
+            raise table.invalid("to_ours", table.values.get("to_ours"))
         axes = [(row[0] / scale, row[1] / scale, row[2] / scale) for row in rows]
         try:  # without its scale it must be rigid, as a camera's pose
             pose = [*([*each, row[3]] for each, row in zip(axes, rows, strict=True)), [0, 0, 0, 1]]
             Camera.from_json({"camera_to_world": pose, "fx": 1, "fy": 1})
         except InputError as error:
-            raise table.wrong("to_ours", table.values.get("to_ours")) from error
+            raise table.invalid("to_ours", table.values.get("to_ours")) from error
         return cls(scale, (axes[0], axes[1], axes[2]), (rows[0][3], rows[1][3], rows[2][3]))

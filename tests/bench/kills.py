@@ -257,7 +257,7 @@ def _compare(result: Result, project: Project, reference: dict[str, str]) -> Non
         result.faults.append(f"not as after an undisturbed run: {', '.join(found)}")
     if unfinished := [status.stage for status in read_status(project).stages if status.state != "done"]:
         result.faults.append(f"not done: {', '.join(unfinished)}")
-    if project.busy():
+    if project.is_locked():
         result.faults.append("the lock is held")
     if left := [*project.root.rglob(".tmp*"), *(project.root.parent / "tmp").iterdir()]:
         result.faults.append(f"left behind: {', '.join(map(str, left))}")

@@ -263,7 +263,7 @@ def sheet_views() -> Any:
 
     with tempfile.TemporaryDirectory() as place:
         project = project_of(SHEETS / SHEET, Path(place) / "object")
-        return load_views(project, list(project.load().live_views.values()))
+        return load_views(project, list(project.load().active_views.values()))
 
 
 STEPS: dict[str, Callable[[Path], dict[str, Any]]] = {

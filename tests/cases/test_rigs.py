@@ -34,7 +34,7 @@ def at(cases: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def generated(project: Project, *words: str) -> list[Photo]:
     """The photos of a project after `generate`."""
     assert cli.main(["generate", str(project.root), *words, "--engine", "photos", *QUICK]) == 0
-    return project.load().live_photos
+    return project.load().active_photos
 
 
 def matrix(photo: Photo) -> np.ndarray:

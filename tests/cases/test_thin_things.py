@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 def test_a_bar_from_one_photo(thickness: str, cases: Path, project: Project) -> None:
     photo = cases / f"bar{thickness}.png"
     assert cli.main(["run", str(project.root), str(photo), "--offline", "--to", "reconstruct"]) == 0
-    (found,) = project.load().live_photos
+    (found,) = project.load().active_photos
     framed = load_picture(project.path(found.file))[..., 3] >= 128
     mesh = read_glb(project.path("mesh/mesh.glb"))
     seen = render_picture(mesh, found.camera, framed.shape[1], framed.shape[0], samples=2)[..., 3] >= 128
@@ -30,5 +30,5 @@ def test_a_pole_from_three_true_silhouettes(cases: Path, project: Project, monke
     monkeypatch.chdir(cases)
     line = ["run", str(project.root), "pole/images", "--rig", "pole/transforms.json", "--generator", "photos"]
     assert cli.main([*line, "--offline", "--to", "reconstruct"]) == 0
-    for photo in project.load().live_photos:
+    for photo in project.load().active_photos:
         assert shown(project.path(photo.file), photo, project.path("mesh/mesh.glb")) >= 0.9

@@ -167,7 +167,7 @@ def test_odd_names_are_one_line_each(meshcli) -> None:  # type: ignore[no-untype
     for name in ODD:
         Path("1.png").rename(name)
         assert meshcli("generate", "desk", "--force", "--", name).code == 0
-        source = Project("desk").load().live_photos[0].source
+        source = Project("desk").load().active_photos[0].source
         assert source == name
         assert json.loads(meshcli("status", "desk", "--json").out)["next"]
         Path(name).rename("1.png")

@@ -156,8 +156,9 @@ def test_flags_that_would_have_no_effect(words: list[str], meshcli: Call) -> Non
 
 def test_the_processor_shows_meshes(selected: Call) -> None:
     assert selected("reconstruct", "desk", *SMALL)[0] == 0
-    refused(selected("render", "desk", "--device=mps", *SMALL), "--device mps is for --from field")
-    refused(selected("render", "desk", "--from=field", *SMALL), "--from field needs a radiance field")
+    refused(selected("render", "desk", "--device=mps", *SMALL), "--device mps is for --source field")
+    for flag in ("--source=field", "--from=field"):
+        refused(selected("render", "desk", flag, *SMALL), "--source field needs a radiance field")
 
 
 @pytest.mark.parametrize(

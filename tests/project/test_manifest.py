@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from meshcli.errors import ProjectError
-from meshcli.json_table import Table
+from meshcli.json_table import JsonTable
 from meshcli.project.manifest import Manifest, NewerManifestError
 from meshcli.project.project import Project
 from meshcli.views.camera import orbit
@@ -41,7 +41,7 @@ WHOLE: dict[str, Any] = {
 
 
 def read(values: dict[str, Any]) -> Manifest:
-    return Manifest.read(Table(values, "manifest.json", ProjectError))
+    return Manifest.read(JsonTable(values, "manifest.json", ProjectError))
 
 
 def changed(path: str, value: Any) -> dict[str, Any]:
@@ -221,11 +221,11 @@ def test_numbers_of_views_count_those_of_removed_photos() -> None:
     second = {**WHOLE["photos"][0], "name": "b", "file": "photos/b.png"}
     view = {**WHOLE["views"][0], "name": "b0", "photo": "b", "file": "views/01.png"}
     manifest = read({**changed("photos/0/removed", True), "views": [*WHOLE["views"], view]})
-    assert manifest.live_views == {}
+    assert manifest.active_views == {}
     manifest = read(
         {**WHOLE, "photos": [{**WHOLE["photos"][0], "removed": True}, second], "views": [*WHOLE["views"], view]}
     )
-    assert [(number, view.name) for number, view in manifest.live_views.items()] == [(1, "b0")]
+    assert [(number, view.name) for number, view in manifest.active_views.items()] == [(1, "b0")]
 
 
 def test_a_hundred_megabytes_are_refused_before_they_are_read(tmp_path: Path) -> None:

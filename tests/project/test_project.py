@@ -17,7 +17,7 @@ from meshcli.system.atomic_files import TEMPORARY_PREFIX, replacing, write_files
 HOLD = """
 import sys, time
 from meshcli.project.project import Project
-with Project(sys.argv[1]).writing(new=True):
+with Project(sys.argv[1]).write_lock(new=True):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -68,27 +68,27 @@ def test_our_own_files_may_not_be_links_outside_either(project: Project, tmp_pat
     victim = tmp_path / "victim"
     victim.write_text("{}")
     (project.root / name).symlink_to(victim)
-    with pytest.raises(ProjectError, match="leads out"), project.writing(new=True):
+    with pytest.raises(ProjectError, match="leads out"), project.write_lock(new=True):
         project.save(Manifest())
     assert victim.read_text() == "{}"
 
 
 def test_a_second_writer_exits_or_waits(project: Project, holder: "subprocess.Popen[str]") -> None:
-    assert project.busy()
-    with pytest.raises(ProjectError, match="--wait"), project.writing(new=True):
+    assert project.is_locked()
+    with pytest.raises(ProjectError, match="--wait"), project.write_lock(new=True):
         pass
     assert holder.stdin is not None
     holder.stdin.close()
-    with project.writing(wait=True, new=True):
+    with project.write_lock(wait=True, new=True):
         pass
-    assert not project.busy()
+    assert not project.is_locked()
 
 
 def test_the_lock_of_a_killed_process_is_free(project: Project, holder: "subprocess.Popen[str]") -> None:
     holder.kill()
     holder.wait()
-    assert not project.busy()
-    with project.writing(new=True):
+    assert not project.is_locked()
+    with project.write_lock(new=True):
         pass
 
 
@@ -98,7 +98,7 @@ def test_leftovers_of_a_killed_process_are_removed_and_nothing_else(project: Pro
     left, kept = project.root / "views" / f"{TEMPORARY_PREFIX}12-00.png", project.root / "views" / "mine.png"
     left.touch()
     kept.touch()
-    with project.writing(new=True):
+    with project.write_lock(new=True):
         pass
     assert not left.exists()
     assert kept.exists()
@@ -136,14 +136,14 @@ def test_a_program_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
 
 def test_the_manifest_is_plain_json(project: Project) -> None:
     project.create()
-    with project.writing(new=True):
+    with project.write_lock(new=True):
         project.save(Manifest())
     assert json.loads((project.root / "manifest.json").read_text())["meshcli"] == 1
     assert project.load() == Manifest()
 
 
 def test_a_directory_named_by_mistake_stays_clean(tmp_path: Path) -> None:
-    with pytest.raises(UsageError), Project(tmp_path).writing():
+    with pytest.raises(UsageError), Project(tmp_path).write_lock():
         pass
     assert not list(tmp_path.iterdir())
 
@@ -158,7 +158,7 @@ def test_a_disk_without_locks_is_reported_and_used(
     monkeypatch.setattr("filelock.FileLock.acquire", refuse)
     project.create()
     said: list[str] = []
-    with project.writing(tell=said.append, new=True):
+    with project.write_lock(tell=said.append, new=True):
         project.save(Manifest())
     assert "without locks" in said[0]
     assert project.exists
@@ -174,10 +174,10 @@ def test_a_lock_that_is_no_file_is_neither_opened_nor_emptied(kind: str, project
         lock.symlink_to(project.root / "photos" / "a.png")
     else:
         lock.mkdir() if kind == "folder" else os.mkfifo(lock)
-    with pytest.raises(ProjectError, match="is not a file; remove it"), project.writing():
+    with pytest.raises(ProjectError, match="is not a file; remove it"), project.write_lock():
         pass
     with pytest.raises(ProjectError, match="is not a file; remove it"):
-        project.busy()
+        project.is_locked()
     assert (project.root / "photos" / "a.png").read_bytes() == b"precious"
 
 
@@ -187,7 +187,7 @@ def test_a_broken_manifest_is_copied_once_for_each_content(project: Project) -> 
         (project.root / "manifest.json").write_text(broken)
         with (
             pytest.raises(ProjectError, match=r"mend it or remove it \(a copy is manifest.json.broken-"),
-            project.writing(),
+            project.write_lock(),
         ):
             pass
         assert (project.root / "manifest.json").read_text() == broken
@@ -199,11 +199,11 @@ def test_a_broken_manifest_is_reported_where_nothing_can_be_copied(project: Proj
     project.create()
     (tmp_path / "elsewhere").write_text("{")
     (project.root / "manifest.json").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(ProjectError, match="leads out of the project"), project.writing():
+    with pytest.raises(ProjectError, match="leads out of the project"), project.write_lock():
         pass
     (project.root / "manifest.json").unlink()
     (project.root / "manifest.json").write_text(json.dumps({"meshcli": 2}))  # nothing is broken
-    with pytest.raises(ProjectError, match="newer meshcli"), project.writing():
+    with pytest.raises(ProjectError, match="newer meshcli"), project.write_lock():
         pass
     assert sorted(path.name for path in project.root.iterdir()) == [".lock", "manifest.json"]
 

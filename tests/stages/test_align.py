@@ -11,13 +11,13 @@ from meshcli.errors import UsageError
 from meshcli.project.project import Project
 from meshcli.stages.align import align_photos
 from meshcli.stages.generate import generate_views
-from meshcli.stages.photo_set import Typed, photos_of_unknown_azimuth
+from meshcli.stages.photo_set import CameraArguments, photos_of_unknown_azimuth
 from meshcli.stages.select import select_views
 from meshcli.stages.status import read_status, stage_status
 from meshcli.stages.view_candidates import has_known_camera
 from meshcli.views.photo_cameras import CameraPrior
 
-SHEETS = Typed(ready="sheet 1.2")
+SHEETS = CameraArguments(ready="sheet 1.2")
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_the_same_photos_again_keep_what_was_found(unposed: Project, photos: lis
     align_photos(unposed)
     generate_views(unposed)
     assert generate_views(unposed, photos).skipped
-    generate_views(unposed, photos, Typed([5, 50, 95]))
+    generate_views(unposed, photos, CameraArguments([5, 50, 95]))
     assert [photo.stated.aligned for photo in unposed.load().photos] == [None] * 3
     assert unposed.load().photos[1].camera.azimuth == pytest.approx(50)
 

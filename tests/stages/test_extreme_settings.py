@@ -12,7 +12,7 @@ from meshcli.export.gltf import read_glb
 from meshcli.project.project import Project
 from meshcli.settings import Settings, range_of
 from meshcli.stages.generate import generate_views
-from meshcli.stages.photo_set import Typed
+from meshcli.stages.photo_set import CameraArguments
 from meshcli.stages.reconstruct import reconstruct_mesh
 from meshcli.stages.render import render_mesh
 from meshcli.stages.select import select_views
@@ -87,7 +87,7 @@ def painted(folder: Path, name: str, inside: np.ndarray) -> list[Path]:
 def whole_way(folder: Path, photos: list[Path], azimuths: list[float], changes: dict[str, Any]) -> Project:
     settings = override(Settings(), {**TINY, **changes}, "test")
     project = Project(folder)
-    generate_views(project, photos, Typed(azimuths), settings=settings, engine="sculpt")
+    generate_views(project, photos, CameraArguments(azimuths), settings=settings, engine="sculpt")
     select_views(project, auto=6)
     reconstruct_mesh(project, settings=settings, engine="fit")
     render_mesh(project, settings=settings)

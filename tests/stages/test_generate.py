@@ -18,18 +18,18 @@ from meshcli.project.project import Project
 from meshcli.settings import Settings
 from meshcli.stages import generate
 from meshcli.stages.generate import generate_views
-from meshcli.stages.photo_set import Typed, letter, photos_of_unknown_azimuth
+from meshcli.stages.photo_set import CameraArguments, letter, photos_of_unknown_azimuth
 from meshcli.stages.select import select_views
 from meshcli.stages.stage_runner import RunOptions
 from meshcli.stages.status import stage_status
 from meshcli.system.digests import photo_seed
 from meshcli.views.camera import orbit
 
-ANGLES = Typed([0, 40, -50])
+ANGLES = CameraArguments([0, 40, -50])
 
 
 def names(project: Project) -> list[str]:
-    return [photo.name for photo in project.load().live_photos]
+    return [photo.name for photo in project.load().active_photos]
 
 
 def test_photos_become_views_with_cameras(project: Project, photos: list[Path], engine_calls: dict[str, int]) -> None:
@@ -122,13 +122,13 @@ def test_a_photo_that_changes_during_the_call_is_noticed(
 
     monkeypatch.setattr(generate, f"_{before}", change)
     with pytest.raises(InputError, match=r"2\.png is being changed at this moment; type the command again"):
-        generate_views(project, photos[:2], Typed([0, 40]))
+        generate_views(project, photos[:2], CameraArguments([0, 40]))
 
 
 def test_the_same_again_is_skipped(project: Project, photos: list[Path], engine_calls: dict[str, int]) -> None:
     generate_views(project, photos, ANGLES)
     for again in (photos, list(reversed(photos)), []):
-        angles = Typed() if not again else ANGLES if again == photos else Typed([-50, 40, 0])
+        angles = CameraArguments() if not again else ANGLES if again == photos else CameraArguments([-50, 40, 0])
         assert generate_views(project, again, angles).skipped.startswith("unchanged")
     assert engine_calls["sculpt"] == 1
     assert not generate_views(project, run_options=RunOptions(force=True)).skipped
@@ -149,8 +149,8 @@ def test_an_edited_original_and_what_it_was_edited_from_are_two_photos(
 ) -> None:
     generate_views(project, photos[:1])
     edited = edit(project)
-    generate_views(project, photos[:2], Typed([90, 180]), add=True)
-    first, second, third = project.load().live_photos
+    generate_views(project, photos[:2], CameraArguments([90, 180]), add=True)
+    first, second, third = project.load().active_photos
     assert (first.name, project.path(first.original).read_bytes()) == ("a", edited)
     assert project.path(second.original).read_bytes() == photos[0].read_bytes()
     assert project.path(third.original).read_bytes() == photos[1].read_bytes()
@@ -181,9 +181,9 @@ def test_a_file_with_the_name_of_a_new_original_stays(
     generate_views(project, photos[:1])
     for file in ("b.original.png", "b.original-1.png"):
         project.path(f"photos/{file}").write_bytes(b"mine")
-    generate_views(project, photos[1:2], Typed([90]), add=True)
+    generate_views(project, photos[1:2], CameraArguments([90]), add=True)
     assert project.path("photos/b.original.png").read_bytes() == b"mine"
-    assert project.load().live_photos[1].original == "photos/b.original-2.png"
+    assert project.load().active_photos[1].original == "photos/b.original-2.png"
     assert project.path("photos/b.original-2.png").read_bytes() == photos[1].read_bytes()
 
 
@@ -207,7 +207,7 @@ def test_a_changed_setting_a_seed_or_an_angle_runs_again(
     generate_views(project, photos, ANGLES)
     assert not generate_views(project, settings=override(Settings(), {"fit.rays": 5}, "")).skipped
     assert not generate_views(project, seed=7).skipped
-    assert not generate_views(project, typed=Typed([0, 40, -55])).skipped
+    assert not generate_views(project, typed=CameraArguments([0, 40, -55])).skipped
     assert project.load().photos[2].camera.azimuth == pytest.approx(305)
     assert (engine_calls["cut_out"], engine_calls["sculpt"]) == (3, 4)  # cut out once each
     assert not generate_views(project, settings=override(Settings(), {"photo.foreground_ratio": 0.7}, "")).skipped
@@ -221,7 +221,7 @@ def test_several_photos_without_angles_are_marked(
     assert any(f"`{project.command('align')}`" in note for note in outcome.notes)
     assert photos_of_unknown_azimuth(project.load()) == ["a", "b", "c"]
     assert {photo.camera.known for photo in project.load().photos} == {"assumed"}
-    generate_views(project, photos, Typed([0, 40, 90]))
+    generate_views(project, photos, CameraArguments([0, 40, 90]))
     assert photos_of_unknown_azimuth(project.load()) == []
 
 
@@ -247,15 +247,15 @@ def test_an_added_photo_gets_the_next_letter(
 def test_letters_and_numbers_are_never_reused(
     project: Project, photos: list[Path], engine_calls: dict[str, int]
 ) -> None:
-    generate_views(project, photos[:2], Typed([0, 40]))
-    generate_views(project, photos[1:], Typed([40, -50]))
+    generate_views(project, photos[:2], CameraArguments([0, 40]))
+    generate_views(project, photos[1:], CameraArguments([40, -50]))
     manifest = project.load()
     assert names(project) == ["b", "c"]
-    assert list(manifest.live_views) == list(range(6, 18))
-    assert manifest.live_views[12].name == "c0"
-    generate_views(project, photos[:2], Typed([0, 40]))
+    assert list(manifest.active_views) == list(range(6, 18))
+    assert manifest.active_views[12].name == "c0"
+    generate_views(project, photos[:2], CameraArguments([0, 40]))
     assert names(project) == ["a", "b"]  # known by its bytes
-    assert list(project.load().live_views) == list(range(12))
+    assert list(project.load().active_views) == list(range(12))
 
 
 def test_letters_go_on_like_columns() -> None:
@@ -295,7 +295,7 @@ def test_unreadable_photos_change_nothing(
     project: Project, photos: list[Path], engine_calls: dict[str, int], bad: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match=r"bad\.png is not a picture"):
-        generate_views(project, [*photos[:2], bad], Typed([0, 40, 50]))
+        generate_views(project, [*photos[:2], bad], CameraArguments([0, 40, 50]))
     assert not project.root.exists()
     generate_views(project, photos[:1])
     before = everything(project)
@@ -314,7 +314,7 @@ def test_a_failed_cut_out_leaves_the_set_unchanged(
     before, manifest = everything(project), project.load()
     wider = override(Settings(), {"photo.foreground_ratio": 0.7}, "")
     with pytest.raises(InputError, match=r"empty\.png: nothing is left"):
-        generate_views(project, [*photos[:2], empty], Typed([0, 90, 180]), settings=wider)
+        generate_views(project, [*photos[:2], empty], CameraArguments([0, 90, 180]), settings=wider)
     assert names(project) == ["a"]
     after = everything(project)
     assert {file: after[file] for file in before if "manifest" not in file} == {
@@ -324,7 +324,7 @@ def test_a_failed_cut_out_leaves_the_set_unchanged(
     assert stage_status(project, project.load(), "generate").state == "done"
     assert generate_views(project).skipped
     count = engine_calls["cut_out"]
-    generate_views(project, photos[:2], Typed([0, 90]), settings=wider)
+    generate_views(project, photos[:2], CameraArguments([0, 90]), settings=wider)
     assert names(project) == ["a", "b"]
     assert engine_calls["cut_out"] == count + 1  # b was cut out before, and its letter is its own
     assert not project.path("photos/c.original.png").exists()
@@ -334,7 +334,7 @@ def test_a_first_set_that_failed_is_the_recorded_one(
     project: Project, photos: list[Path], engine_calls: dict[str, int], empty: Path
 ) -> None:
     with pytest.raises(InputError, match=r"empty\.png"):
-        generate_views(project, [*photos[:2], empty], Typed([0, 40, 50]))
+        generate_views(project, [*photos[:2], empty], CameraArguments([0, 40, 50]))
     manifest = project.load()
     assert manifest.stages["generate"].status == "failed"
     assert "empty.png" in manifest.stages["generate"].error
@@ -355,10 +355,10 @@ def test_unusable_photos_are_left_out_and_the_others_done(
     said: list[str] = []
     run_options = RunOptions(keep_going=True, warn=said.append)
     handed = [photos[0], bad, photos[1], empty, tmp_path / "no.png", twin, photos[2]]
-    outcome = generate_views(project, handed, Typed([0, 1, 40, 2, 3, 4, -50]), run_options=run_options)
+    outcome = generate_views(project, handed, CameraArguments([0, 1, 40, 2, 3, 4, -50]), run_options=run_options)
     assert [Path(left.photo).name for left in outcome.left_out] == ["bad.png", "no.png", "twin.png", "empty.png"]
     assert [left.reason for left in outcome.left_out] == said
-    photos_now = project.load().live_photos
+    photos_now = project.load().active_photos
     assert [(photo.source, round(photo.camera.azimuth)) for photo in photos_now] == [
         ("1.png", 0), ("2.png", 40), ("3.png", 310),
     ]  # fmt: skip
@@ -367,12 +367,12 @@ def test_unusable_photos_are_left_out_and_the_others_done(
     assert len(outputs) > 18
     assert all(project.path(output.file).is_file() for output in outputs)
     count = engine_calls["cut_out"]
-    again = generate_views(project, handed, Typed([0, 1, 40, 2, 3, 4, -50]), run_options=run_options)
+    again = generate_views(project, handed, CameraArguments([0, 1, 40, 2, 3, 4, -50]), run_options=run_options)
     assert again.skipped
     assert len(again.left_out) == 4
     assert engine_calls["cut_out"] == count  # not tried again
     with pytest.raises(UsageError, match="6 values for 7 photos"):
-        generate_views(project, handed, Typed([0, 1, 40, 2, 3, 4]), run_options=run_options)
+        generate_views(project, handed, CameraArguments([0, 1, 40, 2, 3, 4]), run_options=run_options)
     with pytest.raises(InputError, match="none of 2 photos can be used"):
         generate_views(project, [bad, bad], run_options=run_options)
     assert generate_views(project).skipped
@@ -392,8 +392,8 @@ def test_an_interrupted_run_resumes_without_arguments(
     for path in photos:
         path.unlink()
     generate_views(project)
-    assert [round(photo.camera.azimuth) for photo in project.load().live_photos] == [0, 40, 310]
-    assert [photo.source for photo in project.load().live_photos] == ["1.png", "2.png", "3.png"]
+    assert [round(photo.camera.azimuth) for photo in project.load().active_photos] == [0, 40, 310]
+    assert [photo.source for photo in project.load().active_photos] == ["1.png", "2.png", "3.png"]
 
 
 def test_a_cut_out_edited_by_hand_is_kept_and_makes_new_views(
@@ -452,7 +452,7 @@ def test_cameras_of_a_rig_file(
 def test_seeds_belong_to_photos(project: Project, photos: list[Path], engine_calls: dict[str, int]) -> None:
     generate_views(project, photos, ANGLES)
     alone = Project(project.root.parent / "alone")
-    generate_views(alone, photos[1:2], Typed([40]))
+    generate_views(alone, photos[1:2], CameraArguments([40]))
     assert project.digest("views/08.png") == alone.digest("views/02.png")
     assert photo_seed(0, "ab") != photo_seed(1, "ab") != photo_seed(1, "cd")
 

@@ -12,7 +12,7 @@ from meshcli.errors import InputError, UsageError
 from meshcli.pictures.image import join_sheet, split_sheet
 from meshcli.project.project import Project
 from meshcli.stages.generate import generate_views
-from meshcli.stages.photo_set import Typed
+from meshcli.stages.photo_set import CameraArguments
 from meshcli.stages.run import select_arguments
 from meshcli.stages.select import select_views
 from meshcli.stages.stage_runner import RunOptions
@@ -38,7 +38,7 @@ def sheet(folder: Path, columns: int = 2, name: str = "sheet.png") -> Path:
     return folder / name
 
 
-SHEET = Typed(ready="sheet 1.2")
+SHEET = CameraArguments(ready="sheet 1.2")
 
 
 @pytest.mark.parametrize("columns", [2, 3, 6])
@@ -66,24 +66,26 @@ def test_sheets_at_angles_and_of_another_version(
     project: Project, tmp_path: Path, engine_calls: dict[str, int]
 ) -> None:
     first, second = sheet(tmp_path), sheet(tmp_path, 3, "second.png")
-    generate_views(project, [first, second], Typed([0, 40], ready="sheet 1.1"))
+    generate_views(project, [first, second], CameraArguments([0, 40], ready="sheet 1.1"))
     views = project.load().views
     assert [view.name for view in views[5:8]] == ["a5", "b0", "b1"]
     assert views[7].camera == zero123plus_rig(40.0, known="given", version="1.1")[1]
     assert views[7].camera.elevation == pytest.approx(-20)
     assert generate_views(project).skipped
-    generate_views(project, typed=Typed([0, 50]))
+    generate_views(project, typed=CameraArguments([0, 50]))
     assert project.load().views[7].camera == zero123plus_rig(50.0, known="given", version="1.1")[1]
 
 
 @pytest.mark.parametrize(
     ("typed", "engine", "says"),
     [
-        (Typed(elevations=[5], ready="sheet 1.2"), "auto", "only --azimuth"),
+        (CameraArguments(elevations=[5], ready="sheet 1.2"), "auto", "only --azimuth"),
         (SHEET, "sculpt", "not painted again by sculpt"),
     ],
 )
-def test_pictures_that_are_no_sheets(typed: Typed, engine: str, says: str, project: Project, tmp_path: Path) -> None:
+def test_pictures_that_are_no_sheets(
+    typed: CameraArguments, engine: str, says: str, project: Project, tmp_path: Path
+) -> None:
     with pytest.raises(UsageError, match=says):
         generate_views(project, [sheet(tmp_path)], typed, engine=engine)  # type: ignore[arg-type]
     assert not project.root.exists()
@@ -145,7 +147,7 @@ def test_ready_views_keep_their_frames(project: Project, tmp_path: Path, engine_
     file = rig(tmp_path, "v2.png", "v0.png", "v1.png", "elsewhere.png")
     found = pictures_of_rig(tmp_path, file)
     assert [path.name for path in found] == ["v2.png", "v0.png", "v1.png"]
-    generate_views(project, found, Typed(rig=file, ready="view"))
+    generate_views(project, found, CameraArguments(rig=file, ready="view"))
     manifest = project.load()
     assert [(view.name, view.photo) for view in manifest.views] == [("a", "a"), ("b", "b"), ("c", "c")]
     assert manifest.views[1].camera == orbit(70, 8, 3.5, known="rig")
@@ -164,7 +166,7 @@ def test_single_views_join_a_sheet(project: Project, tmp_path: Path, engine_call
     """Six views of one photo, one each of others: an automatic choice takes what each of them has."""
     generate_views(project, [f"{sheet(tmp_path)}@0"], SHEET)
     Image.fromarray(tiles()[3]).save(tmp_path / "v.png")
-    generate_views(project, [tmp_path / "v.png"], Typed(rig=rig(tmp_path, "v.png"), ready="view"), add=True)
+    generate_views(project, [tmp_path / "v.png"], CameraArguments(rig=rig(tmp_path, "v.png"), ready="view"), add=True)
     assert [view.name for view in project.load().views] == ["a0", "a1", "a2", "a3", "a4", "a5", "b"]
     assert select_arguments(project, "") == ["--auto", "6"]
     assert "b" in select_views(project, auto=6).record.options["views"]
@@ -173,7 +175,7 @@ def test_single_views_join_a_sheet(project: Project, tmp_path: Path, engine_call
 
 
 def test_posed_photos_are_the_views(project: Project, photos: list[Path], engine_calls: dict[str, int]) -> None:
-    generate_views(project, photos, Typed([0, 40, -50], [10], [25]), engine="photos")
+    generate_views(project, photos, CameraArguments([0, 40, -50], [10], [25]), engine="photos")
     manifest = project.load()
     assert [view.name for view in manifest.views] == ["a", "b", "c"]
     for photo, view in zip(manifest.photos, manifest.views, strict=True):
@@ -189,9 +191,9 @@ def test_views_of_another_engine_give_way_and_numbers_stay(
     project: Project, photos: list[Path], engine_calls: dict[str, int]
 ) -> None:
     def live() -> dict[int, str]:
-        return {number: view.name for number, view in project.load().live_views.items()}
+        return {number: view.name for number, view in project.load().active_views.items()}
 
-    posed = Typed([0, 40, -50], [10], [25])
+    posed = CameraArguments([0, 40, -50], [10], [25])
     generate_views(project, photos, posed)
     painted = live()
     generate_views(project, engine="photos")
@@ -233,7 +235,7 @@ def test_a_foreign_rig_enters_our_world(
 ) -> None:
     said: list[str] = []
     file = nerfstudio(tmp_path, photos)
-    outcome = generate_views(project, photos, Typed(rig=file), run_options=RunOptions(tell=said.append))
+    outcome = generate_views(project, photos, CameraArguments(rig=file), run_options=RunOptions(tell=said.append))
     assert any("transforms.json" in sentence for sentence in said)
     assert any("(0.00, 1.00, 0.00) up" in note for note in outcome.notes)
     manifest = project.load()
@@ -246,11 +248,11 @@ def test_a_foreign_rig_enters_our_world(
     # Photos that come later enter the same world; the others do not move.
     Image.fromarray(np.array(Image.open(photos[0]))[:, ::-1]).save(tmp_path / "4.png")
     file = nerfstudio(tmp_path, [*photos, tmp_path / "4.png"])
-    generate_views(project, [tmp_path / "4.png"], Typed(rig=file), add=True)
+    generate_views(project, [tmp_path / "4.png"], CameraArguments(rig=file), add=True)
     again = project.load()
     assert again.frame["to_ours"] == before
     assert [photo.camera for photo in again.photos[:3]] == [photo.camera for photo in manifest.photos]
-    generate_views(project, typed=Typed([0, 40, 80, 120]))
+    generate_views(project, typed=CameraArguments([0, 40, 80, 120]))
     assert project.load().frame == {}
 
 
@@ -272,14 +274,14 @@ def test_photos_of_one_name_are_told_apart_by_their_folders(
     rows = [{"file": name, "camera": camera} for name, camera in zip(names, poses, strict=True)]
     file = tmp_path / "rig.json"
     file.write_text(json.dumps({"meshcli": 1, "photos": rows}))
-    generate_views(project, others, Typed(rig=file))
+    generate_views(project, others, CameraArguments(rig=file))
     monkeypatch.chdir(first.parent)
-    generate_views(project, [first.name], Typed(rig=file), add=True)  # typed in its own folder
+    generate_views(project, [first.name], CameraArguments(rig=file), add=True)  # typed in its own folder
     after = {photo.source: photo.stated.to_json()["camera"]["camera_to_world"] for photo in project.load().photos}
     assert after == {f"{index}/0001.png": poses[index]["camera_to_world"] for index in (0, 1, 2)}
     rows = [{"file": name, "camera": camera} for name, camera in zip(names, poses[::-1], strict=True)]
     file.write_text(json.dumps({"meshcli": 1, "photos": rows}))
-    generate_views(project, typed=Typed(rig=file))  # the recorded photos, by what they are called
+    generate_views(project, typed=CameraArguments(rig=file))  # the recorded photos, by what they are called
     again = {photo.source: photo.stated.to_json()["camera"]["camera_to_world"] for photo in project.load().photos}
     assert again == {f"{index}/0001.png": poses[2 - index]["camera_to_world"] for index in (0, 1, 2)}
 
@@ -294,7 +296,7 @@ def test_ready_views_have_other_endings_and_folders_than_in_the_rig(
     (tmp_path / "escape").mkdir()
     Image.new("RGB", (8, 8)).save(tmp_path / "escape/9.png")
     assert pictures_of_rig(tmp_path / "cam", file) == wanted  # nothing outside the folder
-    generate_views(project, pictures_of_rig(tmp_path / "cam", file), Typed(rig=file, ready="view"))
+    generate_views(project, pictures_of_rig(tmp_path / "cam", file), CameraArguments(rig=file, ready="view"))
     assert [photo.source for photo in project.load().photos] == ["2/0001.png", "0/0001.png", "1/0001.png"]
 
 
@@ -309,7 +311,9 @@ def test_a_photo_that_exif_turns_and_its_camera_see_the_same(
             picture.save(photo, exif=exif)
     said: list[str] = []
     file = nerfstudio(tmp_path, photos)
-    generate_views(project, photos[:2], Typed(rig=file), engine="photos", run_options=RunOptions(tell=said.append))
+    generate_views(
+        project, photos[:2], CameraArguments(rig=file), engine="photos", run_options=RunOptions(tell=said.append)
+    )
     assert any("2 cameras turned with the pixels, as EXIF says" in sentence for sentence in said)
     manifest = project.load()
     assert manifest.photos[0].size == ((90, 120) if tag == 6 else (120, 90))
@@ -318,27 +322,27 @@ def test_a_photo_that_exif_turns_and_its_camera_see_the_same(
     Image.open(photos[2]).save(tmp_path / "3.png", exif=Image.Exif())  # saved again without its tag
     if tag == 2:
         with pytest.raises(UsageError, match="some photos are mirrored by their EXIF tag and some are not"):
-            generate_views(project, [tmp_path / "3.png"], Typed(rig=file), add=True)
+            generate_views(project, [tmp_path / "3.png"], CameraArguments(rig=file), add=True)
 
 
 def test_the_up_axis_of_a_foreign_rig_can_be_given(
     project: Project, photos: list[Path], tmp_path: Path, engine_calls: dict[str, int]
 ) -> None:
-    generate_views(project, photos, Typed(rig=nerfstudio(tmp_path, photos), up="-y"))
+    generate_views(project, photos, CameraArguments(rig=nerfstudio(tmp_path, photos), up="-y"))
     assert project.load().frame["to_ours"][2][1] < 0
 
 
 @pytest.mark.parametrize(
     ("typed", "says"),
     [
-        (Typed([0, 1, 2], rig=Path("rig.json")), "leave out --azimuth"),
-        (Typed([0, 1, 2], focals=[50]), "--focal needs --sensor"),
-        (Typed([0, 1, 2], sensor=(36, 24)), "--sensor needs --focal"),
-        (Typed([0, 1, 2], fovs=[30], focals=[50], sensor=(36, 24)), "exclude each other"),
-        (Typed([0, 1, 2], focals=[50, 60], sensor=(36, 24)), "one for all or one per photo"),
+        (CameraArguments([0, 1, 2], rig=Path("rig.json")), "leave out --azimuth"),
+        (CameraArguments([0, 1, 2], focals=[50]), "--focal needs --sensor"),
+        (CameraArguments([0, 1, 2], sensor=(36, 24)), "--sensor needs --focal"),
+        (CameraArguments([0, 1, 2], fovs=[30], focals=[50], sensor=(36, 24)), "exclude each other"),
+        (CameraArguments([0, 1, 2], focals=[50, 60], sensor=(36, 24)), "one for all or one per photo"),
     ],
 )
-def test_contradictory_options(typed: Typed, says: str, project: Project, photos: list[Path]) -> None:
+def test_contradictory_options(typed: CameraArguments, says: str, project: Project, photos: list[Path]) -> None:
     with pytest.raises(UsageError, match=says):
         generate_views(project, photos, typed)
     assert not project.root.exists()
@@ -346,17 +350,17 @@ def test_contradictory_options(typed: Typed, says: str, project: Project, photos
 
 def test_a_rig_must_know_the_photos_as_they_are(project: Project, photos: list[Path], tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"has no camera for 2\.png; it has 1\.png"):
-        generate_views(project, photos, Typed(rig=nerfstudio(tmp_path, photos[:1])))
+        generate_views(project, photos, CameraArguments(rig=nerfstudio(tmp_path, photos[:1])))
     file = nerfstudio(tmp_path, photos)
     Image.open(photos[1]).rotate(90, expand=True).save(photos[1])
     with pytest.raises(InputError, match=r"2\.png is 90 x 120 pixels and was calibrated as 120 x 90"):
-        generate_views(project, photos, Typed(rig=file))
+        generate_views(project, photos, CameraArguments(rig=file))
 
 
 def test_a_lens_follows_from_focal_length_and_sensor(
     project: Project, photos: list[Path], engine_calls: dict[str, int]
 ) -> None:
-    generate_views(project, photos, Typed([0, 40, -50], focals=[50], sensor=(36, 24)))
+    generate_views(project, photos, CameraArguments([0, 40, -50], focals=[50], sensor=(36, 24)))
     stated = [photo.stated for photo in project.load().photos]
     assert [row.fov for row in stated] == pytest.approx([26.99] * 3, abs=0.01)
 
@@ -389,7 +393,7 @@ def test_real_calibrated_photos(project: Project, tmp_path: Path) -> None:
     file = tmp_path / "transforms.json"
     file.write_text(json.dumps({"w": known["width"], "h": known["height"], "frames": frames}))
     photos = [TEMPLE / row["file"] for row in known["frames"]]
-    generate_views(project, photos, Typed(rig=file, up="y"), engine="photos")
+    generate_views(project, photos, CameraArguments(rig=file, up="y"), engine="photos")
     manifest = project.load()
     for photo, row in zip(manifest.photos, known["frames"], strict=True):
         turned = (photo.camera.azimuth - row["azimuth_deg"] + 180.0) % 360.0 - 180.0
@@ -407,7 +411,7 @@ def test_a_new_way_to_cut_out_makes_ready_views_stale(
     from meshcli.engines import VERSIONS
 
     Image.fromarray(tiles()[0]).save(tmp_path / "v.png")
-    generate_views(project, [tmp_path / "v.png"], Typed(rig=rig(tmp_path, "v.png"), ready="view"))
+    generate_views(project, [tmp_path / "v.png"], CameraArguments(rig=rig(tmp_path, "v.png"), ready="view"))
     before = project.load().photos[0].prepared
     assert generate_views(project).skipped
     monkeypatch.setitem(VERSIONS, "cut_out", VERSIONS["cut_out"] + 1)

@@ -8,13 +8,13 @@ import pytest
 
 from meshcli.config import override
 from meshcli.errors import MeshcliError, ResourceError
-from meshcli.project.manifest import Manifest, Record
+from meshcli.project.manifest import Manifest, StageRecord
 from meshcli.project.project import Project
 from meshcli.settings import Settings
 from meshcli.stages import networks, reconstruct, render, view_generation
 from meshcli.stages.killed_child import killed_child_error, read_record
 
-BEFORE = Record("done", "fit", started="2026-01-01T00:00:00+00:00")
+BEFORE = StageRecord("done", "fit", started="2026-01-01T00:00:00+00:00")
 AFTER = "1980-01-01T00:00:00+00:00"  # the clock was set back
 SMALLER = {"texture.size": 512}
 PERHAPS = [-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS, 1]
@@ -27,15 +27,16 @@ def running(tmp_path: Path) -> Project:
 
 
 def left(project: Project, status: str, fallback: dict[str, int] | None = None, asked: str = "this") -> Project:
-    record = Record(
-        status, "fit", {}, started=AFTER, fallback=SMALLER if fallback is None else fallback, smaller={"a.b": 1},
-        asked=asked,
+    record = StageRecord(
+        status, "fit", {}, started=AFTER, next_reduction=SMALLER if fallback is None else fallback,
+        reduced_settings={"a.b": 1},
+        requested_digest=asked,
     )  # type: ignore[arg-type]  # fmt: skip
     project.save(Manifest().with_record("reconstruct", record))
     return project
 
 
-def record(project: Project) -> Record:
+def record(project: Project) -> StageRecord:
     return project.load().stages["reconstruct"]
 
 
@@ -44,7 +45,7 @@ def test_a_child_killed_by_the_system_takes_the_smaller_setting(running: Project
     assert isinstance(error, ResourceError)
     assert "SIGKILL), as happens when memory runs out; the same command will now take texture.size=512" in str(error)
     after = record(running)
-    assert (after.status, after.smaller, after.fallback) == ("failed", {"a.b": 1, **SMALLER}, {})
+    assert (after.status, after.reduced_settings, after.next_reduction) == ("failed", {"a.b": 1, **SMALLER}, {})
     assert (after.facts, after.finished != "") == ({"ended": "SIGKILL"}, True)
 
 
@@ -54,7 +55,7 @@ def test_a_first_crash_keeps_the_settings(running: Project, code: int) -> None:
     assert isinstance(error, ResourceError)
     assert f"perhaps because memory ran out; {ONCE_MORE}" in str(error)
     after = record(running)
-    assert (after.status, after.smaller, after.fallback) == ("failed", {"a.b": 1}, {})
+    assert (after.status, after.reduced_settings, after.next_reduction) == ("failed", {"a.b": 1}, {})
     name = signal.Signals(-code).name if code < 0 else "exit code 1"
     assert after.facts == {"ended": name}
     assert (name if code < 0 else "one of its libraries") in after.error
@@ -67,7 +68,7 @@ def test_a_repeated_crash_takes_the_smaller_setting(running: Project, first: int
     before = record(running)
     error = killed_child_error(left(running, "running"), "reconstruct", second, before)
     assert "perhaps because memory ran out; the same command will now take texture.size=512" in str(error)
-    assert record(running).smaller == {"a.b": 1, **SMALLER}
+    assert record(running).reduced_settings == {"a.b": 1, **SMALLER}
     before = record(running)
     last = killed_child_error(left(running, "running", {}), "reconstruct", second, before)
     assert str(last).endswith("there is no smaller setting left to try")
@@ -77,12 +78,12 @@ def test_a_repeated_crash_takes_the_smaller_setting(running: Project, first: int
     "between",
     [
         replace(BEFORE, facts={"ended": "SIGSEGV"}),  # it was done in the meantime
-        Record("failed", "fit", asked="this", facts={"seconds": {}}),  # of the disk
-        Record("failed", "fit", asked="other", facts={"ended": "SIGSEGV"}),  # another command
+        StageRecord("failed", "fit", requested_digest="this", facts={"seconds": {}}),  # of the disk
+        StageRecord("failed", "fit", requested_digest="other", facts={"ended": "SIGSEGV"}),  # another command
         None,
     ],
 )
-def test_only_the_same_command_counts_as_repeated(running: Project, between: Record | None) -> None:
+def test_only_the_same_command_counts_as_repeated(running: Project, between: StageRecord | None) -> None:
     assert ONCE_MORE in str(killed_child_error(running, "reconstruct", -signal.SIGSEGV, between))
 
 

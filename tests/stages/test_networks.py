@@ -253,7 +253,7 @@ def test_memory_that_runs_out_once_is_tried_with_less(
 ) -> None:
     monkeypatch.setattr(MeshField, "extract_surface", failing(1))
     assert build(views)[0].record.status == "done"
-    assert views.load().stages["reconstruct"].smaller == {}
+    assert views.load().stages["reconstruct"].reduced_settings == {}
 
 
 def test_memory_that_runs_out_twice_keeps_the_planes(
@@ -263,7 +263,7 @@ def test_memory_that_runs_out_twice_keeps_the_planes(
     with pytest.raises(ResourceError, match=r"the same command will now take lrm\.grid=75"):
         build(views, **{"lrm.grid": 100})
     record = views.load().stages["reconstruct"]
-    assert (record.status, record.smaller) == ("failed", {"lrm.grid": 75})
+    assert (record.status, record.reduced_settings) == ("failed", {"lrm.grid": 75})
     monkeypatch.setattr(instantmesh, "encode_views", forbidden)
     outcome, said = build(views, **{"lrm.grid": 100})
     assert any("taking smaller settings: lrm.grid=75" in sentence for sentence in said)
@@ -318,7 +318,7 @@ def test_a_film_of_the_field(views: Project, tmp_path: Path) -> None:
     )
     write_weights(tmp_path / "ckpts")
     build(views)
-    with pytest.raises(UsageError, match="--from field needs a radiance field"):
+    with pytest.raises(UsageError, match="--source field needs a radiance field"):
         render_mesh(views, settings=settings)
     write_weights(tmp_path / "ckpts", "instant-nerf-large")
     build(views, "instant-nerf-large")

@@ -25,7 +25,7 @@ from meshcli.project.manifest import STAGES
 from meshcli.project.project import Project
 from meshcli.settings import Settings
 from meshcli.stages.generate import generate_views
-from meshcli.stages.photo_set import Typed
+from meshcli.stages.photo_set import CameraArguments
 from meshcli.stages.run import RunArguments, run_stages
 from meshcli.stages.select import select_views
 from meshcli.stages.status import read_status
@@ -153,7 +153,7 @@ def test_photos_of_unknown_sides_are_aligned_on_the_way() -> None:
     result = meshcli("run", "desk", "1.png", "2.png", "3.png", *QUICK)
     assert result.returncode == 0, result.stderr
     manifest = Project("desk").load()
-    assert [round(photo.camera.azimuth) for photo in manifest.live_photos] == [0, 40, 80]
+    assert [round(photo.camera.azimuth) for photo in manifest.active_photos] == [0, 40, 80]
     assert manifest.stages["render"].status == "done"
     assert "unchanged" in meshcli("run", "desk", *QUICK).stderr
     assert "turning" not in meshcli("run", "desk", "1.png", "2.png", "3.png", *QUICK).stderr
@@ -165,7 +165,7 @@ def test_generating_after_alignment_does_not_add_photos_again(more: list[str]) -
     assert meshcli("generate", "desk", "1.png", *QUICK[-2:]).returncode == 0
     result = meshcli("run", "desk", *more, *QUICK, "--json")
     assert result.returncode == 0, result.stderr
-    photos = Project("desk").load().live_photos
+    photos = Project("desk").load().active_photos
     assert [round(photo.camera.azimuth) for photo in photos] == [0, 40, 80][: len(photos)]
     stages = json.loads(result.stdout)["stages"]
     assert not any(stage.get("skipped") for stage in stages)
@@ -185,7 +185,7 @@ def test_run_leaves_unusable_photos_out_and_does_the_others() -> None:
     assert result.stdout.split()[0] == "desk/views/sheet.png"
     assert result.stdout.split()[-1] == "desk/renders/turntable.mp4"
     assert set(states().values()) == {"done"}
-    assert [round(photo.camera.azimuth) for photo in Project("desk").load().live_photos] == [0, 90]
+    assert [round(photo.camera.azimuth) for photo in Project("desk").load().active_photos] == [0, 90]
     again = meshcli(*words, "--keep-going", "--json")
     assert again.returncode == 3
     stages = json.loads(again.stdout)["stages"]
@@ -202,7 +202,7 @@ def test_a_list_is_read_once_by_the_parent() -> None:
     result = subprocess.run(line, input="1.png\n./2.png\n", capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert result.stderr.count("2 photos on standard input") == 1
-    assert len(Project("desk").load().live_photos) == 2
+    assert len(Project("desk").load().active_photos) == 2
 
 
 def test_names_that_look_like_flags() -> None:
@@ -213,7 +213,7 @@ def test_names_that_look_like_flags() -> None:
 
 
 def test_a_standing_choice_is_kept(engine_calls: dict[str, int], photos: list[Path]) -> None:
-    generate_views(Project("desk"), photos, Typed([-50, 0, 40]), seed=3)
+    generate_views(Project("desk"), photos, CameraArguments([-50, 0, 40]), seed=3)
     select_views(Project("desk"), "0-2")
     result = meshcli("run", "desk", *QUICK)
     assert "the selection is kept" in result.stderr

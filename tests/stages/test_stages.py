@@ -16,7 +16,7 @@ from meshcli.project.project import Project
 from meshcli.settings import Settings, range_of
 from meshcli.stages import networks, reconstruct, render, view_generation
 from meshcli.stages.generate import generate_views
-from meshcli.stages.photo_set import Typed
+from meshcli.stages.photo_set import CameraArguments
 from meshcli.stages.reconstruct import reconstruct_mesh
 from meshcli.stages.render import render_mesh
 from meshcli.stages.run import automatic_count, select_arguments
@@ -29,7 +29,7 @@ SMALL = override(Settings(), {"render.size": 64, "render.frames": 3, "texture.si
 
 @pytest.fixture
 def painted(project: Project, photos: list[Path], engine_calls: dict[str, int]) -> Project:
-    generate_views(project, photos, Typed([0, 40, -50]))
+    generate_views(project, photos, CameraArguments([0, 40, -50]))
     return project
 
 
@@ -129,7 +129,7 @@ def test_another_choice_makes_the_mesh_stale(finished: Project) -> None:
 
 def test_a_stale_mesh_is_reported_even_when_rendering_is_skipped(finished: Project) -> None:
     manifest = finished.load()
-    finished.path(manifest.live_photos[0].file).write_bytes(finished.path("photos/b.png").read_bytes())
+    finished.path(manifest.active_photos[0].file).write_bytes(finished.path("photos/b.png").read_bytes())
     said: list[str] = []
     assert render_mesh(finished, settings=SMALL, run_options=RunOptions(tell=said.append)).skipped
     assert any("generate is stale" in sentence for sentence in said)
@@ -218,7 +218,7 @@ def test_when_memory_runs_out_the_same_command_takes_less_and_then_stays(
 def test_recorded_settings_that_are_valid_no_more(smaller: dict[str, object], says: str, finished: Project) -> None:
     """An older version, or somebody's editor, may have written them: exit 5 in one line, and --force gets by."""
     manifest = finished.load()
-    record = replace(manifest.stages["reconstruct"], status="failed", smaller=smaller)
+    record = replace(manifest.stages["reconstruct"], status="failed", reduced_settings=smaller)
     finished.save(manifest.with_record("reconstruct", record))
     with pytest.raises(ProjectError, match=r"manifest\.json: ") as caught:
         reconstruct_mesh(finished, settings=SMALL)
@@ -261,7 +261,7 @@ def test_a_full_disk_keeps_the_settings(painted: Project, monkeypatch: pytest.Mo
     monkeypatch.setenv("MESHCLI_TEST", "fit:disk")
     with pytest.raises(ResourceError, match="full"):
         reconstruct_mesh(painted)
-    assert painted.load().stages["reconstruct"].smaller == {}
+    assert painted.load().stages["reconstruct"].reduced_settings == {}
 
 
 def test_a_failure_leaves_the_mesh_from_before(finished: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -353,7 +353,7 @@ def test_the_sheet_comes_back(painted: Project, engine_calls: dict[str, int]) ->
 
 @pytest.fixture
 def posed(project: Project, photos: list[Path], engine_calls: dict[str, int]) -> Project:
-    generate_views(project, photos, Typed([0, 40, -50], [10], [25]))
+    generate_views(project, photos, CameraArguments([0, 40, -50], [10], [25]))
     return project
 
 
@@ -382,7 +382,7 @@ def test_photos_can_be_views(posed: Project, engine_calls: dict[str, int]) -> No
 def test_photos_that_are_views_follow_their_photos(posed: Project, engine_calls: dict[str, int]) -> None:
     select_views(posed, "a,b", include_photos=True)
     before = posed.digest("views/19.png")
-    generate_views(posed, typed=Typed([0, 45, -50], [10], [25]))
+    generate_views(posed, typed=CameraArguments([0, 45, -50], [10], [25]))
     manifest = posed.load()
     assert manifest.views[19].camera.azimuth == pytest.approx(45)
     assert posed.digest("views/19.png") == before
@@ -421,7 +421,7 @@ def test_a_dry_run_says_why_and_changes_nothing(
 ) -> None:
     dry = RunOptions(dry=True)
     project = Project(finished.root.parent / "other")
-    assert generate_views(project, photos, Typed([0, 40, -50]), run_options=dry).would_run == "not run yet"
+    assert generate_views(project, photos, CameraArguments([0, 40, -50]), run_options=dry).would_run == "not run yet"
     assert not project.root.exists()
     before, counts = everything(finished), dict(engine_calls)
     same = [generate_views(finished, run_options=dry), select_views(finished, auto=6, run_options=dry)]
@@ -430,8 +430,13 @@ def test_a_dry_run_says_why_and_changes_nothing(
         render_mesh(finished, settings=SMALL, run_options=dry),
     ]
     assert [(outcome.would_run, bool(outcome.skipped)) for outcome in same] == [("", True)] * 4
-    assert generate_views(finished, photos[:2], Typed([0, 40]), run_options=dry).would_run == "photo c is gone"
-    assert generate_views(finished, typed=Typed([0, 45, -50]), run_options=dry).would_run == "camera of photo b changed"
+    assert (
+        generate_views(finished, photos[:2], CameraArguments([0, 40]), run_options=dry).would_run == "photo c is gone"
+    )
+    assert (
+        generate_views(finished, typed=CameraArguments([0, 45, -50]), run_options=dry).would_run
+        == "camera of photo b changed"
+    )
     assert select_views(finished, "0-5", run_options=dry).would_run
     assert reconstruct_mesh(finished, run_options=dry).would_run == "texture.size changed"
     assert render_mesh(finished, settings=SMALL, run_options=replace(dry, force=True)).would_run == "--force"
@@ -451,5 +456,5 @@ def test_a_dry_run_after_a_failure_reports_it(painted: Project, monkeypatch: pyt
     manifest = painted.load()
     painted.save(manifest.with_record("reconstruct", replace(manifest.stages["reconstruct"], status="running")))
     assert reconstruct_mesh(painted, run_options=RunOptions(dry=True)).would_run == "it was interrupted"
-    with painted.writing():
+    with painted.write_lock():
         assert reconstruct_mesh(painted, run_options=RunOptions(dry=True)).would_run == "another process is running it"

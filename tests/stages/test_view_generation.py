@@ -22,7 +22,7 @@ from meshcli.project.project import Project
 from meshcli.settings import Settings, Zero123PlusSettings, range_of
 from meshcli.stages import view_generation
 from meshcli.stages.generate import generate_views
-from meshcli.stages.photo_set import Typed
+from meshcli.stages.photo_set import CameraArguments
 from meshcli.stages.stage_runner import RunOptions
 from meshcli.stages.status import stage_status
 from meshcli.stages.view_generation import lacking, smaller_settings
@@ -36,7 +36,7 @@ TINY = {
     "photo.rembg": False,
 }
 SETTINGS = override(Settings(), TINY, "")
-ANGLES = Typed([0, 90])
+ANGLES = CameraArguments([0, 90])
 SCRIPT = """
 import json, os, signal, socket, sys
 
@@ -79,7 +79,10 @@ def paint(project: Project, weights: Path) -> Paint:
     """Call the stage; what it said, then which photos were painted."""
 
     def call(
-        *photos: Path, typed: Typed = Typed(), run_options: RunOptions = RunOptions(), **changes: Any
+        *photos: Path,
+        typed: CameraArguments = CameraArguments(),
+        run_options: RunOptions = RunOptions(),
+        **changes: Any,
     ) -> list[str]:
         heard: list[str] = []
         run_options = replace(
@@ -120,8 +123,8 @@ def test_views_with_cameras_and_facts(project: Project, photos: list[Path], pain
 def test_a_photo_s_views_are_its_own(project: Project, photos: list[Path], paint: Paint) -> None:
     paint(*photos[:2], typed=ANGLES)
     before = [project.digest(f"views/{number:02d}.png") for number in range(12)]
-    assert paint(*photos, typed=Typed([0, 90, 200])) == ["c"]
-    assert paint(*photos, typed=Typed([0, 100, 200])) == []  # only cameras changed
+    assert paint(*photos, typed=CameraArguments([0, 90, 200])) == ["c"]
+    assert paint(*photos, typed=CameraArguments([0, 100, 200])) == []  # only cameras changed
     assert [project.digest(f"views/{number:02d}.png") for number in range(12)] == before
     assert project.load().views[6].camera.azimuth == pytest.approx(130, abs=5)
     assert len(project.load().stages["generate"].outputs) > 18
@@ -179,7 +182,7 @@ def test_memory_that_runs_out(
         with pytest.raises(ResourceError, match=r"zero123plus\.vram=low") as error:
             paint(photos[0])
     assert error.value.exit_code == 75
-    assert project.load().stages["generate"].smaller == {"zero123plus.vram": "low"}
+    assert project.load().stages["generate"].reduced_settings == {"zero123plus.vram": "low"}
     assert project.path("views/a.unfinished").is_file()
     steps: list[int] = []
 

@@ -16,7 +16,7 @@ from meshcli import __main__
 from meshcli.commands import cli
 from meshcli.project.project import Project
 from meshcli.stages.generate import generate_views
-from meshcli.stages.photo_set import Typed
+from meshcli.stages.photo_set import CameraArguments
 from meshcli.stages.status import read_status
 from meshcli.system import standard_streams
 from meshcli.system.digests import file_digest
@@ -30,7 +30,7 @@ PRINTING = [["--help"], ["models", "list"], ["status", "desk", "--json"], ["sele
 def desk(tmp_path: Path, photos: list[Path], engine_calls: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.chdir(tmp_path)
     project = Project("desk")
-    generate_views(project, photos[:2], Typed([0, 40]))
+    generate_views(project, photos[:2], CameraArguments([0, 40]))
     return project
 
 
@@ -116,7 +116,7 @@ def test_any_command_without_streams(desk: Project, line: list[str]) -> None:
     done = redirected(CLOSED["all"], *FAKE_MESHCLI, *line)
     refused = line in (["align", "desk"], ["select", "desk"])  # nothing to do; nobody to ask
     assert done.returncode == (2 if refused else 0)
-    assert desk.load().live_photos
+    assert desk.load().active_photos
 
 
 def test_files_do_not_get_the_numbers_of_streams(tmp_path: Path) -> None:

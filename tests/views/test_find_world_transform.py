@@ -5,7 +5,7 @@ import pytest
 
 from helpers.painted_ball import ball
 from meshcli.errors import ProjectError, UsageError
-from meshcli.json_table import Table
+from meshcli.json_table import JsonTable
 from meshcli.meshes.mesh import Mesh
 from meshcli.rendering.renderer import Renderer
 from meshcli.views.camera import orbit
@@ -71,7 +71,7 @@ def test_a_single_photo_is_put_at_some_distance() -> None:
 
 def test_it_is_kept_in_the_manifest() -> None:
     frame = find_world_transform(foreign()[0])
-    again = WorldTransform.read(Table(frame.to_json(), "frame", ProjectError))
+    again = WorldTransform.read(JsonTable(frame.to_json(), "frame", ProjectError))
     assert again.point((1, 2, 3)) == pytest.approx(frame.point((1, 2, 3)))
     with pytest.raises(ProjectError, match="to_ours"):
-        WorldTransform.read(Table({"to_ours": [[0, 0, 0, 1]] * 4}, "frame", ProjectError))
+        WorldTransform.read(JsonTable({"to_ours": [[0, 0, 0, 1]] * 4}, "frame", ProjectError))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from meshcli.errors import InputError, ProjectError, UsageError
-from meshcli.json_table import Table
+from meshcli.json_table import JsonTable
 from meshcli.pictures.source_photo import SourcePhoto
 from meshcli.views.camera import orbit
 from meshcli.views.photo_cameras import (
@@ -73,10 +73,10 @@ def test_stated_azimuths_override_aligned_ones() -> None:
 
 def test_alignment_survives_the_manifest() -> None:
     stated = CameraPrior(elevation=5.0, aligned=AlignedPose(80.0, 1.25, 0.4, (260.0, 10.0)))
-    assert CameraPrior.read(Table(stated.to_json(), "here", ProjectError)) == stated
+    assert CameraPrior.read(JsonTable(stated.to_json(), "here", ProjectError)) == stated
     damaged = {**stated.to_json(), "aligned": {"azimuth": 0.0, "enlarged": 0.0, "confidence": 1.0, "others": []}}
     with pytest.raises(ProjectError, match="enlarged"):
-        CameraPrior.read(Table(damaged, "here", ProjectError))
+        CameraPrior.read(JsonTable(damaged, "here", ProjectError))
 
 
 def test_without_anything_the_frame_is_zero123plus_own() -> None:

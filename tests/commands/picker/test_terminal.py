@@ -14,7 +14,7 @@ from helpers.cli_processes import FAKE_MESHCLI
 from meshcli.project.manifest import Selection
 from meshcli.project.project import Project
 from meshcli.stages.generate import generate_views
-from meshcli.stages.photo_set import Typed
+from meshcli.stages.photo_set import CameraArguments
 
 UP, DOWN = "\x1b[A", "\x1b[B"
 
@@ -62,7 +62,7 @@ class Terminal:
 
 @pytest.fixture
 def painted(project: Project, photos: list[Path], engine_calls: dict[str, int]) -> Project:
-    generate_views(project, photos, Typed([0, 40, -50]))
+    generate_views(project, photos, CameraArguments([0, 40, -50]))
     return project
 
 
@@ -99,7 +99,7 @@ def test_typed_input_is_corrected_and_accepted(painted: Project) -> None:
 
 
 def test_photos_are_among_the_views(project: Project, photos: list[Path], engine_calls: dict[str, int]) -> None:
-    generate_views(project, photos, Typed([0, 40, -50], [10], [25]))
+    generate_views(project, photos, CameraArguments([0, 40, -50], [10], [25]))
     terminal = Terminal("select", str(project.root), "--include-photos")
     terminal.until("of 21 views", "q leave")
     terminal.type(":a,b2\r")
