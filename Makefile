@@ -33,7 +33,7 @@ format: $(VENV)/ready  ## mend what the checks can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/ready  ## the measured tables of the README; reads ../shared/data
+bench: $(VENV)/ready  ## the main tables of docs/measurements.md; reads ../shared/data
 	$(BIN)/python tests/bench/fit_meshes.py
 	$(BIN)/python tests/bench/fit_sheets.py
 	$(BIN)/python tests/bench/pipeline.py

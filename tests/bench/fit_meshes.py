@@ -76,7 +76,7 @@ def parse(description: str, names: tuple[str, ...]) -> argparse.Namespace:
 
 
 def row(scores: Scores) -> str:
-    """The five figures as ENGINES.md writes them."""
+    """The five figures as docs/measurements.md writes them."""
     iou = "-" if scores.iou is None else f"{scores.iou:.2f}"
     return f"{scores.chamfer:.4f} / {scores.f:.2f} / {iou} / {scores.psnr:.1f} / {scores.ssim:.3f}"
 

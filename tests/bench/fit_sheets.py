@@ -125,7 +125,7 @@ def reaches(figures: tuple[float, ...], wanted: tuple[float, float]) -> bool:
 
 
 def row(figures: tuple[float, ...] | None) -> str:
-    """The two figures as ENGINES.md writes them."""
+    """The two figures as docs/measurements.md writes them."""
     return "-" if figures is None else f"{figures[0]:.1f} / {figures[1]:.3f}"
 
 
