@@ -1,7 +1,7 @@
 """Plain backgrounds: estimate the background's colour, segment it, and matte the pixels at the object's edge.
 
 Colours are float32 (H, W, 3) in 0 to 255. Lengths and areas in pixels are those of a picture whose longer side is
-REFERENCE_SIZE; other pictures have them in proportion. Thresholds are choices by eye; what they must achieve, on sheets
+VIEW_SIZE; other pictures have them in proportion. Thresholds are choices by eye; what they must achieve, on sheets
 of a real view generator among others, stands in tests/pictures/test_foreground.py.
 """
 
@@ -13,10 +13,10 @@ from scipy import ndimage
 
 from meshcli.arrays import Float32Array, Mask
 from meshcli.pictures.image import resize_floats
+from meshcli.pictures.pixels import VIEW_SIZE
 
 PixelIndices = tuple[NDArray[np.intp], NDArray[np.intp]]
 
-REFERENCE_SIZE = 320  # pixels of a generated view, on which the lengths below were set
 BACKGROUND_TOLERANCE = 12.0  # of 255, largest channel difference of a background pixel from the background's colour
 MIN_OBJECT_AREA = 60.0  # pixels, about 8 x 8; smaller parts are noise
 DRIFT_SCALE = 16.0  # pixels, standard deviation: the background's colour changes over no shorter distances
@@ -34,7 +34,7 @@ def estimate_background(colours: Float32Array, inside: Mask | None = None) -> Fl
     the part of the picture to look at; its rim is the border then.
     """
     height, width = colours.shape[:2]
-    step = max(1, round(max(height, width) / REFERENCE_SIZE))
+    step = max(1, round(max(height, width) / VIEW_SIZE))
     few = colours[::step, ::step]
     part = np.ones(few.shape[:2], bool) if inside is None else inside[::step, ::step]
     if not part.any():
@@ -213,7 +213,7 @@ def _colour_distance(colours: Float32Array, background: Float32Array) -> Float32
 
 def _size_ratio(picture: Mask) -> float:
     height, width = picture.shape
-    return float(max(height, width)) / REFERENCE_SIZE
+    return float(max(height, width)) / VIEW_SIZE
 
 
 def _depth_inside(outside: Mask) -> Float32Array:

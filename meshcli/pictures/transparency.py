@@ -19,8 +19,7 @@ from scipy.spatial import ConvexHull, QhullError
 
 from meshcli.arrays import Mask
 from meshcli.pictures.image import HAZE_ALPHA
-from meshcli.pictures.pixels import Pixels
-from meshcli.pictures.plain_background import REFERENCE_SIZE
+from meshcli.pictures.pixels import VIEW_SIZE, Pixels
 
 MIN_STEP = 28  # of 255: the faintest level of an object, and of a step at its edge
 OPAQUE = 250  # of 255, by choice: scaling and lossy compression of alpha leave opaque parts slightly below 255
@@ -29,7 +28,7 @@ STEP_SHARPNESS = (
 )
 STEP_LEVEL = 0.85  # of the highest level within two edge widths that a step reaches within one: beyond it is flat
 MIN_SOLID_SHARE = 0.75  # of a translucent part that is coarser than an edge; with less it is a texture, such as hair
-MIN_TRANSLUCENT_AREA = 60.0  # pixels of a picture of REFERENCE_SIZE; a smaller translucent spot belongs to a texture
+MIN_TRANSLUCENT_AREA = 60.0  # pixels of a picture of VIEW_SIZE; a smaller translucent spot belongs to a texture
 PAGE_CONVEXITY = 0.985  # area of a page relative to its convex hull; the rest is its pixelated outline
 PAGE_SPAN = 0.95  # of the picture's width and height that a page spans
 PAGE_OPAQUE_SHARE = 0.7  # of a page that is opaque; its border may fade
@@ -49,7 +48,7 @@ def opacity_to_coverage(alpha: Pixels) -> Pixels:
         return levels
     box = ndimage.find_objects((levels >= HAZE_ALPHA).astype(np.uint8))[0]
     seen = tuple(slice(max(0, side.start - 1), side.stop + 1) for side in box)
-    least = MIN_TRANSLUCENT_AREA * (max(levels.shape) / REFERENCE_SIZE) ** 2
+    least = MIN_TRANSLUCENT_AREA * (max(levels.shape) / VIEW_SIZE) ** 2
     result = levels.copy()
     result[seen] = _solidify(_fill_basins(levels[seen], least), edge_width, least)
     return result

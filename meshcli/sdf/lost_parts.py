@@ -19,7 +19,7 @@ from scipy.ndimage import (
 from skimage.graph import MCP_Geometric
 
 from meshcli.arrays import Mask
-from meshcli.pictures.pixels import VIEW_SIZE
+from meshcli.pictures.pixels import EIGHT_CONNECTED, VIEW_SIZE
 from meshcli.sdf.grid import Field, Grid, local_depth, redistance_interior
 from meshcli.sdf.pixel_rays import to_lattice_rays
 from meshcli.sdf.volume_rendering import rays_hit
@@ -40,7 +40,6 @@ OUTSIDE_COST = 5.0  # length of a joint's path that a voxel of distance from the
 MIN_PIECE_PIXELS = 20  # reference pixels: a piece must show as many of its own in two views
 MIN_ISLAND_SHARE = 0.005  # of a silhouette's pixels: smaller islands are specks
 VOTE_TOLERANCE = 0.3  # votes: nodes that are about as good as the best one on a ray are restored with it
-EIGHT_CONNECTED = np.ones((3, 3), bool)  # as the projections of nodes that share a face are
 
 
 @dataclass(frozen=True)

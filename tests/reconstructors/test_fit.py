@@ -11,40 +11,17 @@ import numpy as np
 import pytest
 from scipy.ndimage import shift
 
+from helpers.sphere_tracing import ROD, photograph, rod_on_ball
 from meshcli.errors import InputError
 from meshcli.progress import silent
 from meshcli.reconstructors.fit import find_tolerance, fit
 from meshcli.sdf.grid import silhouette_distance
 from meshcli.sdf.pixel_rays import collect_pixel_rays
 from meshcli.settings import FitSettings
-from meshcli.views.camera import Camera, zero123plus_rig
-from meshcli.views.projection import pixel_centres, rays
+from meshcli.views.camera import zero123plus_rig
 from meshcli.views.view import View
 
-SIZE = 96
 SETTINGS = FitSettings(resolutions=(28, 44), steps=(50, 30), rays=4000)
-BALL, ROD = 0.5, 0.08  # radii; the rod stands on the ball
-
-
-def distance(points: np.ndarray) -> np.ndarray:
-    ball = np.linalg.norm(points + np.array([0, 0, 0.3]), axis=-1) - BALL
-    along = np.clip(points[..., 2], 0.0, 0.8)
-    rod = np.linalg.norm(points - along[..., None] * np.array([0, 0, 1.0]), axis=-1) - ROD
-    return np.minimum(ball, rod)
-
-
-def photograph(camera: Camera, body: Callable[[np.ndarray], np.ndarray] = distance, size: int = SIZE) -> View:
-    """Sphere tracing; red towards +x, green towards +y, blue below."""
-    origins, directions = rays(camera, pixel_centres(size, size), size, size)
-    depth = np.full((size, size), camera.distance - 1.2)
-    for _ in range(60):
-        gap = body(origins + depth[..., None] * directions)
-        depth += np.clip(gap, -0.05, 0.5)
-    points = origins + depth[..., None] * directions
-    hit = (np.abs(gap) < 0.01) & (depth < camera.distance + 1.2)
-    colour = np.clip(128 + 200 * points * np.array([1, 1, -1]), 0, 255)
-    pixels = np.dstack([colour, 255 * hit]).astype(np.uint8)
-    return View("a0", pixels, camera)
 
 
 def rig_views() -> list[View]:
@@ -54,7 +31,7 @@ def rig_views() -> list[View]:
 def test_ball_and_rod_come_back_with_their_colours() -> None:
     seen: list[tuple[int, int]] = []
     mesh = fit(rig_views(), SETTINGS, 0, lambda done, total, what: seen.append((done, total)))
-    off = np.abs(distance(mesh.vertices.astype(np.float64)))
+    off = np.abs(rod_on_ball(mesh.vertices.astype(np.float64)))
     assert off.mean() < 0.012
     assert np.percentile(off, 99) < 0.06
     assert mesh.vertices[:, 2].max() > 0.8  # the rod is whole

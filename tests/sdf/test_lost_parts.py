@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.ndimage import label
 from scipy.sparse.csgraph import connected_components
-from test_fit import photograph
 
 from helpers.paths import SHEETS, needs_shared_data
+from helpers.sphere_tracing import photograph
 from meshcli.generators.photos import split_view_sheet
 from meshcli.meshes.mesh import adjacency
 from meshcli.meshes.raycasting import Scene

@@ -16,13 +16,13 @@ from scipy.spatial import ConvexHull
 
 from meshcli.arrays import Float64Array, Mask
 from meshcli.generators.sculpt.silhouette import (
-    EIGHT_CONNECTED,
     MedialAxis,
     extent,
     label_parts,
     medial_axis,
     without_specks,
 )
+from meshcli.pictures.pixels import EIGHT_CONNECTED
 from meshcli.sdf.grid import Field, Grid, silhouette_distance
 from meshcli.settings import SculptSettings
 from meshcli.system.sparse_solve import factorise

@@ -10,6 +10,7 @@ from skimage.morphology import skeletonize
 
 from meshcli.arrays import Float64Array, Mask
 from meshcli.pictures.image import resize_floats
+from meshcli.pictures.pixels import EIGHT_CONNECTED
 from meshcli.views.view import View
 
 # Chosen by eye on the shapes of tests/generators/sculpt/test_thin.py.
@@ -19,7 +20,6 @@ MAX_PINHOLE = 16  # pixels in that picture: smaller holes are filled, each would
 MIN_PART = 0.002  # of the area of the largest part: smaller ones are dropped as dirt
 WIDTH_PERCENTILE = 25.0  # of the widths along the medial axis: tips, corners and hair are thinner than "the thin parts"
 MIN_THIN_LENGTH = 1.25  # widths: shorter thin branches are the ends of the skeleton in corners
-EIGHT_CONNECTED = np.ones((3, 3), bool)
 
 
 @dataclass(frozen=True)
