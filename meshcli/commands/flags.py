@@ -76,6 +76,11 @@ class InputFlags(FlagGroup, title="Cameras and ready-made views"):
         ),
     ] = None
 
+    @property
+    def handed_in(self) -> list[str | Path]:
+        """The photos, sheets, and the directory of views, as they were typed."""
+        return [*(self.photos or ()), *(self.from_sheet or ()), *([self.from_views] if self.from_views else [])]
+
 
 @dataclass(frozen=True)
 class GeneratorFlags(FlagGroup, title="View generation"):
