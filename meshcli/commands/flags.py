@@ -28,7 +28,13 @@ class InputFlags(FlagGroup, title="Cameras and ready-made views"):
         ),
     ] = None
     azimuth: Annotated[
-        str, typer.Option(metavar="A,B,...", help="Azimuths of the photos in degrees, one each.", show_default=False)
+        str,
+        typer.Option(
+            metavar="A,B,...",
+            help="Azimuths of the photos in degrees, one each: 0 is the object's front, and they grow "
+            "counter-clockwise seen from above.",
+            show_default=False,
+        ),
     ] = ""
     elevation: Annotated[
         str,

@@ -29,6 +29,7 @@ from meshcli.stages.inputs import Parts, fingerprint, photo_parts
 from meshcli.stages.photo_set import (
     CameraArguments,
     RequestedPhoto,
+    azimuth_lines,
     name_photos,
     photos_of_unknown_azimuth,
     refuse_edited,
@@ -97,6 +98,8 @@ def generate_views(
             with recording(project, manifest, task, run_options) as run:
                 run.facts |= {"left_out": left_out} if left_out else {}
                 _cut_out(run, named, settings, validator)
+                for line in azimuth_lines(run.manifest):
+                    run_options.tell(line)
                 # The cut-outs exist now: one that is edited by hand from here on makes the views stale.
                 run.task = replace(task, inputs=_inputs(project, task, named))
                 _make_views(run, settings, seed, record.engine if record else "")
