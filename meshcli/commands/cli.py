@@ -43,7 +43,7 @@ for _name, _summary in COMMANDS.items():
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code; bugs keep their traceback."""
-    line = _with_auto_count(list(sys.argv[1:] if arguments is None else arguments))
+    line = _with_auto_count(_with_flags_for_words(list(sys.argv[1:] if arguments is None else arguments)))
     prepare_output()
     listen_to_signals()
     UNSUPERVISED.set(not exit_with_parent() and arguments is None)
@@ -54,9 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MeshcliError as error:
         return _report(error, error.exit_code, line)
     except TyperException as error:
-        message, code = error.format_message(), error.exit_code  # no message when the help was printed instead
-        hint = f" (see `meshcli {' '.join(line[:1])} --help`)"
-        return _report(UsageError(message), code, line, hint) if message else code
+        message, code = _explain(error, line), error.exit_code  # no message when the help was printed instead
+        return _report(UsageError(message), code, line) if message else code
     except typer.Abort:
         return 130
     except Interrupted as error:
@@ -86,6 +85,18 @@ def _root(
     """Photos of one object in, a textured mesh out: generate, select, reconstruct, render."""
 
 
+def _with_flags_for_words(line: list[str]) -> list[str]:
+    """The line with --help and --version for the words `help`, which may stand before a command, and `version`."""
+    match line:
+        case ["version"]:
+            return ["--version"]
+        case ["help", *words]:
+            return [*words, "--help"]
+        case ["models", "help", *words]:
+            return ["models", *words, "--help"]
+    return line
+
+
 def _with_auto_count(line: list[str]) -> list[str]:
     """The line with a number after `select --auto`, which may be left out; the parser cannot express that."""
     if line[:1] != ["select"] or "--auto" not in line:
@@ -95,7 +106,19 @@ def _with_auto_count(line: list[str]) -> list[str]:
     return line if given else [*line[:place], "6", *line[place:]]
 
 
-def _report(error: MeshcliError, code: int, line: Sequence[str], hint: str = "") -> int:
+def _explain(error: TyperException, line: Sequence[str]) -> str:
+    """The message for a mistake that the parser found; empty for an empty one."""
+    message, context = error.format_message(), getattr(error, "ctx", None)
+    if not message or context is None:
+        return message
+    if hasattr(error, "possibilities"):  # only an unknown flag has them
+        from meshcli.commands.hints import explain_unknown_flag
+
+        return explain_unknown_flag(str(error.option_name), context, line)  # type: ignore[attr-defined]
+    return f"{message} (see `{context.command_path} --help`)"
+
+
+def _report(error: MeshcliError, code: int, line: Sequence[str]) -> int:
     """Print an error as one line, with --json as a document too, with -vv with its traceback; return the exit code."""
     as_json, trace = _requested_output(line)
     if trace:
@@ -105,7 +128,7 @@ def _report(error: MeshcliError, code: int, line: Sequence[str], hint: str = "")
             for each in text.splitlines():
                 print(escape_controls(each), file=sys.stderr)
     if not error.printed:
-        _print_error(f"{error}{hint}")
+        _print_error(str(error))
     if as_json:
         with suppress(OSError):  # standard output may be what the error is about
             print_json({"meshcli": 1, "error": str(error), "exit_code": code})

@@ -190,9 +190,12 @@ def print_status(status: ProjectStatus) -> None:
             f"[{STATE_STYLES.get(row.state, 'yellow')}]{row.state}[/]",
             _escape_markup(row.record.engine if row.record else ""),
             f"{took:.1f}" if took is not None else "",
-            _escape_markup("" if row.state == "done" else row.reason),
+            _escape_markup({"done": "", "failed": "see below"}.get(row.state, row.reason)),
         )
     console.print(table)
+    for row in status.stages:
+        if row.state == "failed":  # whole and on one line: it has paths and commands to copy
+            console.print(escape_controls(f"{row.stage} failed: {row.reason}"), markup=False, soft_wrap=True)
     if status.next:
         console.print(f"next: {status.next}", markup=False, soft_wrap=True)
 

@@ -28,7 +28,13 @@ class InputFlags(FlagGroup, title="Cameras and ready-made views"):
         ),
     ] = None
     azimuth: Annotated[
-        str, typer.Option(metavar="A,B,...", help="Azimuths of the photos in degrees, one each.", show_default=False)
+        str,
+        typer.Option(
+            metavar="A,B,...",
+            help="Azimuths of the photos in degrees, one each: 0 is the object's front, and they grow "
+            "counter-clockwise seen from above.",
+            show_default=False,
+        ),
     ] = ""
     elevation: Annotated[
         str,
@@ -75,6 +81,11 @@ class InputFlags(FlagGroup, title="Cameras and ready-made views"):
             metavar="DIR2", help="Directory of ready-made views; their cameras are in --rig.", show_default=False
         ),
     ] = None
+
+    @property
+    def handed_in(self) -> list[str | Path]:
+        """The photos, sheets, and the directory of views, as they were typed."""
+        return [*(self.photos or ()), *(self.from_sheet or ()), *([self.from_views] if self.from_views else [])]
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from meshcli.commands.flags import (
     PhotoFlags,
     SettingsFlags,
 )
+from meshcli.commands.hints import refuse_photos_as_directory
 from meshcli.commands.invocation import read_inputs, resolve_settings, run_options, run_stage
 from meshcli.commands.lazy_commands import Command
 from meshcli.errors import UsageError
@@ -41,6 +42,7 @@ def generate(
     """
     from meshcli.stages.generate import generate_views
 
+    refuse_photos_as_directory(directory, "generate", inputs.handed_in)
     pictures, cameras = read_inputs(inputs, Reporter(output.quiet or output.as_json).tell)
     if photo.add and not pictures:
         raise UsageError("--add appends photos; name some")

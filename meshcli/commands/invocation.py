@@ -1,6 +1,7 @@
 """What the commands share: from parsed flags to the call of a stage, and the report of its outcome. Light."""
 
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,6 +28,13 @@ from meshcli.views.lens import read_sensor
 from meshcli.views.photo_cameras import pictures_of_rig
 from meshcli.views.world_transform import parse_axis
 from meshcli.weights.device import check_device
+
+EXAMPLES = {
+    "--azimuth": "--azimuth 0,120,240",
+    "--elevation": "--elevation 10",
+    "--fov": "--fov 40",
+    "--focal": "--focal 50 --sensor full",
+}
 
 RunStage = Callable[[Project, RunOptions], Outcome]
 
@@ -134,6 +142,7 @@ def read_inputs(inputs: InputFlags, tell: Tell) -> tuple[Sequence[str | Path], C
     They are photos (directories and lists are expanded), sheets of six ready-made views, or single ready-made views.
     """
     cameras = read_cameras(inputs)
+    _check_sheets(inputs)
     if sum(map(bool, (inputs.photos, inputs.from_sheet, inputs.from_views))) > 1:
         raise UsageError("PHOTO, --from-sheet and --from-views exclude each other")
     if inputs.rig_version != "1.2" and not inputs.from_sheet:
@@ -147,9 +156,26 @@ def read_inputs(inputs: InputFlags, tell: Tell) -> tuple[Sequence[str | Path], C
     return pictures_of_rig(inputs.from_views, cameras.rig), replace(cameras, ready="view")
 
 
+def _check_sheets(inputs: InputFlags) -> None:
+    """UsageError for several sheets behind one --from-sheet, as words of their own or with commas between them."""
+    for sheet in inputs.from_sheet or ():
+        parts = str(sheet).split(",")
+        if not sheet.exists() and len(parts) > 1 and all(Path(part).is_file() for part in parts):
+            raise UsageError(f"--from-sheet {sheet}: every sheet has its own flag, `{_sheet_flags(parts)}`")
+    if inputs.from_sheet and inputs.photos:
+        sheets = _sheet_flags([*map(str, inputs.from_sheet), *inputs.photos])
+        raise UsageError(f"PHOTO and --from-sheet exclude each other; every sheet has its own flag, `{sheets}`")
+
+
+def _sheet_flags(sheets: Sequence[str]) -> str:
+    return shlex.join(word for sheet in sheets for word in ("--from-sheet", sheet))
+
+
 def _parse_numbers(flag: str, text: str) -> list[float]:
     """The numbers of a flag: `0,40,-50`."""
     try:
         return [float(word) for word in text.split(",")] if text else []
     except ValueError as error:
-        raise UsageError(f"{flag} {text}: write numbers with commas between them, like {flag} 0,120,240") from error
+        raise UsageError(
+            f"{flag} {text}: write numbers without units and with commas between them, like {EXAMPLES[flag]}"
+        ) from error

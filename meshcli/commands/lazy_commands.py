@@ -9,14 +9,24 @@ from typing import Any
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
+from meshcli.errors import UsageError
+
 
 class Group(TyperGroup):
-    """A group with a fast `--help`."""
+    """A group with a fast `--help`, which says what to type instead of an unknown command."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the help."""
         import_help_renderer()
         super().format_help(ctx, formatter)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that the arguments begin with; UsageError where there is none of this name."""
+        if args[0] in self.commands or args[0].startswith("-") or ctx.resilient_parsing:
+            return super().resolve_command(ctx, args)
+        from meshcli.commands.hints import explain_unknown_command
+
+        raise UsageError(explain_unknown_command(args, list(self.commands), ctx.command_path))
 
 
 class Command(TyperCommand):

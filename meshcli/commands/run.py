@@ -13,6 +13,7 @@ from meshcli.commands.flags import (
     StageFlags,
     StageOptionFlags,
 )
+from meshcli.commands.hints import refuse_photos_as_directory
 from meshcli.commands.invocation import read_inputs, resolve_settings, run_options
 from meshcli.commands.lazy_commands import Command
 from meshcli.commands.plain_output import print_json, print_output
@@ -35,6 +36,7 @@ def run(
     output: OutputFlags,
 ) -> int:
     """Run all four stages, each in its own process; finished, unchanged ones are skipped."""
+    refuse_photos_as_directory(directory, "run", inputs.handed_in)
     tell = Reporter(output.quiet or output.as_json).tell
     pictures, _ = read_inputs(inputs, tell)
     photos = [str(each) for each in pictures] if inputs.photos else []

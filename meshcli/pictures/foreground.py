@@ -5,7 +5,10 @@ The alpha of the result is coverage, whatever the photo's alpha was.
 
 import contextlib
 import io
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -26,7 +29,7 @@ from meshcli.pictures.transparency import MIN_STEP, has_cut_out, opacity_to_cove
 from meshcli.settings import PhotoSettings
 from meshcli.weights.catalogue import MODELS
 from meshcli.weights.download import pull
-from meshcli.weights.locations import rembg_file
+from meshcli.weights.locations import rembg_file, rembg_folders
 
 Method = Literal[
     "alpha",  # the photo's own transparency
@@ -68,9 +71,12 @@ class CutOut:
     notes: tuple[str, ...] = ()  # for the user
 
 
-def cut_out(pixels: Pixels, settings: PhotoSettings, rembg: bool = True, offline: bool = False) -> CutOut:
+def cut_out(
+    pixels: Pixels, settings: PhotoSettings, rembg: bool = True, offline: bool = False, weights: Path | None = None
+) -> CutOut:
     """Find the object in a picture (H, W, 4); if one method fails, the next one is tried.
 
+    `weights`, from --weights, is the first place where rembg's model is searched.
     Raises InputError when all methods leave nothing or nearly everything, and MissingError when only rembg could help
     and it cannot run.
     """
@@ -92,7 +98,7 @@ def cut_out(pixels: Pixels, settings: PhotoSettings, rembg: bool = True, offline
     if not rembg:
         raise InputError(f"{problem}, and rembg was switched off: allow it, or {BY_HAND}")
     rgb = np.where(inside[..., None], rgb, np.uint8(255))
-    mask = np.where(inside, _rembg_mask(rgb, settings.rembg_model, offline, problem), np.uint8(0))
+    mask = np.where(inside, _rembg_mask(rgb, settings.rembg_model, offline, problem, weights), np.uint8(0))
     if fault := _mask_fault(mask, f"rembg's {settings.rembg_model}"):
         raise InputError(f"{problem}, and {fault}: {BY_HAND}")
     return CutOut(_on_white(rgb, mask), "rembg", _fallback_note(failed, "rembg found the object"))
@@ -178,18 +184,19 @@ def _cut_from_plain(rgb: Pixels, inside: Mask | None = None) -> Pixels | str:
     return _mask_fault(found[..., 3], "the plain background of this picture") or found
 
 
-def _rembg_mask(rgb: Pixels, model: str, offline: bool, problem: str) -> Pixels:
+def _rembg_mask(rgb: Pixels, model: str, offline: bool, problem: str, weights: Path | None) -> Pixels:
     """The mask (H, W) of a salient-object network; `problem` says why the methods before it have failed."""
-    if offline and rembg_file(model) is None:
+    if offline and rembg_file(model, weights) is None:
         raise MissingError(
             f"{problem}, and rembg's model {model} is not on this machine: `meshcli models pull {model}` gets it, or "
-            f"put {model}.onnx into ~/.u2net (or $U2NET_HOME), or {BY_HAND}"
+            f"put {model}.onnx into {rembg_folders(model)[0]}, or {BY_HAND}"
         )
     try:
         import rembg  # slow, and it ends the program when onnxruntime is missing
 
-        _fetch_model(model, problem)
-        with contextlib.redirect_stderr(io.StringIO()):  # download bar
+        _fetch_model(model, problem, weights)
+        file = rembg_file(model, weights)
+        with _home_of_rembg(file), contextlib.redirect_stderr(io.StringIO()):  # download bar
             session = rembg.new_session(model)
             if not session.is_local():
                 raise MissingError(f"rembg's {model} sends the photo to a service; take a model that runs here: u2netp")
@@ -200,12 +207,31 @@ def _rembg_mask(rgb: Pixels, model: str, offline: bool, problem: str) -> Pixels:
     except MissingError:
         raise
     except Exception as error:  # onnxruntime, pooch and requests share no base class
-        raise MissingError(f"rembg's model {model} cannot be used ({_first_line(error)}); {BY_HAND}") from error
+        where = rembg_file(model, weights)
+        named = f"{model} ({where})" if where else model
+        raise MissingError(f"rembg's model {named} cannot be used ({_first_line(error)}); {BY_HAND}") from error
 
 
-def _fetch_model(model: str, problem: str) -> None:
+@contextlib.contextmanager
+def _home_of_rembg(file: Path | None) -> Iterator[None]:
+    """Let rembg read a model's file where it lies, through the environment variable that rembg looks at."""
+    before = os.environ.get("U2NET_HOME")
+    if file is None or file.parent in rembg_folders(file.stem):
+        yield
+        return
+    os.environ["U2NET_HOME"] = str(file.parent.absolute())
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["U2NET_HOME"]
+        else:
+            os.environ["U2NET_HOME"] = before
+
+
+def _fetch_model(model: str, problem: str, weights: Path | None) -> None:
     """Download the network if it is missing; rembg's own download fails with a page of text."""
-    if rembg_file(model) is None and model in MODELS and MODELS[model].md5:
+    if rembg_file(model, weights) is None and model in MODELS and MODELS[model].md5:
         try:
             pull(MODELS[model])
         except MissingError as error:

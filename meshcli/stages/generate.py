@@ -29,6 +29,7 @@ from meshcli.stages.inputs import Parts, fingerprint, photo_parts
 from meshcli.stages.photo_set import (
     CameraArguments,
     RequestedPhoto,
+    azimuth_lines,
     name_photos,
     photos_of_unknown_azimuth,
     refuse_edited,
@@ -51,6 +52,7 @@ from meshcli.stages.view_candidates import is_photo_view, write_candidates
 from meshcli.stages.view_generation import check_engine, engine_options, lacking, run_generator, smaller_settings
 from meshcli.system.digests import digest
 from meshcli.views.picture_names import short_names
+from meshcli.weights.locations import holds_rembg_model
 
 NamedPhotos = dict[str, RequestedPhoto]  # letter -> photo
 
@@ -96,6 +98,8 @@ def generate_views(
             with recording(project, manifest, task, run_options) as run:
                 run.facts |= {"left_out": left_out} if left_out else {}
                 _cut_out(run, named, settings, validator)
+                for line in azimuth_lines(run.manifest):
+                    run_options.tell(line)
                 # The cut-outs exist now: one that is edited by hand from here on makes the views stale.
                 run.task = replace(task, inputs=_inputs(project, task, named))
                 _make_views(run, settings, seed, record.engine if record else "")
@@ -119,7 +123,9 @@ def _pick_engine(
     before = "" if run_options.force else engine_before(manifest, ready)
     chosen, why = pick_generator(engine, before, lacking(settings, run_options.weights) if engine == "auto" else "")
     why = "the views are ready" if ready else why
-    refuse_unsupported_flags(run_options.flags, chosen, why)
+    for_cutting_out = holds_rembg_model(settings.photo.rembg_model, run_options.weights)
+    flags = [flag for flag in run_options.flags if not (for_cutting_out and flag.startswith("--weights="))]
+    refuse_unsupported_flags(flags, chosen, why)
     return chosen, why
 
 
@@ -300,7 +306,8 @@ def _prepare(run: StageRun, photo: Photo, requested: RequestedPhoto, settings: P
     source = requested.photo
     size = source.header.size
     pixels = load_picture(source.path, settings.max_pixels, settings.side, run.note, source.read())
-    cut = cut_out(pixels, settings, rembg=settings.rembg, offline=run.run_options.offline)
+    options = run.run_options
+    cut = cut_out(pixels, settings, rembg=settings.rembg, offline=options.offline, weights=options.weights)
     for note in cut.notes:
         run.note(f"{requested.source}: {note}")
     framed, crop = frame_foreground(cut.pixels, settings.foreground_ratio)

@@ -59,8 +59,9 @@ def pull_models(
     wanted = [find_model(name) for name in names]
     pulled = []
     for each in wanted:
-        found = find_if_present(each.name, None if each.md5 else to)
+        found = find_if_present(each.name, to)
         if found:
+            _check_rembg_model(found)
             tell(f"{each.name} is already on this machine ({found.where})")
         elif offline:
             raise MissingError(f"{each.name} is not on this machine, and --offline fetches nothing")
@@ -68,7 +69,7 @@ def pull_models(
             size = f", {each.size / 1e9:.1f} GB" if each.size > 1e8 else ""
             tell(f"fetching {each.name} ({each.description}{size}); licence: {each.licence}")
             pull(each, to, progress)
-            found = require_weights(each.name, None if each.md5 else to)
+            found = require_weights(each.name, to)
         pulled.append(found)
     return pulled
 
@@ -132,6 +133,15 @@ def find_if_present(name: str, named: Path | None) -> LocatedWeights | None:
         return find_weights(name, named)
     except MissingError:
         return None
+
+
+def _check_rembg_model(found: LocatedWeights) -> None:
+    """MissingError for a rembg model that is not the published file; those are small enough to be read."""
+    if found.model.md5 and _file_md5(found.path) != found.model.md5:
+        raise MissingError(
+            f"{found.path} is not {found.model.name} as published (its md5 differs); move it away, and "
+            f"`meshcli models pull {found.model.name}` fetches it"
+        )
 
 
 def _verify(found: LocatedWeights, file: Path, online: bool) -> VerifiedFile:

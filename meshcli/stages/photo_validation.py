@@ -66,13 +66,12 @@ class PhotoValidator:
             yield
         except (InputError, MissingError) as error:
             if isinstance(error, MissingError) and not self.keep_going:
-                raise  # what is missing for one is missing for all
+                raise _naming(photo, error) from error  # what is missing for one is missing for all
             self.reject(photo, error)
 
     def reject(self, photo: str, error: MeshcliError) -> None:
         """Note that a photo cannot be used; `conclude` decides what follows."""
-        named = photo.rpartition("/")[2] in str(error)
-        self._rejected.append((photo, error if named else type(error)(f"{photo}: {error}")))
+        self._rejected.append((photo, _naming(photo, error)))
 
     def conclude(self, count: int) -> None:
         """After a batch of `count` photos: raise an error about the rejected ones, or leave them out."""
@@ -98,6 +97,12 @@ class PhotoValidator:
             raise UsageError(reason)
         self.warn(reason)
         self.left_out.append(LeftOutPhoto(photo, reason))
+
+
+def _naming(photo: str, error: MeshcliError) -> MeshcliError:
+    """The error with the photo's name in it."""
+    named = photo.rpartition("/")[2] in str(error)
+    return error if named else type(error)(f"{photo}: {error}")
 
 
 def values_at(values: Sequence[float], indices: Sequence[int], count: int) -> Sequence[float]:

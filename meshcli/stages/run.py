@@ -21,6 +21,7 @@ from meshcli.stages.view_candidates import add_posed_photos
 from meshcli.stages.view_choice import DEFAULT_VIEW_COUNT
 from meshcli.stages.view_generation import lacking
 from meshcli.system.processes import run_child
+from meshcli.weights.locations import holds_rembg_model
 
 
 class StageFailedError(MeshcliError):
@@ -206,9 +207,17 @@ def _assign_shared_flags(project: Project, arguments: RunArguments) -> dict[str,
     manifest = project.load() if project.exists else Manifest()
     pickers = {"generate": _pick_generator, "reconstruct": _pick_reconstructor}
     picked = {stage: pick(manifest, arguments) for stage, pick in pickers.items() if stage in arguments.stages}
-    refuse_flags_unsupported_everywhere(arguments.shared, picked)
+    cuts_out = "generate" in picked and holds_rembg_model(
+        arguments.settings.photo.rembg_model, arguments.run_options.weights
+    )
+    for_cutting_out = [word for word in arguments.shared if cuts_out and word.startswith("--weights=")]
+    refuse_flags_unsupported_everywhere([word for word in arguments.shared if word not in for_cutting_out], picked)
     return {
-        stage: [word for word in arguments.shared if supports_flag(engine, word)]
+        stage: [
+            word
+            for word in arguments.shared
+            if supports_flag(engine, word) or (stage == "generate" and word in for_cutting_out)
+        ]
         for stage, (engine, _) in picked.items()
     }
 

@@ -1,7 +1,7 @@
 """Downloads weights, with progress, resuming and checksums. Light until something is downloaded.
 
 From the Hugging Face Hub into a folder of weights; the published sha256 is compared and recorded beside the files.
-rembg's models come from its releases into rembg's own folder, their md5 compared. The Hub's library follows
+rembg's models come from its releases, without a folder into rembg's own, their md5 compared. The Hub's library follows
 $HF_ENDPOINT, $HF_TOKEN, $HF_HUB_OFFLINE and the like.
 """
 
@@ -51,11 +51,11 @@ class RemoteFile:
 def pull(wanted: Model, folder: Path | None = None, progress: Progress = silent) -> Path:
     """Download a model and return its path; keeps complete files and resumes incomplete ones.
 
-    `folder` is for files from the Hub; rembg's have their own. Raises MissingError when the download fails or arrives
+    Without a `folder`, rembg's models go where rembg keeps them. Raises MissingError when the download fails or arrives
     damaged, ResourceError when the disk has no room for it.
     """
     if wanted.md5:
-        return _pull_rembg(wanted, progress)
+        return _pull_rembg(wanted, folder or rembg_folders(wanted.name)[0], progress)
     base = folder or default_folder()
     target = base / wanted.file if wanted.is_folder else base
     with _download_errors(wanted, base, "cannot be reached"):
@@ -228,12 +228,11 @@ def _download_errors(wanted: Model, base: Path, trouble: str) -> Iterator[None]:
         raise MissingError(f"{wanted.repository} {trouble} ({_first_line(error)}); try again, {by_hand}") from error
 
 
-def _pull_rembg(wanted: Model, progress: Progress) -> Path:
+def _pull_rembg(wanted: Model, folder: Path, progress: Progress) -> Path:
     """Download as rembg itself does, with our progress."""
     import pooch
     import requests
 
-    folder = rembg_folders(wanted.name)[0]
     pooch.get_logger().setLevel("WARNING")
     meter = _PoochProgress(progress, f"fetching {wanted.file}, kB")
     address = f"{REMBG_URL}/{wanted.file}"

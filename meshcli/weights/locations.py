@@ -1,6 +1,7 @@
 """Finds weights on this machine and computes their digests. Light: paths and digests; nothing is loaded.
 
-Search order: --weights, $MESHCLI_CKPTS, ./ckpts, the user's data directory, the Hugging Face cache, which is read only.
+Search order: --weights, $MESHCLI_CKPTS, ./ckpts, the user's data directory; then the Hugging Face cache, which is read
+only, or for rembg's models the folders where rembg keeps them.
 Files have their published names. A pickled checkpoint (.ckpt, .bin) may have its conversion beside it, named
 .safetensors, or in the data directory if it lies where nothing may be written.
 """
@@ -42,9 +43,6 @@ def find_weights(name: str, named: Path | None = None) -> LocatedWeights | None:
             missing = "does not exist" if not named.exists() else f"has no {_expected_text(wanted)}"
             raise MissingError(f"--weights {named} {missing}")
         return LocatedWeights(wanted, path, "--weights")
-    if wanted.md5:
-        path = rembg_file(name)
-        return LocatedWeights(wanted, path, "rembg's folder") if path else None
     for folder, where in search_folders(wanted):
         if path := _in_folder(wanted, folder):
             return LocatedWeights(wanted, path, where)
@@ -67,17 +65,40 @@ def require_weights(name: str, named: Path | None = None) -> LocatedWeights:
 
 def search_folders(wanted: Model) -> Iterator[tuple[Path, str]]:
     """The folders to search, in order, and their names for messages."""
+    yield from _common_folders()
+    if wanted.md5:
+        yield from ((folder, "rembg's folder") for folder in rembg_folders(wanted.name))
+    else:
+        yield from ((snapshot, "Hugging Face cache") for snapshot in _hub_snapshots(wanted.repository))
+
+
+def rembg_file(name: str, named: Path | None = None) -> Path | None:
+    """The file of a rembg model, also of one that the catalogue does not have; None when it is not found.
+
+    `named`, from --weights, comes first. It may be for other networks: without the model, the other places count.
+    """
+    if named is not None and (path := _named_rembg_file(name, named)):
+        return path
+    folders = (*(folder for folder, _ in _common_folders()), *rembg_folders(name))
+    return next((path for folder in folders if (path := folder / f"{name}.onnx").is_file()), None)
+
+
+def holds_rembg_model(name: str, named: Path | None) -> bool:
+    """Whether --weights names a rembg model, or a folder with its file."""
+    return named is not None and _named_rembg_file(name, named) is not None
+
+
+def _named_rembg_file(name: str, named: Path) -> Path | None:
+    path = named if named.name == f"{name}.onnx" else named / f"{name}.onnx"
+    return path if path.is_file() else None
+
+
+def _common_folders() -> Iterator[tuple[Path, str]]:
+    """The folders that are searched for all weights, and their names for messages."""
     if ckpts := os.environ.get("MESHCLI_CKPTS"):
         yield Path(ckpts).expanduser(), "$MESHCLI_CKPTS"
     yield Path("ckpts"), "./ckpts"
     yield data_directory() / "ckpts", "data directory"
-    for snapshot in _hub_snapshots(wanted.repository):
-        yield snapshot, "Hugging Face cache"
-
-
-def rembg_file(name: str) -> Path | None:
-    """The file of a rembg model where rembg would find it, or None."""
-    return next((path for folder in rembg_folders(name) if (path := folder / f"{name}.onnx").is_file()), None)
 
 
 def rembg_folders(name: str) -> tuple[Path, Path]:

@@ -14,8 +14,11 @@ from PIL import Image
 from helpers.cli_processes import FAKE_MESHCLI
 from meshcli.commands import cli
 from meshcli.commands.lazy_commands import load_command
+from meshcli.project.manifest import Manifest, Photo
 from meshcli.project.project import Project
+from meshcli.stages.photo_set import azimuth_lines
 from meshcli.views.camera import orbit
+from meshcli.views.photo_cameras import AlignedPose, CameraPrior
 
 QUICK = ["--set", "render.size=64", "--set", "render.frames=3", "--set", "texture.size=64"]
 
@@ -363,3 +366,41 @@ def test_a_foreign_rig_is_for_all_photos(meshcli) -> None:  # type: ignore[no-un
     result = meshcli("generate", "desk", "3.png@200", "--add")
     assert (result.code, "hand them all in with one --rig" in result.err) == (2, True)
     assert Path("desk/manifest.json").read_bytes() == before
+
+
+def test_help_says_where_azimuth_0_is_and_which_way_it_grows() -> None:
+    for verb in ("generate", "run"):
+        (text,) = (each.help for each in load_command(verb).params if "--azimuth" in each.opts)
+        assert "0 is the object's front" in text
+        assert "counter-clockwise seen from above" in text
+
+
+def azimuths(result: Result) -> list[str]:
+    return [line for line in result.err.splitlines() if " azimuth " in line]
+
+
+def test_the_azimuth_of_each_photo_is_said_once(meshcli) -> None:  # type: ignore[no-untyped-def]
+    typed = meshcli("generate", "desk", "1.png", "2.png@400", "3.png@-50.5")
+    assert azimuths(typed) == [
+        "a 1.png azimuth unknown",
+        "b 2.png azimuth 400 (typed)",
+        "c 3.png azimuth -50.5 (typed)",
+    ]
+    assert azimuths(meshcli("generate", "desk")) == []
+    assert azimuths(meshcli("generate", "one", "1.png")) == ["a 1.png azimuth 0 (a single photo shows the front)"]
+    assert meshcli("generate", "quiet", "1.png", "2.png", "--azimuth", "0,40", "-q").err == ""
+    result = meshcli("generate", "json", "1.png", "2.png", "--azimuth", "0,40", "--json")
+    assert (result.err, azimuths(result)) == ("", [])
+
+
+def test_azimuths_of_a_rig_are_said(meshcli) -> None:  # type: ignore[no-untyped-def]
+    rows = [{"file": f"{number}.png", "camera": orbit(80.0 * number, 5).to_json()} for number in (1, 2)]
+    Path("rig.json").write_text(json.dumps({"meshcli": 1, "photos": rows}))
+    result = meshcli("generate", "desk", "1.png", "2.png", "--rig", "rig.json")
+    assert azimuths(result) == ["a 1.png azimuth 80 (rig)", "b 2.png azimuth 160 (rig)"]
+
+
+def test_estimated_azimuths_are_said() -> None:
+    stated = CameraPrior(aligned=AlignedPose(333.6, 1.0, 0.9))
+    photos = [Photo(name, "", "", f"{name}.jpg", "", orbit(0, 0), stated=stated) for name in "ab"]
+    assert azimuth_lines(Manifest(tuple(photos)))[0] == "a a.jpg azimuth 334 (estimated)"

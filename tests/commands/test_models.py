@@ -318,6 +318,37 @@ def test_rembgs_models(releases, tmp_path):
     assert [file.name for file in path.parent.iterdir()] == ["u2netp.onnx"]
 
 
+def test_rembgs_model_that_lies_there_already(tmp_path, monkeypatch, capsys):
+    """Brought on a stick: `pull --to` takes it without a network, and every other command finds it in ./ckpts."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("U2NET_HOME", str(tmp_path / "rembg"))
+    monkeypatch.setattr(download, "REMBG_URL", "http://127.0.0.1:9")
+    data = os.urandom(3000)
+    monkeypatch.setitem(MODELS, "u2netp", small(data))
+    file = tmp_path / "ckpts/u2netp.onnx"
+    file.parent.mkdir()
+    file.write_bytes(data)
+    for words in (["pull", "u2netp", "--to", "ckpts"], ["pull", "u2netp", "--offline"], ["path", "u2netp"]):
+        assert cli.main(["models", *words]) == 0
+        assert capsys.readouterr().out == f"{file}\n"
+    assert cli.main(["models", "verify", "u2netp"]) == 0
+    assert "as published (md5)" in capsys.readouterr().out
+    assert cli.main(["models", "list", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["models"]}
+    assert (rows["u2netp"]["where"], rows["u2netp"]["path"]) == ("./ckpts", str(file))
+    file.write_bytes(b"an own network of this name")
+    assert cli.main(["models", "pull", "u2netp", "--to", "ckpts"]) == 4
+    assert "ckpts/u2netp.onnx is not u2netp as published" in capsys.readouterr().err
+    assert file.read_bytes() == b"an own network of this name"
+
+
+def test_rembgs_models_go_to_a_folder_that_is_named(releases, tmp_path):
+    data = os.urandom(3000)
+    (releases / "u2netp.onnx").write_bytes(data)
+    assert download.pull(small(data), tmp_path / "stick") == tmp_path / "stick/u2netp.onnx"
+    assert (tmp_path / "stick/u2netp.onnx").read_bytes() == data
+
+
 def test_rembgs_models_damaged_or_gone(releases):
     with pytest.raises(MissingError, match=r"refuses the download .*404"):
         download.pull(small(b"x"))

@@ -47,7 +47,7 @@ class Sculpture:
     notes: list[str]
 
 
-def cut_out(pixels: Any, settings: Any, rembg: bool = True, offline: bool = False) -> Any:
+def cut_out(pixels: Any, settings: Any, rembg: bool = True, offline: bool = False, weights: Path | None = None) -> Any:
     COUNTS["cut_out"] += 1
     return SimpleNamespace(pixels=pixels, method="alpha", notes=())
 

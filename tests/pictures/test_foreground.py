@@ -1,6 +1,8 @@
 """The object is cut out: plain backgrounds of every kind, gaps, soft edges, and what rembg is asked."""
 
+import os
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -182,6 +184,59 @@ def test_rembg_is_asked_last(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "rembg", fake_rembg(mask, local=False))
     with pytest.raises(MissingError, match="service"):
         cut_out(busy(), PhotoSettings())
+
+
+def test_the_network_is_read_where_it_lies(monkeypatch, tmp_path):
+    """rembg looks into folders of its own; for a file elsewhere it is told where, and only then."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("U2NET_HOME", str(tmp_path / "nothing"))
+    mask, told = np.zeros((64, 64), np.uint8), []
+    mask[10:50, 10:50] = 255
+    fake = fake_rembg(mask)
+    session = fake.new_session
+    fake.new_session = lambda model: told.append(os.environ["U2NET_HOME"]) or session(model)
+    monkeypatch.setitem(sys.modules, "rembg", fake)
+    for folder, weights in (("ckpts", None), ("own", Path("own")), ("nothing", None)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "u2netp.onnx").touch()
+        assert cut_out(busy(), PhotoSettings(), offline=True, weights=weights).method == "rembg"
+        assert told.pop() == str(tmp_path / folder)
+        assert os.environ["U2NET_HOME"] == str(tmp_path / "nothing")
+        (tmp_path / folder / "u2netp.onnx").unlink()
+
+
+def test_the_error_for_a_photo_that_needs_the_network(monkeypatch, tmp_path, capsys):
+    """The photo, the file, one folder, one command: on standard error, and whole in `status`, on one line."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("meshcli.commands.cli.listen_to_signals", lambda: None)
+    home = tmp_path / "a home whose name is as long as the names of homes in offices are"
+    monkeypatch.setenv("U2NET_HOME", str(home))
+    monkeypatch.setenv("COLUMNS", "60")
+    Image.fromarray(busy()).save("holiday.png")
+    Image.fromarray(busy()[::-1].copy()).save("second.png")
+    line = ["generate", "desk", "holiday.png", "second.png", "--offline", "--config", "quick"]
+    for words in (line, ["status", "desk"]):
+        assert cli.main(words) == (4 if words is line else 0)
+        captured = capsys.readouterr()
+        said = captured.err.splitlines()[-1] if words is line else captured.out
+        whole = (
+            "holiday.png: the background is not plain, and rembg's model u2netp is not on this machine: "
+            f"`meshcli models pull u2netp` gets it, or put u2netp.onnx into {home}/models/u2netp, or cut the object"
+        )
+        assert whole in said
+
+
+def test_weights_for_cutting_out_are_taken_by_every_engine(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("meshcli.commands.cli.listen_to_signals", lambda: None)
+    Image.fromarray(busy()).save("holiday.png")
+    Path("stick").mkdir()
+    for line in ("generate desk holiday.png --engine sculpt", "run desk holiday.png --generator sculpt"):
+        words = [*line.split(), "--dry-run", "--weights", "stick"]
+        assert cli.main(words) == 2
+        assert "--weights=stick is for zero123plus and the networks" in capsys.readouterr().err
+    Path("stick/u2netp.onnx").touch()
+    assert cli.main(["generate", "desk", "holiday.png", "--engine", "sculpt", "--dry-run", "--weights", "stick"]) == 0
 
 
 def neutral_mask(tile):

@@ -175,3 +175,28 @@ def test_where_rembg_keeps_its_models(tmp_path, monkeypatch):
     monkeypatch.setenv("U2NET_HOME", str(tmp_path / "own"))
     assert find_weights("u2netp") is None
     assert put(tmp_path / "own/u2netp.onnx") == locations.rembg_file("u2netp")
+
+
+def test_rembgs_models_are_found_where_all_weights_are(home, tmp_path, monkeypatch):
+    monkeypatch.delenv("U2NET_HOME", raising=False)
+    monkeypatch.delenv("REMBG_HOME", raising=False)
+    found = None
+    for path, where in [
+        (locations.rembg_folders("u2netp")[1] / "u2netp.onnx", "rembg's folder"),
+        (locations.rembg_folders("u2netp")[0] / "u2netp.onnx", "rembg's folder"),
+        (locations.data_directory() / "ckpts/u2netp.onnx", "data directory"),
+        (Path("ckpts/u2netp.onnx"), "./ckpts"),
+        (tmp_path / "env/u2netp.onnx", "$MESHCLI_CKPTS"),
+    ]:
+        put(path)
+        monkeypatch.setenv("MESHCLI_CKPTS", str(tmp_path / "env"))
+        found = find_weights("u2netp")
+        assert found is not None
+        assert (found.path, found.where) == (path, where)
+        assert locations.rembg_file("u2netp") == path
+    assert locations.rembg_file("u2netp", tmp_path / "other") == found.path  # it may hold another network's weights
+    own = put(tmp_path / "own/u2netp.onnx")
+    assert locations.rembg_file("u2netp", own) == locations.rembg_file("u2netp", own.parent) == own
+    assert find_weights("u2netp", own.parent).path == own
+    assert locations.holds_rembg_model("u2netp", own.parent)
+    assert not locations.holds_rembg_model("u2net", own)
