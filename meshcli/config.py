@@ -1,5 +1,7 @@
 """Settings from files and the command line: defaults <- --config FILE <- --set a.b=c <- flags, the last one wins.
 
+What a project has on record comes between the defaults and the rest; see stages/settings_in_force.py.
+
 An unknown key is an error that suggests a similar one; a value of the wrong type or out of its range is an error that
 names what the setting accepts.
 """
@@ -8,7 +10,7 @@ import difflib
 import io
 import reprlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
@@ -17,6 +19,7 @@ from meshcli.settings import MAX_LEVELS, Range, Settings
 from meshcli.system.text_files import read_text
 
 T = TypeVar("T")
+Assignments = dict[str, Any]  # section.key -> value
 MAX_CONFIG_BYTES = 256 * 1024  # by choice; the packaged files have less than two thousand
 
 # The keys of infer_config in InstantMesh's configuration files -> our settings. The paths of weights have none: the
@@ -31,35 +34,68 @@ INFER_CONFIG_KEYS = {
 }
 
 
+@dataclass(frozen=True)
+class TypedSettings:
+    """The settings that were typed; those that were not are still to come from a project's record or the defaults."""
+
+    values: Assignments = field(default_factory=dict)  # valid, each by itself
+    source: str = "command line"  # where they were typed, for messages
+    defaults: bool = False  # the others are the defaults, whatever is on record
+
+    @classmethod
+    def of(cls, settings: "Settings | TypedSettings") -> "TypedSettings":
+        """The same, where all settings count as typed."""
+        if isinstance(settings, TypedSettings):
+            return settings
+        tables = {section.name: vars(getattr(settings, section.name)) for section in fields(settings)}
+        return cls({f"{section}.{key}": value for section, table in tables.items() for key, value in table.items()})
+
+
+def read_typed_settings(
+    config: Path | None = None,
+    assignments: Sequence[str] = (),
+    flags: Mapping[str, Any] | None = None,
+    defaults: bool = False,
+) -> TypedSettings:
+    """What was typed, the last one wins; `flags` maps dotted keys to values, None where a flag was not given.
+
+    Raises UsageError for what is not valid by itself.
+    """
+    values: Assignments = {}
+    if config:
+        path = find_config(config)
+        values |= _checked_values(_from_instantmesh(read_yaml(path), path), str(config))
+    for assignment in assignments:
+        values |= _checked_values(_read_assignment(assignment), f"--set {assignment}")
+    sources = [*([str(config)] if config else []), *(f"--set {assignment}" for assignment in assignments)]
+    source = ", ".join(sources) or "command line"
+    given = {key: value for key, value in (flags or {}).items() if value is not None}
+    return TypedSettings({**values, **check_each(given, source)}, source, defaults)
+
+
 def read_settings(
     config: Path | None = None, assignments: Sequence[str] = (), flags: Mapping[str, Any] | None = None
 ) -> Settings:
-    """The settings from all sources; `flags` maps dotted keys to values, None where a flag was not given.
-
-    Raises UsageError.
-    """
-    settings = Settings()
-    if config:
-        path = find_config(config)
-        settings = _replace_fields(settings, _from_instantmesh(read_yaml(path), path), "", str(config))
-    for assignment in assignments:
-        settings = _replace_fields(settings, _read_assignment(assignment), "", f"--set {assignment}")
-    given = {key: value for key, value in (flags or {}).items() if value is not None}
-    sources = [*([str(config)] if config else []), *(f"--set {assignment}" for assignment in assignments)]
-    return override(settings, given, ", ".join(sources) or "command line")
+    """The defaults, replaced by what was typed. Raises UsageError."""
+    typed = read_typed_settings(config, assignments, flags)
+    return override(Settings(), typed.values, typed.source)
 
 
 def override(settings: Settings, values: Mapping[str, Any], source: str) -> Settings:
     """A copy with some settings replaced, by dotted key; UsageError, which names the `source`, for invalid values."""
     for key, value in values.items():
-        *path, last = key.split(".")
-        table: Any = {last: value}
-        for part in reversed(path):
-            table = {part: table}
-        settings = _replace_fields(settings, table, "", source)
+        settings = _replace_fields(settings, _nested(key, value), "", source)
     if conflict := settings.conflict():
         raise UsageError(f"{source}: {conflict}")
     return settings
+
+
+def check_each(values: Mapping[str, Any], source: str) -> Assignments:
+    """The values of settings, each by itself, as their types; UsageError, which names the `source`, for invalid ones.
+
+    Whether they contradict each other is not checked.
+    """
+    return {key: _checked_values(_nested(key, value), source)[key] for key, value in values.items()}
 
 
 def options(settings: Settings, *sections: str) -> dict[str, Any]:
@@ -125,6 +161,21 @@ def _from_instantmesh(table: Any, path: Path) -> Any:
             section, key = setting.split(".")
             ours.setdefault(section, {})[key] = value
     return ours
+
+
+def _nested(key: str, value: Any) -> Any:
+    """`a.b` and a value as a configuration file nests them."""
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    return value
+
+
+def _checked_values(table: Any, source: str) -> Assignments:
+    """The settings that a nested table holds, checked each by itself; errors name the `source`."""
+    settings = _replace_fields(Settings(), table, "", source)
+    return {
+        f"{section}.{key}": getattr(getattr(settings, section), key) for section, keys in table.items() for key in keys
+    }
 
 
 def _read_assignment(assignment: str) -> Any:

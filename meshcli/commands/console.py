@@ -14,7 +14,8 @@ from meshcli.errors import UsageError
 from meshcli.project.manifest import Manifest
 from meshcli.project.project import Project
 from meshcli.stages.photo_set import photos_of_unknown_azimuth
-from meshcli.stages.status import ProjectStatus, seconds
+from meshcli.stages.stage_runner import assignments
+from meshcli.stages.status import ProjectStatus, changed_settings, seconds
 from meshcli.stages.view_choice import coverage
 
 if TYPE_CHECKING:
@@ -196,6 +197,9 @@ def print_status(status: ProjectStatus) -> None:
     for row in status.stages:
         if row.state == "failed":  # whole and on one line: it has paths and commands to copy
             console.print(escape_controls(f"{row.stage} failed: {row.reason}"), markup=False, soft_wrap=True)
+        if changed := changed_settings(row.record):
+            text = escape_controls(assignments(changed))
+            console.print(f"settings of {row.stage}: {text}", markup=False, soft_wrap=True)
     if status.next:
         console.print(f"next: {status.next}", markup=False, soft_wrap=True)
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import typer
 
@@ -140,24 +140,31 @@ class GeneratorFlags(FlagGroup, title="View generation"):
 class NetworkFlags(FlagGroup, title="Networks"):
     """Where and how networks compute, and with which weights."""
 
+    ANY_ENGINE: ClassVar = ("--device=cpu", "--dtype=auto")
+
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1|mps", help="Compute device of the networks.")] = (
         "auto"
     )
     dtype: Annotated[
-        Precision, typer.Option(help="Floating-point precision of the networks; auto: the engine's default.")
-    ] = "auto"
+        Precision | None,
+        typer.Option(help="Floating-point precision of the networks; auto: the engine's default.", show_default=False),
+    ] = None
     weights: Annotated[
         Path | None,
         typer.Option(metavar="PATH", help="Weights: a file, or a folder of files as published.", show_default=False),
     ] = None
 
     def network_words(self) -> list[str]:
-        """The typed flags that need an engine with a network. `--device=cpu` does not: all engines run on the CPU."""
-        return [word for word in self.words() if word != "--device=cpu"]
+        """The typed flags that need an engine with a network."""
+        return [word for word in self.words() if word not in self.ANY_ENGINE]
+
+    def words_for_any_engine(self) -> list[str]:
+        """The other typed flags: all engines run on the CPU, and at the precision that suits them."""
+        return [word for word in self.words() if word in self.ANY_ENGINE]
 
     def dtype_override(self, section: str) -> dict[str, Any]:
         """The precision as a setting of an engine's section."""
-        return {} if self.dtype == "auto" else {f"{section}.dtype": self.dtype}
+        return {f"{section}.dtype": self.dtype}
 
 
 @dataclass(frozen=True)
@@ -194,6 +201,9 @@ class SelectionFlags(FlagGroup, title="View selection"):
     ] = None
     include_photos: Annotated[
         bool, typer.Option("--include-photos", help="Offer photos with known cameras as views too, named a, b ...")
+    ] = False
+    suggested: Annotated[
+        bool, typer.Option("--suggested", hidden=True, help="With --auto: `run` may replace the selection later.")
     ] = False
     list_views: Annotated[bool, typer.Option("--list", help="Print the views and exit.")] = False
 
@@ -287,7 +297,7 @@ class StageOptionFlags:
 class SettingsFlags(FlagGroup, title="Settings"):
     """The random seed, and settings from files or one by one."""
 
-    seed: Annotated[int, typer.Option(help="Random seed.")] = 0
+    seed: Annotated[int | None, typer.Option(min=0, help="Random seed; 0 at first.", show_default=False)] = None
     config: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Settings file, or the name of a packaged one: quick.", show_default=False),
@@ -296,6 +306,9 @@ class SettingsFlags(FlagGroup, title="Settings"):
         list[str] | None,
         typer.Option("--set", metavar="A.B=C", help="Override one setting; repeatable.", show_default=False),
     ] = None
+    defaults: Annotated[
+        bool, typer.Option("--defaults", help="Take the default of every setting not typed, not the one on record.")
+    ] = False
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from meshcli.commands.flags import (
     SettingsFlags,
 )
 from meshcli.commands.hints import refuse_photos_as_directory
-from meshcli.commands.invocation import read_inputs, resolve_settings, run_options, run_stage
+from meshcli.commands.invocation import read_inputs, read_settings_flags, run_options, run_stage
 from meshcli.commands.lazy_commands import Command
 from meshcli.errors import UsageError
 
@@ -47,13 +47,13 @@ def generate(
     if photo.add and not pictures:
         raise UsageError("--add appends photos; name some")
     overrides = {**generator.overrides(), **network.dtype_override("zero123plus"), **photo.overrides()}
-    resolved = resolve_settings(settings, overrides)
+    typed = read_settings_flags(settings, overrides)
     options = run_options(execution, network, [*generator.words(), *network.network_words()])
     return run_stage(
         directory,
         "generate",
         lambda project, reported: generate_views(
-            project, pictures, cameras, add=photo.add, settings=resolved, engine=generator.engine, seed=settings.seed,
+            project, pictures, cameras, add=photo.add, settings=typed, engine=generator.engine, seed=settings.seed,
             run_options=reported,
         ),
         replace(options, keep_going=photo.keep_going),

@@ -12,13 +12,12 @@ from typing import Any
 from meshcli.commands.console import Reporter, outcome_json, outcome_plan, print_plan
 from meshcli.commands.flags import ExecutionFlags, InputFlags, NetworkFlags, OutputFlags, SettingsFlags
 from meshcli.commands.plain_output import print_json
-from meshcli.config import read_settings
+from meshcli.config import TypedSettings, read_typed_settings
 from meshcli.errors import InputError, UsageError
 from meshcli.pictures.photo_arguments import list_photos
 from meshcli.progress import Tell
 from meshcli.project.manifest import Stage
 from meshcli.project.project import Project
-from meshcli.settings import Settings
 from meshcli.stages.killed_child import killed_child_error, read_record
 from meshcli.stages.photo_set import CameraArguments
 from meshcli.stages.stage_runner import Outcome, RunOptions, to_user_error
@@ -114,9 +113,9 @@ def stay_offline() -> None:
     os.environ["HF_HUB_OFFLINE"] = "1"
 
 
-def resolve_settings(settings: SettingsFlags, overrides: Mapping[str, Any] | None = None) -> Settings:
-    """The packaged settings, with those of --config, of --set, and of other flags (`section.key` -> value)."""
-    return read_settings(settings.config, settings.assignments or (), overrides or {})
+def read_settings_flags(settings: SettingsFlags, overrides: Mapping[str, Any] | None = None) -> TypedSettings:
+    """What was typed: the settings of --config, of --set, and of other flags (`section.key` -> value)."""
+    return read_typed_settings(settings.config, settings.assignments or (), overrides, settings.defaults)
 
 
 def read_cameras(inputs: InputFlags) -> CameraArguments:

@@ -11,7 +11,7 @@ from meshcli.commands.flags import (
     ReconstructorFlags,
     SettingsFlags,
 )
-from meshcli.commands.invocation import resolve_settings, run_options, run_stage
+from meshcli.commands.invocation import read_settings_flags, run_options, run_stage
 from meshcli.commands.lazy_commands import Command
 from meshcli.errors import UsageError
 
@@ -33,12 +33,12 @@ def reconstruct(
 
     if reconstructor.no_texture and reconstructor.texture_size:
         raise UsageError("--no-texture and --texture-size exclude each other")
-    resolved = resolve_settings(settings, {**reconstructor.overrides(), **network.dtype_override("lrm")})
+    typed = read_settings_flags(settings, {**reconstructor.overrides(), **network.dtype_override("lrm")})
     return run_stage(
         directory,
         "reconstruct",
         lambda project, reported: reconstruct_mesh(
-            project, settings=resolved, engine=reconstructor.engine, seed=settings.seed, run_options=reported
+            project, settings=typed, engine=reconstructor.engine, seed=settings.seed, run_options=reported
         ),
         run_options(execution, network, [*reconstructor.words(), *network.network_words()]),
         output,

@@ -6,7 +6,7 @@ import typer
 
 from meshcli.commands.flag_groups import Only, expand_flag_groups
 from meshcli.commands.flags import Directory, ExecutionFlags, NetworkFlags, OutputFlags, RenderFlags, SettingsFlags
-from meshcli.commands.invocation import resolve_settings, run_options, run_stage
+from meshcli.commands.invocation import read_settings_flags, run_options, run_stage
 from meshcli.commands.lazy_commands import Command
 
 app = typer.Typer(add_completion=False)
@@ -18,18 +18,18 @@ def render(
     directory: Directory,
     turntable: RenderFlags,
     network: Annotated[NetworkFlags, Only("device")],
-    settings: Annotated[SettingsFlags, Only("config", "assignments")],
+    settings: Annotated[SettingsFlags, Only("config", "assignments", "defaults")],
     execution: Annotated[ExecutionFlags, Only("force", "wait", "dry_run")],
     output: OutputFlags,
 ) -> int:
     """Render renders/turntable.mp4, stills, and a contact sheet of the selected views and the mesh."""
     from meshcli.stages.render import render_mesh
 
-    resolved = resolve_settings(settings, turntable.overrides())
+    typed = read_settings_flags(settings, turntable.overrides())
     return run_stage(
         directory,
         "render",
-        lambda project, reported: render_mesh(project, settings=resolved, run_options=reported),
+        lambda project, reported: render_mesh(project, settings=typed, run_options=reported),
         run_options(execution, network),
         output,
     )

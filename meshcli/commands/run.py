@@ -14,7 +14,7 @@ from meshcli.commands.flags import (
     StageOptionFlags,
 )
 from meshcli.commands.hints import refuse_photos_as_directory
-from meshcli.commands.invocation import read_inputs, resolve_settings, run_options
+from meshcli.commands.invocation import read_inputs, read_settings_flags, run_options
 from meshcli.commands.lazy_commands import Command
 from meshcli.commands.plain_output import print_json, print_output
 from meshcli.errors import InputError
@@ -59,11 +59,11 @@ def _child_arguments(
     output: OutputFlags,
 ) -> RunArguments:
     """What each child process is called with. Raises UsageError for wrong settings, before any child starts."""
-    configuration = settings.words("config", "assignments")
+    configuration = settings.words("config", "assignments", "defaults")
     generation = [*options.generator.words(), *options.photo.words("no_rembg", "max_pixels")]
     reconstruction, rendering = options.reconstructor.words(), options.render.words()
-    cpu = ["--device=cpu"] if options.network.device == "cpu" else []  # every engine can compute there
-    shared = [*settings.words("seed"), *execution.words("offline"), *cpu, *configuration]
+    common = options.network.words_for_any_engine()
+    shared = [*settings.words("seed"), *execution.words("offline"), *common, *configuration]
     # A dry run asks every child for a document, whether or not it prints one itself.
     reporting = output.words("quiet", "verbose") if execution.dry_run else output.words()
     return RunArguments(
@@ -87,6 +87,6 @@ def _child_arguments(
         shared=options.network.network_words(),
         generator="photos" if inputs.from_sheet or inputs.from_views else stages.generator,
         reconstructor=stages.reconstructor,
-        settings=resolve_settings(settings),
+        settings=read_settings_flags(settings),
         run_options=run_options(execution, options.network),
     )

@@ -50,12 +50,13 @@ def select(
         return 0
     options = run_options(execution)
     names = selection.views
+    by: SelectedBy = "auto" if selection.suggested else "flag"
     if not names and not selection.auto:
         names = _ask(project, selection.include_photos, replace(options, tell=Reporter(output.quiet).tell))
         if not names:
             Reporter(output.quiet or output.as_json).tell("the selection is unchanged")
             return 0
-    by: SelectedBy = "flag" if selection.views else "person"
+        by = "person"
     return run_stage(
         directory,
         "select",

@@ -69,6 +69,8 @@ class StageRecord:
     requested_digest: str = ""  # digest of engine and options as requested, before any reduction
     reduced_settings: dict[str, Any] = field(default_factory=dict)  # used since memory ran out
     next_reduction: dict[str, Any] = field(default_factory=dict)  # added if it runs out again
+    # the requested settings (section.key) and seed that are not the defaults, before any reduction
+    settings: dict[str, Any] = field(default_factory=dict)
     unknown_fields: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -87,6 +89,7 @@ class StageRecord:
             "asked": self.requested_digest,
             "smaller": self.reduced_settings,
             "fallback": self.next_reduction,
+            "settings": self.settings,
         }
 
     @classmethod
@@ -108,6 +111,7 @@ class StageRecord:
             table.string("asked", ""),
             table.get("smaller", dict, {}),
             table.get("fallback", dict, {}),
+            table.get("settings", dict, {}),
         )
         return replace(record, unknown_fields=table.unknown_fields(*record.to_json()))
 

@@ -10,6 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from meshcli.config import TypedSettings
 from meshcli.engines import VERSIONS, Generator, pick_generator, refuse_unsupported_flags
 from meshcli.errors import InputError
 from meshcli.project.manifest import Manifest, Output, Photo, StageRecord
@@ -37,6 +38,7 @@ from meshcli.stages.photo_set import (
     with_alignment,
 )
 from meshcli.stages.photo_validation import PhotoValidator
+from meshcli.stages.settings_in_force import SettingsInForce, settings_in_force
 from meshcli.stages.stage_runner import (
     Outcome,
     ResolvedTask,
@@ -63,20 +65,21 @@ def generate_views(
     typed: CameraArguments = CameraArguments(),
     *,
     add: bool = False,
-    settings: Settings = Settings(),
+    settings: Settings | TypedSettings = TypedSettings(),
     engine: Generator = "auto",
-    seed: int = 0,
+    seed: int | None = None,
     run_options: RunOptions = RunOptions(),
 ) -> Outcome:
-    """Cut the photos out, frame them and make six views of each.
+    """Cut the photos out, frame them and make six views of each. Settings and seed not given are those on record.
 
     Raises UsageError for arguments that do not fit, InputError for a picture that cannot be used.
     """
-    validator = PhotoValidator(run_options.keep_going, settings.photo.max_pixels, run_options.warn)
+    in_force = _settings_in_force(project, settings, seed)
+    validator = PhotoValidator(run_options.keep_going, in_force.settings.photo.max_pixels, run_options.warn)
     requested: list[RequestedPhoto] = []
     if not project.exists:  # look at the photos first: a mistake leaves no directory behind
         requested = request_photos(project, Manifest(), photos, typed, add, validator, run_options.tell)
-        _pick_engine(Manifest(), requested, engine, settings, run_options)
+        _pick_engine(Manifest(), requested, engine, in_force.settings, run_options)
     if not run_options.dry:
         project.create()
     with write_lock(project, run_options, new=True):
@@ -84,30 +87,37 @@ def generate_views(
         if not requested or manifest.photos:
             requested = request_photos(project, manifest, photos, typed, add, validator, run_options.tell)
         record = manifest.stages.get("generate")
+        in_force = settings_in_force("generate", record, settings, seed)
         named = with_alignment(manifest, name_photos(manifest, requested, validator))
-        left_out = _reject_known_failures(record, named, settings.photo, validator)
-        chosen, why = _pick_engine(manifest, requested, engine, settings, run_options)
-        task, settings = _resolve(project, record, named, chosen, settings, seed, run_options)
+        left_out = _reject_known_failures(record, named, in_force.settings.photo, validator)
+        chosen, why = _pick_engine(manifest, requested, engine, in_force.settings, run_options)
+        task, resolved = _resolve(project, record, named, chosen, in_force, run_options)
         if outcome := outcome_without_running(project, manifest, task, run_options):
             return replace(outcome, left_out=tuple(validator.left_out))
         ensure_memory(project, manifest, task, run_options)
-        check_engine(chosen, settings, run_options)
+        check_engine(chosen, resolved, run_options)
         refuse_edited(project, manifest, named)
         run_options.tell(f"engine {chosen} ({why})")
         try:
             with recording(project, manifest, task, run_options) as run:
                 run.facts |= {"left_out": left_out} if left_out else {}
-                _cut_out(run, named, settings, validator)
+                _cut_out(run, named, resolved, validator)
                 for line in azimuth_lines(run.manifest):
                     run_options.tell(line)
                 # The cut-outs exist now: one that is edited by hand from here on makes the views stale.
                 run.task = replace(task, inputs=_inputs(project, task, named))
-                _make_views(run, settings, seed, record.engine if record else "")
+                _make_views(run, resolved, in_force.seed, record.engine if record else "")
         except InputError:
             if validator.failed:
                 _restore_set(project, manifest)
             raise
         return replace(run.outcome(), left_out=tuple(validator.left_out))
+
+
+def _settings_in_force(project: Project, settings: Settings | TypedSettings, seed: int | None) -> SettingsInForce:
+    """The settings in force as things stand before the write lock is held."""
+    record = project.load().stages.get("generate") if project.exists else None
+    return settings_in_force("generate", record, settings, seed)
 
 
 def _pick_engine(
@@ -134,16 +144,18 @@ def _resolve(
     record: StageRecord | None,
     named: NamedPhotos,
     engine: str,
-    settings: Settings,
-    seed: int,
+    in_force: SettingsInForce,
     run_options: RunOptions,
 ) -> tuple[ResolvedTask, Settings]:
     """What is to be done, and the settings to use, which are smaller ones after memory has run out."""
+    settings, seed = in_force.settings, in_force.seed
     options = engine_options(engine, settings, seed, run_options, record)
     settings, asked, smaller = with_reduced_settings(record, engine, settings, options, run_options)
     if smaller:
         options = engine_options(engine, settings, seed, run_options, record)
-    task = ResolvedTask("generate", engine, options, {}, asked, smaller, smaller_settings(engine, settings))
+    task = ResolvedTask(
+        "generate", engine, options, {}, asked, smaller, smaller_settings(engine, settings), in_force.to_record
+    )
     return replace(task, inputs=_inputs(project, task, named)), settings
 
 

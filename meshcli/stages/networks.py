@@ -53,9 +53,10 @@ def pick_engine(
     name: Reconstructor, record: StageRecord | None, settings: Settings, run_options: RunOptions
 ) -> tuple[str, str]:
     """Choose the engine that reconstructs the mesh; returns its name and the reason."""
-    if settings.lrm.file and name == "auto":
-        return _engine_described_by(settings.lrm.file), f"auto: the one that {settings.lrm.file} describes"
     before = record.engine if record and record.status == "done" and not run_options.force else ""
+    recorded = record.settings.get("lrm.file") if record and before else ""
+    if settings.lrm.file not in ("", recorded) and name == "auto":
+        return _engine_described_by(settings.lrm.file), f"auto: the one that {settings.lrm.file} describes"
     return pick_reconstructor(name, before, lambda engine: missing_requirement(engine, run_options))
 
 

@@ -91,10 +91,14 @@ def request_photos(
         typed.check(photos)
         usable = validator.read(photos, {photo.sha256 for photo in manifest.photos if photo.prepared})
         arguments, typed = list(usable.values()), typed.at(list(usable), len(photos))
-        priors = _camera_priors(arguments, [str(argument.path.absolute()) for argument in arguments], typed, tell)
+        known = {photo.sha256: photo.stated for photo in manifest.photos if photo.stated.ready == typed.ready}
+        before = [known.get(argument.photo.sha256, CameraPrior(ready=typed.ready)) for argument in arguments]
+        priors = _camera_priors(
+            arguments, [str(argument.path.absolute()) for argument in arguments], typed, tell, before
+        )
         new = [
-            RequestedPhoto(argument.photo, str(argument.path), replace(prior, ready=typed.ready))
-            for argument, prior in zip(arguments, priors, strict=True)
+            RequestedPhoto(argument.photo, str(argument.path), _joined(old, prior))
+            for argument, old, prior in zip(arguments, before, priors, strict=True)
         ]
         requested = recorded + new if add else new
     if not requested:
@@ -198,9 +202,16 @@ def _next_index(name: str) -> int:
 
 
 def _camera_priors(
-    arguments: Sequence[PhotoArgument], names: Sequence[str], typed: CameraArguments, tell: Tell
+    arguments: Sequence[PhotoArgument],
+    names: Sequence[str],
+    typed: CameraArguments,
+    tell: Tell,
+    before: Sequence[CameraPrior] = (),
 ) -> list[CameraPrior]:
-    """What was stated about each camera by flags, by photo@angle, or in a rig file, where `names` are looked up."""
+    """What was stated about each camera by flags, by photo@angle, or in a rig file, where `names` are looked up.
+
+    Without these, a cameras.json beside the photos is read for those about which nothing was stated `before`.
+    """
     angles = any(argument.azimuth is not None for argument in arguments)
     if typed.ready.startswith("sheet") and (typed.elevations or typed.fovs or typed.focals or typed.rig):
         raise UsageError("the views of a sheet have the elevations and lenses of its rig; only --azimuth can be said")
@@ -212,7 +223,28 @@ def _camera_priors(
     priors = typed_priors(arguments, typed.azimuths, typed.elevations, _fields_of_view(photos, typed))
     if typed.anything or angles or typed.ready:
         return priors
-    return priors_beside_photos(photos, tell) or priors
+    open_photos = [photo for photo, old in zip(photos, before, strict=True) if not _was_typed(old)]
+    beside = iter((priors_beside_photos(open_photos, tell) if open_photos else None) or [CameraPrior()] * len(photos))
+    return [CameraPrior() if _was_typed(old) else next(beside) for old in before]
+
+
+def _was_typed(prior: CameraPrior) -> bool:
+    """Whether azimuth or camera were typed, other than taken from a cameras.json, which is read again."""
+    return prior.azimuth is not None or prior.foreign
+
+
+def _joined(old: CameraPrior, new: CameraPrior) -> CameraPrior:
+    """What is known about a camera when `new` is stated; what is left out is as before."""
+    if new.camera:
+        return replace(new, ready=old.ready)
+    if new.azimuth is new.elevation is new.fov is None:
+        return old
+    return CameraPrior(
+        old.azimuth if new.azimuth is None else new.azimuth,
+        old.elevation if new.elevation is None else new.elevation,
+        old.fov if new.fov is None else new.fov,
+        ready=old.ready,
+    )
 
 
 def _fields_of_view(photos: Sequence[SourcePhoto], typed: CameraArguments) -> Sequence[float]:
@@ -251,13 +283,7 @@ def _with_typed_cameras(recorded: Sequence[RequestedPhoto], typed: CameraArgumen
     priors = _camera_priors(arguments, [each.source for each in recorded], typed, tell)
     result = []
     for each, new in zip(recorded, priors, strict=True):
-        old = each.stated
-        prior = new if new.camera else CameraPrior(
-            old.azimuth if new.azimuth is None else new.azimuth,
-            old.elevation if new.elevation is None else new.elevation,
-            old.fov if new.fov is None else new.fov,
-        )  # fmt: skip
-        result.append(replace(each, stated=replace(prior, ready=old.ready)))
+        result.append(replace(each, stated=_joined(each.stated, new)))
     return result
 
 

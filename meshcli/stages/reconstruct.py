@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from meshcli.config import TypedSettings
 from meshcli.config import options as sections
 from meshcli.engines import NETWORKS, Reconstructor, refuse_unsupported_flags
 from meshcli.errors import MeshcliError, UsageError
@@ -12,6 +13,7 @@ from meshcli.settings import Settings
 from meshcli.stages import networks
 from meshcli.stages.inputs import PLANES, chosen_views, fingerprint, view_parts
 from meshcli.stages.networks import PreparedNetwork, pick_engine, prepare_network
+from meshcli.stages.settings_in_force import settings_in_force
 from meshcli.stages.stage_runner import (
     Outcome,
     ResolvedTask,
@@ -35,28 +37,37 @@ if TYPE_CHECKING:
 def reconstruct_mesh(
     project: Project,
     *,
-    settings: Settings = Settings(),
+    settings: Settings | TypedSettings = TypedSettings(),
     engine: Reconstructor = "auto",
-    seed: int = 0,
+    seed: int | None = None,
     run_options: RunOptions = RunOptions(),
 ) -> Outcome:
-    """Build the textured mesh of the selected views, each with its own camera."""
+    """Build the textured mesh of the selected views, each with its own camera.
+
+    Settings and seed that are not given are those on record.
+    """
     with write_lock(project, run_options):
         manifest = project.load()
         views = view_parts(project, chosen_views(project, manifest))
         record = manifest.stages.get("reconstruct")
+        # Another network that is named is not the one that a recorded file describes.
+        renamed = record is not None and engine in NETWORKS and engine != record.engine
+        requested = settings_in_force("reconstruct", record, settings, seed, ("lrm.file",) if renamed else ())
+        settings, seed = requested.settings, requested.seed
         chosen, why = pick_engine(engine, record, settings, run_options)
         _refuse_unused_flags(run_options.flags, settings, chosen, why)
         network = None
         if chosen in NETWORKS:
             network, settings = prepare_network(project, chosen, settings, views, run_options)
-        settings, requested, reduced = with_reduced_settings(
+        settings, requested_digest, reduced = with_reduced_settings(
             record, chosen, settings, _recorded_options(settings, seed, network), run_options
         )
         options = _recorded_options(settings, seed, network)
         next_reduced = networks.smaller_settings(settings) if network else smaller_settings(settings)
         inputs = fingerprint(chosen, options, views)
-        task = ResolvedTask("reconstruct", chosen, options, inputs, requested, reduced, next_reduced)
+        task = ResolvedTask(
+            "reconstruct", chosen, options, inputs, requested_digest, reduced, next_reduced, requested.to_record
+        )
         if outcome := outcome_without_running(project, manifest, task, run_options):
             return outcome
         ensure_memory(project, manifest, task, run_options)
@@ -86,7 +97,9 @@ def _refuse_unused_flags(flags: Sequence[str], settings: Settings, engine: str, 
     section = "lrm" if engine in NETWORKS else "fit"
     texture_size = [flag for flag in flags if flag.startswith("--texture-size")]
     if texture_size and not getattr(settings, section).texture:
-        raise UsageError(f"{texture_size[0]}: there is no texture, for {section}.texture is false")
+        raise UsageError(
+            f"{texture_size[0]}: there is no texture, for {section}.texture is false; add --set {section}.texture=true"
+        )
 
 
 def _recorded_options(settings: Settings, seed: int, network: PreparedNetwork | None) -> dict[str, Any]:

@@ -6,12 +6,14 @@ The mesh is read from the file that `reconstruct` wrote, as any other program wo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from meshcli.config import TypedSettings
 from meshcli.config import options as sections
 from meshcli.errors import InputError, ProjectError, UsageError
 from meshcli.project.project import Project
 from meshcli.settings import RenderSettings, Settings
 from meshcli.stages.inputs import MESH, PLANES, chosen_views, fingerprint, mesh_parts
 from meshcli.stages.networks import field_sizes
+from meshcli.stages.settings_in_force import settings_in_force
 from meshcli.stages.stage_runner import (
     Outcome,
     ResolvedTask,
@@ -36,13 +38,18 @@ CONTACT_SHEET = "renders/contact.png"
 
 
 def render_mesh(
-    project: Project, *, settings: Settings = Settings(), run_options: RunOptions = RunOptions()
+    project: Project, *, settings: Settings | TypedSettings = TypedSettings(), run_options: RunOptions = RunOptions()
 ) -> Outcome:
     """Make the turntable, the stills and the contact sheet of the mesh."""
-    if run_options.device == "mps" and settings.render.source == "mesh":
-        raise UsageError("--device mps is for --source field; the processor, or with cuda nvdiffrast, shows the mesh")
     with write_lock(project, run_options):
         manifest = project.load()
+        record = manifest.stages.get("render")
+        requested = settings_in_force("render", record, settings)
+        settings = requested.settings
+        if run_options.device == "mps" and settings.render.source == "mesh":
+            raise UsageError(
+                "--device mps is for --source field; the processor, or with cuda nvdiffrast, shows the mesh"
+            )
         if not project.path(MESH).is_file():
             raise UsageError(f"{project.root} has no mesh; run `{project.command('reconstruct')}`")
         if settings.render.source == "field":
@@ -50,13 +57,15 @@ def render_mesh(
         for status in read_status(project, holds_lock=not run_options.dry).stages[:-1]:
             if status.state != "done":
                 run_options.tell(f"the mesh may be out of date: {status.stage} is {status.state} ({status.reason})")
-        record = manifest.stages.get("render")
-        settings, requested, reduced = with_reduced_settings(
+        settings, requested_digest, reduced = with_reduced_settings(
             record, ENGINE, settings, sections(settings, "render"), run_options
         )
         options = sections(settings, "render")
         inputs = fingerprint(ENGINE, options, mesh_parts(project, manifest, settings.render.source))
-        task = ResolvedTask("render", ENGINE, options, inputs, requested, reduced, smaller_settings(settings))
+        task = ResolvedTask(
+            "render", ENGINE, options, inputs, requested_digest, reduced, smaller_settings(settings),
+            requested.to_record,
+        )  # fmt: skip
         if outcome := outcome_without_running(project, manifest, task, run_options):
             return outcome
         ensure_memory(project, manifest, task, run_options)

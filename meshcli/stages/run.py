@@ -5,16 +5,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from meshcli.config import TypedSettings
 from meshcli.engines import Generator, Reconstructor, pick_generator, refuse_flags_unsupported_everywhere, supports_flag
 from meshcli.errors import InputError, MeshcliError, UsageError
 from meshcli.progress import Tell, unheard
 from meshcli.project.manifest import STAGES, Manifest, Stage, StageRecord
 from meshcli.project.project import Project
-from meshcli.settings import Settings
 from meshcli.stages.imported_views import engine_before
 from meshcli.stages.killed_child import killed_child_error, read_record
 from meshcli.stages.networks import pick_engine
 from meshcli.stages.photo_set import photos_of_unknown_azimuth
+from meshcli.stages.settings_in_force import settings_in_force
 from meshcli.stages.stage_runner import RunOptions
 from meshcli.stages.status import read_status, stage_status
 from meshcli.stages.view_candidates import add_posed_photos
@@ -58,7 +59,7 @@ class RunArguments:
     shared: Sequence[str] = ()  # options about networks, for each stage whose engine is one
     generator: Generator = "auto"
     reconstructor: Reconstructor = "auto"
-    settings: Settings = field(default_factory=Settings)  # from the configuration file and --set
+    settings: TypedSettings = field(default_factory=TypedSettings)  # from the configuration file and --set
     run_options: RunOptions = field(default_factory=RunOptions)
 
     @property
@@ -86,6 +87,7 @@ def run_stages(
     hold the write lock, this function does not.
     """
     _check_range(project, arguments)
+    _check_settings(project, arguments)
     shared = _assign_shared_flags(project, arguments)
     commands = _StageCommands(project, arguments, capture or arguments.dry, tell, print_output, shared)
     run = {
@@ -200,6 +202,13 @@ def _check_range(project: Project, arguments: RunArguments) -> None:
                 )
 
 
+def _check_settings(project: Project, arguments: RunArguments) -> None:
+    """Raise the error that a stage would raise for its settings, typed and on record, before any is run."""
+    manifest = project.load() if project.exists else Manifest()
+    for stage in arguments.stages:
+        settings_in_force(stage, manifest.stages.get(stage), arguments.settings)
+
+
 def _assign_shared_flags(project: Project, arguments: RunArguments) -> dict[str, list[str]]:
     """Stage -> shared options that its engine uses; UsageError for an option that no engine uses."""
     if not arguments.shared:
@@ -228,15 +237,16 @@ def _pick_generator(manifest: Manifest, arguments: RunArguments) -> tuple[str, s
     if ready or arguments.generator == "photos":
         return "photos", "the views are ready" if ready else "named"
     before = "" if arguments.force else engine_before(manifest, ready)
-    missing = lacking(arguments.settings, arguments.run_options.weights) if arguments.generator == "auto" else ""
+    settings = settings_in_force("generate", manifest.stages.get("generate"), arguments.settings).settings
+    missing = lacking(settings, arguments.run_options.weights) if arguments.generator == "auto" else ""
     return pick_generator(arguments.generator, before, missing)
 
 
 def _pick_reconstructor(manifest: Manifest, arguments: RunArguments) -> tuple[str, str]:
     """The engine that `reconstruct` will use, and why."""
-    return pick_engine(
-        arguments.reconstructor, manifest.stages.get("reconstruct"), arguments.settings, arguments.run_options
-    )
+    record = manifest.stages.get("reconstruct")
+    settings = settings_in_force("reconstruct", record, arguments.settings).settings
+    return pick_engine(arguments.reconstructor, record, settings, arguments.run_options)
 
 
 def automatic_count(manifest: Manifest) -> int:
@@ -254,14 +264,14 @@ def automatic_count(manifest: Manifest) -> int:
 
 
 def select_arguments(project: Project, views: str, include_photos: bool = False) -> list[str] | None:
-    """The options of `select`; None to keep a selection that a person or a flag made."""
+    """The options of `select`; None to keep one that a person or a flag made, `select --auto` too."""
     photos_flag = ["--include-photos"] if include_photos else []
     if views:
         return ["--views", views, *photos_flag]
     manifest = project.load()
     if manifest.selection is None or manifest.selection.by == "auto":
         candidates = add_posed_photos(project, manifest, unheard) if include_photos else manifest
-        return ["--auto", str(automatic_count(candidates)), *photos_flag]
+        return ["--auto", str(automatic_count(candidates)), "--suggested", *photos_flag]
     status = stage_status(project, manifest, "select")
     if status.state == "done":
         return None

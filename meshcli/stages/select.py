@@ -28,11 +28,12 @@ def select_views(
     *,
     auto: int = DEFAULT_VIEW_COUNT,
     include_photos: bool = False,
-    by: SelectedBy = "flag",
+    by: SelectedBy | None = None,
     run_options: RunOptions = RunOptions(),
 ) -> Outcome:
     """Select the named views ("0,3,5", "a0,b2", "0-5", "all", "photo:a"), or suggest `auto` well-spread ones.
 
+    `by` says who chose: "flag" for names and "auto" for a suggestion if it is not said; `run` replaces the latter.
     `include_photos` first adds photos with known cameras to the views. Raises UsageError for views that do not exist or
     are named twice; nothing is changed then.
     """
@@ -49,7 +50,7 @@ def select_views(
             manifest = refresh_candidates(project, candidates)
         names = names or suggest_views(manifest, auto)
         _check_azimuths(project, manifest, names)
-        selection = Selection(tuple(names), by if text else "auto")
+        selection = Selection(tuple(names), by or ("flag" if text else "auto"))
         inputs = selection_inputs(project, manifest, selection)
         task = ResolvedTask("select", selection.by, {"views": names}, inputs)
         outcome = outcome_without_running(project, manifest, task, run_options)

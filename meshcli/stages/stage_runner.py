@@ -76,6 +76,7 @@ class ResolvedTask:
     requested: str = ""  # digest of engine and options as requested, before any setting was reduced
     reduced: dict[str, Any] = field(default_factory=dict)  # settings that were reduced because memory ran out before
     next_reduced: dict[str, Any] = field(default_factory=dict)  # settings to reduce if memory runs out in this run
+    settings: dict[str, Any] = field(default_factory=dict)  # requested ones that are not the defaults, and the seed
 
 
 @dataclass(frozen=True)
@@ -283,6 +284,7 @@ def _running_record(manifest: Manifest, task: ResolvedTask) -> StageRecord:
     return StageRecord(
         "running", task.engine, task.options, outputs=before.outputs if before else (), started=utc_timestamp(),
         requested_digest=task.requested, reduced_settings=task.reduced, next_reduction=task.next_reduced,
+        settings=task.settings,
     )  # fmt: skip
 
 

@@ -65,6 +65,7 @@ class ProjectStatus:
                     "seconds": seconds(status.record),
                     "finished": status.record.finished if status.record else "",
                     "smaller": status.record.reduced_settings if status.record else {},
+                    "settings": changed_settings(status.record),
                 }
                 for status in self.stages
             },
@@ -103,6 +104,12 @@ def stage_status(project: Project, manifest: Manifest, stage: Stage, holds_lock:
     except MeshcliError as error:
         changed = str(error)
     return StageStatus(stage, "stale" if changed else "done", changed, record)
+
+
+def changed_settings(record: StageRecord | None) -> dict[str, Any]:
+    """The settings on record that are not the defaults, in the sections that the recorded engine uses."""
+    used = {"seed", *record.options} if record else set()
+    return {key: value for key, value in record.settings.items() if key.split(".")[0] in used} if record else {}
 
 
 def seconds(record: StageRecord | None) -> float | None:

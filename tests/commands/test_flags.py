@@ -99,7 +99,7 @@ def test_fit_leaves_the_texture_out(selected: Call) -> None:
     record = Project("desk").load().stages["reconstruct"]
     assert {output.file for output in record.outputs} == {"mesh/mesh.glb", "mesh/mesh.obj"}
     assert record.options["fit"]["texture"] is False
-    assert selected("reconstruct", "desk", *SMALL)[0] == 0
+    assert selected("reconstruct", "desk", "--set=fit.texture=true", *SMALL)[0] == 0
     files = {output.file for output in Project("desk").load().stages["reconstruct"].outputs}
     assert "mesh/mesh.png" in files
     refused(selected("reconstruct", "desk", "--no-texture", "--texture-size=64"), "exclude each other")

@@ -138,7 +138,7 @@ class Case:
 KINDS = st.sampled_from(["values", "free values", "free values", "bytes", "files", "free values and files"])
 FREE_FIELDS = {
     *("options", "facts", "scores", "stated", "smaller", "fallback", "inputs", "selection", "frame", "scored", "asked"),
-    *("engine", "error", "source", "started", "finished", "method", "prepared", "painted", "sha256"),
+    *("settings", "engine", "error", "source", "started", "finished", "method", "prepared", "painted", "sha256"),
 }
 LINKS = ["outside", "outside file", "inside", "loop", "folder", "pipe", "text", "gone", "empty"]
 

@@ -34,7 +34,7 @@ WHOLE: dict[str, Any] = {
         "generate": {
             "status": "done", "engine": "sculpt", "options": {"seed": 1}, "inputs": {"photo a": "00"},
             "outputs": [{"file": "views/00.png", "bytes": 5, "sha256": "22"}], "facts": {}, "started": "s",
-            "finished": "f", "error": "", "asked": "", "smaller": {}, "fallback": {}, "vram": 3,
+            "finished": "f", "error": "", "asked": "", "smaller": {}, "fallback": {}, "settings": {}, "vram": 3,
         }
     },
 }  # fmt: skip

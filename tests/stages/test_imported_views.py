@@ -168,7 +168,7 @@ def test_single_views_join_a_sheet(project: Project, tmp_path: Path, engine_call
     Image.fromarray(tiles()[3]).save(tmp_path / "v.png")
     generate_views(project, [tmp_path / "v.png"], CameraArguments(rig=rig(tmp_path, "v.png"), ready="view"), add=True)
     assert [view.name for view in project.load().views] == ["a0", "a1", "a2", "a3", "a4", "a5", "b"]
-    assert select_arguments(project, "") == ["--auto", "6"]
+    assert select_arguments(project, "") == ["--auto", "6", "--suggested"]
     assert "b" in select_views(project, auto=6).record.options["views"]
     select_views(project, auto=7)
     assert len(project.load().selection.names) == 7  # type: ignore[union-attr]

@@ -109,8 +109,8 @@ def test_earlier_stages_of_a_range_must_be_done(in_process: Callable[..., list[d
 def test_a_dry_run_tells_the_first_reason_and_what_follows_from_it(
     in_process: Callable[..., list[dict[str, Any]]],
 ) -> None:
-    def plan(*photos: str, **options: Any) -> list[str]:
-        rows = in_process("desk", *photos, dry=True, **options)
+    def plan(*photos: str, directory: str = "desk", **options: Any) -> list[str]:
+        rows = in_process(directory, *photos, dry=True, **options)
         assert [row["stage"] for row in rows if row["stage"] != "align"] == list(options.get("stages", STAGES))
         return [row["reason"] if row["runs"] else "" for row in rows]
 
@@ -125,8 +125,12 @@ def test_a_dry_run_tells_the_first_reason_and_what_follows_from_it(
     assert plan(force=True) == ["--force", *["generate runs before it"] * 3]
     select_views(Project("desk"), "0-5")
     assert plan() == ["", "", "order of the views changed", "reconstruct runs before it"]
-    generate_views(Project("desk"), ["1.png", "2.png"], seed=3)
-    assert plan(cameras=[]) == ["", "the azimuths of the photos are unknown", *["align runs before it"] * 3]
+    generate_views(Project("unposed"), ["1.png", "2.png"], seed=3)
+    assert plan(directory="unposed", cameras=[]) == [
+        "",
+        "the azimuths of the photos are unknown",
+        *["align runs before it"] * 3,
+    ]
 
 
 def test_everything_then_nothing() -> None:

@@ -287,7 +287,7 @@ def test_an_interrupted_stage_is_called_so_by_who_holds_the_lock(finished: Proje
 
 
 def test_explicit_choices_are_kept(finished: Project) -> None:
-    assert select_arguments(finished, "") == ["--auto", "18"]  # sculpt's views agree: all of them
+    assert select_arguments(finished, "") == ["--auto", "18", "--suggested"]  # sculpt's views agree: all of them
     assert select_arguments(finished, "1,2") == ["--views", "1,2"]
     select_views(finished, "a0,a1", by="person")
     assert select_arguments(finished, "") is None
@@ -304,8 +304,8 @@ def test_painted_views_are_chosen_by_six(finished: Project) -> None:
 
 
 def test_real_photos_agree_and_are_all_chosen(posed: Project) -> None:
-    assert select_arguments(posed, "") == ["--auto", "18"]
-    assert select_arguments(posed, "", include_photos=True) == ["--auto", "21", "--include-photos"]
+    assert select_arguments(posed, "") == ["--auto", "18", "--suggested"]
+    assert select_arguments(posed, "", include_photos=True) == ["--auto", "21", "--suggested", "--include-photos"]
     assert select_arguments(posed, "a,b", include_photos=True) == ["--views", "a,b", "--include-photos"]
     assert len(posed.load().views) == 18
 
@@ -438,7 +438,7 @@ def test_a_dry_run_says_why_and_changes_nothing(
         == "camera of photo b changed"
     )
     assert select_views(finished, "0-5", run_options=dry).would_run
-    assert reconstruct_mesh(finished, run_options=dry).would_run == "texture.size changed"
+    assert reconstruct_mesh(finished, settings=Settings(), run_options=dry).would_run == "texture.size changed"
     assert render_mesh(finished, settings=SMALL, run_options=replace(dry, force=True)).would_run == "--force"
     finished.path("renders/top.png").unlink()
     assert render_mesh(finished, settings=SMALL, run_options=dry).would_run == "renders/top.png is gone"
