@@ -216,9 +216,8 @@ def _assign_shared_flags(project: Project, arguments: RunArguments) -> dict[str,
     manifest = project.load() if project.exists else Manifest()
     pickers = {"generate": _pick_generator, "reconstruct": _pick_reconstructor}
     picked = {stage: pick(manifest, arguments) for stage, pick in pickers.items() if stage in arguments.stages}
-    cuts_out = "generate" in picked and holds_rembg_model(
-        arguments.settings.photo.rembg_model, arguments.run_options.weights
-    )
+    in_force = settings_in_force("generate", manifest.stages.get("generate"), arguments.settings).settings
+    cuts_out = "generate" in picked and holds_rembg_model(in_force.photo.rembg_model, arguments.run_options.weights)
     for_cutting_out = [word for word in arguments.shared if cuts_out and word.startswith("--weights=")]
     refuse_flags_unsupported_everywhere([word for word in arguments.shared if word not in for_cutting_out], picked)
     return {
