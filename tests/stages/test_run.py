@@ -126,11 +126,8 @@ def test_a_dry_run_tells_the_first_reason_and_what_follows_from_it(
     select_views(Project("desk"), "0-5")
     assert plan() == ["", "", "order of the views changed", "reconstruct runs before it"]
     generate_views(Project("unposed"), ["1.png", "2.png"], seed=3)
-    assert plan(directory="unposed", cameras=[]) == [
-        "",
-        "the azimuths of the photos are unknown",
-        *["align runs before it"] * 3,
-    ]
+    unknown = "the azimuths of the photos are unknown"
+    assert plan(directory="unposed", cameras=[]) == ["", unknown, *["align runs before it"] * 3]
 
 
 def test_everything_then_nothing() -> None:
