@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 from meshcli.config import options as sections
 from meshcli.engines import NETWORKS, Reconstructor, refuse_unsupported_flags
 from meshcli.errors import MeshcliError, UsageError
+from meshcli.project.artefacts import FIXED_ARTEFACTS, PLANES
 from meshcli.project.project import Project
 from meshcli.settings import Settings
 from meshcli.stages import networks
-from meshcli.stages.inputs import PLANES, chosen_views, fingerprint, view_parts
+from meshcli.stages.inputs import chosen_views, fingerprint, view_parts
 from meshcli.stages.networks import PreparedNetwork, pick_engine, prepare_network
 from meshcli.stages.stage_runner import (
     Outcome,
@@ -56,7 +57,8 @@ def reconstruct_mesh(
         options = _recorded_options(settings, seed, network)
         next_reduced = networks.smaller_settings(settings) if network else smaller_settings(settings)
         inputs = fingerprint(chosen, options, views)
-        task = ResolvedTask("reconstruct", chosen, options, inputs, requested, reduced, next_reduced)
+        files = FIXED_ARTEFACTS["reconstruct"]
+        task = ResolvedTask("reconstruct", chosen, options, inputs, requested, reduced, next_reduced, files)
         if outcome := outcome_without_running(project, manifest, task, run_options):
             return outcome
         ensure_memory(project, manifest, task, run_options)

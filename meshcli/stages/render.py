@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from meshcli.config import options as sections
 from meshcli.errors import InputError, ProjectError, UsageError
+from meshcli.project.artefacts import CONTACT_SHEET, FIXED_ARTEFACTS, MESH, PLANES, TURNTABLE
 from meshcli.project.project import Project
 from meshcli.settings import RenderSettings, Settings
-from meshcli.stages.inputs import MESH, PLANES, chosen_views, fingerprint, mesh_parts
+from meshcli.stages.inputs import chosen_views, fingerprint, mesh_parts
 from meshcli.stages.networks import field_sizes
 from meshcli.stages.stage_runner import (
     Outcome,
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from meshcli.rendering.rasteriser import Rasteriser
 
 ENGINE = "embree"
-TURNTABLE = "renders/turntable.mp4"
-CONTACT_SHEET = "renders/contact.png"
 
 
 def render_mesh(
@@ -56,7 +55,9 @@ def render_mesh(
         )
         options = sections(settings, "render")
         inputs = fingerprint(ENGINE, options, mesh_parts(project, manifest, settings.render.source))
-        task = ResolvedTask("render", ENGINE, options, inputs, requested, reduced, smaller_settings(settings))
+        next_reduced = smaller_settings(settings)
+        files = FIXED_ARTEFACTS["render"]
+        task = ResolvedTask("render", ENGINE, options, inputs, requested, reduced, next_reduced, files)
         if outcome := outcome_without_running(project, manifest, task, run_options):
             return outcome
         ensure_memory(project, manifest, task, run_options)
