@@ -44,6 +44,9 @@ def generate(
     pictures, cameras = read_inputs(inputs, Reporter(output.quiet or output.as_json).tell)
     if photo.add and not pictures:
         raise UsageError("--add appends photos; name some")
+    remove = ",".join(photo.remove or ()).split(",") if photo.remove else []
+    if remove and pictures and not photo.add:
+        raise UsageError("--remove takes photos out of the recorded set, and PHOTO replaces that; add --add to append")
     overrides = {**generator.overrides(), **network.dtype_override("zero123plus"), **photo.overrides()}
     resolved = resolve_settings(settings, overrides)
     options = run_options(execution, network, [*generator.words(), *network.network_words()])
@@ -51,8 +54,8 @@ def generate(
         directory,
         "generate",
         lambda project, reported: generate_views(
-            project, pictures, cameras, add=photo.add, settings=resolved, engine=generator.engine, seed=settings.seed,
-            run_options=reported,
+            project, pictures, cameras, add=photo.add, remove=remove, settings=resolved, engine=generator.engine,
+            seed=settings.seed, run_options=reported,
         ),
         replace(options, keep_going=photo.keep_going),
         output,

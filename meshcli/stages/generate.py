@@ -70,6 +70,7 @@ def generate_views(
     typed: CameraArguments = CameraArguments(),
     *,
     add: bool = False,
+    remove: Sequence[str] = (),
     settings: Settings = Settings(),
     engine: Generator = "auto",
     seed: int = 0,
@@ -77,12 +78,13 @@ def generate_views(
 ) -> Outcome:
     """Cut the photos out, frame them and make six views of each.
 
-    Raises UsageError for arguments that do not fit, InputError for a picture that cannot be used.
+    `add` appends the photos to the recorded set, `remove` takes some out of it by their letters. Raises UsageError for
+    arguments that do not fit, InputError for a picture that cannot be used.
     """
     validator = PhotoValidator(run_options.keep_going, settings.photo.max_pixels, run_options.warn)
     requested: list[RequestedPhoto] = []
     if not project.exists:  # look at the photos first: a mistake leaves no directory behind
-        requested = request_photos(project, Manifest(), photos, typed, add, validator, run_options.tell)
+        requested = request_photos(project, Manifest(), photos, typed, add, remove, validator, run_options.tell)
         chosen, _ = _pick_engine(Manifest(), requested, engine, settings, run_options)
         _check_new_directory(project, requested, chosen)
     if not run_options.dry:
@@ -90,7 +92,7 @@ def generate_views(
     with write_lock(project, run_options, new=True):
         manifest = project.load() if project.exists else Manifest()
         if not requested or manifest.photos:
-            requested = request_photos(project, manifest, photos, typed, add, validator, run_options.tell)
+            requested = request_photos(project, manifest, photos, typed, add, remove, validator, run_options.tell)
         record = manifest.stages.get("generate")
         named = with_alignment(manifest, name_photos(manifest, requested, validator))
         left_out = _reject_known_failures(record, named, settings.photo, validator)
