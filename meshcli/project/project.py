@@ -178,7 +178,7 @@ class Project:
         except NewerManifestError:
             raise
         except ProjectError as error:
-            raise ProjectError(f"{error}; mend it or remove it{self._back_up_manifest()}") from error
+            raise ProjectError(f"{error}; mend it, or start again in another DIR{self._back_up_manifest()}") from error
 
     def _back_up_manifest(self) -> str:
         """Copy the manifest beside itself, once per content; a note with the name of the copy, empty if that failed."""
