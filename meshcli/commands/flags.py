@@ -177,6 +177,12 @@ class PhotoFlags(FlagGroup, title="Photo preparation"):
         typer.Option("--no-rembg", help="Cut out by alpha or a plain background only."),
     ] = False
     add: Annotated[bool, typer.Option("--add", help="Append the photos instead of replacing the set.")] = False
+    remove: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LETTER,...", help="Take photos out of the set, by their letters; repeatable.", show_default=False
+        ),
+    ] = None
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Skip unusable photos, process the others, and exit 3 at the end.")
     ] = False

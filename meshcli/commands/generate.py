@@ -46,6 +46,9 @@ def generate(
     pictures, cameras = read_inputs(inputs, Reporter(output.quiet or output.as_json).tell)
     if photo.add and not pictures:
         raise UsageError("--add appends photos; name some")
+    remove = ",".join(photo.remove or ()).split(",") if photo.remove else []
+    if remove and pictures and not photo.add:
+        raise UsageError("--remove takes photos out of the recorded set, and PHOTO replaces that; add --add to append")
     overrides = {**generator.overrides(), **network.dtype_override("zero123plus"), **photo.overrides()}
     typed = read_settings_flags(settings, overrides)
     options = run_options(execution, network, [*generator.words(), *network.network_words()])
@@ -53,8 +56,8 @@ def generate(
         directory,
         "generate",
         lambda project, reported: generate_views(
-            project, pictures, cameras, add=photo.add, settings=typed, engine=generator.engine, seed=settings.seed,
-            run_options=reported,
+            project, pictures, cameras, add=photo.add, remove=remove, settings=typed, engine=generator.engine,
+            seed=settings.seed, run_options=reported,
         ),
         replace(options, keep_going=photo.keep_going),
         output,

@@ -68,7 +68,7 @@ def _child_arguments(
     reporting = output.words("quiet", "verbose") if execution.dry_run else output.words()
     return RunArguments(
         generate=[f"--engine={stages.generator}", *generation, *shared],
-        cameras=[*inputs.words(), *options.photo.words("add", "keep_going")],
+        cameras=[*inputs.words(), *options.photo.words("add", "remove", "keep_going")],
         photos=photos,
         views=options.selection.views,
         include_photos=options.selection.include_photos,

@@ -20,7 +20,7 @@ from meshcli.commands.flags import Directory, ExecutionFlags, OutputFlags, Selec
 from meshcli.commands.invocation import run_options, run_stage
 from meshcli.commands.lazy_commands import Command
 from meshcli.commands.plain_output import escape_controls, print_json
-from meshcli.errors import UsageError
+from meshcli.errors import MeshcliError, UsageError
 from meshcli.project.manifest import Manifest, SelectedBy
 from meshcli.project.project import Project
 from meshcli.stages.select import prepare_candidates, select_views
@@ -28,6 +28,7 @@ from meshcli.stages.stage_runner import RunOptions
 from meshcli.stages.view_choice import DEFAULT_VIEW_COUNT, parse_view_choice, suggest_views
 
 app = typer.Typer(add_completion=False)
+CANCELLED = 130  # the exit code of Ctrl-C
 
 
 @app.command(cls=Command, epilog="Example: meshcli select desk --views 0,3,5,7,8,10")
@@ -54,8 +55,7 @@ def select(
     if not names and not selection.auto:
         names = _ask(project, selection.include_photos, replace(options, tell=Reporter(output.quiet).tell))
         if not names:
-            Reporter(output.quiet or output.as_json).tell("the selection is unchanged")
-            return 0
+            raise SelectionCancelledError(project)
         by = "person"
     return run_stage(
         directory,
@@ -67,6 +67,17 @@ def select(
         options,
         output,
     )  # fmt: skip
+
+
+class SelectionCancelledError(MeshcliError):
+    """The picker was left without accepting; with the exit code of Ctrl-C, so that a script stops."""
+
+    exit_code = CANCELLED
+
+    def __init__(self, project: Project) -> None:
+        recorded = project.load().selection
+        kept = f"the recorded one is kept ({', '.join(recorded.names)})" if recorded else "none is recorded"
+        super().__init__(f"no selection was accepted; {kept}")
 
 
 def _refuse_contradictions(selection: SelectionFlags, execution: ExecutionFlags) -> None:

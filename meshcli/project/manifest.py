@@ -5,12 +5,13 @@ numpy.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self, get_args
 
 from meshcli.errors import ProjectError
 from meshcli.json_table import JsonTable
+from meshcli.project.artefacts import FIXED_ARTEFACTS, FOLDERS, SELECTION_SHEET, generated_files
 from meshcli.views.camera import Camera, read_camera
 from meshcli.views.photo_cameras import CameraPrior
 
@@ -21,8 +22,7 @@ STAGES: tuple[Stage, ...] = get_args(Stage)
 Status = Literal["running", "done", "failed"]
 PHOTO_NAME = re.compile("[a-z]{1,4}")  # becomes part of file names
 VIEW_NAME = re.compile("[a-z]{1,4}[0-9]{0,2}")  # the name of its photo, then which of the photo's views it is
-FOLDERS = ("photos", "views", "mesh", "renders")  # of the artefacts
-SELECTION_SHEET = "selection.png"  # the only artefact outside them; the name and place that InstantMesh uses
+MAX_VIEWS_PER_PHOTO = 7  # the six of a generator, and the photo itself
 MAX_SIDE = 10**6  # pixels of a picture; also the largest ratio, and 1 / the smallest, of a frame to its picture
 # By choice: far more than the networks use, and 3500 views are still read in half a second.
 MAX_PHOTOS, MAX_VIEWS, MAX_OUTPUTS = 500, 3500, 10_000
@@ -251,7 +251,21 @@ class Manifest:
     scored: str = ""  # digest of the views that the scores were computed for
     # the transform from the world of an imported rig into ours, see world_transform.py; empty without such a rig
     frame: dict[str, Any] = field(default_factory=dict)
+    # files that are meshcli's though nothing above lists them: of a run that was cut off, or of an earlier record
+    unlisted: frozenset[str] = frozenset()
     unknown_fields: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def listed_files(self) -> frozenset[str]:
+        """The files of all photos, views and records."""
+        files = {file for photo in self.photos for file in (photo.file, photo.original)}
+        files |= {view.file for view in self.views}
+        return frozenset(files.union(output.file for record in self.stages.values() for output in record.outputs))
+
+    @property
+    def own_files(self) -> frozenset[str]:
+        """The files that meshcli may replace: those that it wrote, or was about to write when it was cut off."""
+        return self.listed_files | self.unlisted
 
     @property
     def active_photos(self) -> list[Photo]:
@@ -263,6 +277,10 @@ class Manifest:
         """The views of those photos that have not been removed themselves, by number."""
         names = {photo.name for photo in self.active_photos}
         return {number: view for number, view in enumerate(self.views) if view.photo in names and not view.removed}
+
+    def claiming(self, files: Iterable[str]) -> Self:
+        """A copy whose own files include these, which are about to be written, and all that it has now."""
+        return replace(self, unlisted=self.own_files.union(files))
 
     def with_record(self, stage: Stage, record: StageRecord) -> Self:
         """A copy with another record of a stage."""
@@ -279,6 +297,7 @@ class Manifest:
             "stages": {stage: record.to_json() for stage, record in self.stages.items()},
             "scored": self.scored,
             "frame": self.frame,
+            "unlisted": sorted(self.unlisted),
         }
 
     @classmethod
@@ -301,7 +320,10 @@ class Manifest:
             {stage: StageRecord.read(stages.table(stage)) for stage in STAGES if stage in stages.values},
             table.string("scored", ""),
             table.get("frame", dict, {}),
+            _read_unlisted(table),
         )
+        if "unlisted" not in table.values:
+            manifest = replace(manifest, unlisted=_places_before_unlisted(manifest))
         for key, rows in (("photos", manifest.photos), ("views", manifest.views)):
             for field_name, values in (("name", [row.name for row in rows]), ("file", [row.file for row in rows])):
                 if len(set(values)) != len(values):
@@ -335,6 +357,23 @@ def _limited_tables(table: JsonTable, key: str, limit: int) -> Iterator[JsonTabl
     if len(table.get(key, list, [])) > limit:
         raise ProjectError(f"{table.where}: {key} has more than {limit} entries")
     return table.tables(key)
+
+
+def _read_unlisted(table: JsonTable) -> frozenset[str]:
+    files = table.strings("unlisted")
+    if len(files) > MAX_OUTPUTS:
+        raise ProjectError(f"{table.where}: unlisted has more than {MAX_OUTPUTS} entries")
+    rows = (JsonTable({"unlisted": file}, table.where, ProjectError) for file in files)
+    return frozenset(safe_path(row, "unlisted") for row in rows)
+
+
+def _places_before_unlisted(manifest: Manifest) -> frozenset[str]:
+    """In a manifest without the key: whatever its recorded stages may have written without listing it."""
+    files = [file for stage in manifest.stages for file in FIXED_ARTEFACTS[stage]]
+    if "generate" in manifest.stages:
+        first, most = len(manifest.views), MAX_VIEWS_PER_PHOTO * max(1, len(manifest.photos))
+        files += generated_files((photo.name for photo in manifest.photos), range(first, first + most))
+    return frozenset(files)
 
 
 def _read_strings(table: JsonTable) -> dict[str, str]:

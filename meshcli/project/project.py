@@ -6,7 +6,7 @@ import os
 import shlex
 import shutil
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from meshcli.errors import ProjectError, UsageError
 from meshcli.json_table import read_table
 from meshcli.progress import Tell, unheard
-from meshcli.project.manifest import FOLDERS, Manifest, NewerManifestError, Output
+from meshcli.project.artefacts import FOLDERS
+from meshcli.project.manifest import Manifest, NewerManifestError, Output
 from meshcli.system.atomic_files import remove_temporary_files, write_files
 from meshcli.system.digests import bytes_digest, file_digest
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 MANIFEST = "manifest.json"
 LOCK = ".lock"
 LOCKING_UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # reported by some network file systems
+NAMED_FILES = 5  # in a message; more are counted
 LOCK_TIMEOUT = 0.5  # seconds: longer than `status` holds the lock while testing it
 
 
@@ -79,6 +81,18 @@ class Project:
         if not inside:
             raise ProjectError(f"{path} leads out of the project; remove the link")
         return path
+
+    def refuse_foreign_files(self, manifest: Manifest, files: Iterable[str]) -> None:
+        """UsageError where one of these files, which are about to be written, exists and is not meshcli's own."""
+        own = manifest.own_files
+        paths = {file: self.path(file) for file in files if file not in own}
+        found = [file for file, path in paths.items() if os.path.lexists(path) and not path.is_dir()]
+        if found:
+            more = f" and {len(found) - NAMED_FILES} more" if len(found) > NAMED_FILES else ""
+            raise UsageError(
+                f"{self.root} holds files that no manifest lists as meshcli's and that would be overwritten: "
+                f"{', '.join(sorted(found)[:NAMED_FILES])}{more}; choose another DIR or move them away"
+            )
 
     def write(self, files: Mapping[str, bytes]) -> list[Output]:
         """Write files of the project atomically, all or none, and describe them."""
@@ -164,7 +178,7 @@ class Project:
         except NewerManifestError:
             raise
         except ProjectError as error:
-            raise ProjectError(f"{error}; mend it or remove it{self._back_up_manifest()}") from error
+            raise ProjectError(f"{error}; mend it, or start again in another DIR{self._back_up_manifest()}") from error
 
     def _back_up_manifest(self) -> str:
         """Copy the manifest beside itself, once per content; a note with the name of the copy, empty if that failed."""

@@ -6,13 +6,14 @@ hand is kept until the photos change.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
 from meshcli.config import TypedSettings
 from meshcli.engines import VERSIONS, Generator, pick_generator, refuse_unsupported_flags
 from meshcli.errors import InputError
+from meshcli.project.artefacts import FIXED_ARTEFACTS, cut_out_file, generated_files
 from meshcli.project.manifest import Manifest, Output, Photo, StageRecord
 from meshcli.project.project import Project
 from meshcli.settings import PhotoSettings, Settings
@@ -31,6 +32,7 @@ from meshcli.stages.photo_set import (
     CameraArguments,
     RequestedPhoto,
     azimuth_lines,
+    letter,
     name_photos,
     photos_of_unknown_azimuth,
     refuse_edited,
@@ -51,7 +53,14 @@ from meshcli.stages.stage_runner import (
     write_lock,
 )
 from meshcli.stages.view_candidates import is_photo_view, write_candidates
-from meshcli.stages.view_generation import check_engine, engine_options, lacking, run_generator, smaller_settings
+from meshcli.stages.view_generation import (
+    VIEWS_PER_PHOTO,
+    check_engine,
+    engine_options,
+    lacking,
+    run_generator,
+    smaller_settings,
+)
 from meshcli.system.digests import digest
 from meshcli.views.picture_names import short_names
 from meshcli.weights.locations import holds_rembg_model
@@ -65,6 +74,7 @@ def generate_views(
     typed: CameraArguments = CameraArguments(),
     *,
     add: bool = False,
+    remove: Sequence[str] = (),
     settings: Settings | TypedSettings = TypedSettings(),
     engine: Generator = "auto",
     seed: int | None = None,
@@ -72,26 +82,28 @@ def generate_views(
 ) -> Outcome:
     """Cut the photos out, frame them and make six views of each. Settings and seed not given are those on record.
 
-    Raises UsageError for arguments that do not fit, InputError for a picture that cannot be used.
+    `add` appends the photos to the recorded set, `remove` takes some out of it by their letters. Raises UsageError for
+    arguments that do not fit, InputError for a picture that cannot be used.
     """
     in_force = _settings_in_force(project, settings, seed)
     validator = PhotoValidator(run_options.keep_going, in_force.settings.photo.max_pixels, run_options.warn)
     requested: list[RequestedPhoto] = []
     if not project.exists:  # look at the photos first: a mistake leaves no directory behind
-        requested = request_photos(project, Manifest(), photos, typed, add, validator, run_options.tell)
-        _pick_engine(Manifest(), requested, engine, in_force.settings, run_options)
+        requested = request_photos(project, Manifest(), photos, typed, add, remove, validator, run_options.tell)
+        chosen, _ = _pick_engine(Manifest(), requested, engine, in_force.settings, run_options)
+        _check_new_directory(project, requested, chosen)
     if not run_options.dry:
         project.create()
     with write_lock(project, run_options, new=True):
         manifest = project.load() if project.exists else Manifest()
         if not requested or manifest.photos:
-            requested = request_photos(project, manifest, photos, typed, add, validator, run_options.tell)
+            requested = request_photos(project, manifest, photos, typed, add, remove, validator, run_options.tell)
         record = manifest.stages.get("generate")
         in_force = settings_in_force("generate", record, settings, seed)
         named = with_alignment(manifest, name_photos(manifest, requested, validator))
         left_out = _reject_known_failures(record, named, in_force.settings.photo, validator)
         chosen, why = _pick_engine(manifest, requested, engine, in_force.settings, run_options)
-        task, resolved = _resolve(project, record, named, chosen, in_force, run_options)
+        task, resolved = _resolve(project, manifest, named, chosen, in_force, run_options)
         if outcome := outcome_without_running(project, manifest, task, run_options):
             return replace(outcome, left_out=tuple(validator.left_out))
         ensure_memory(project, manifest, task, run_options)
@@ -141,28 +153,48 @@ def _pick_engine(
 
 def _resolve(
     project: Project,
-    record: StageRecord | None,
+    manifest: Manifest,
     named: NamedPhotos,
     engine: str,
     in_force: SettingsInForce,
     run_options: RunOptions,
 ) -> tuple[ResolvedTask, Settings]:
     """What is to be done, and the settings to use, which are smaller ones after memory has run out."""
+    record = manifest.stages.get("generate")
     settings, seed = in_force.settings, in_force.seed
     options = engine_options(engine, settings, seed, run_options, record)
     settings, asked, smaller = with_reduced_settings(record, engine, settings, options, run_options)
     if smaller:
         options = engine_options(engine, settings, seed, run_options, record)
     task = ResolvedTask(
-        "generate", engine, options, {}, asked, smaller, smaller_settings(engine, settings), in_force.to_record
-    )
+        "generate", engine, options, {}, asked, smaller, smaller_settings(engine, settings), in_force.to_record,
+        files=_files(manifest, named, engine),
+    )  # fmt: skip
     return replace(task, inputs=_inputs(project, task, named)), settings
+
+
+def _files(manifest: Manifest, named: NamedPhotos, engine: str) -> list[str]:
+    """What may be written for these photos, apart from the originals: new views get the next numbers."""
+    known = {view.name for view in manifest.views}
+    names: list[str] = []
+    for name, requested in named.items():
+        own_view = engine == "photos" and not requested.stated.ready.startswith("sheet")
+        names += [name] if own_view else [f"{name}{tile}" for tile in range(VIEWS_PER_PHOTO)]
+    first = len(manifest.views)
+    return generated_files(named, range(first, first + len(set(names) - known)))
 
 
 def _inputs(project: Project, task: ResolvedTask, named: NamedPhotos) -> Parts:
     """The fingerprint of the stage, with the cut-outs as they are on disk now."""
     photos = {name: (each.photo.sha256, each.stated.to_json()) for name, each in named.items()}
     return fingerprint(task.engine, task.options, photo_parts(project, photos))
+
+
+def _check_new_directory(project: Project, requested: Sequence[RequestedPhoto], engine: str) -> None:
+    """UsageError where this stage or a later one would overwrite a file of a directory that has no manifest yet."""
+    named = dict(zip(map(letter, range(len(requested))), requested, strict=True))
+    files = _files(Manifest(), named, engine)
+    project.refuse_foreign_files(Manifest(), {*files, *chain(*FIXED_ARTEFACTS.values())})
 
 
 def _cut_out(run: StageRun, named: NamedPhotos, settings: Settings, validator: PhotoValidator) -> None:
@@ -234,6 +266,7 @@ def _restore_set(project: Project, before: Manifest) -> None:
     if before.active_photos:
         now, names = project.load(), {photo.name for photo in before.photos}
         more = [replace(photo, removed=True) for photo in now.photos if photo.prepared and photo.name not in names]
+        before = replace(before, unlisted=now.own_files)
         project.save(before)
         _save_photos(project, replace(before, photos=now.photos), [*before.photos, *more])
 
@@ -286,7 +319,7 @@ def _new_photo(project: Project, name: str, requested: RequestedPhoto) -> Photo:
     suffix = suffix if suffix[1:].isalnum() and suffix.isascii() else ""
     original = _free_name(project, f"photos/{name}.original", suffix, sha256)
     camera = requested.stated.framed(FULL_FRAME, 1, 1)  # until the photo is framed
-    return Photo(name, f"photos/{name}.png", original, "", sha256, camera, size=(1, 1), crop=FULL_FRAME)
+    return Photo(name, cut_out_file(name), original, "", sha256, camera, size=(1, 1), crop=FULL_FRAME)
 
 
 def _store_original(project: Project, file: str, requested: RequestedPhoto) -> Output:

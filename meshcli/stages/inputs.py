@@ -11,12 +11,10 @@ from typing import Any
 
 from meshcli.engines import VERSIONS
 from meshcli.errors import UsageError
+from meshcli.project.artefacts import MESH, PLANES, cut_out_file
 from meshcli.project.manifest import Manifest, Selection, Stage, ViewEntry
 from meshcli.project.project import Project
 from meshcli.system.digests import digest
-
-MESH = "mesh/mesh.glb"
-PLANES = "mesh/triplane.safetensors"  # a network's triplanes of the views
 
 Parts = dict[str, str]  # what it is called in messages -> version, value or digest
 
@@ -36,7 +34,7 @@ def photo_parts(project: Project, photos: Mapping[str, tuple[str, Any]]) -> Part
     for name, (original, stated) in photos.items():
         parts[f"photo {name}"] = original
         parts[f"camera of photo {name}"] = digest(stated)
-        parts[f"cut-out of photo {name}"] = project.digest(f"photos/{name}.png")
+        parts[f"cut-out of photo {name}"] = project.digest(cut_out_file(name))
     return parts
 
 

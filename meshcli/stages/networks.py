@@ -14,11 +14,11 @@ from meshcli.config import override
 from meshcli.engines import NETWORKS, Reconstructor, pick_reconstructor
 from meshcli.errors import MeshcliError, MissingError, ProjectError, UsageError
 from meshcli.lrm.sizes import Sizes, VitSizes
+from meshcli.project.artefacts import PLANES
 from meshcli.project.manifest import StageRecord
 from meshcli.project.project import Project
 from meshcli.reconstructors.network_file import NetworkFile, read_network
 from meshcli.settings import Settings
-from meshcli.stages.inputs import PLANES
 from meshcli.stages.models import fetch_missing
 from meshcli.stages.stage_runner import RunOptions
 from meshcli.system.digests import digest

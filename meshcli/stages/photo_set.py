@@ -1,7 +1,7 @@
 """The set of photos that a call asks for, what is known about their cameras, and their names. Light: no numpy.
 
-The PHOTO arguments are the whole set, none means the recorded set, `add` appends. A photo is identified by its bytes,
-and its letter is never given to another one.
+The PHOTO arguments are the whole set, none means the recorded set, `add` appends, `remove` takes out. A photo is
+identified by its bytes, and its letter is never given to another one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -77,13 +77,14 @@ def request_photos(
     photos: Sequence[str | Path],
     typed: CameraArguments,
     add: bool,
+    remove: Sequence[str],
     validator: PhotoValidator,
     tell: Tell,
 ) -> list[RequestedPhoto]:
     """The requested set, with what is known about every camera, without the photos that the validator leaves out."""
     recorded = [
         RequestedPhoto(SourcePhoto(project.path(photo.original)), photo.source, photo.stated, photo)
-        for photo in manifest.active_photos
+        for photo in _without(project, manifest, remove)
     ]
     if not photos:
         requested = _with_typed_cameras(recorded, typed, tell)
@@ -104,6 +105,21 @@ def request_photos(
     if not requested:
         raise UsageError(f"{project.root} has no photos; hand some in: `{project.command('generate')}`")
     return [_with_exif_lens(each, tell) for each in requested]
+
+
+def _without(project: Project, manifest: Manifest, remove: Sequence[str]) -> list[Photo]:
+    """The recorded set without the photos of these letters, which may have been taken out before.
+
+    Raises UsageError for a letter of no photo, and when none would be left.
+    """
+    letters = [photo.name for photo in manifest.photos]
+    if unknown := [name for name in remove if name not in letters]:
+        known = f"its photos are {', '.join(letters)}" if letters else "it has none"
+        raise UsageError(f"--remove {unknown[0]}: {project.root} has no photo of that letter; {known}")
+    left = [photo for photo in manifest.active_photos if photo.name not in remove]
+    if remove and not left:
+        raise UsageError(f"--remove {','.join(remove)}: no photo of {project.root} would be left")
+    return left
 
 
 def name_photos(

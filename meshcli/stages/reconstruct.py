@@ -8,10 +8,11 @@ from meshcli.config import TypedSettings
 from meshcli.config import options as sections
 from meshcli.engines import NETWORKS, Reconstructor, refuse_unsupported_flags
 from meshcli.errors import MeshcliError, UsageError
+from meshcli.project.artefacts import FIXED_ARTEFACTS, PLANES
 from meshcli.project.project import Project
 from meshcli.settings import Settings
 from meshcli.stages import networks
-from meshcli.stages.inputs import PLANES, chosen_views, fingerprint, view_parts
+from meshcli.stages.inputs import chosen_views, fingerprint, view_parts
 from meshcli.stages.networks import PreparedNetwork, pick_engine, prepare_network
 from meshcli.stages.settings_in_force import settings_in_force
 from meshcli.stages.stage_runner import (
@@ -66,8 +67,9 @@ def reconstruct_mesh(
         next_reduced = networks.smaller_settings(settings) if network else smaller_settings(settings)
         inputs = fingerprint(chosen, options, views)
         task = ResolvedTask(
-            "reconstruct", chosen, options, inputs, requested_digest, reduced, next_reduced, requested.to_record
-        )
+            "reconstruct", chosen, options, inputs, requested_digest, reduced, next_reduced, requested.to_record,
+            files=FIXED_ARTEFACTS["reconstruct"],
+        )  # fmt: skip
         if outcome := outcome_without_running(project, manifest, task, run_options):
             return outcome
         ensure_memory(project, manifest, task, run_options)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from meshcli.config import TypedSettings
 from meshcli.config import options as sections
 from meshcli.errors import InputError, ProjectError, UsageError
+from meshcli.project.artefacts import CONTACT_SHEET, FIXED_ARTEFACTS, MESH, PLANES, TURNTABLE
 from meshcli.project.project import Project
 from meshcli.settings import RenderSettings, Settings
-from meshcli.stages.inputs import MESH, PLANES, chosen_views, fingerprint, mesh_parts
+from meshcli.stages.inputs import chosen_views, fingerprint, mesh_parts
 from meshcli.stages.networks import field_sizes
 from meshcli.stages.settings_in_force import settings_in_force
 from meshcli.stages.stage_runner import (
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from meshcli.rendering.rasteriser import Rasteriser
 
 ENGINE = "embree"
-TURNTABLE = "renders/turntable.mp4"
-CONTACT_SHEET = "renders/contact.png"
 
 
 def render_mesh(
@@ -64,7 +63,7 @@ def render_mesh(
         inputs = fingerprint(ENGINE, options, mesh_parts(project, manifest, settings.render.source))
         task = ResolvedTask(
             "render", ENGINE, options, inputs, requested_digest, reduced, smaller_settings(settings),
-            requested.to_record,
+            requested.to_record, files=FIXED_ARTEFACTS["render"],
         )  # fmt: skip
         if outcome := outcome_without_running(project, manifest, task, run_options):
             return outcome

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from meshcli.errors import UsageError
 from meshcli.progress import Tell
-from meshcli.project.manifest import SELECTION_SHEET, Manifest, SelectedBy, Selection, ViewEntry
+from meshcli.project.artefacts import FIXED_ARTEFACTS, SELECTION_SHEET, VIEWS_SHEET
+from meshcli.project.manifest import Manifest, SelectedBy, Selection, ViewEntry
 from meshcli.project.project import Project
 from meshcli.stages.inputs import chosen_views, selection_inputs
 from meshcli.stages.photo_set import photos_of_unknown_azimuth
@@ -17,7 +18,7 @@ from meshcli.stages.stage_runner import (
     recording,
     write_lock,
 )
-from meshcli.stages.view_candidates import SHEET_FILE, add_posed_photos, refresh_candidates
+from meshcli.stages.view_candidates import add_posed_photos, refresh_candidates
 from meshcli.stages.view_choice import DEFAULT_VIEW_COUNT, parse_view_choice, suggest_views
 from meshcli.views.photo_cameras import unknown_azimuths
 
@@ -46,13 +47,13 @@ def select_views(
         names = parse_view_choice(text, candidates) if text else []  # before anything is written
         if run_options.dry:
             manifest = candidates  # with the recorded scores, although a view may have been edited since
-        elif include_photos or not text or not project.path(SHEET_FILE).is_file():
+        elif include_photos or not text or not project.path(VIEWS_SHEET).is_file():
             manifest = refresh_candidates(project, candidates)
         names = names or suggest_views(manifest, auto)
         _check_azimuths(project, manifest, names)
         selection = Selection(tuple(names), by or ("flag" if text else "auto"))
         inputs = selection_inputs(project, manifest, selection)
-        task = ResolvedTask("select", selection.by, {"views": names}, inputs)
+        task = ResolvedTask("select", selection.by, {"views": names}, inputs, files=FIXED_ARTEFACTS["select"])
         outcome = outcome_without_running(project, manifest, task, run_options)
         if outcome and (manifest.selection == selection or run_options.dry):
             return outcome

@@ -6,6 +6,7 @@ A stage takes the write lock, resolves a `ResolvedTask`, returns early when noth
 """
 
 import errno
+import os
 import reprlib
 import resource
 import sys
@@ -77,6 +78,7 @@ class ResolvedTask:
     reduced: dict[str, Any] = field(default_factory=dict)  # settings that were reduced because memory ran out before
     next_reduced: dict[str, Any] = field(default_factory=dict)  # settings to reduce if memory runs out in this run
     settings: dict[str, Any] = field(default_factory=dict)  # requested ones that are not the defaults, and the seed
+    files: Sequence[str] = ()  # all that it may write, apart from files with free names
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,7 @@ class StageRun:
 
     def write(self, files: Mapping[str, bytes]) -> None:
         """Write artefacts, together and atomically; a note names each file that was edited by hand before."""
+        self.project.refuse_foreign_files(self.manifest, files)
         before = {output.file: output.sha256 for output in self.manifest.stages[self.task.stage].outputs}
         for file in files:
             known = before.get(file) if self.previously_done else None
@@ -166,12 +169,14 @@ def outcome_without_running(
 ) -> Outcome | None:
     """The outcome when the stage is done for the same inputs and its files exist; None when it must run.
 
-    A dry run never runs: the outcome states why the stage would.
+    A dry run never runs: the outcome states why the stage would. Raises UsageError when it must run and would overwrite
+    files that are not meshcli's own.
     """
     record = manifest.stages.get(task.stage)
     reason = "--force" if run_options.force else _reason_to_run(project, record, task)
     if record and not reason:
         return Outcome(task.stage, record, f"unchanged since {record.finished}")
+    project.refuse_foreign_files(manifest, task.files)
     if run_options.dry:
         if record and record.status == "running" and project.is_locked():
             reason = "another process is running it"
@@ -203,10 +208,10 @@ def recording(project: Project, manifest: Manifest, task: ResolvedTask, run_opti
     start = time.perf_counter()
     try:
         with memory_reserve():
-            run.save(manifest.with_record(task.stage, record))
+            run.save(manifest.claiming(task.files).with_record(task.stage, record))
             yield run
             run.seconds["total"] = round(time.perf_counter() - start, 3)
-            run.save(run.manifest.with_record(task.stage, _done_record(run, record)))
+            run.save(_without_unwritten(project, run.manifest.with_record(task.stage, _done_record(run, record))))
     except Exception as error:
         known = _fail(run, record, error)
         if known is error:
@@ -294,6 +299,12 @@ def _done_record(run: StageRun, record: StageRecord) -> StageRecord:
         record, status="done", inputs=run.task.inputs, outputs=outputs, facts={**_facts(run), **run.facts},
         finished=utc_timestamp(), next_reduction={},
     )  # fmt: skip
+
+
+def _without_unwritten(project: Project, manifest: Manifest) -> Manifest:
+    """The manifest without the files that it claimed and that were not written."""
+    left = manifest.unlisted - manifest.listed_files
+    return replace(manifest, unlisted=frozenset(file for file in left if os.path.lexists(project.root / file)))
 
 
 def _fail(run: StageRun, record: StageRecord, error: Exception) -> Exception:

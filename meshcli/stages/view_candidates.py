@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from meshcli.engines import VERSIONS
 from meshcli.errors import UsageError
 from meshcli.progress import Tell
+from meshcli.project.artefacts import VIEWS_SHEET, view_file
 from meshcli.project.manifest import Manifest, Output, Photo, ViewEntry
 from meshcli.project.project import Project
 from meshcli.stages.photo_set import photos_of_unknown_azimuth
@@ -20,7 +21,6 @@ from meshcli.views.camera import Camera
 if TYPE_CHECKING:
     from meshcli.views.view import View
 
-SHEET_FILE = "views/sheet.png"
 SHEET_COLUMNS = 6  # a row for each photo, which has six views
 
 
@@ -66,9 +66,9 @@ def write_candidates(project: Project, manifest: Manifest) -> tuple[Manifest, li
         manifest = add_photo_views(manifest, used)
         files = _write_photo_views(project, manifest, used)
     key = scores_digest(project, manifest)
-    if key != manifest.scored or not project.path(SHEET_FILE).is_file():
+    if key != manifest.scored or not project.path(VIEWS_SHEET).is_file():
         manifest = _score_and_draw(project, manifest, key)
-    return manifest, [project.output(file) for file in (*files, SHEET_FILE)]
+    return manifest, [project.output(file) for file in (*files, VIEWS_SHEET)]
 
 
 def is_photo_view(view: ViewEntry) -> bool:
@@ -77,7 +77,11 @@ def is_photo_view(view: ViewEntry) -> bool:
 
 
 def refresh_candidates(project: Project, manifest: Manifest) -> Manifest:
-    """Call `write_candidates` and save, with its files among the outputs of `generate`; the caller holds the lock."""
+    """Call `write_candidates` and save, with its files among the outputs of `generate`; the caller holds the lock.
+
+    Raises UsageError where a new photo view, or the sheet, would overwrite a file that is not meshcli's own.
+    """
+    manifest = _claim_files(project, manifest)
     updated, outputs = write_candidates(project, manifest)
     record = updated.stages.get("generate")
     if record:
@@ -86,6 +90,17 @@ def refresh_candidates(project: Project, manifest: Manifest) -> Manifest:
     if updated != manifest:
         project.save(updated)
     return updated
+
+
+def _claim_files(project: Project, manifest: Manifest) -> Manifest:
+    """The manifest with what `write_candidates` is about to write as its own, saved first if that is new."""
+    saved = project.load()
+    files = [VIEWS_SHEET, *(view.file for view in manifest.active_views.values() if is_photo_view(view))]
+    if saved.own_files.issuperset(files):
+        return manifest
+    project.refuse_foreign_files(saved, files)
+    project.save(saved.claiming(files))
+    return manifest.claiming(files)
 
 
 def add_photo_views(manifest: Manifest, photos: Sequence[Photo]) -> Manifest:
@@ -105,7 +120,7 @@ def add_views(
     entries = {view.name: view for view in manifest.views}
     for name, camera in cameras.items():
         known = entries.get(name)
-        file, scores = (known.file, known.scores) if known else (f"views/{len(entries):02d}.png", {})
+        file, scores = (known.file, known.scores) if known else (view_file(len(entries)), {})
         entries[name] = ViewEntry(name, file, photo, camera, engine, scores)
     return replace(manifest, views=tuple(entries.values())), [entries[name] for name in cameras]
 
@@ -132,7 +147,7 @@ def _score_and_draw(project: Project, manifest: Manifest, key: str) -> Manifest:
 
     entries = manifest.active_views
     views = load_views(project, list(entries.values()))
-    project.write({SHEET_FILE: _labelled_sheet(entries, photos_of_unknown_azimuth(manifest), views)})
+    project.write({VIEWS_SHEET: _labelled_sheet(entries, photos_of_unknown_azimuth(manifest), views)})
     if key == manifest.scored:
         return manifest
     scores = dict(zip((view.name for view in views), score_views(views), strict=True))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from meshcli.config import options as sections
 from meshcli.engines import VERSIONS
 from meshcli.errors import MissingError
+from meshcli.project.artefacts import checkpoint_file
 from meshcli.project.manifest import Photo, StageRecord, ViewEntry
 from meshcli.project.project import Project
 from meshcli.settings import Settings
@@ -207,17 +208,14 @@ class _CheckpointStore:
     project: Project
 
     def load(self, name: str) -> bytes | None:
-        path = self.project.path(self._file(name))
+        path = self.project.path(checkpoint_file(name))
         return path.read_bytes() if path.is_file() else None
 
     def save(self, name: str, data: bytes) -> None:
-        self.project.write({self._file(name): data})
+        self.project.write({checkpoint_file(name): data})
 
     def forget(self, name: str) -> None:
-        self.project.path(self._file(name)).unlink(missing_ok=True)
-
-    def _file(self, name: str) -> str:
-        return f"views/{name}.unfinished"
+        self.project.path(checkpoint_file(name)).unlink(missing_ok=True)
 
 
 def _views_key(run: StageRun, photo: Photo) -> str:

@@ -14,8 +14,8 @@ from PIL import Image
 from helpers.view_sheets import project_of
 from meshcli.export.gltf import write_glb
 from meshcli.meshes.mesh import Mesh
+from meshcli.project.artefacts import MESH
 from meshcli.project.project import Project
-from meshcli.stages.inputs import MESH
 from meshcli.stages.status import read_status
 
 QUICK = ["--config", "quick", "--offline"]

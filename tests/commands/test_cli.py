@@ -316,6 +316,9 @@ def test_output_that_cannot_be_written_is_one_line(painted) -> None:  # type: ig
     [
         (["generate", "new", "1.png", "--from-sheet", "2.png"], 2, "exclude each other"),
         (["generate", "new", "1.png", "--rig-version", "1.1"], 2, "--from-sheet"),
+        (["generate", "desk", "1.png", "--remove", "b"], 2, "add --add to append"),
+        (["generate", "desk", "--remove", "b,x"], 2, "--remove x: desk has no photo of that letter"),
+        (["generate", "desk", "--remove=a", "--remove=z"], 2, "--remove z: desk has no photo of that letter"),
         (["generate", "new", "--from-views", "."], 2, "--rig FILE"),
         (["generate", "new", "1.png", "--up", "y"], 2, "--rig"),
         (["generate", "new", "1.png", "--rig", "no.json"], 3, "no.json"),

@@ -186,7 +186,9 @@ def test_a_broken_manifest_is_copied_once_for_each_content(project: Project) -> 
     for broken in ("{", "{", "[", "["):
         (project.root / "manifest.json").write_text(broken)
         with (
-            pytest.raises(ProjectError, match=r"mend it or remove it \(a copy is manifest.json.broken-"),
+            pytest.raises(
+                ProjectError, match=r"mend it, or start again in another DIR \(a copy is manifest.json.broken-"
+            ),
             project.write_lock(),
         ):
             pass

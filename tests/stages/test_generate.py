@@ -258,6 +258,35 @@ def test_letters_and_numbers_are_never_reused(
     assert list(project.load().active_views) == list(range(12))
 
 
+def test_a_photo_is_taken_out_by_its_letter(project: Project, photos: list[Path], engine_calls: dict[str, int]) -> None:
+    generate_views(project, photos, ANGLES)
+    handed_in = Project(project.root.with_name("other"))
+    generate_views(handed_in, photos, ANGLES)
+    generate_views(handed_in, [photos[0], photos[2]], CameraArguments([0, -50]))
+    for _ in range(2):  # the second time, as after an interruption, there is nothing to do
+        generate_views(project, remove=["b"])
+        assert names(project) == ["a", "c"]
+    assert project.load().active_views == handed_in.load().active_views
+    assert list(project.load().active_views) == [*range(6), *range(12, 18)]
+    assert engine_calls["cut_out"] == 6
+    generate_views(project, [f"{photos[1]}@40"], add=True, remove=["a"])
+    assert names(project) == ["b", "c"]
+
+
+def test_only_letters_of_photos_are_taken_out(
+    project: Project, photos: list[Path], engine_calls: dict[str, int]
+) -> None:
+    with pytest.raises(UsageError, match="has no photo of that letter; it has none"):
+        generate_views(project, remove=["b"])
+    generate_views(project, photos[:2], CameraArguments([0, 40]))
+    before = project.path("manifest.json").read_bytes()
+    with pytest.raises(UsageError, match=r"--remove d: .* its photos are a, b"):
+        generate_views(project, remove=["b", "d"])
+    with pytest.raises(UsageError, match=r"no photo of .* would be left"):
+        generate_views(project, remove=["a", "b"])
+    assert project.path("manifest.json").read_bytes() == before
+
+
 def test_letters_go_on_like_columns() -> None:
     assert [letter(index) for index in (0, 25, 26, 51, 52, 701, 702)] == ["a", "z", "aa", "az", "ba", "zz", "aaa"]
 

@@ -109,11 +109,25 @@ def test_the_disk_is_full_at_every_file_that_is_written(
 
 @pytest.mark.slow
 def test_any_deleted_file_is_restored(run: Run, whole: dict[str, str]) -> None:
-    for name in [*whole, "desk/manifest.json", "desk/.lock"]:
+    for name in [*whole, "desk/.lock"]:
         Path(name).unlink()
         assert run() == 0, name
         assert files() == whole, name
         assert states() == {"done"}, name
+
+
+def test_without_its_manifest_nothing_is_meshclis_and_nothing_is_overwritten(
+    run: Run, whole: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("desk/manifest.json").rename("manifest.json")
+    assert run() == 2
+    (line,) = errors(capsys)
+    assert "mesh/mesh.glb" in line
+    assert f"and {len(whole) - 2 - 5} more" in line  # the copies of the two photos would not be overwritten
+    assert files() == whole
+    Path("manifest.json").rename("desk/manifest.json")
+    assert run() == 0
+    assert states() == {"done"}
 
 
 def test_any_deleted_folder_is_restored(run: Run, whole: dict[str, str]) -> None:

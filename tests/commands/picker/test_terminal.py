@@ -15,6 +15,7 @@ from meshcli.project.manifest import Selection
 from meshcli.project.project import Project
 from meshcli.stages.generate import generate_views
 from meshcli.stages.photo_set import CameraArguments
+from meshcli.stages.select import select_views
 
 UP, DOWN = "\x1b[A", "\x1b[B"
 
@@ -108,12 +109,22 @@ def test_photos_are_among_the_views(project: Project, photos: list[Path], engine
 
 
 @pytest.mark.parametrize("keys", ["q", " jj q", "\x1b"], ids=["q", "changed, then q", "escape"])
-def test_leaving_changes_nothing(keys: str, painted: Project) -> None:
+def test_leaving_changes_nothing_and_stops_a_script(keys: str, painted: Project) -> None:
     before = painted.path("manifest.json").read_bytes()
     terminal, _ = opened(painted)
     terminal.type(keys)
-    assert terminal.end() == 0
+    terminal.until("no selection was accepted; none is recorded")
+    assert terminal.end() == 130
     assert painted.path("manifest.json").read_bytes() == before
+
+
+def test_leaving_keeps_the_recorded_selection_and_stops_a_script(painted: Project) -> None:
+    select_views(painted, "a0,b2")
+    terminal, _ = opened(painted)
+    terminal.type("a q")
+    terminal.until("no selection was accepted; the recorded one is kept (a0, b2)")
+    assert terminal.end() == 130
+    assert painted.load().selection == Selection(("a0", "b2"), "flag")
 
 
 @pytest.mark.parametrize("deaf", [False, True])
@@ -138,7 +149,7 @@ def test_a_smaller_window_is_noticed(painted: Project) -> None:
     fcntl.ioctl(terminal.terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 1000, 600))
     assert "┃" not in terminal.until("q leave")
     terminal.type("q")
-    assert terminal.end() == 0
+    assert terminal.end() == 130
 
 
 def test_sixel_pictures_where_the_terminal_has_them(painted: Project) -> None:
@@ -149,7 +160,7 @@ def test_sixel_pictures_where_the_terminal_has_them(painted: Project) -> None:
     assert "\x1b[13A\x1bP" in shown  # from the row below the picture up to its first
     assert '"1;1;260;260' in shown  # 26 x 13 characters of 10 x 20 pixels
     terminal.type("q")
-    assert terminal.end() == 0
+    assert terminal.end() == 130
 
 
 def test_kitty_pictures_where_the_terminal_has_them(painted: Project) -> None:
@@ -163,4 +174,4 @@ def test_kitty_pictures_where_the_terminal_has_them(painted: Project) -> None:
     assert "\U0010eeee" in shown  # the protocol's placeholder
     terminal.type("q")
     terminal.until("_Ga=d")  # the terminal may forget the pictures
-    assert terminal.end() == 0
+    assert terminal.end() == 130

@@ -1,0 +1,42 @@
+"""The places of the artefacts in a project directory. Light: no imports.
+
+Files of a photo or a view are numbered or named after it; all others are in FIXED_ARTEFACTS.
+"""
+
+from collections.abc import Iterable, Mapping
+
+FOLDERS = ("photos", "views", "mesh", "renders")  # of the artefacts
+SELECTION_SHEET = "selection.png"  # the only artefact outside them; the name and place that InstantMesh uses
+VIEWS_SHEET = "views/sheet.png"  # all views, labelled
+MESH = "mesh/mesh.glb"
+PLANES = "mesh/triplane.safetensors"  # a network's triplanes of the views
+TURNTABLE = "renders/turntable.mp4"
+CONTACT_SHEET = "renders/contact.png"
+SIDES = ("front", "right", "back", "left", "top")  # of the stills
+FIXED_ARTEFACTS: Mapping[str, tuple[str, ...]] = {  # stage -> what it may write in every project
+    "generate": (VIEWS_SHEET,),
+    "select": (SELECTION_SHEET,),
+    "reconstruct": (MESH, "mesh/mesh.obj", "mesh/mesh.mtl", "mesh/mesh.png", "mesh/colours.obj", PLANES),
+    "render": (TURNTABLE, CONTACT_SHEET, *(f"renders/{side}.png" for side in SIDES)),
+}
+
+
+def cut_out_file(photo: str) -> str:
+    """The cut-out of a photo."""
+    return f"photos/{photo}.png"
+
+
+def checkpoint_file(photo: str) -> str:
+    """A diffusion run that was interrupted."""
+    return f"views/{photo}.unfinished"
+
+
+def view_file(number: int) -> str:
+    """The view with this number."""
+    return f"views/{number:02d}.png"
+
+
+def generated_files(photos: Iterable[str], numbers: Iterable[int]) -> list[str]:
+    """What `generate` may write for these photos and views with these numbers, apart from copies of the originals."""
+    files = [file(photo) for photo in photos for file in (cut_out_file, checkpoint_file)]
+    return [*FIXED_ARTEFACTS["generate"], *files, *map(view_file, numbers)]
