@@ -82,8 +82,7 @@ def generate_views(
 ) -> Outcome:
     """Cut the photos out, frame them and make six views of each. Settings and seed not given are those on record.
 
-    `add` appends the photos to the recorded set, `remove` takes some out of it by their letters. Raises UsageError for
-    arguments that do not fit, InputError for a picture that cannot be used.
+    `add` appends to the recorded set, `remove` takes photos out of it by letter. Raises UsageError and InputError.
     """
     in_force = _settings_in_force(project, settings, seed)
     validator = PhotoValidator(run_options.keep_going, in_force.settings.photo.max_pixels, run_options.warn)
@@ -113,17 +112,23 @@ def generate_views(
         try:
             with recording(project, manifest, task, run_options) as run:
                 run.facts |= {"left_out": left_out} if left_out else {}
-                _cut_out(run, named, resolved, validator)
-                for line in azimuth_lines(run.manifest):
-                    run_options.tell(line)
-                # The cut-outs exist now: one that is edited by hand from here on makes the views stale.
-                run.task = replace(task, inputs=_inputs(project, task, named))
-                _make_views(run, resolved, in_force.seed, record.engine if record else "")
+                _cut_out_and_generate(run, named, resolved, in_force.seed, validator, record.engine if record else "")
         except InputError:
             if validator.failed:
                 _restore_set(project, manifest)
             raise
         return replace(run.outcome(), left_out=tuple(validator.left_out))
+
+
+def _cut_out_and_generate(
+    run: StageRun, named: NamedPhotos, settings: Settings, seed: int, validator: PhotoValidator, previous_engine: str
+) -> None:
+    _cut_out(run, named, settings, validator)
+    for line in azimuth_lines(run.manifest):
+        run.run_options.tell(line)
+    # The cut-outs exist now: one that is edited by hand from here on makes the views stale.
+    run.task = replace(run.task, inputs=_inputs(run.project, run.task, named))
+    _make_views(run, settings, seed, previous_engine)
 
 
 def _settings_in_force(project: Project, settings: Settings | TypedSettings, seed: int | None) -> SettingsInForce:
