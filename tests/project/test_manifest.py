@@ -17,6 +17,7 @@ CAMERA = orbit(30, 20).to_json()
 WHOLE: dict[str, Any] = {
     "meshcli": 1,
     "frame": {"scale": 2.0},
+    "unlisted": ["mesh/colours.obj"],
     "photos": [
         {
             "name": "a", "file": "photos/a.png", "original": "photos/a.original.jpg", "source": "x.jpg", "sha256": "00",
@@ -241,3 +242,9 @@ def test_a_manifest_that_is_no_file_is_refused(kind: str, tmp_path: Path) -> Non
     os.mkfifo(path) if kind == "pipe" else path.mkdir()
     with pytest.raises(ProjectError, match="is not a file"):
         Project(tmp_path).load()
+
+
+@pytest.mark.parametrize("file", ["../a.png", "/etc/passwd", "mesh/.lock", "manifest.json", 7])
+def test_unlisted_files_lie_in_the_project(file: Any) -> None:
+    with pytest.raises(ProjectError, match="unlisted"):
+        read(changed("unlisted", [file]))
