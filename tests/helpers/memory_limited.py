@@ -95,7 +95,8 @@ def start(folder: Path, case: Case, name: str) -> Path:
     if case.stage != "generate":
         shutil.copytree(folder / "whole", project)
         manifest = json.loads((project / "manifest.json").read_text())
-        manifest["stages"].pop(case.stage, None)
+        record = manifest["stages"].pop(case.stage, {})
+        manifest["unlisted"] += [output["file"] for output in record.get("outputs", [])]  # they stay the project's own
         (project / "manifest.json").write_text(json.dumps(manifest))
     return project
 
