@@ -1,17 +1,16 @@
 """Render a mesh in one grey under fixed lamps ("clay"): the shape without its colours, for pictures and comparisons."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from meshcli.arrays import Array
 from meshcli.meshes.mesh import Mesh, corner_normals
 from meshcli.meshes.raycasting import Scene
 from meshcli.views.camera import Camera
 from meshcli.views.projection import camera_to_world, pixel_centres, rays
 
-Array = NDArray[Any]
 Vector = tuple[float, float, float]
 
 
@@ -50,7 +49,8 @@ def render_clay(
 def _sample_points(width: int, height: int, samples: int) -> Array:
     """Points of a regular grid in every pixel, as fractions of the picture: (height, width, samples, samples, 2)."""
     fine = pixel_centres(width * samples, height * samples) / np.array([width * samples, height * samples])
-    return fine.reshape(height, samples, width, samples, 2).swapaxes(1, 2)
+    points: Array = fine.reshape(height, samples, width, samples, 2).swapaxes(1, 2)
+    return points
 
 
 def _brightness(normals: Array, directions: Array, camera: Camera, lighting: Lighting) -> Array:

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from primitives import beveled_box, lathe, shrub, sweep
 
+from meshcli.arrays import Array
 from meshcli.meshes.mesh import Mesh
 from meshcli.views.camera import Camera, orbit
 
-Array = NDArray[Any]
 Point = tuple[float, float, float]
 
 FOLDER = Path(__file__).resolve().parent / "desk"

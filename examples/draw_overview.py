@@ -3,13 +3,12 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from clay_rendering import render_clay
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from meshcli.arrays import Array
 from meshcli.export.gltf import read_glb
 from meshcli.pictures.image import over
 from meshcli.project.project import Project
@@ -17,8 +16,6 @@ from meshcli.rendering.renderer import Renderer
 from meshcli.stages.inputs import chosen_views
 from meshcli.stages.view_loading import load_views
 from meshcli.views.camera import orbit
-
-Array = NDArray[Any]
 
 OUTPUT = Path(__file__).resolve().parent / "overview.png"
 SIDE = 250  # pixels of a photo

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.terminal_theme import MONOKAI
 
 from meshcli.commands.picker.screen import Row, Size, build_screen
-from meshcli.commands.picker.state import Picking
+from meshcli.commands.picker.state import PickerState
 from meshcli.commands.picker.terminal import pictures
 from meshcli.project.project import Project
 from meshcli.stages.view_choice import suggest_views
@@ -29,7 +29,7 @@ def main() -> None:
     rows = [Row(number, view, sources[view.photo]) for number, view in views.items()]
     files = {view.name: project.path(view.file) for view in views.values()}
     names = tuple(view.name for view in views.values())
-    state = Picking(names, (), tuple(suggest_views(manifest)), row=min(BAR, len(names) - 1))
+    state = PickerState(names, (), tuple(suggest_views(manifest)), row=min(BAR, len(names) - 1))
     small, large = pictures(files, colour=True, graphics=False)
     console = Console(
         record=True, file=io.StringIO(), force_terminal=True, color_system="truecolor", width=COLUMNS, height=ROWS

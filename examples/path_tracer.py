@@ -11,14 +11,12 @@ from typing import Any
 
 import numpy as np
 from numba import njit, prange
-from numpy.typing import NDArray
 from surface_patterns import fractal_noise, wood_colours
 
+from meshcli.arrays import Array
 from meshcli.meshes.raycasting import Hits, Scene
 from meshcli.views.camera import Camera
 from meshcli.views.projection import pixel_centres, rays
-
-Array = NDArray[Any]
 
 RAY_OFFSET = 2e-4  # metres that a ray starts off the surface
 MAX_BOUNCES = 4
@@ -103,9 +101,9 @@ class PathTracer:
     def render(self, camera: Camera, size: int, samples: int, rng: np.random.Generator) -> Array:
         """RGBA (size, size, 4) in [0, 1], straight alpha; the camera is in the scene's metres."""
         side = size * samples
-        buffers = SampleBuffers(
-            *(np.zeros((side, side, 3), np.float32) for _ in range(6)), np.zeros((side, side), np.int16)
-        )
+        diffuse, specular, diffuse_factor, specular_factor, normals, points = np.zeros((6, side, side, 3), np.float32)
+        board = np.zeros((side, side), np.int16)
+        buffers = SampleBuffers(diffuse, specular, diffuse_factor, specular_factor, normals, points, board)
         shift = rng.random((size, size, 2))  # of each pixel's evenly spread paths
         rows = max(samples, 60_000 // (side * samples) * samples)
         for top in range(0, side, rows):
@@ -212,8 +210,9 @@ class PathTracer:
         shines = -(away @ lamp.normal_area)
         light = np.maximum(towards, 0.0) * np.maximum(shines, 0.0) / np.maximum(squared**2, 1e-5) / math.pi
         lit = np.flatnonzero(light > 1e-4)
-        light[lit] *= ~self._object_rays.blocked(points[lit], away[lit], 0.999)
-        return np.minimum(light, 3.0)[:, None] * np.array(lamp.radiance)
+        light[lit] *= ~self._object_rays.occluded(points[lit], away[lit], 0.999)
+        radiance: Array = np.minimum(light, 3.0)[:, None] * np.array(lamp.radiance)
+        return radiance
 
     def _surface_points(self, hits: Hits, origins: Array, directions: Array, hit_rays: Array) -> SurfacePoints:
         """Colours and normals of the hits with these numbers."""
@@ -300,7 +299,7 @@ def environment_light(directions: Array) -> Array:
     """Light (N, 3) of the studio in these directions: bright walls, a large soft box and a strip behind."""
     up = directions[:, 2:3]
     walls = 0.30 + 0.22 * np.clip(up, 0.0, 1.0) + 0.1 * np.clip(-up, 0.0, 1.0)
-    light = walls * np.array([0.97, 0.99, 1.03])
+    light: Array = walls * np.array([0.97, 0.99, 1.03])
     for azimuth, elevation, width, height, strength, colour in SOFT_BOXES:
         light = light + _soft_box(directions, azimuth, elevation, width, height) * strength * np.array(colour)
     return light

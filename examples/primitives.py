@@ -6,12 +6,11 @@ Vertices on an edge are there once for each side, so that every side keeps its o
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from meshcli.arrays import Array
+
 Shape = tuple[Array, Array, Array]
 
 
@@ -25,7 +24,9 @@ def sweep(path: Array, sides: Array, x: tuple[float, float]) -> Shape:
         np.column_stack([np.full(len(path), depth), path + sides * side * (length - shrink) / length])
         for (depth, side), shrink in zip(profile, inset, strict=True)
     ]
-    vertices, normals, faces = [], [], []
+    vertices: list[Array] = []
+    normals: list[Array] = []
+    faces: list[Array] = []
     count = len(path)
 
     def strip(a: Array, b: Array) -> None:
@@ -59,7 +60,9 @@ def lathe(centre: tuple[float, float], profile: Sequence[tuple[float, float]]) -
     count = 48
     angles = np.arange(count + 1) / count * 2.0 * math.pi
     ring = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    vertices, normals, faces = [], [], []
+    vertices: list[Array] = []
+    normals: list[Array] = []
+    faces: list[Array] = []
     points = np.array([*profile, (0.0, profile[0][1])])
     smooth = len(profile) > 10
     slopes = np.gradient(points[:-1], axis=0) if smooth else None

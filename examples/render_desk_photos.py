@@ -7,17 +7,14 @@ import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import desk_model
 import numpy as np
-from numpy.typing import NDArray
 from path_tracer import AreaLight, Material, PathTracer, SceneDescription
 from PIL import Image
 
+from meshcli.arrays import Array
 from meshcli.views.camera import Camera
-
-Array = NDArray[Any]
 
 SIZE = 800  # pixels
 

@@ -1,13 +1,11 @@
 """Procedural surface patterns: value noise, and the growth rings and fibres of wooden boards."""
 
 import math
-from typing import Any
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from meshcli.arrays import Array
 
 
 def wood_colours(points: Array, board: Array, grain: Array, base: Array, contrast: float) -> Array:
