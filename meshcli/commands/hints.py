@@ -1,4 +1,4 @@
-"""What to type instead of a flag or a word that no command has. Light: imported when a command line is wrong.
+"""What to type instead of a flag or a word that no command has, and where the project directory was forgotten. Light.
 
 Words of other programs and likely slips stand in the tables below; a hint names our flag, or says why there is none.
 """
@@ -32,20 +32,19 @@ RENAMED = {
 }
 _PHOTOS = "photos follow DIR without a flag: `meshcli run DIR PHOTO...`"
 _DIRECTORY = "everything is written to DIR, the first argument: `meshcli run DIR PHOTO...`"
+_VIDEO = "`run` and `render` always write renders/turntable.mp4; --frames, --size and --fps shape it"
+_TEXTURE = "the mesh is textured by default; `meshcli reconstruct DIR --no-texture` leaves the texture out"
 # The same for what needs no flag here.
 EXPLAINED = {
     **dict.fromkeys(("photo", "picture", "image", "input", "input-path", "i"), _PHOTOS),
     **dict.fromkeys(("output", "out", "output-path", "output-dir", "out-dir", "o"), _DIRECTORY),
     **dict.fromkeys(("dir", "directory", "project"), "the project directory is the first argument, without a flag"),
     "view": "--views takes the numbers or names of views, --views 0,2,4,5; `meshcli select DIR --auto 4` chooses four",
-    "save-video": "`run` and `render` always write renders/turntable.mp4; --frames, --size and --fps shape it",
-    "video": "`run` and `render` always write renders/turntable.mp4; --frames, --size and --fps shape it",
-    "export-texmap": "the mesh is textured by default; `meshcli reconstruct DIR --no-texture` leaves the texture out",
-    "bake-texture": "the mesh is textured by default; `meshcli reconstruct DIR --no-texture` leaves the texture out",
+    **dict.fromkeys(("save-video", "video"), _VIDEO),
+    **dict.fromkeys(("export-texmap", "bake-texture"), _TEXTURE),
     "scale": "there is nothing to set, since every view keeps its own camera; a --rig has the true scale",
     "distance": "there is nothing to set: the turntable frames the mesh; --size and --elevation are render's",
-    "gpu": "write --device cuda",
-    "cuda": "write --device cuda",
+    **dict.fromkeys(("gpu", "cuda"), "write --device cuda"),
     "cpu": "write --device cpu",
 }
 

@@ -19,25 +19,16 @@ NETWORK = ["--device=cuda", "--device=mps", "--dtype=bf16", "--weights=."]
 
 
 @pytest.fixture
-def meshcli(
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    engine_calls: dict[str, int],
-    photos: list[Path],
-) -> Call:
-    """A command line with quick engines: its exit code and what it said."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("meshcli.commands.cli.listen_to_signals", lambda: None)
+def meshcli(command_line: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Call:
+    """The command line on a machine without weights, with children in this process: exit code and stderr."""
     monkeypatch.setattr("meshcli.stages.run.lacking", lambda *_: "weights")
     monkeypatch.setattr("meshcli.stages.run.run_child", lambda line, capture=False: (cli.main(line), "{}"))
     monkeypatch.setenv("MESHCLI_CKPTS", str(tmp_path / "nowhere"))
     monkeypatch.setenv("HF_HOME", str(tmp_path / "nowhere"))
 
     def call(*words: str) -> tuple[int, str]:
-        capsys.readouterr()
-        code = cli.main(words)
-        return code, capsys.readouterr().err
+        code, _, err = command_line(*words)
+        return code, err
 
     return call
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 import meshcli as package
-from meshcli.commands import cli
 from meshcli.commands.flag_groups import Overrides
 from meshcli.commands.flags import GeneratorFlags, ReconstructorFlags
 from meshcli.engines import ENGINE_FLAGS, NETWORKS
@@ -18,25 +17,11 @@ Call = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def meshcli(
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    engine_calls: dict[str, int],
-    photos: list[Path],
-) -> Call:
-    """A command line beside 1.png, 2.png and a folder of pictures: exit code, stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("meshcli.commands.cli.listen_to_signals", lambda: None)
+def meshcli(command_line: Call) -> Call:
+    """The command line beside the photos and a folder of pictures."""
     Path("pictures").mkdir()
     shutil.copy("3.png", "pictures/3.png")
-
-    def call(*words: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = cli.main(words)
-        return code, *capsys.readouterr()
-
-    return call
+    return command_line
 
 
 def refused(result: tuple[int, str, str], *says: str) -> None:
