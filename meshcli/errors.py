@@ -5,19 +5,22 @@ MeshcliError
 ├── InputError          3   an input file cannot be used
 ├── MissingError        4   weights or an optional package are missing or unusable
 ├── ProjectError        5   the project directory is damaged or locked
+├── UncertainError      6   what was estimated may be wrong, and a person should look
 └── ResourceError      75   out of memory or disk space; the same command can be tried again
 
 Any other exception is a bug: exit code 1. Ctrl-C exits with 130, SIGTERM with 143.
 """
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 
 class MeshcliError(Exception):
     """Base class. The message is one line: what is wrong, where, and which command to type next."""
 
     exit_code: ClassVar[int] = 2
-    printed: ClassVar[bool] = False  # the process that raised it has printed it already
+    printed: bool = False  # the process that raised it has printed it already
+    details: Mapping[str, Any] = {}  # more for the JSON document of the error
 
 
 class UsageError(MeshcliError):
@@ -42,6 +45,12 @@ class ProjectError(MeshcliError):
     """The project directory is damaged or locked."""
 
     exit_code = 5
+
+
+class UncertainError(MeshcliError):
+    """What was estimated may be wrong, and a person should look; `run --guess` goes on with it."""
+
+    exit_code = 6
 
 
 class ResourceError(MeshcliError):

@@ -1,18 +1,21 @@
-"""Registration of photos: their azimuths and relative scales, from their six-view sets alone.
+"""Registration of photos: their azimuths and relative scales, from their six-view sets and the photos themselves.
 
 A coarse coloured mesh is fitted to every set by itself. The meshes of two sets differ by a rotation about the vertical
 axis and a scale, so the right ones are those at which each mesh looks like the other set's pictures, in outline and
-colour, from the other set's cameras. The rotation is swept, the best candidates are refined together with the scale
-(Nelder and Mead 1965), and with more than two sets the combination is taken on which all pairs agree best.
+colour, from the other set's cameras, and at which features that two photos share lie on each other (matches.py). The
+rotations of all pairs are swept, which gives the probabilities of every photo's azimuth (posterior.py); the most
+probable combination is refined together with the scales (Nelder and Mead 1965).
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations, product
+from itertools import combinations
 
 import numpy as np
 from scipy.optimize import minimize
 
+from meshcli.alignment.matches import count_consistent, find_features, match
+from meshcli.alignment.posterior import marginals, share_near
 from meshcli.arrays import Float64Array
 from meshcli.meshes.mesh import Mesh
 from meshcli.meshes.raycasting import Scene
@@ -27,16 +30,36 @@ from meshcli.views.view import View
 COARSE_FIT = FitSettings(resolutions=(32, 56), steps=(60, 50), rays=6000)
 SWEEP_SIZE, REFINE_SIZE = 44, 80  # pixels along a view's side
 SWEEP_STEP = 5.0  # degrees
-MIN_SEPARATION = 15.0  # degrees between different answers
-MAX_CANDIDATES = 5  # per pair of sets that are refined
-MAX_CANDIDATE_COST = 1.6  # times the sweep's lowest cost
+RIGHT = 20.0  # degrees: an answer this near to the truth counts as right in the chance that is stated
+MIN_SEPARATION = 30.0  # degrees between different answers
+MIN_OTHER_CHANCE = 0.1  # of an answer besides the best that is worth listing
+MAX_ANSWERS = 3
 SIMPLEX_STEP = (3.0, 0.04)  # of a refinement: degrees, log of the scale
+MAX_REFINEMENT = 2.0 * SWEEP_STEP  # degrees; a refinement that leads farther has followed something else
 MAX_EVALUATIONS = 32  # of a refinement
 OUTLINE_COST = 1.0  # of a pixel that only one of the two covers; pixels that both cover cost their colour error
 COLOUR_RANGE = 0.25  # mean error of the channels, 0 to 1, that costs as much as a wrong outline, the most there is
-EQUAL_MARGIN = 0.12  # share by which an answer's cost may exceed the best one's to be listed as about equally good
-COMBINED_ANSWERS = 3  # per set, in the search for the best combination
-MAX_COMBINED_SETS = 5  # so that there are at most 3^4 = 81 combinations; with more sets each set's best answer is taken
+MAX_ALL_PAIRS = 6  # sets of which all pairs are compared; of more, each with the first one and with the NEIGHBOURS next
+NEIGHBOURS = 3
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """How much the comparison of two sets counts, in units of log probability.
+
+    Fitted to draws whose truth is known, so that stated chances are kept: tests/bench/azimuths.py sculpt --fit.
+    """
+
+    appearance: float  # per unit of the appearance cost, which is 0 to 1
+    matches: float  # per unit of log(1 + matches beyond MIN_MATCHES)
+    doubt: float  # the chance that the comparison means nothing
+
+
+MIN_MATCHES = 16  # counted from both sides; repeated patterns match as often at wrong angles
+GUESSED_DEPTH = Evidence(appearance=15.0, matches=1.7, doubt=0.02)  # one of the sets is sculpted from a single photo
+# Each set shows its object from all sides. By choice a quarter of what exact renders would allow (163): a network's
+# views contradict each other, and sets of its views of several photos were not at hand to fit to.
+SIX_VIEWS = Evidence(appearance=40.0, matches=1.0, doubt=0.05)
 
 
 @dataclass(frozen=True)
@@ -46,7 +69,9 @@ class ViewSet:
     name: str
     views: Sequence[View]
     azimuth: float | None = None  # degrees, where it is known
-    trusted: Sequence[View] = ()  # pictures that other meshes are compared with; empty means the views
+    # Pictures that other meshes are compared with, because the depth of the others is guessed; empty means the views.
+    trusted: Sequence[View] = ()
+    photo: View | None = None  # the photo itself, whose features are compared
 
 
 @dataclass(frozen=True)
@@ -55,16 +80,16 @@ class Pose:
 
     azimuth: float  # degrees
     enlarged: float  # factor; its cameras' distance is divided by it
-    cost: float  # mean over the pixels that either covers; 0 is a perfect match
 
 
 @dataclass(frozen=True)
 class Placement:
-    """The answers for one photo, the best first, with others that are about equally good."""
+    """The answers for one photo, the best first, with others that have a chance too."""
 
     name: str
     answers: tuple[Pose, ...]
-    confidence: float  # 0 to 1: relative cost gap between the best two answers; 1 where there is only one
+    confidence: float  # 0 to 1: the chance that the first answer is right within RIGHT degrees; 1 where it is known
+    body: Mesh  # fitted to the set, in the world of its own cameras
 
 
 def register(
@@ -77,37 +102,67 @@ def register(
     models = []
     for index, view_set in enumerate(sets):
         progress(index, len(sets), f"fitting a coarse mesh to photo {view_set.name}")
-        models.append(_SetModel.of(view_set, body, seed))
+        models.append(SetModel.of(view_set, body, seed))
     anchor = next((index for index, view_set in enumerate(sets) if view_set.azimuth is not None), 0)
     start = sets[anchor].azimuth or 0.0
-    others = [index for index in range(len(sets)) if index != anchor]
-    answers: dict[int, list[Pose]] = {anchor: [Pose(start, 1.0, 0.0)]}
-    for done, index in enumerate(others):
-        progress(done, len(others), f"comparing photo {sets[index].name}")
-        answers[index] = _match_pair(models[anchor], models[index], start, sets[index].azimuth)
-    if others[1:]:
-        _refine_jointly(models, answers, [index for index in others if sets[index].azimuth is not None])
-    smallest = min(poses[0].enlarged for poses in answers.values())
-    return [_placement(view_set.name, answers[index], smallest) for index, view_set in enumerate(sets)]
+    angles = [_angles(start if index == anchor else view_set.azimuth, start) for index, view_set in enumerate(sets)]
+    pairs = _compared_pairs(len(sets))
+    energies = {}
+    for done, (i, j) in enumerate(pairs):
+        progress(done, len(pairs), f"comparing photos {sets[i].name} and {sets[j].name}")
+        energies[i, j] = _pair_energy(models[i], models[j], angles[i], angles[j])
+    best, probabilities = marginals(energies, [len(each) for each in angles])
+    doubt = max((_evidence(models[i], models[j]).doubt for i, j in pairs), default=0.0)
+    probabilities = [(1.0 - doubt) * each + doubt / len(each) for each in probabilities]
+    found = [
+        Pose(float(angles[index][choice]), models[index].height / models[anchor].height)
+        for index, choice in enumerate(best)
+    ]
+    poses = _refine_jointly(models, found, pairs, [len(each) == 1 for each in angles], anchor)
+    smallest = min(pose.enlarged for pose in poses)
+    return [
+        _placement(
+            sets[i].name, replace(pose, enlarged=pose.enlarged / smallest), angles[i], probabilities[i], models[i]
+        )
+        for i, pose in enumerate(poses)
+    ]
 
 
-class _SetModel:
+def _angles(known: float | None, start: float) -> Float64Array:
+    """The azimuths among which a photo's is searched."""
+    return start + np.arange(0.0, 360.0, SWEEP_STEP) if known is None else np.array([known])
+
+
+def _compared_pairs(count: int) -> list[tuple[int, int]]:
+    """The pairs of sets that are compared: all, or of many sets each with the first one and with its neighbours."""
+    return [
+        (i, j)
+        for i, j in combinations(range(count), 2)
+        if count <= MAX_ALL_PAIRS or i == 0 or min(j - i, count - j + i) <= NEIGHBOURS
+    ]
+
+
+class SetModel:
     """The mesh fitted to a set of views, and the pictures that other meshes are compared with, by size."""
 
-    def __init__(self, mesh: Mesh, pictures: Mapping[int, "_PixelSamples"]) -> None:
+    def __init__(self, mesh: Mesh, pictures: Mapping[int, "_PixelSamples"], view_set: ViewSet) -> None:
         if mesh.colours is None:
             raise ValueError("a mesh without colours")
+        self.mesh = mesh
         self.scene = Scene(mesh.vertices, mesh.faces)
         self.corner_colours = mesh.colours[mesh.faces] / 255.0  # (F, 3, 3)
         self.height = float(np.ptp(mesh.vertices[:, 2]))
         self.pictures = pictures
+        self.guessed_depth = bool(view_set.trusted)
+        photo = view_set.photo
+        self.features = find_features(photo, self.scene, mesh.vertices, mesh.faces) if photo else None
 
     @classmethod
-    def of(cls, view_set: ViewSet, body: FitSettings, seed: int) -> "_SetModel":
+    def of(cls, view_set: ViewSet, body: FitSettings, seed: int) -> "SetModel":
         """Fit the mesh, and sample the pictures at the sizes that are needed."""
         mesh = fit(view_set.views, body, seed, silent)
         trusted = view_set.trusted or view_set.views
-        return cls(mesh, {size: _PixelSamples.of(trusted, size) for size in (SWEEP_SIZE, REFINE_SIZE)})
+        return cls(mesh, {size: _PixelSamples.of(trusted, size) for size in (SWEEP_SIZE, REFINE_SIZE)}, view_set)
 
 
 @dataclass(frozen=True)
@@ -133,7 +188,7 @@ class _PixelSamples:
         )
 
 
-def _appearance_cost(model: _SetModel, pictures: _PixelSamples, rotation: float, scale: float) -> float:
+def _appearance_cost(model: SetModel, pictures: _PixelSamples, rotation: float, scale: float) -> float:
     """Mean mismatch of a mesh, rotated by -`rotation` degrees and scaled by `scale`, to a set's pictures."""
     angle = np.radians(rotation)
     cosine, sine = np.cos(angle), np.sin(angle)
@@ -148,32 +203,36 @@ def _appearance_cost(model: _SetModel, pictures: _PixelSamples, rotation: float,
     return float((OUTLINE_COST * outline + error.sum()) / max(either, 1.0))
 
 
-def _symmetric_cost(a: _SetModel, b: _SetModel, rotation: float, scale: float, size: int) -> float:
+def _symmetric_cost(a: SetModel, b: SetModel, rotation: float, scale: float, size: int) -> float:
     """Mean appearance cost in both directions, for photo b `rotation` degrees after a and `scale` times as large."""
     forward = _appearance_cost(a, b.pictures[size], rotation, scale)
     return (forward + _appearance_cost(b, a.pictures[size], -rotation, 1.0 / scale)) / 2.0
 
 
-def _match_pair(anchor: _SetModel, other: _SetModel, start: float, known: float | None) -> list[Pose]:
-    """Poses of `other` while the anchor's photo is at azimuth `start`, best first, MIN_SEPARATION apart."""
-    scale = other.height / anchor.height
-    rotations = np.arange(0.0, 360.0, SWEEP_STEP) if known is None else np.array([known - start])
-    costs = np.array([_symmetric_cost(anchor, other, float(rotation), scale, SWEEP_SIZE) for rotation in rotations])
-    minima = np.flatnonzero((costs <= np.roll(costs, 1)) & (costs <= np.roll(costs, -1)))
-    candidates = [i for i in minima[np.argsort(costs[minima])] if costs[i] <= MAX_CANDIDATE_COST * costs.min()]
+def _evidence(a: SetModel, b: SetModel) -> Evidence:
+    return GUESSED_DEPTH if a.guessed_depth or b.guessed_depth else SIX_VIEWS
 
-    def cost(azimuth: float, enlarged: float) -> float:
-        return _symmetric_cost(anchor, other, azimuth - start, enlarged, REFINE_SIZE)
 
-    refined = [
-        _refine(cost, Pose(start + float(rotations[index]), scale, 0.0), known is not None)
-        for index in candidates[:MAX_CANDIDATES]
-    ]
-    distinct: list[Pose] = []
-    for pose in sorted(refined, key=lambda pose: pose.cost):
-        if all(abs((pose.azimuth - other.azimuth + 180.0) % 360.0 - 180.0) >= MIN_SEPARATION for other in distinct):
-            distinct.append(pose)
-    return distinct
+def _pair_energy(a: SetModel, b: SetModel, angles_a: Float64Array, angles_b: Float64Array) -> Float64Array:
+    """Minus the log probability, but for a constant, of each azimuth of a (rows) beside each of b (columns)."""
+    differences = (angles_b[None, :] - angles_a[:, None]) % 360.0
+    distinct, places = np.unique(differences.round(6), return_inverse=True)
+    costs, matches = compare_pair(a, b, distinct)
+    evidence = _evidence(a, b)
+    energy = evidence.appearance * costs - evidence.matches * np.log1p(np.maximum(matches - MIN_MATCHES, 0.0))
+    return np.asarray(energy[places].reshape(differences.shape))
+
+
+def compare_pair(a: SetModel, b: SetModel, rotations: Float64Array) -> tuple[Float64Array, Float64Array]:
+    """Appearance costs and numbers of matches for photo b being `rotations` (R,) degrees after a, (R,) each."""
+    scale = b.height / a.height
+    costs = np.array([_symmetric_cost(a, b, float(rotation), scale, SWEEP_SIZE) for rotation in rotations])
+    if a.features is None or b.features is None:
+        return costs, np.zeros(len(rotations))
+    shared = match(a.features, b.features)
+    if not len(shared):
+        return costs, np.zeros(len(rotations))
+    return costs, count_consistent(a.features, b.features, shared, rotations, scale)
 
 
 def _refine(cost: Callable[[float, float], float], start: Pose, fixed: bool) -> Pose:
@@ -190,43 +249,47 @@ def _refine(cost: Callable[[float, float], float], start: Pose, fixed: bool) -> 
         options={"initial_simplex": simplex, "maxfev": MAX_EVALUATIONS, "xatol": 0.05, "fatol": 1e-5},
     )  # fmt: skip
     azimuth, enlarged = decode(minimum.x)
-    return Pose(azimuth % 360.0, enlarged, float(minimum.fun))
+    if abs(azimuth - start.azimuth) > MAX_REFINEMENT:
+        return start
+    return Pose(azimuth % 360.0, enlarged)
 
 
-def _refine_jointly(models: Sequence[_SetModel], answers: dict[int, list[Pose]], fixed: Collection[int]) -> None:
-    """Move the answers to the front on which all pairs of sets agree best, refined on all pairs; changes `answers`."""
+def _refine_jointly(
+    models: Sequence[SetModel],
+    found: Sequence[Pose],
+    pairs: Sequence[tuple[int, int]],
+    fixed: Sequence[bool],
+    anchor: int,
+) -> list[Pose]:
+    """The poses, each in its turn moved to where its set agrees best with those that it was compared with."""
+    poses = list(found)
+    for index in range(len(poses)):
+        beside = [(i, j) for i, j in pairs if index in (i, j)]
+        if index == anchor or not beside:
+            continue
 
-    def disagreement(chosen: Mapping[int, Pose], size: int) -> float:
-        pairs = [(a, b, chosen[a], chosen[b]) for a, b in combinations(chosen, 2)]
-        costs = [
-            _symmetric_cost(
-                models[a], models[b], second.azimuth - first.azimuth, second.enlarged / first.enlarged, size
-            )
-            for a, b, first, second in pairs
-        ]
-        return float(np.mean(costs))
+        def cost(azimuth: float, enlarged: float, index: int = index, beside: list[tuple[int, int]] = beside) -> float:
+            moved = {index: Pose(azimuth, enlarged)}
+            costs = []
+            for i, j in beside:
+                first, second = moved.get(i, poses[i]), moved.get(j, poses[j])
+                rotation, scale = second.azimuth - first.azimuth, second.enlarged / first.enlarged
+                costs.append(_symmetric_cost(models[i], models[j], rotation, scale, REFINE_SIZE))
+            return float(np.mean(costs))
 
-    count = COMBINED_ANSWERS if len(answers) <= MAX_COMBINED_SETS else 1
-    shortlists = [poses[:count] for poses in answers.values()]
-    combined = (dict(zip(answers, poses, strict=True)) for poses in product(*shortlists))
-    best = min(combined, key=lambda chosen: disagreement(chosen, SWEEP_SIZE))
-    chosen = dict(best)
-    for index in list(answers)[1:]:  # the first one is the anchor
-
-        def cost(azimuth: float, enlarged: float, index: int = index) -> float:
-            return disagreement({**chosen, index: Pose(azimuth, enlarged, 0.0)}, REFINE_SIZE)
-
-        chosen[index] = _refine(cost, chosen[index], index in fixed)
-        rest = [pose for pose in answers[index] if pose is not best[index]]
-        # All costs of a set's answers are those of the pair with the anchor, so that they can be compared.
-        answers[index] = [replace(chosen[index], cost=best[index].cost), *rest]
+        poses[index] = _refine(cost, poses[index], fixed[index])
+    return poses
 
 
-def _placement(name: str, poses: Sequence[Pose], smallest: float) -> Placement:
-    """The answers that are about equally good, scaled so that the smallest photo has scale 1."""
-    first, *rest = [replace(pose, enlarged=pose.enlarged / smallest) for pose in poses]
-    if not rest:
-        return Placement(name, (first,), 1.0)
-    gap = min(pose.cost for pose in rest) / max(first.cost, 1e-9) - 1.0
-    listed = (first, *(pose for pose in rest if pose.cost <= first.cost * (1.0 + EQUAL_MARGIN)))
-    return Placement(name, listed, float(np.clip(gap, 0.0, 1.0)))
+def _placement(name: str, best: Pose, angles: Float64Array, probabilities: Float64Array, model: SetModel) -> Placement:
+    """The best answer with its chance, and others that have one too, MIN_SEPARATION apart."""
+    if len(angles) == 1:
+        return Placement(name, (best,), 1.0, model.mesh)
+    answers = [best]
+    for index in np.argsort(-probabilities):
+        angle = float(angles[index])
+        apart = all(abs((angle - other.azimuth + 180.0) % 360.0 - 180.0) >= MIN_SEPARATION for other in answers)
+        if apart and share_near(probabilities, angles, angle, RIGHT) >= MIN_OTHER_CHANCE:
+            answers.append(replace(best, azimuth=angle % 360.0))
+    chance = share_near(probabilities, angles, best.azimuth, RIGHT)
+    return Placement(name, tuple(answers[:MAX_ANSWERS]), min(chance, 1.0), model.mesh)

@@ -52,8 +52,11 @@ class _Outline:
     rim: Float64Array  # (N, 2) pixel positions just inside
 
 
-def align(photos: Sequence[View]) -> Alignment:
-    """Correct the cameras that are not calibrated, unless the photos are consistent already."""
+def align(photos: Sequence[View], adjust: bool = False) -> Alignment:
+    """Correct the cameras that are not calibrated, unless the photos are consistent already.
+
+    Azimuths that the user stated stay exactly as they are, unless they may be adjusted.
+    """
     outlines = [_outline(photo) for photo in photos]
     free = [index for index, photo in enumerate(photos) if photo.camera.known != "rig"]
     stated = [photo.camera for photo in photos]
@@ -62,9 +65,12 @@ def align(photos: Sequence[View]) -> Alignment:
         return Alignment(list(photos), before, before)
     start = _matched_heights(photos, free) if len(free) == len(photos) else np.zeros((len(free), 5))
 
+    movable = np.ones((len(free), 5))
+    movable[:, 4] = [adjust or stated[index].known != "given" for index in free]
+
     def cameras(values: Float64Array) -> list[Camera]:
         moved = list(stated)
-        for index, change in zip(free, values.reshape(-1, 5), strict=True):
+        for index, change in zip(free, values.reshape(-1, 5) * movable, strict=True):
             moved[index] = _moved(stated[index], change)
         return moved
 

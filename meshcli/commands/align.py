@@ -32,10 +32,10 @@ def align(
     fork_stage(project, "generate", "align")
     with Reporter(output.quiet or output.as_json, output.verbose) as reporter, explain_os_errors(project):
         options = replace(run_options(execution), progress=reporter.progress, tell=reporter.tell)
-        answers = align_photos(project, seed=settings.seed or 0, run_options=options)
+        answers = align_photos(project, seed=settings.seed, run_options=options)
     following = read_status(project).next
     if output.as_json:
         photos = [vars(each) for each in answers]
         print_json({"meshcli": 1, "project": str(directory), "photos": photos, "next": following})
     else:
-        print_alignment(answers, following)
+        print_alignment(project, answers, following)

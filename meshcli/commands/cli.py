@@ -17,8 +17,8 @@ from meshcli.system.processes import INTERRUPTED_MESSAGE, UNSUPERVISED, Interrup
 
 EXIT_CODES = (
     "Exit codes: 0 done | 1 a bug | 2 usage | 3 bad input file | 4 weights or optional packages missing or unusable | "
-    "5 project damaged or locked | 75 out of memory or disk (the same command may be tried again, with a smaller "
-    "setting) | 130 Ctrl-C | 143 SIGTERM."
+    "5 project damaged or locked | 6 uncertain | 75 out of memory or disk (the same command may be tried again, "
+    "with a smaller setting) | 130 Ctrl-C | 143 SIGTERM."
 )
 
 # Each is defined by the module of its name and repeats the first sentence of its help, for `meshcli --help`.
@@ -131,7 +131,7 @@ def _report(error: MeshcliError, code: int, line: Sequence[str]) -> int:
         _print_error(str(error))
     if as_json:
         with suppress(OSError):  # standard output may be what the error is about
-            print_json({"meshcli": 1, "error": str(error), "exit_code": code})
+            print_json({"meshcli": 1, "error": str(error), "exit_code": code, **error.details})
             sys.stdout.flush()
     return code
 

@@ -11,9 +11,10 @@ from rich.table import Column, Table
 
 from meshcli.commands.plain_output import escape_controls
 from meshcli.errors import UsageError
+from meshcli.project.artefacts import GUESSES_SHEET
 from meshcli.project.manifest import Manifest
 from meshcli.project.project import Project
-from meshcli.stages.photo_set import photos_of_unknown_azimuth
+from meshcli.stages.photo_azimuths import MIN_CHANCE, azimuth_lines, photos_of_unknown_azimuth
 from meshcli.stages.stage_runner import assignments
 from meshcli.stages.status import ProjectStatus, changed_settings, seconds
 from meshcli.stages.view_choice import coverage
@@ -153,20 +154,24 @@ def print_plan(rows: Sequence[Mapping[str, Any]]) -> None:
         print(escape_controls(f"{row['stage']}: {f'would run{engine}: ' if row['runs'] else ''}{row['reason']}"))
 
 
-def print_alignment(answers: "Sequence[PhotoAlignment]", following: str) -> None:
-    """Print the azimuth of each photo, its confidence, and the alternatives."""
+def print_alignment(project: Project, answers: "Sequence[PhotoAlignment]", following: str) -> None:
+    """Print the azimuth of each photo, its chance to be right, and the alternatives."""
     console = Console(highlight=False)
-    table = Table("photo", "file", "azimuth", "size", "confidence", "about as good", box=None, header_style="dim")
+    table = Table("photo", "file", "azimuth", "size", "chance", "perhaps", box=None, header_style="dim")
     for row in answers:
-        confidence = "given" if row.confidence is None else f"{row.confidence:.2f}"
+        confidence = "typed" if row.confidence is None else f"{row.confidence:.0%}"
         others = ", ".join(format_azimuth(angle) for angle in row.others)
         table.add_row(
             row.name, _escape_markup(row.source), format_azimuth(row.azimuth), f"{row.enlarged:.2f}", confidence, others
         )
     console.print(table)
-    if doubtful := [row.name for row in answers if row.others]:
+    if doubtful := [row.name for row in answers if row.confidence is not None and row.confidence < MIN_CHANCE]:
+        angles = ",".join(format_azimuth(row.azimuth) for row in answers)
         console.print(
-            f"{', '.join(doubtful)}: more than one answer fits; if it is wrong, say --azimuth to generate",
+            escape_controls(
+                f"{', '.join(doubtful)}: a guess; look at {project.path(GUESSES_SHEET)}, and correct what is wrong: "
+                f"`{project.command('generate')} --azimuth {angles}`"
+            ),
             markup=False, soft_wrap=True,
         )  # fmt: skip
     if following:
@@ -200,6 +205,8 @@ def print_status(status: ProjectStatus) -> None:
         if changed := changed_settings(row.record):
             text = escape_controls(assignments(changed))
             console.print(f"settings of {row.stage}: {text}", markup=False, soft_wrap=True)
+    for line in azimuth_lines(status.manifest):
+        console.print(escape_controls(line), markup=False, soft_wrap=True)
     if status.next:
         console.print(f"next: {status.next}", markup=False, soft_wrap=True)
 

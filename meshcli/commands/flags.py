@@ -48,6 +48,11 @@ class InputFlags(FlagGroup, title="Cameras and ready-made views"):
             show_default=False,
         ),
     ] = ""
+    adjust: Annotated[
+        bool,
+        Overrides("sculpt.adjust"),
+        typer.Option("--adjust", help="Let silhouettes correct typed azimuths; else they are kept exactly."),
+    ] = False
     rig: Annotated[
         Path | None,
         typer.Option(
@@ -186,6 +191,9 @@ class PhotoFlags(FlagGroup, title="Photo preparation"):
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Skip unusable photos, process the others, and exit 3 at the end.")
     ] = False
+    certain: Annotated[
+        bool, typer.Option("--certain", help="Stop with exit code 6 where azimuths are guesses.", hidden=True)
+    ] = False
     max_pixels: Annotated[
         int | None,
         Overrides("photo.max_pixels"),
@@ -283,6 +291,9 @@ class StageFlags(FlagGroup, title="Stages and engines"):
 
     first: Annotated[Stage, typer.Option("--from", help="First stage to run; earlier ones must be done.")] = "generate"
     last: Annotated[Stage, typer.Option("--to", help="Last stage to run.")] = "render"
+    guess: Annotated[
+        bool, typer.Option("--guess", help="Go on with azimuths that are guesses; without it, stop with exit code 6.")
+    ] = False
     generator: Annotated[Generator, typer.Option(help="View generator.")] = "auto"
     reconstructor: Annotated[Reconstructor, typer.Option(help="Mesh reconstructor.")] = "auto"
 

@@ -49,7 +49,9 @@ def generate(
     remove = ",".join(photo.remove or ()).split(",") if photo.remove else []
     if remove and pictures and not photo.add:
         raise UsageError("--remove takes photos out of the recorded set, and PHOTO replaces that; add --add to append")
-    overrides = {**generator.overrides(), **network.dtype_override("zero123plus"), **photo.overrides()}
+    typed_flags = (inputs.overrides(), generator.overrides(), photo.overrides())
+    overrides = {key: value for table in typed_flags for key, value in table.items()}
+    overrides |= network.dtype_override("zero123plus")
     typed = read_settings_flags(settings, overrides)
     options = run_options(execution, network, [*generator.words(), *network.network_words()])
     return run_stage(
@@ -59,6 +61,6 @@ def generate(
             project, pictures, cameras, add=photo.add, remove=remove, settings=typed, engine=generator.engine,
             seed=settings.seed, run_options=reported,
         ),
-        replace(options, keep_going=photo.keep_going),
+        replace(options, keep_going=photo.keep_going, refuse_guesses=photo.certain),
         output,
     )  # fmt: skip

@@ -79,6 +79,7 @@ def _child_arguments(
         first=stages.first,
         last=stages.last,
         dry=execution.dry_run,
+        guess=stages.guess,
         typed={
             "generate": [*stages.words("generator"), *generation],
             "reconstruct": [*stages.words("reconstructor"), *reconstruction],

@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from meshcli.errors import UsageError
+from meshcli.project.artefacts import GUESSES_SHEET
 from meshcli.project.manifest import Manifest, Photo, ViewEntry
 from meshcli.project.project import Project
 from meshcli.stages.inputs import current_inputs
+from meshcli.stages.photo_azimuths import MIN_CHANCE
 from meshcli.stages.stage_runner import RunOptions
 from meshcli.stages.view_candidates import is_photo_view, refresh_candidates
 from meshcli.system.memory_check import check_memory
@@ -33,12 +35,16 @@ class PhotoAlignment:
     source: str
     azimuth: float  # degrees
     enlarged: float  # relative scale: 1 for the photo that shows the object smallest
-    confidence: float | None  # 0 to 1; None when the user stated the azimuth
-    others: tuple[float, ...]  # other azimuths that fit about as well, degrees
+    confidence: float | None  # the chance that it is right within 20 degrees; None when the user stated the azimuth
+    others: tuple[float, ...]  # the next best azimuths, if they have a chance as well, degrees
 
 
-def align_photos(project: Project, *, seed: int = 0, run_options: RunOptions = RunOptions()) -> list[PhotoAlignment]:
-    """Find the azimuths of all photos and their relative scales.
+def align_photos(
+    project: Project, *, seed: int | None = None, run_options: RunOptions = RunOptions()
+) -> list[PhotoAlignment]:
+    """Find the azimuths of all photos and their relative scales, and draw what they are found to show.
+
+    Without a seed it is the one that the views were made with.
 
     Raises UsageError when there is nothing to align: fewer than two photos, no views, or calibrated cameras;
     MemoryError when the libraries do not fit into memory.
@@ -49,14 +55,21 @@ def align_photos(project: Project, *, seed: int = 0, run_options: RunOptions = R
         check_memory("sculpt")  # whose libraries these are too
 
         from meshcli.alignment.azimuths import register
+        from meshcli.alignment.guesses_sheet import draw_guesses
+        from meshcli.pictures.image import encode_png
 
-        placements = register(_view_sets(project, manifest), seed, run_options.progress)
+        project.refuse_foreign_files(manifest, [GUESSES_SHEET])
+        manifest = manifest.claiming([GUESSES_SHEET])
+        seed = int(manifest.stages["generate"].options.get("seed", 0)) if seed is None else seed
+        sets = _view_sets(project, manifest)
+        placements = register(sets, seed, run_options.progress)
         before = {photo.name: photo.stated for photo in manifest.active_photos}
         found = {
             placement.name: replace(before[placement.name], aligned=_aligned(placement)) for placement in placements
         }
         aligned = _apply_alignment(project, manifest, found)
         project.save(aligned)
+        project.write({GUESSES_SHEET: encode_png(draw_guesses(sets, placements, MIN_CHANCE))})
         refresh_candidates(project, aligned)  # scores compare views of different photos
         return [_describe_alignment(photo, found[photo.name]) for photo in manifest.active_photos]
 
@@ -64,14 +77,21 @@ def align_photos(project: Project, *, seed: int = 0, run_options: RunOptions = R
 def _check_alignable(project: Project, manifest: Manifest) -> None:
     """Raise UsageError when there is nothing to align."""
     photos = manifest.active_photos
+    if any(photo.stated.camera for photo in photos):
+        raise UsageError(f"the cameras of {project.root} are calibrated; there is nothing to align")
+    if any(photo.stated.ready == "view" for photo in photos):
+        raise UsageError(f"the views of {project.root} were handed in with their cameras; there is nothing to align")
     if len(photos) < 2:
         raise UsageError(f"{project.root} has {len(photos)} photos; there is nothing to align with fewer than two")
     record = manifest.stages.get("generate")
     views = {view.photo for view in manifest.active_views.values() if not is_photo_view(view)}
+    if record is not None and record.status == "done" and record.engine == "photos" and not views:
+        raise UsageError(
+            f"the photos of {project.root} are its only views, and `align` compares views of several sides; say "
+            f"--azimuth to `{project.command('generate')}`, or leave out its --engine photos"
+        )
     if record is None or record.status != "done" or views != {photo.name for photo in photos}:
         raise UsageError(f"{project.root} has photos without views; run `{project.command('generate')}` first")
-    if any(photo.stated.camera for photo in photos):
-        raise UsageError(f"the cameras of {project.root} are calibrated; there is nothing to align")
     if record.engine == "sculpt" and all(photo.stated.posed for photo in photos):
         raise UsageError(
             "the views show one body sculpted from all photos, whose sides are known; there is nothing to align"
@@ -88,12 +108,14 @@ def _view_sets(project: Project, manifest: Manifest) -> "list[ViewSet]":
         entries = _views_of(manifest, photo)
         views = [replace(view, camera=_normalised(view.camera, photo)) for view in load_views(project, entries)]
         known = photo.stated.azimuth
-        if entries[0].engine == "sculpt":
+        front = None
+        if not photo.stated.ready:
             front = replace(load_views(project, [photo])[0], camera=_normalised(photo.camera, photo))
+        if front and entries[0].engine == "sculpt":
             trusted = (front, *(views[tile] for tile in FRONT_TILES))
-            sets.append(ViewSet(photo.name, views, known, trusted))
+            sets.append(ViewSet(photo.name, views, known, trusted, front))
         else:
-            sets.append(ViewSet(photo.name, views, known))
+            sets.append(ViewSet(photo.name, views, known, photo=front))
     return sets
 
 

@@ -28,13 +28,12 @@ from meshcli.stages.imported_views import (
     transform_rig_cameras,
 )
 from meshcli.stages.inputs import Parts, fingerprint, photo_parts
+from meshcli.stages.photo_azimuths import azimuth_lines, photos_of_unknown_azimuth, refuse_guesses
 from meshcli.stages.photo_set import (
     CameraArguments,
     RequestedPhoto,
-    azimuth_lines,
     letter,
     name_photos,
-    photos_of_unknown_azimuth,
     refuse_edited,
     request_photos,
     with_alignment,
@@ -104,7 +103,11 @@ def generate_views(
         chosen, why = _pick_engine(manifest, requested, engine, in_force.settings, run_options)
         task, resolved = _resolve(project, manifest, named, chosen, in_force, run_options)
         if outcome := outcome_without_running(project, manifest, task, run_options):
+            if run_options.refuse_guesses and outcome.would_run:
+                refuse_guesses(project, manifest, [each.stated for each in named.values()])
             return replace(outcome, left_out=tuple(validator.left_out))
+        if run_options.refuse_guesses:
+            refuse_guesses(project, manifest, [each.stated for each in named.values()])
         ensure_memory(project, manifest, task, run_options)
         check_engine(chosen, resolved, run_options)
         refuse_edited(project, manifest, named)
@@ -191,7 +194,7 @@ def _files(manifest: Manifest, named: NamedPhotos, engine: str) -> list[str]:
 
 def _inputs(project: Project, task: ResolvedTask, named: NamedPhotos) -> Parts:
     """The fingerprint of the stage, with the cut-outs as they are on disk now."""
-    photos = {name: (each.photo.sha256, each.stated.to_json()) for name, each in named.items()}
+    photos = {name: (each.photo.sha256, each.stated.pose_json()) for name, each in named.items()}
     return fingerprint(task.engine, task.options, photo_parts(project, photos))
 
 

@@ -83,7 +83,10 @@ def current_inputs(project: Project, manifest: Manifest, stage: Stage) -> Parts:
     parts: dict[Stage, Callable[[], Parts]] = {
         "generate": lambda: photo_parts(
             project,
-            {photo.name: (project.digest(photo.original), photo.stated.to_json()) for photo in manifest.active_photos},
+            {
+                photo.name: (project.digest(photo.original), photo.stated.pose_json())
+                for photo in manifest.active_photos
+            },
         ),
         "reconstruct": lambda: view_parts(project, chosen_views(project, manifest)),
         "render": lambda: mesh_parts(project, manifest, _source(record.options)),

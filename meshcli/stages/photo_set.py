@@ -17,7 +17,6 @@ from meshcli.project.project import Project
 from meshcli.stages.photo_validation import PhotoValidator, values_at
 from meshcli.views.lens import exif_field_of_view, field_of_view
 from meshcli.views.photo_cameras import (
-    MAX_LISTED_PHOTOS,
     MAX_TYPED_FOV,
     MIN_TYPED_FOV,
     CameraPrior,
@@ -175,32 +174,6 @@ def with_alignment(manifest: Manifest, named: Mapping[str, RequestedPhoto]) -> d
             if replace(prior, aligned=None) == requested.stated:
                 result[name] = replace(requested, stated=prior)
     return result
-
-
-def photos_of_unknown_azimuth(manifest: Manifest) -> list[str]:
-    """The names of the photos whose azimuth is not known; a single photo defines azimuth 0."""
-    photos = manifest.active_photos
-    return [photo.name for photo in photos if len(photos) > 1 and not photo.stated.posed]
-
-
-def azimuth_lines(manifest: Manifest) -> list[str]:
-    """A line about the azimuth of each photo, and where it comes from; none about more photos than one can read."""
-    photos = manifest.active_photos
-    if len(photos) > MAX_LISTED_PHOTOS:
-        return []
-    return [f"{photo.name} {photo.source} azimuth {_azimuth_text(photo, len(photos) == 1)}" for photo in photos]
-
-
-def _azimuth_text(photo: Photo, alone: bool) -> str:
-    """`40 (typed)`: as it was typed, else in whole degrees from 0 to 359."""
-    stated = photo.stated
-    if stated.camera is not None:
-        return f"{round(photo.camera.azimuth) % 360} (rig)"
-    if stated.azimuth is not None:
-        return f"{stated.azimuth:g} (typed)"
-    if stated.aligned is not None:
-        return f"{round(stated.aligned.azimuth) % 360} (estimated)"
-    return "0 (a single photo shows the front)" if alone else "unknown"
 
 
 def letter(index: int) -> str:

@@ -14,6 +14,7 @@ from meshcli.settings import Settings
 from meshcli.stages import networks
 from meshcli.stages.inputs import chosen_views, fingerprint, view_parts
 from meshcli.stages.networks import PreparedNetwork, pick_engine, prepare_network
+from meshcli.stages.photo_azimuths import guess_warning
 from meshcli.stages.settings_in_force import settings_in_force
 from meshcli.stages.stage_runner import (
     Outcome,
@@ -74,6 +75,8 @@ def reconstruct_mesh(
             return outcome
         ensure_memory(project, manifest, task, run_options)
         run_options.tell(f"engine {chosen} ({why})")
+        if warning := guess_warning(project, manifest):
+            run_options.tell(warning)
         with recording(project, manifest, task, run_options) as run:
             if network:
                 _run_network(run, network, settings)

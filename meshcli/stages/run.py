@@ -7,14 +7,19 @@ from typing import Any
 
 from meshcli.config import TypedSettings
 from meshcli.engines import Generator, Reconstructor, pick_generator, refuse_flags_unsupported_everywhere, supports_flag
-from meshcli.errors import InputError, MeshcliError, UsageError
+from meshcli.errors import InputError, MeshcliError, UncertainError, UsageError
 from meshcli.progress import Tell, unheard
 from meshcli.project.manifest import STAGES, Manifest, Stage, StageRecord
 from meshcli.project.project import Project
 from meshcli.stages.imported_views import engine_before
 from meshcli.stages.killed_child import killed_child_error, read_record
 from meshcli.stages.networks import pick_engine
-from meshcli.stages.photo_set import photos_of_unknown_azimuth
+from meshcli.stages.photo_azimuths import (
+    accept_guesses,
+    guesses_json,
+    photos_of_unknown_azimuth,
+    refuse_guesses,
+)
 from meshcli.stages.settings_in_force import settings_in_force
 from meshcli.stages.stage_runner import RunOptions
 from meshcli.stages.status import read_status, stage_status
@@ -55,6 +60,7 @@ class RunArguments:
     first: Stage = "generate"
     last: Stage = "render"
     dry: bool = False  # only find out what would run, and why
+    guess: bool = False  # go on with azimuths that are guesses
     typed: Mapping[Stage, Sequence[str]] = field(default_factory=dict)  # typed options that only one stage has
     shared: Sequence[str] = ()  # options about networks, for each stage whose engine is one
     generator: Generator = "auto"
@@ -117,19 +123,30 @@ class _StageCommands:
     def generate(self) -> None:
         """Run `generate`, and `align` when azimuths are unknown."""
         arguments = self.arguments
-        options = [*arguments.generate, *self.shared.get("generate", ())]
+        self._accept_guesses()
+        options = [*arguments.generate, *self.shared.get("generate", ()), *([] if arguments.guess else ["--certain"])]
         self._run_stage("generate", [*options, *arguments.cameras, *self._force_flag], arguments.photos)
-        if any(document.get("runs") for document in self.documents) or not photos_of_unknown_azimuth(
-            self.project.load()
-        ):
+        if any(document.get("runs") for document in self.documents):
+            return
+        manifest = self.project.load()
+        if not photos_of_unknown_azimuth(manifest):
+            if not arguments.guess:
+                refuse_guesses(self.project, manifest)
             return
         if arguments.dry:
             self.plan("align", "the azimuths of the photos are unknown")
             return
         self._run_stage("generate", [], command="align")
+        self._accept_guesses()
+        refuse_guesses(self.project, self.project.load())
         # `sculpt` now makes one body of all photos. The set is recorded, and nothing that was just done is forced.
         if stage_status(self.project, self.project.load(), "generate").state != "done":
             self._run_stage("generate", options)
+
+    def _accept_guesses(self) -> None:
+        """Record that the user goes on with guesses, with --guess."""
+        if self.arguments.guess and not self.arguments.dry and self.project.exists:
+            accept_guesses(self.project, self.arguments.run_options.wait)
 
     def select(self) -> None:
         """Run `select` unless a selection was made by a person or a flag."""
@@ -286,4 +303,8 @@ def _stage_error(project: Project, stage: Stage, code: int, before: StageRecord 
     """The error for a child that failed with an exit code, negative for a signal."""
     if error := killed_child_error(project, stage, code, before, command):
         return error
+    if code == UncertainError.exit_code:
+        uncertain = UncertainError("the azimuths of the photos are guesses")
+        uncertain.printed, uncertain.details = True, guesses_json(project, project.load())
+        return uncertain
     return StageFailedError(command or stage, 128 - code if code < 0 else code)

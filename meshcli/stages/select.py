@@ -9,7 +9,7 @@ from meshcli.project.artefacts import FIXED_ARTEFACTS, SELECTION_SHEET, VIEWS_SH
 from meshcli.project.manifest import Manifest, SelectedBy, Selection, ViewEntry
 from meshcli.project.project import Project
 from meshcli.stages.inputs import chosen_views, selection_inputs
-from meshcli.stages.photo_set import photos_of_unknown_azimuth
+from meshcli.stages.photo_azimuths import guess_warning, photos_of_unknown_azimuth
 from meshcli.stages.stage_runner import (
     Outcome,
     ResolvedTask,
@@ -57,6 +57,8 @@ def select_views(
         outcome = outcome_without_running(project, manifest, task, run_options)
         if outcome and (manifest.selection == selection or run_options.dry):
             return outcome
+        if warning := guess_warning(project, manifest):
+            run_options.tell(warning)
         with recording(project, replace(manifest, selection=selection), task, run_options) as run:
             if len(names) == DEFAULT_VIEW_COUNT:
                 run.write({SELECTION_SHEET: _selection_sheet(project, chosen_views(project, run.manifest))})

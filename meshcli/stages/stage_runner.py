@@ -64,6 +64,7 @@ class RunOptions:
     keep_going: bool = False  # leave out photos that cannot be used
     flags: Sequence[str] = ()  # typed flags that only some engines use
     dry: bool = False  # only find out whether the stage would run, and why
+    refuse_guesses: bool = False  # stop where azimuths are guesses with which nobody has gone on
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from meshcli.errors import MeshcliError
 from meshcli.project.manifest import STAGES, Manifest, Stage, StageRecord
 from meshcli.project.project import Project
 from meshcli.stages.inputs import current_inputs
+from meshcli.stages.photo_azimuths import azimuths_json, photos_of_unknown_azimuth
 from meshcli.stages.stage_runner import missing_files
 from meshcli.system.digests import difference
 
@@ -44,6 +45,8 @@ class ProjectStatus:
         for status in self.stages:
             if status.state == "running":
                 return ""
+            if status.stage == "select" and status.state != "done" and photos_of_unknown_azimuth(self.manifest):
+                return self.project.command("align")
             if status.state != "done":
                 return self.project.command(status.stage)
         return ""
@@ -55,6 +58,7 @@ class ProjectStatus:
             "meshcli": 1,
             "project": str(self.project.root),
             "photos": [photo.name for photo in self.manifest.active_photos],
+            "azimuths": azimuths_json(self.manifest),
             "views": [view.name for view in self.manifest.active_views.values()],
             "selection": list(selection.names) if selection else [],
             "stages": {

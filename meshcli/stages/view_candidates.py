@@ -14,7 +14,7 @@ from meshcli.progress import Tell
 from meshcli.project.artefacts import VIEWS_SHEET, view_file
 from meshcli.project.manifest import Manifest, Output, Photo, ViewEntry
 from meshcli.project.project import Project
-from meshcli.stages.photo_set import photos_of_unknown_azimuth
+from meshcli.stages.photo_azimuths import photos_of_unknown_azimuth
 from meshcli.system.digests import digest
 from meshcli.views.camera import Camera
 

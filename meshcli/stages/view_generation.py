@@ -17,7 +17,7 @@ from meshcli.project.artefacts import checkpoint_file
 from meshcli.project.manifest import Photo, StageRecord, ViewEntry
 from meshcli.project.project import Project
 from meshcli.settings import Settings
-from meshcli.stages.photo_set import photos_of_unknown_azimuth
+from meshcli.stages.photo_azimuths import photos_of_unknown_azimuth
 from meshcli.stages.stage_runner import RunOptions, StageRun, peak_rss
 from meshcli.stages.view_candidates import add_views
 from meshcli.system.digests import digest, photo_seed

@@ -46,8 +46,9 @@ class AlignedPose:
 
     azimuth: float  # degrees
     relative_scale: float  # size of the object in the framed photo relative to the photo that shows it smallest
-    confidence: float  # 0 to 1
-    others: tuple[float, ...] = ()  # azimuths that match about as well
+    confidence: float  # 0 to 1: the chance that the azimuth is right within 20 degrees
+    others: tuple[float, ...] = ()  # the next best azimuths, if they have a chance as well
+    accepted: bool = False  # the user went on with it although the chance is low
 
     def to_json(self) -> dict[str, Any]:
         """As the manifest holds it."""
@@ -56,6 +57,7 @@ class AlignedPose:
             "enlarged": self.relative_scale,
             "confidence": self.confidence,
             "others": list(self.others),
+            **({"accepted": True} if self.accepted else {}),
         }
 
     @classmethod
@@ -64,7 +66,7 @@ class AlignedPose:
         azimuth, scale, confidence = (table.number(key) for key in ("azimuth", "enlarged", "confidence"))
         if not 1e-3 <= scale <= 1e3:
             raise table.invalid("enlarged", scale)
-        return cls(azimuth, scale, confidence, table.numbers("others", None))
+        return cls(azimuth, scale, confidence, table.numbers("others", None), table.get("accepted", bool, False))
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,13 @@ class CameraPrior:
     def relative_scale(self) -> float:
         """Size of the object in the framed photo relative to the photo that shows it smallest; 1 if unknown."""
         return self.aligned.relative_scale if self.aligned else 1.0
+
+    def pose_json(self) -> dict[str, Any]:
+        """What matters for pictures made from the photo: without how sure the estimated azimuth is."""
+        table = dict(self.to_json())
+        if self.aligned:
+            table["aligned"] = {"azimuth": self.aligned.azimuth, "enlarged": self.aligned.relative_scale}
+        return table
 
     def to_json(self) -> dict[str, Any]:
         """As the manifest holds it."""

@@ -5,6 +5,7 @@ import os
 import pty
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from meshcli.commands import cli
 from meshcli.commands.lazy_commands import load_command
 from meshcli.project.manifest import Manifest, Photo
 from meshcli.project.project import Project
-from meshcli.stages.photo_set import azimuth_lines
+from meshcli.stages.photo_azimuths import azimuth_lines
 from meshcli.views.camera import orbit
 from meshcli.views.photo_cameras import AlignedPose, CameraPrior
 
@@ -93,13 +94,24 @@ def test_help_shows_every_flag_in_a_panel(meshcli) -> None:  # type: ignore[no-u
               "Execution", "Output")  # fmt: skip
     places = [text.index(f" {panel} \u2500") for panel in panels]
     assert places == sorted(places)
-    for option in (option for each in load_command("run").params[2:] for option in each.opts):
+    for option in (option for each in load_command("run").params[2:] if not each.hidden for option in each.opts):
         assert option in text
 
 
 def test_help_lists_the_exit_codes(meshcli) -> None:  # type: ignore[no-untyped-def]
     text = " ".join(meshcli("--help").out.split())
-    for part in ("0 done", "1 a bug", "2 usage", "3 bad", "4 weights", "5 project", "75 out of memory", "130", "143"):
+    for part in (
+        "0 done",
+        "1 a bug",
+        "2 usage",
+        "3 bad",
+        "4 weights",
+        "5 project",
+        "6 uncertain",
+        "75 out of memory",
+        "130",
+        "143",
+    ):
         assert part in text
 
 
@@ -406,4 +418,7 @@ def test_azimuths_of_a_rig_are_said(meshcli) -> None:  # type: ignore[no-untyped
 def test_estimated_azimuths_are_said() -> None:
     stated = CameraPrior(aligned=AlignedPose(333.6, 1.0, 0.9))
     photos = [Photo(name, "", "", f"{name}.jpg", "", orbit(0, 0), stated=stated) for name in "ab"]
-    assert azimuth_lines(Manifest(tuple(photos)))[0] == "a a.jpg azimuth 334 (estimated)"
+    assert azimuth_lines(Manifest(tuple(photos)))[0] == "a a.jpg azimuth 334 (estimated, chance 90%)"
+    guess = CameraPrior(aligned=AlignedPose(333.6, 1.0, 0.34, (90.2,)))
+    photos = [replace(photo, stated=guess) for photo in photos]
+    assert azimuth_lines(Manifest(tuple(photos)))[1] == "b b.jpg azimuth 334 (guessed, chance 34%; perhaps 90)"

@@ -11,7 +11,8 @@ from meshcli.errors import UsageError
 from meshcli.project.project import Project
 from meshcli.stages.align import align_photos
 from meshcli.stages.generate import generate_views
-from meshcli.stages.photo_set import CameraArguments, photos_of_unknown_azimuth
+from meshcli.stages.photo_azimuths import photos_of_unknown_azimuth
+from meshcli.stages.photo_set import CameraArguments
 from meshcli.stages.select import select_views
 from meshcli.stages.status import read_status, stage_status
 from meshcli.stages.view_candidates import has_known_camera
@@ -66,7 +67,7 @@ def test_the_same_photos_again_keep_what_was_found(unposed: Project, photos: lis
 def test_typed_azimuths_are_kept(project: Project, photos: list[Path], engine_calls: dict[str, int]) -> None:
     generate_views(project, [f"{photos[0]}@10", photos[1], photos[2]])
     answers = align_photos(project)
-    assert [(row.azimuth, row.confidence) for row in answers] == [(10, None), (40, 0.5), (80, 0.5)]
+    assert [(row.azimuth, row.confidence) for row in answers] == [(10, None), (40, 0.9), (80, 0.9)]
     assert project.load().photos[0].stated.azimuth == 10
 
 

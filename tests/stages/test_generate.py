@@ -18,7 +18,8 @@ from meshcli.project.project import Project
 from meshcli.settings import Settings
 from meshcli.stages import generate
 from meshcli.stages.generate import generate_views
-from meshcli.stages.photo_set import CameraArguments, letter, photos_of_unknown_azimuth
+from meshcli.stages.photo_azimuths import photos_of_unknown_azimuth
+from meshcli.stages.photo_set import CameraArguments, letter
 from meshcli.stages.select import select_views
 from meshcli.stages.stage_runner import RunOptions
 from meshcli.stages.status import stage_status

@@ -160,6 +160,49 @@ def test_photos_of_unknown_sides_are_aligned_on_the_way() -> None:
     assert "turning" not in meshcli("run", "desk", "1.png", "2.png", "3.png", *QUICK).stderr
 
 
+def test_guessed_sides_stop_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MESHCLI_TEST_CHANCE", "0.34")
+    words = ["run", "desk", "1.png", "2.png", "3.png", *QUICK]
+    stopped = meshcli(*words)
+    assert stopped.returncode == 6
+    [line] = error_lines(stopped.stderr)
+    assert "`meshcli run desk --azimuth 0,40,80`" in line
+    assert "`meshcli run desk --guess`" in line
+    assert "b chance 34%" in line
+    assert Path("desk/photos/guesses.png").is_file()
+    assert states()["select"] == "missing"
+    for again in (words, ["run", "desk", *QUICK], ["run", "desk", "--dry-run", *QUICK], ["run", "desk", "--remove=c"]):
+        result = meshcli(*again, "--json")
+        assert result.returncode == 6, again
+        document = json.loads(result.stdout)
+        assert [row["confidence"] for row in document["guesses"]] == [0.34] * len(document["guesses"])
+        assert document["exit_code"] == 6
+    assert states()["generate"] == "stale"  # nothing was sculpted with the guesses
+    went_on = meshcli("run", "desk", "--guess", *QUICK)
+    assert went_on.returncode == 0, went_on.stderr
+    assert "b 2.png azimuth 40 (guessed, chance 34%)" in meshcli("status", "desk").stdout
+    assert "unchanged" in meshcli("run", "desk", *QUICK).stderr  # it was decided
+
+
+def test_said_sides_are_no_guesses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MESHCLI_TEST_CHANCE", "0.34")
+    assert meshcli("run", "desk", "1.png", "2.png", *QUICK).returncode == 6
+    result = meshcli("run", "desk", "--azimuth=0,135", *QUICK)
+    assert result.returncode == 0, result.stderr
+    assert "guess" not in meshcli("status", "desk").stdout
+
+
+def test_single_steps_warn_of_guesses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MESHCLI_TEST_CHANCE", "0.34")
+    assert meshcli("generate", "desk", "1.png", "2.png", *QUICK[-2:]).returncode == 0
+    assert "next: meshcli align desk" in meshcli("status", "desk").stdout
+    aligned = meshcli("align", "desk")
+    assert aligned.returncode == 0
+    assert "b: a guess" in aligned.stdout
+    assert meshcli("generate", "desk", *QUICK[-2:]).returncode == 0
+    assert "the azimuths of some photos are guesses: b chance 34%" in meshcli("select", "desk", "--auto", "2").stderr
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("more", [["2.png", "3.png", "--add"], ["1.png", "2.png", "--force"]])
 def test_generating_after_alignment_does_not_add_photos_again(more: list[str]) -> None:

@@ -32,6 +32,7 @@ COLOUR_SIZE = 1024  # pixels along a photo's longer side for the colours
 CALIBRATED_ERROR = 0.0002  # silhouette error below which cameras count as calibrated: 0.06 pixels of 320
 MAX_UNSEEN_GAP = 179.0  # degrees between neighbouring photos from which their far side is unseen
 MAX_OPEN_GAP = 75.0  # degrees, modulo 180, from which silhouettes leave the depth open; three photos all round leave 60
+NOTABLE_MOVE = 0.05  # degrees: a smaller correction of an azimuth is not told
 HULL_PADDING = 5  # voxels
 TAUBIN_ROUNDS = 10
 # Tuned on three photos of spot. Fewer pictures leave more to the smoothing, which must not shrink unseen regions.
@@ -113,7 +114,7 @@ def depth_is_open(photos: Sequence[View]) -> bool:
 
 def align_photos(photos: Sequence[View], settings: SculptSettings) -> tuple[list[View], list[str]]:
     """Several photos in one world, and notes on the changes to their cameras."""
-    alignment = align(photos)
+    alignment = align(photos, settings.adjust)
     placed = alignment.photos
     if all(photo.camera.known == "aligned" for photo in placed):
         placed = recentre(placed, inflated_prior(placed, settings) or visual_hull_of(placed))
@@ -125,13 +126,13 @@ def _alignment_notes(photos: Sequence[View], alignment: Alignment) -> list[str]:
     if alignment.photos == list(photos):
         return []
     moves = ", ".join(
-        f"{after.name} {before.camera.azimuth:.0f} -> {after.camera.azimuth:.0f}"
+        f"{after.name} {before.camera.azimuth:.1f} -> {after.camera.azimuth:.1f}"
         for before, after in zip(photos, alignment.photos, strict=True)
-        if before.camera != after.camera
+        if abs((before.camera.azimuth - after.camera.azimuth + 180.0) % 360.0 - 180.0) >= NOTABLE_MOVE
     )
     return [
         f"the silhouettes missed each other by {alignment.before:.1%} of the object's size, after alignment by "
-        f"{alignment.after:.1%} (azimuths {moves})"
+        f"{alignment.after:.1%} ({f'azimuths adjusted: {moves}' if moves else 'azimuths kept'})"
     ]
 
 

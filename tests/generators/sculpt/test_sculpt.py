@@ -161,7 +161,22 @@ def test_photos_framed_each_on_its_own_find_together():
     assert alignment.after < 0.001
     for photo, moved in zip(photos, alignment.photos, strict=True):
         assert moved.camera.known == "aligned"
-        assert abs(moved.camera.azimuth - photo.camera.azimuth + 180) % 360 - 180 == pytest.approx(0, abs=9)
+        assert (moved.camera.azimuth - photo.camera.azimuth + 180) % 360 - 180 == pytest.approx(0, abs=1e-6)
+
+
+def test_stated_azimuths_move_only_when_they_may():
+    photos = []
+    for azimuth, stated in ((0, 0), (60, 48), (90, 90)):
+        framed, _ = frame_foreground(block(orbit(azimuth, 0), (0.2, 0.75, 0.3)).pixels, 0.85)
+        photos.append(View(str(azimuth), framed, orbit(stated, 0, known="given")))
+
+    def moves(adjust):
+        pairs = zip(photos, align(photos, adjust).photos, strict=True)
+        turns = [after.camera.azimuth - before.camera.azimuth for before, after in pairs]
+        return [(turn + 180) % 360 - 180 for turn in turns]
+
+    assert moves(adjust=False) == pytest.approx([0, 0, 0], abs=1e-6)
+    assert max(map(abs, moves(adjust=True))) > 1.0
 
 
 def test_calibrated_cameras_never_move():
