@@ -309,7 +309,7 @@ def _pictures(folder: Path) -> list[Path]:
 def unknown_azimuths(project: str, photos: Sequence[str]) -> UsageError:
     """The error for several photos of unknown azimuth, with the commands to type."""
     return UsageError(
-        f"from which sides {', '.join(photos)} were taken is not known; `{project}` finds it out, or say it with "
+        f"from which sides {', '.join(photos)} were taken is not known; `{project}` estimates it, or say it with "
         "--azimuth, one angle per photo, counter-clockwise seen from above"
     )
 
