@@ -14,10 +14,11 @@ from meshcli.errors import UsageError
 from meshcli.project.artefacts import GUESSES_SHEET
 from meshcli.project.manifest import Manifest
 from meshcli.project.project import Project
+from meshcli.stages.mesh_check import mesh_match
 from meshcli.stages.photo_azimuths import MIN_CHANCE, azimuth_lines, photos_of_unknown_azimuth
 from meshcli.stages.stage_runner import assignments
 from meshcli.stages.status import ProjectStatus, changed_settings, seconds
-from meshcli.stages.view_choice import coverage
+from meshcli.stages.view_choice import shown_coverage, shown_scores
 
 if TYPE_CHECKING:
     from meshcli.pictures.pixels import Pixels
@@ -205,7 +206,7 @@ def print_status(status: ProjectStatus) -> None:
         if changed := changed_settings(row.record):
             text = escape_controls(assignments(changed))
             console.print(f"settings of {row.stage}: {text}", markup=False, soft_wrap=True)
-    for line in azimuth_lines(status.manifest):
+    for line in (*azimuth_lines(status.manifest), *filter(None, [mesh_match(status.stages[2].record)])):
         console.print(escape_controls(line), markup=False, soft_wrap=True)
     if status.next:
         console.print(f"next: {status.next}", markup=False, soft_wrap=True)
@@ -224,18 +225,21 @@ def print_views(manifest: Manifest, to_stderr: bool = False) -> None:
     """Print the views as a table; selected ones with their position in the selection."""
     order = manifest.selection.names if manifest.selection else ()
     unknown = photos_of_unknown_azimuth(manifest)
-    table = Table("no", "name", "photo", "az", "el", "engine", *SCORES, "score", "chosen", box=None, header_style="dim")
+    scored = any(shown_scores(view) for view in manifest.active_views.values())
+    titles = (*SCORES, "score") if scored else ()
+    table = Table("no", "name", "photo", "az", "el", "engine", *titles, "chosen", box=None, header_style="dim")
     for number, view in manifest.active_views.items():
         place = str(order.index(view.name) + 1) if view.name in order else ""
         side = "?" if view.photo in unknown else format_azimuth(view.camera.azimuth)
         angles = side, f"{view.camera.elevation:.0f}"
-        scores = (format_score(view.scores.get(key)) for key in (*SCORES.values(), "total"))
+        keys = (*SCORES.values(), "total") if scored else ()
+        scores = (format_score(shown_scores(view).get(key)) for key in keys)
         table.add_row(str(number), view.name, view.photo, *angles, _escape_markup(view.engine), *scores, place)
     console = Console(stderr=to_stderr, highlight=False)
     console.print(table)
-    cameras = [view.camera for view in manifest.active_views.values() if view.name in order]
-    if cameras:
-        console.print(f"chosen views see {coverage(cameras):.0%} of all sides")
+    seen = shown_coverage([view for view in manifest.active_views.values() if view.name in order])
+    if seen is not None:
+        console.print(f"chosen views see {seen:.0%} of all sides")
 
 
 def format_score(value: Any) -> str:
@@ -251,14 +255,15 @@ def views_json(manifest: Manifest) -> dict[str, Any]:
         {
             "number": number,
             **view.to_json(),
+            "scores": dict(shown_scores(view)),
             "azimuth": view.camera.azimuth,
             "elevation": view.camera.elevation,
             "chosen": order.index(view.name) + 1 if view.name in order else None,
         }
         for number, view in views.items()
     ]
-    seen = coverage([view.camera for view in views.values() if view.name in order])
-    return {"views": rows, "coverage": round(seen, 3)}
+    seen = shown_coverage([view for view in views.values() if view.name in order])
+    return {"views": rows, "coverage": None if seen is None else round(seen, 3)}
 
 
 def has_terminal() -> bool:

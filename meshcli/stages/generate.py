@@ -298,7 +298,10 @@ def _make_views(run: StageRun, settings: Settings, seed: int, before: str) -> No
         run.manifest, outputs = write_candidates(run.project, run.manifest)
         run.outputs += outputs
     if unknown := photos_of_unknown_azimuth(run.manifest):
-        run.note(f"from which sides {', '.join(unknown)} were taken: `{run.project.command('align')}` estimates it, or say --azimuth")
+        run.note(
+            f"from which sides {', '.join(unknown)} were taken is not known: say --azimuth, or "
+            f"`{run.project.command('align')}` estimates it"
+        )
 
 
 def _register_photos(run: StageRun, named: NamedPhotos) -> None:

@@ -13,6 +13,7 @@ from meshcli.project.project import Project
 from meshcli.settings import Settings
 from meshcli.stages import networks
 from meshcli.stages.inputs import chosen_views, fingerprint, view_parts
+from meshcli.stages.mesh_check import check_mesh
 from meshcli.stages.networks import PreparedNetwork, pick_engine, prepare_network
 from meshcli.stages.photo_azimuths import guess_warning
 from meshcli.stages.settings_in_force import settings_in_force
@@ -230,3 +231,4 @@ def _write_mesh(run: StageRun, mesh: "Mesh", views: int) -> None:
         files = {"mesh.glb": write_glb(mesh), **write_obj(mesh, "mesh"), **coloured}
         run.write({f"mesh/{name}": data for name, data in files.items()})
     run.facts = {**run.facts, "views": views, "vertices": len(mesh.vertices), "faces": len(mesh.faces)}
+    check_mesh(run, mesh)

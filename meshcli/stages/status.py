@@ -60,6 +60,7 @@ class ProjectStatus:
             "photos": [photo.name for photo in self.manifest.active_photos],
             "azimuths": azimuths_json(self.manifest),
             "views": [view.name for view in self.manifest.active_views.values()],
+            "match": match_of(self.stages[2].record),
             "selection": list(selection.names) if selection else [],
             "stages": {
                 status.stage: {
@@ -114,6 +115,11 @@ def changed_settings(record: StageRecord | None) -> dict[str, Any]:
     """The settings on record that are not the defaults, in the sections that the recorded engine uses."""
     used = {"seed", *record.options} if record else set()
     return {key: value for key, value in record.settings.items() if key.split(".")[0] in used} if record else {}
+
+
+def match_of(record: StageRecord | None) -> Any:
+    """How well the mesh matches pictures, as recorded; None when it is not."""
+    return record.facts.get("match") if record and record.status == "done" else None
 
 
 def seconds(record: StageRecord | None) -> float | None:

@@ -4,6 +4,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from meshcli.errors import UsageError
 from meshcli.project.manifest import Manifest, ViewEntry
@@ -66,6 +67,18 @@ def suggest_views(manifest: Manifest, count: int = DEFAULT_VIEW_COUNT) -> list[s
     ]
     best = min(sets, key=lambda chosen: (round(_total_energy(chosen, energy), 9), chosen))
     return [entries[index].name for index in best]
+
+
+def shown_scores(view: ViewEntry) -> Mapping[str, Any]:
+    """The scores that say something: none for a view of a sculpted body, which agrees with the others by its making."""
+    return {} if view.engine == "sculpt" else view.scores
+
+
+def shown_coverage(chosen: Sequence[ViewEntry]) -> float | None:
+    """The share of all sides that the views see; None for views of a sculpted body, most of which is guessed."""
+    if not chosen or all(view.engine == "sculpt" for view in chosen):
+        return None
+    return coverage([view.camera for view in chosen])
 
 
 def coverage(cameras: Sequence[Camera]) -> float:

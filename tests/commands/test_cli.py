@@ -216,9 +216,25 @@ def test_a_list_for_people_and_for_scripts(painted) -> None:  # type: ignore[no-
     assert [row["number"] for row in rows] == list(range(18))
     assert {row["name"]: row["chosen"] for row in rows if row["chosen"]} == {"b2": 1, "a0": 2}
     assert rows[6]["azimuth"] == pytest.approx(70)
-    assert rows[6]["scores"] == {"shape": 0.9, "whole": 1.0, "total": 0.95}
-    assert 0.3 < json.loads(painted("select", "desk", "--list", "--json").out)["coverage"] < 0.6
-    assert "0.95" in painted("select", "desk", "--list").out
+    # Views of one sculpted body agree with each other, however wrong it is: no score is shown.
+    assert rows[6]["scores"] == {}
+    assert json.loads(painted("select", "desk", "--list", "--json").out)["coverage"] is None
+    table = painted("select", "desk", "--list").out
+    assert "score" not in table
+    assert "of all sides" not in table
+
+
+def test_scores_of_a_networks_views_are_shown(painted) -> None:  # type: ignore[no-untyped-def]
+    painted("select", "desk", "--views", "b2,a0")
+    project = Project("desk")
+    manifest = project.load()
+    project.save(replace(manifest, views=tuple(replace(view, engine="zero123plus") for view in manifest.views)))
+    document = json.loads(painted("select", "desk", "--list", "--json").out)
+    assert document["views"][6]["scores"] == {"shape": 0.9, "whole": 1.0, "total": 0.95}
+    assert 0.3 < document["coverage"] < 0.6
+    table = painted("select", "desk", "--list").out
+    assert "0.95" in table
+    assert "of all sides" in table
 
 
 def test_json_is_one_document_and_nothing_else(painted) -> None:  # type: ignore[no-untyped-def]

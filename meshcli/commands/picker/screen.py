@@ -12,7 +12,7 @@ from meshcli.commands.console import SCORES, format_score
 from meshcli.commands.picker.compass import Marker, plan_view
 from meshcli.commands.picker.state import PickerState
 from meshcli.project.manifest import ViewEntry
-from meshcli.stages.view_choice import coverage
+from meshcli.stages.view_choice import shown_coverage, shown_scores
 
 Picture = Callable[[str, int, int], RenderableType]  # name of a view, columns, rows -> its picture
 
@@ -80,16 +80,17 @@ def build_screen(
 
 
 def _table(rows: Sequence[Row], state: PickerState, small: Picture, size: Size) -> Table:
-    wide = size.table >= MINIMUM_COLUMNS + 2 * size.thumbnail + 24
+    scored = any(shown_scores(row.view) for row in rows)
+    wide = scored and size.table >= MINIMUM_COLUMNS + 2 * size.thumbnail + 24
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim", width=size.table)
     for title, width in (("", 2), ("", 2 * size.thumbnail), ("no", 3), ("name", 4)):
         table.add_column(title, width=width, no_wrap=True)
     table.add_column("photo", ratio=1, no_wrap=True, overflow="ellipsis")
-    for title in ("az", "el", *(SCORES if wide else ()), "score"):
+    for title in ("az", "el", *(SCORES if wide else ()), *(("score",) if scored else ())):
         table.add_column(title, justify="right", no_wrap=True, min_width=4)
     first = max(0, min(state.row - size.page // 2, len(rows) - size.page))
     for index, row in list(enumerate(rows))[first : first + size.page]:
-        scores = row.view.scores
+        scores = shown_scores(row.view)
         camera = row.view.camera
         table.add_row(
             _row_marker(row.view.name, state.chosen, index == state.row, size.thumbnail),
@@ -100,7 +101,7 @@ def _table(rows: Sequence[Row], state: PickerState, small: Picture, size: Size) 
             f"{round(camera.azimuth) % 360}",
             f"{camera.elevation:.0f}",
             *([format_score(scores.get(key)) for key in SCORES.values()] if wide else ()),
-            format_score(scores.get("total")),
+            *([format_score(scores.get("total"))] if scored else ()),
             style="bold" if index == state.row else "",
         )
     return table
@@ -131,9 +132,9 @@ def _side_panel(rows: Sequence[Row], state: PickerState, size: Size) -> Table:
         Text(f"{here.number}  {here.view.name}", "bold"),
         Text(f"{round(camera.azimuth) % 360}°, {camera.elevation:.0f}°", no_wrap=True),
         *(
-            Text(f"{title} {format_score(here.view.scores[key])}", no_wrap=True)
+            Text(f"{title} {format_score(shown_scores(here.view)[key])}", no_wrap=True)
             for title, key in SCORES.items()
-            if here.view.scores.get(key) is not None
+            if shown_scores(here.view).get(key) is not None
         ),
     ]
     table = Table.grid(padding=(0, 2, 0, 0))
@@ -149,9 +150,11 @@ def _marker_symbol(name: str, places: dict[str, int]) -> str:
 
 def _header(title: str, rows: Sequence[Row], state: PickerState) -> Text:
     names = {row.view.name: row.view for row in rows}
-    cameras = [names[name].camera for name in state.chosen]
-    seen = f", they see {coverage(cameras):.0%} of all sides" if cameras else ""
-    return Text(f"{title}: {len(cameras)} of {len(rows)} views chosen{seen}", "bold", no_wrap=True, overflow="ellipsis")
+    share = shown_coverage([names[name] for name in state.chosen])
+    seen = "" if share is None else f", they see {share:.0%} of all sides"
+    return Text(
+        f"{title}: {len(state.chosen)} of {len(rows)} views chosen{seen}", "bold", no_wrap=True, overflow="ellipsis"
+    )
 
 
 def _footer(state: PickerState) -> Group:

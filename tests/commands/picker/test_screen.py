@@ -12,7 +12,7 @@ from meshcli.views.camera import zero123plus_rig
 
 SCORES = {"shape": 0.91, "colour": 0.82, "sharpness": 0.73, "whole": 1.0, "total": 0.87}
 ROWS = [
-    Row(number, ViewEntry(f"{photo}{tile}", "", photo, camera, "sculpt", SCORES), f"photo {photo}.jpg")
+    Row(number, ViewEntry(f"{photo}{tile}", "", photo, camera, "zero123plus", SCORES), f"photo {photo}.jpg")
     for number, (photo, tile, camera) in enumerate(
         (photo, tile, camera) for photo in "abc" for tile, camera in enumerate(zero123plus_rig(ord(photo) * 40.0))
     )
@@ -75,3 +75,12 @@ def test_a_file_name_is_never_markup() -> None:
     text = "\n".join("".join(segment.text for segment in line) for line in lines)
     assert "[red]x[/]" in text
     assert text.startswith("[b]d")
+
+
+def test_views_of_one_sculpted_body_have_no_scores_to_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    sculpted = [Row(row.number, replace(row.view, engine="sculpt"), row.photo) for row in ROWS]
+    monkeypatch.setitem(shown.__globals__, "ROWS", sculpted)
+    text = "\n".join(shown(STATE, 160, 40))
+    assert "2 of 18 views chosen" in text
+    for word in ("score", "shape", "0.87", "0.91", "of all sides"):
+        assert word not in text
