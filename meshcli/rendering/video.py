@@ -18,6 +18,7 @@ from meshcli.out_of_memory import OOM_KILLER_SIGNAL, PROCESS_START_ERRNOS
 from meshcli.pictures.pixels import Pixels
 
 ADVICE = "set IMAGEIO_FFMPEG_EXE to one that works, or unset it"
+ENCODER = "libx264"
 CRF = 18  # of 51, smaller is better; 18 is usually taken for visually lossless
 PRESET = "medium"
 # sRGB in, BT.709 out, and tagged so in the file: players make different guesses about untagged files.
@@ -39,7 +40,7 @@ class Mp4Writer:
         size = f"{_even(width)}x{_even(height)}"
         command = [
             _program(), "-y", "-v", "error", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-r", str(fps),
-            "-i", "-", "-an", *COLOUR_FILTER, "-c:v", "libx264", "-pix_fmt", "yuv420p",
+            "-i", "-", "-an", *COLOUR_FILTER, "-c:v", ENCODER, "-pix_fmt", "yuv420p",
             "-crf", str(CRF), "-preset", PRESET, *COLOUR_TAGS, "-movflags", "+faststart", "-f", "mp4",
             str(path.absolute()),
         ]  # fmt: skip
@@ -52,7 +53,7 @@ class Mp4Writer:
             self._stderr.close()
             if error.errno in PROCESS_START_ERRNOS:
                 raise MemoryError from error
-            raise MissingError(f"ffmpeg cannot be started ({command[0]}: {error.strerror}); {ADVICE}") from error
+            raise _start_error(command[0], error) from error
 
     def add(self, frame: Pixels) -> None:
         """Append a frame (height, width, 3) RGB; odd sides repeat their last line, since yuv420p halves both."""
@@ -104,6 +105,27 @@ class Mp4Writer:
             return ResourceError(f"the disk is full: {self.path} could not be written; free some space and try again")
         ended = f"signal {-code} ended it" if code < 0 else f"exit code {code}" if code else "it wrote no video"
         return MissingError(f"ffmpeg could not write {self.path}: {lines[-1].strip() if lines else ended}; {ADVICE}")
+
+
+def check_encoder() -> None:
+    """MissingError when ffmpeg cannot be started on this machine or has no H.264; takes a tenth of a second."""
+    program = _program()
+    try:
+        listed = subprocess.run(
+            [program, "-hide_banner", "-encoders"], capture_output=True, text=True, errors="replace", check=False,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    except OSError as error:
+        if error.errno in PROCESS_START_ERRNOS:
+            raise MemoryError from error
+        raise _start_error(program, error) from error
+    if listed.returncode or ENCODER not in listed.stdout:
+        reason = f"exit code {listed.returncode}" if listed.returncode else f"it has no {ENCODER}"
+        raise MissingError(f"ffmpeg cannot write a video ({program}: {reason}); {ADVICE}")
+
+
+def _start_error(program: str, error: OSError) -> MissingError:
+    return MissingError(f"ffmpeg cannot be started ({program}: {error.strerror}); {ADVICE}")
 
 
 def _even(size: int) -> int:

@@ -103,11 +103,15 @@ def generate_views(
         left_out = _reject_known_failures(record, named, in_force.settings.photo, validator)
         chosen, why = _pick_engine(manifest, requested, engine, in_force.settings, run_options)
         task, resolved = _resolve(project, manifest, named, chosen, in_force, run_options)
-        if outcome := outcome_without_running(project, manifest, task, run_options):
+
+        def check() -> None:
+            check_engine(chosen, resolved, run_options)
+            refuse_edited(project, manifest, named)
+
+        if outcome := outcome_without_running(project, manifest, task, run_options, check):
             return replace(outcome, left_out=tuple(validator.left_out))
         ensure_memory(project, manifest, task, run_options)
-        check_engine(chosen, resolved, run_options)
-        refuse_edited(project, manifest, named)
+        check()
         run_options.tell(f"engine {chosen} ({why})")
         try:
             with recording(project, manifest, task, run_options) as run:
