@@ -3,12 +3,14 @@
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
+from meshcli.commands.command_log import log_message
 from meshcli.commands.plain_output import escape_controls
 from meshcli.errors import UsageError
 from meshcli.project.manifest import Manifest
@@ -74,14 +76,20 @@ class Reporter:
             self._bar.update(self._task, description=what, completed=done, total=total)
         elif time.monotonic() - self._last_line >= PROGRESS_INTERVAL:
             self._last_line = time.monotonic()
-            self.tell(f"{what} {done}/{total}{self._remaining(done)}")
+            self._print(f"{what} {done}/{total}{self._remaining(done)}")
 
     def tell(self, sentence: str) -> None:
-        """Print a message on one line, without Rich's markup: a path may look like it."""
+        """Print a message, and log it."""
+        log_message(sentence)
+        self._print(sentence)
+
+    def _print(self, sentence: str) -> None:
+        """Print a line without Rich's markup: a path may look like it."""
         self.console.print(escape_controls(sentence), markup=False, soft_wrap=True)
 
     def report_left_out(self, sentence: str) -> None:
         """Print why something is left out, as an error: with --quiet too."""
+        log_message(sentence)
         print_error(sentence, None if self.quiet else self.console)
 
     def show(self, name: str, pixels: "Pixels") -> None:
@@ -200,6 +208,10 @@ def print_status(status: ProjectStatus) -> None:
         if changed := changed_settings(row.record):
             text = escape_controls(assignments(changed))
             console.print(f"settings of {row.stage}: {text}", markup=False, soft_wrap=True)
+    failure = status.last_failure
+    if failure and failure.error not in (row.reason for row in status.stages if row.state == "failed"):
+        text = escape_controls(f"last: {failure.command} failed {_local_time(failure.time)}: {failure.error}")
+        console.print(text, markup=False, soft_wrap=True)
     if status.next:
         console.print(f"next: {status.next}", markup=False, soft_wrap=True)
 
@@ -280,6 +292,15 @@ def ask_views(project: Project, proposed: Sequence[str]) -> str:
 def format_azimuth(angle: float) -> str:
     """An azimuth as a whole number of degrees from 0 to 359."""
     return f"{round(angle) % 360}"
+
+
+def _local_time(utc: str) -> str:
+    """The hour and minute of today, with the date of another day; as it stands where it is no time."""
+    try:
+        when = datetime.fromisoformat(utc).astimezone()
+    except ValueError:
+        return utc
+    return when.strftime("%H:%M" if when.date() == datetime.now().astimezone().date() else "%Y-%m-%d %H:%M")
 
 
 def _format_facts(facts: dict[str, Any]) -> Iterator[str]:
