@@ -158,7 +158,14 @@ def print_plan(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print what would run and why, a line each."""
     for row in rows:
         engine = f" with {row['engine']}" if row["engine"] and row["stage"] in ("generate", "reconstruct") else ""
-        print(escape_controls(f"{row['stage']}: {f'would run{engine}: ' if row['runs'] else ''}{row['reason']}"))
+        fetched = f" (fetches {', '.join(row['fetches'])} first)" if row.get("fetches") else ""
+        runs = f"would run{engine}: " if row["runs"] else ""
+        print(escape_controls(f"{row['stage']}: {runs}{row['reason']}{fetched}"))
+
+
+def print_room(size: int, free: int) -> None:
+    """Print how many bytes a run would write, estimated, and how many there are."""
+    print(f"about {size / 1e6:,.0f} MB would be written; {free / 1e6:,.0f} MB are free")
 
 
 def print_alignment(answers: "Sequence[PhotoAlignment]", following: str) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import typer
 
-from meshcli.commands.console import Reporter, print_plan
+from meshcli.commands.console import Reporter, print_plan, print_room
 from meshcli.commands.flag_groups import expand_flag_groups
 from meshcli.commands.flags import (
     Directory,
@@ -47,11 +47,13 @@ def run(
     photos = [str(each) for each in pictures] if inputs.photos else []
     arguments = _child_arguments(photos, inputs, stages, options, settings, execution, output)
     documents = run_stages(Project(directory), arguments, capture=output.as_json, tell=tell, print_output=print_output)
+    room = plan_summary(Project(directory), documents) if execution.dry_run else {}
     if output.as_json:
-        room = plan_summary(Project(directory), documents) if execution.dry_run else {}
         print_json({"meshcli": 1, "project": str(directory), "stages": documents, **room})
     elif execution.dry_run:
         print_plan(documents)
+        if room["bytes"]:
+            print_room(room["bytes"], room["free"])
     return InputError.exit_code if any(document.get("left_out") for document in documents) else 0
 
 

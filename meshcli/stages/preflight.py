@@ -15,19 +15,22 @@ from typing import TYPE_CHECKING, Any
 from meshcli.engines import NETWORKS, pick_generator
 from meshcli.errors import MeshcliError
 from meshcli.project.artefacts import FIXED_ARTEFACTS
-from meshcli.project.manifest import Manifest, Stage
+from meshcli.project.manifest import Manifest, Photo, Stage, ViewEntry
 from meshcli.project.project import Project
 from meshcli.settings import Settings
 from meshcli.stages.disk_room import estimate_bytes, free_bytes, require_room
 from meshcli.stages.imported_views import engine_before
 from meshcli.stages.models import fetchable
 from meshcli.stages.networks import check_network, describe_network, field_sizes, find_network_weights, pick_engine
+from meshcli.stages.photo_set import letter
 from meshcli.stages.reconstruct import refuse_unused_flags
 from meshcli.stages.render import ENGINE, check_video
 from meshcli.stages.settings_in_force import settings_in_force
 from meshcli.stages.stage_runner import RunOptions, check_library_memory
+from meshcli.stages.view_choice import parse_view_choice
 from meshcli.stages.view_generation import VIEWS_PER_PHOTO, lacking
 from meshcli.system.fork_call import call_in_fork
+from meshcli.views.camera import orbit
 from meshcli.views.photo_cameras import parse_photo_argument
 
 if TYPE_CHECKING:
@@ -137,6 +140,8 @@ class _Forecaster:
         return Forecast("generate", engine, why, ("photos/", "views/"), self._estimate("generate", engine))
 
     def _select(self) -> Forecast:
+        if self.arguments.views and not self.arguments.include_photos and not self.manifest.views:
+            parse_view_choice(self.arguments.views, self._expected_views())
         return self._written("select", "", "")
 
     def _reconstruct(self) -> Forecast:
@@ -158,6 +163,16 @@ class _Forecaster:
                 field_sizes(self.project, None)
         check_video()
         return self._written("render", ENGINE, "")
+
+    def _expected_views(self) -> Manifest:
+        """The views of a new project: so many of each photo, or one where the photos are the views."""
+        engine, _ = pick_generator_ahead(self.manifest, self.arguments)
+        tiles = [""] if engine == "photos" else [str(tile) for tile in range(VIEWS_PER_PHOTO)]
+        names = [letter(number) for number in range(len(self.arguments.photos))]
+        camera = orbit(0.0, 0.0)
+        photos = [Photo(name, name, name, "", "", camera) for name in names]
+        views = [ViewEntry(f"{name}{tile}", "", name, camera, engine) for name in names for tile in tiles]
+        return Manifest(tuple(photos), tuple(views))
 
     def _written(self, stage: Stage, engine: str, why: str) -> Forecast:
         """The forecast of a stage with a fixed list of files; raises what keeps any stage from running."""

@@ -73,6 +73,7 @@ CASES: dict[str, tuple[list[str], Callable[[], object], int, str]] = {
     "a texture that is not made": (
         ["--texture-size", "64", "--set", "fit.texture=false"], lambda: None, 2, "there is no texture",
     ),
+    "views that will not exist": (["--views", "0,1,6"], lambda: None, 2, "there is no view 6"),
     "a radiance field that is not made": (
         ["--set", "render.source=field"], lambda: None, 2, "--source field needs a radiance field",
     ),
