@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from meshcli.stages.stage_runner import Outcome
 
 PREVIEW_COLUMNS = 40  # of an unfinished sheet of views; by eye: large enough to judge, and it leaves room to scroll
+INTERRUPTED_CODES = (130, 143)  # the exit codes after Ctrl-C and SIGTERM
 PROGRESS_INTERVAL = 5.0  # seconds between progress lines off a terminal; by eye: a log stays short
 
 STATE_STYLES = {"done": "green", "running": "cyan", "missing": "dim"}  # anything else is yellow
@@ -217,7 +218,8 @@ def print_status(status: ProjectStatus) -> None:
             console.print(f"settings of {row.stage}: {text}", markup=False, soft_wrap=True)
     failure = status.last_failure
     if failure and failure.error not in (row.reason for row in status.stages if row.state == "failed"):
-        text = escape_controls(f"last: {failure.command} failed {_local_time(failure.time)}: {failure.error}")
+        how = "was interrupted" if failure.exit_code in INTERRUPTED_CODES else "failed"
+        text = escape_controls(f"last: {failure.command} {how} {_local_time(failure.time)}: {failure.error}")
         console.print(text, markup=False, soft_wrap=True)
     if status.next:
         console.print(f"next: {status.next}", markup=False, soft_wrap=True)

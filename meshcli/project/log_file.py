@@ -5,6 +5,7 @@ other. At a megabyte the file becomes log.1.txt. A log is never worth a failure:
 read-only or full directory, it is not. A log.txt that does not begin as ours is the user's, and stays as it is.
 """
 
+import errno
 import fcntl
 import os
 import re
@@ -25,6 +26,7 @@ HEADER = b"# Log of a meshcli project: commands ($), messages (-), failures (!),
 MAX_BYTES = 1_000_000  # by choice: some ten thousand lines
 TAIL_BYTES = 100_000  # what is read to find the last failure
 PROJECT = re.compile(rb'\s*\{\s*"meshcli"\s*:')  # how our manifests begin; other programs have manifest.json too
+LINKS_UNSUPPORTED = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP)  # reported by file systems without hard links
 OPENING = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 Kind = Literal[
@@ -138,11 +140,15 @@ def _create(path: Path) -> None:
     temporary = path.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(6)}-{path.name}")
     try:
         temporary.write_bytes(HEADER)
-        with suppress(FileExistsError):
+        try:
             os.link(temporary, path)
-    except OSError:  # a file system without links
-        with suppress(FileExistsError), path.open("xb") as file:
-            file.write(HEADER)
+        except FileExistsError:
+            pass
+        except OSError as error:
+            if error.errno not in LINKS_UNSUPPORTED:
+                raise
+            with suppress(FileExistsError), path.open("xb") as file:
+                file.write(HEADER)
     finally:
         temporary.unlink(missing_ok=True)
 

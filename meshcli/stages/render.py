@@ -65,7 +65,6 @@ def render_mesh(
         if outcome := outcome_without_running(project, manifest, task, run_options, check_video):
             return outcome
         ensure_memory(project, manifest, task, run_options)
-        check_video()
         with recording(project, manifest, task, run_options) as run:
             _write_renders(run, settings.render)
         return run.outcome()
@@ -95,6 +94,7 @@ def _write_renders(run: StageRun, settings: RenderSettings) -> None:
     from meshcli.rendering.turntable import MeshPictures
     from meshcli.stages.view_loading import load_views
 
+    check_video()
     try:
         mesh = read_glb(run.project.path(MESH))
     except InputError as error:
