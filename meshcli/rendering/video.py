@@ -10,15 +10,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import imageio_ffmpeg
 import numpy as np
 
 from meshcli.errors import MissingError, ResourceError
 from meshcli.out_of_memory import OOM_KILLER_SIGNAL, PROCESS_START_ERRNOS
 from meshcli.pictures.pixels import Pixels
+from meshcli.rendering.ffmpeg import ADVICE, ENCODER, ffmpeg_program, start_error
 
-ADVICE = "set IMAGEIO_FFMPEG_EXE to one that works, or unset it"
-ENCODER = "libx264"
 CRF = 18  # of 51, smaller is better; 18 is usually taken for visually lossless
 PRESET = "medium"
 # sRGB in, BT.709 out, and tagged so in the file: players make different guesses about untagged files.
@@ -39,7 +37,7 @@ class Mp4Writer:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (closed in __exit__; a full pipe would block ffmpeg)
         size = f"{_even(width)}x{_even(height)}"
         command = [
-            _program(), "-y", "-v", "error", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-r", str(fps),
+            ffmpeg_program(), "-y", "-v", "error", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-r", str(fps),
             "-i", "-", "-an", *COLOUR_FILTER, "-c:v", ENCODER, "-pix_fmt", "yuv420p",
             "-crf", str(CRF), "-preset", PRESET, *COLOUR_TAGS, "-movflags", "+faststart", "-f", "mp4",
             str(path.absolute()),
@@ -53,7 +51,7 @@ class Mp4Writer:
             self._stderr.close()
             if error.errno in PROCESS_START_ERRNOS:
                 raise MemoryError from error
-            raise _start_error(command[0], error) from error
+            raise start_error(command[0], error) from error
 
     def add(self, frame: Pixels) -> None:
         """Append a frame (height, width, 3) RGB; odd sides repeat their last line, since yuv420p halves both."""
@@ -107,37 +105,6 @@ class Mp4Writer:
         return MissingError(f"ffmpeg could not write {self.path}: {lines[-1].strip() if lines else ended}; {ADVICE}")
 
 
-def check_encoder() -> None:
-    """MissingError when ffmpeg cannot be started on this machine or has no H.264; takes a tenth of a second."""
-    program = _program()
-    try:
-        listed = subprocess.run(
-            [program, "-hide_banner", "-encoders"], capture_output=True, text=True, errors="replace", check=False,
-            stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-    except OSError as error:
-        if error.errno in PROCESS_START_ERRNOS:
-            raise MemoryError from error
-        raise _start_error(program, error) from error
-    if listed.returncode or ENCODER not in listed.stdout:
-        reason = f"exit code {listed.returncode}" if listed.returncode else f"it has no {ENCODER}"
-        raise MissingError(f"ffmpeg cannot write a video ({program}: {reason}); {ADVICE}")
-
-
-def _start_error(program: str, error: OSError) -> MissingError:
-    return MissingError(f"ffmpeg cannot be started ({program}: {error.strerror}); {ADVICE}")
-
-
 def _even(size: int) -> int:
     """The size, rounded up to an even number."""
     return size + size % 2
-
-
-def _program() -> str:
-    """Path of the ffmpeg binary; MissingError where there is none for this platform."""
-    try:
-        return str(imageio_ffmpeg.get_ffmpeg_exe())
-    except RuntimeError as error:
-        raise MissingError(
-            "no ffmpeg for this machine in imageio-ffmpeg; install ffmpeg, or set IMAGEIO_FFMPEG_EXE to it"
-        ) from error

@@ -148,6 +148,7 @@ class _Forecaster:
         engine, why = pick_reconstructor_ahead(self.manifest, self.arguments)
         settings = reconstruct_settings(self.manifest, self.arguments)
         refuse_unused_flags(self.arguments.typed.get("reconstruct", ()), settings, engine, why)
+        check_library_memory(engine)
         fetches: list[str] = []
         if engine in NETWORKS:
             file = describe_network(engine, settings)
@@ -161,6 +162,7 @@ class _Forecaster:
             engine, _ = pick_reconstructor_ahead(self.manifest, self.arguments)
             if "nerf" not in engine:
                 field_sizes(self.project, None)
+        check_library_memory(ENGINE)
         check_video()
         return self._written("render", ENGINE, "")
 
@@ -175,9 +177,8 @@ class _Forecaster:
         return Manifest(tuple(photos), tuple(views))
 
     def _written(self, stage: Stage, engine: str, why: str) -> Forecast:
-        """The forecast of a stage with a fixed list of files; raises what keeps any stage from running."""
+        """The forecast of a stage with a fixed list of files; UsageError where one of them is the user's."""
         self.project.refuse_foreign_files(self.manifest, FIXED_ARTEFACTS[stage])
-        check_library_memory(engine)
         return Forecast(stage, engine, why, FIXED_ARTEFACTS[stage], self._estimate(stage, engine))
 
     def _settings(self, stage: Stage) -> Settings:

@@ -72,7 +72,7 @@ def render_mesh(
 
 def check_video() -> None:
     """MissingError when no video can be encoded on this machine."""
-    from meshcli.rendering.video import check_encoder
+    from meshcli.rendering.ffmpeg import check_encoder
 
     check_encoder()
 

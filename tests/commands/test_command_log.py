@@ -9,7 +9,7 @@ import pytest
 
 from helpers.cli_processes import meshcli
 from meshcli.commands.command_log import mask_secrets
-from meshcli.project.log_file import LogEntry
+from meshcli.project.log_file import LogEntry, append
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -109,3 +109,23 @@ def test_no_secrets(command_line: Call, monkeypatch: pytest.MonkeyPatch) -> None
     assert "meshcli generate desk --token *** *** ***" in [entry.text for entry in entries()]
     assert mask_secrets("https://me:word@host/x --hf-token=abc a@b") == "https://***@host/x --hf-token=*** a@b"
     assert mask_secrets("photo.jpg@45 --set texture.size=64") == "photo.jpg@45 --set texture.size=64"
+
+
+def test_an_interruption_is_no_failure(command_line: Call) -> None:
+    command_line("generate", "desk", "1.png")
+    lines = [("$", "meshcli run desk"), ("!", "interrupted; go on"), ("=", "exit 130 after 9.0 s")]
+    append(Path("desk"), [LogEntry("2026-01-02T03:04:05+00:00", 7, kind, text) for kind, text in lines])  # type: ignore[arg-type]
+    assert re.search(
+        r"^last: run was interrupted 2026-01-0\d \d\d:\d\d: inter", command_line("status", "desk")[1], re.M
+    )
+
+
+def test_a_killed_child_of_a_run_leaves_its_cause(
+    tmp_path: Path, photos: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert meshcli("run", "desk", "1.png", trouble="fit:killed").returncode == 75
+    (cause,) = [entry for entry in entries() if entry.kind == "!"]
+    assert "reconstruct was ended by signal 9 (SIGKILL)" in cause.text
+    ends = [entry.text.split()[1] for entry in entries() if entry.kind == "="]
+    assert ends == ["0", "0", "75"]
