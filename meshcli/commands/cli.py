@@ -143,7 +143,11 @@ def _report(error: MeshcliError, code: int, line: Sequence[str]) -> int:
         for text in traceback.format_exception(error):
             for each in text.splitlines():
                 print(escape_controls(each), file=sys.stderr)
-    if not error.printed:
+    if error.printed:
+        from meshcli.commands.command_log import log_message
+
+        log_message(str(error))
+    else:
         _print_error(str(error))
     if as_json:
         with suppress(OSError):  # standard output may be what the error is about

@@ -107,7 +107,9 @@ def last_failure(root: Path) -> LastFailure | None:
             code = int(end[1])
             if not code:
                 found = None
-            elif found and process == entry.process:
+            elif found is None:
+                found = LastFailure(verbs.get(entry.process, "command"), entry.time, f"exit code {code}", code)
+            elif process == entry.process:
                 found = LastFailure(found.command, found.time, found.error, code)
     return found
 

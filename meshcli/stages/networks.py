@@ -109,7 +109,8 @@ def describe_network(engine: str, settings: Settings) -> NetworkFile:
 def check_network(found: LocatedWeights | None, file: NetworkFile, settings: Settings, run_options: RunOptions) -> None:
     """Raise what keeps a network from running: MissingError for its weights, UsageError for a device or precision.
 
-    Without weights, only the device is checked: the triplane is reusable, or they are fetched first.
+    Without weights, only the device is checked: the triplane is reusable, or they are fetched first. The network's own
+    work comes upon the same, but later.
     """
     from meshcli.weights.device import resolve_device, resolve_dtype
 

@@ -74,7 +74,6 @@ def reconstruct_mesh(
         if outcome := outcome_without_running(project, manifest, task, run_options, check):
             return outcome
         ensure_memory(project, manifest, task, run_options)
-        check()
         run_options.tell(f"engine {chosen} ({why})")
         with recording(project, manifest, task, run_options) as run:
             if network:

@@ -93,7 +93,8 @@ def run_stages(
     _check_settings(project, arguments)
     shared = _assign_shared_flags(project, arguments)
     if not arguments.dry:
-        _fetch(look_ahead(project, arguments, lambda: run_stages(project, replace(arguments, dry=True))))
+        missing = look_ahead(project, arguments, lambda: run_stages(project, replace(arguments, dry=True)))
+        _fetch(missing, quiet=not {"--quiet", "--json"}.isdisjoint(arguments.common))
     commands = _StageCommands(project, arguments, capture or arguments.dry, tell, print_output, shared)
     run = {
         "generate": commands.generate, "select": commands.select, "reconstruct": commands.reconstruct,
@@ -216,9 +217,10 @@ def _check_settings(project: Project, arguments: RunArguments) -> None:
         settings_in_force(stage, manifest.stages.get(stage), arguments.settings_of(stage))
 
 
-def _fetch(weights: Sequence[str]) -> None:
+def _fetch(weights: Sequence[str], quiet: bool) -> None:
     """Download weights before the first stage starts; StageFailedError when that fails."""
-    if weights and (code := run_child(["models", "pull", *weights], capture=True)[0]):
+    line = ["models", "pull", *weights, *(["--quiet"] if quiet else [])]
+    if weights and (code := run_child(line, capture=True)[0]):
         raise StageFailedError("models pull", 128 - code if code < 0 else code)
 
 

@@ -96,6 +96,10 @@ def test_the_last_failure_stands_until_something_succeeds(root: Path) -> None:
     assert (failure.command, failure.error, failure.exit_code) == ("render", "killed", None)
     append(root, [entry("=", "exit 0 after 2.0 s", 9)])
     assert last_failure(root) is None
+    append(root, [entry("$", "meshcli run desk", 10), entry("=", "exit 4 after 2.0 s", 10)])
+    failure = last_failure(root)
+    assert failure is not None
+    assert (failure.command, failure.error, failure.exit_code) == ("run", "exit code 4", 4)
 
 
 def test_a_message_is_one_line() -> None:
