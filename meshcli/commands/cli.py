@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -32,6 +33,7 @@ COMMANDS = {
     "status": "Show which stages are done, stale, failed or interrupted, and what to run next.",
     "models": "Weights of the networks: list, pull, verify, path, convert.",
 }
+LOGGED_COMMANDS = COMMANDS.keys() - {"status", "models"}  # which change no project
 
 app = typer.Typer(
     cls=Group, no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False, epilog=EXIT_CODES,
@@ -43,12 +45,26 @@ for _name, _summary in COMMANDS.items():
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code; bugs keep their traceback."""
-    line = _with_auto_count(_with_flags_for_words(list(sys.argv[1:] if arguments is None else arguments)))
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    line = _with_auto_count(_with_flags_for_words(words))
     prepare_output()
     listen_to_signals()
     UNSUPERVISED.set(not exit_with_parent() and arguments is None)
+    directory = _logged_directory(line)
+    if directory is None:
+        return _run(line)
+    from meshcli.commands.command_log import logging_command
+
+    with logging_command(words, directory) as log:
+        code = _run(line)
+        log.end(code)
+        return code
+
+
+def _run(line: Sequence[str]) -> int:
+    """Run a command line and return its exit code; bugs are raised."""
     try:
-        code = int(app(line, standalone_mode=False, prog_name="meshcli") or 0)
+        code = int(app(list(line), standalone_mode=False, prog_name="meshcli") or 0)
         sys.stdout.flush()  # so that a write error is reported here
         return code
     except MeshcliError as error:
@@ -127,7 +143,11 @@ def _report(error: MeshcliError, code: int, line: Sequence[str]) -> int:
         for text in traceback.format_exception(error):
             for each in text.splitlines():
                 print(escape_controls(each), file=sys.stderr)
-    if not error.printed:
+    if error.printed:
+        from meshcli.commands.command_log import log_message
+
+        log_message(str(error))
+    else:
         _print_error(str(error))
     if as_json:
         with suppress(OSError):  # standard output may be what the error is about
@@ -137,8 +157,10 @@ def _report(error: MeshcliError, code: int, line: Sequence[str]) -> int:
 
 
 def _print_error(message: str) -> None:
+    from meshcli.commands.command_log import log_failure
     from meshcli.commands.console import print_error
 
+    log_failure(message)
     print_error(message)
 
 
@@ -147,6 +169,22 @@ def _requested_output(line: Sequence[str]) -> tuple[bool, bool]:
 
     Where no command has the name, the line is read as one of `run`, whose output flags are those of all commands.
     """
+    parameters = _parse_leniently(line)
+    return bool(parameters.get("as_json")), (parameters.get("verbose") or 0) > 1
+
+
+def _logged_directory(line: Sequence[str]) -> Path | None:
+    """The project directory of a command that is logged: of one that may change the project."""
+    if not line or line[0] not in LOGGED_COMMANDS:
+        return None
+    parameters = _parse_leniently(line)
+    only_reads = parameters.get("dry_run") or parameters.get("list_views") or {"--help", "-h"}.intersection(line)
+    directory = parameters.get("directory")
+    return directory if isinstance(directory, Path) and not only_reads else None
+
+
+def _parse_leniently(line: Sequence[str]) -> dict[str, Any]:
+    """The parameters of a command line, though it may hold mistakes."""
     command: Any = get_command(app)
     rest = list(line)
     while rest and isinstance(command, Group):
@@ -154,4 +192,4 @@ def _requested_output(line: Sequence[str]) -> tuple[bool, bool]:
         if isinstance(command, LazyCommand):
             command = load_command(command.name)
     context = command.make_context("meshcli", rest, resilient_parsing=True, ignore_unknown_options=True)
-    return bool(context.params.get("as_json")), (context.params.get("verbose") or 0) > 1
+    return dict(context.params)

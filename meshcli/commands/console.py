@@ -3,12 +3,14 @@
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
+from meshcli.commands.command_log import log_message
 from meshcli.commands.plain_output import escape_controls
 from meshcli.errors import UsageError
 from meshcli.project.artefacts import GUESSES_SHEET
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from meshcli.stages.stage_runner import Outcome
 
 PREVIEW_COLUMNS = 40  # of an unfinished sheet of views; by eye: large enough to judge, and it leaves room to scroll
+INTERRUPTED_CODES = (130, 143)  # the exit codes after Ctrl-C and SIGTERM
 PROGRESS_INTERVAL = 5.0  # seconds between progress lines off a terminal; by eye: a log stays short
 
 STATE_STYLES = {"done": "green", "running": "cyan", "missing": "dim"}  # anything else is yellow
@@ -76,14 +79,20 @@ class Reporter:
             self._bar.update(self._task, description=what, completed=done, total=total)
         elif time.monotonic() - self._last_line >= PROGRESS_INTERVAL:
             self._last_line = time.monotonic()
-            self.tell(f"{what} {done}/{total}{self._remaining(done)}")
+            self._print(f"{what} {done}/{total}{self._remaining(done)}")
 
     def tell(self, sentence: str) -> None:
-        """Print a message on one line, without Rich's markup: a path may look like it."""
+        """Print a message, and log it."""
+        log_message(sentence)
+        self._print(sentence)
+
+    def _print(self, sentence: str) -> None:
+        """Print a line without Rich's markup: a path may look like it."""
         self.console.print(escape_controls(sentence), markup=False, soft_wrap=True)
 
     def report_left_out(self, sentence: str) -> None:
         """Print why something is left out, as an error: with --quiet too."""
+        log_message(sentence)
         print_error(sentence, None if self.quiet else self.console)
 
     def show(self, name: str, pixels: "Pixels") -> None:
@@ -152,7 +161,14 @@ def print_plan(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print what would run and why, a line each."""
     for row in rows:
         engine = f" with {row['engine']}" if row["engine"] and row["stage"] in ("generate", "reconstruct") else ""
-        print(escape_controls(f"{row['stage']}: {f'would run{engine}: ' if row['runs'] else ''}{row['reason']}"))
+        fetched = f" (fetches {', '.join(row['fetches'])} first)" if row.get("fetches") else ""
+        runs = f"would run{engine}: " if row["runs"] else ""
+        print(escape_controls(f"{row['stage']}: {runs}{row['reason']}{fetched}"))
+
+
+def print_room(size: int, free: int) -> None:
+    """Print how many bytes a run would write, estimated, and how many there are."""
+    print(f"about {size / 1e6:,.0f} MB would be written; {free / 1e6:,.0f} MB are free")
 
 
 def print_alignment(project: Project, answers: "Sequence[PhotoAlignment]", following: str) -> None:
@@ -208,6 +224,11 @@ def print_status(status: ProjectStatus) -> None:
             console.print(f"settings of {row.stage}: {text}", markup=False, soft_wrap=True)
     for line in (*azimuth_lines(status.manifest), *filter(None, [mesh_match(status.stages[2].record)])):
         console.print(escape_controls(line), markup=False, soft_wrap=True)
+    failure = status.last_failure
+    if failure and failure.error not in (row.reason for row in status.stages if row.state == "failed"):
+        how = "was interrupted" if failure.exit_code in INTERRUPTED_CODES else "failed"
+        text = escape_controls(f"last: {failure.command} {how} {_local_time(failure.time)}: {failure.error}")
+        console.print(text, markup=False, soft_wrap=True)
     if status.next:
         console.print(f"next: {status.next}", markup=False, soft_wrap=True)
 
@@ -292,6 +313,15 @@ def ask_views(project: Project, proposed: Sequence[str]) -> str:
 def format_azimuth(angle: float) -> str:
     """An azimuth as a whole number of degrees from 0 to 359."""
     return f"{round(angle) % 360}"
+
+
+def _local_time(utc: str) -> str:
+    """The hour and minute of today, with the date of another day; as it stands where it is no time."""
+    try:
+        when = datetime.fromisoformat(utc).astimezone()
+    except ValueError:
+        return utc
+    return when.strftime("%H:%M" if when.date() == datetime.now().astimezone().date() else "%Y-%m-%d %H:%M")
 
 
 def _format_facts(facts: dict[str, Any]) -> Iterator[str]:

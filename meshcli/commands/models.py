@@ -1,18 +1,19 @@
 """`meshcli models`: list, download, verify, locate and convert weights. Heavy imports stand in the commands."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from meshcli.commands.console import Reporter, print_models
+from meshcli.commands.console import Reporter, print_error, print_models
 from meshcli.commands.flag_groups import Only, expand_flag_groups
 from meshcli.commands.flags import ExecutionFlags, NetworkFlags, OutputFlags
 from meshcli.commands.invocation import stay_offline
 from meshcli.commands.lazy_commands import Command, Group
 from meshcli.commands.plain_output import print_json
 from meshcli.errors import MissingError
-from meshcli.weights.locations import require_weights
+from meshcli.weights.locations import LocatedWeights, require_weights
 
 app = typer.Typer(
     cls=Group, no_args_is_help=True, add_completion=False,
@@ -60,8 +61,7 @@ def pull(
     with Reporter(output.quiet or output.as_json) as reporter:
         pulled = pull_models(names, to, execution.offline, reporter.progress, reporter.tell)
     if output.as_json:
-        rows = [{"name": found.model.name, "path": str(found.path.absolute())} for found in pulled]
-        print_json({"meshcli": 1, "models": rows})
+        print_json(_located_json(pulled))
     else:
         for found in pulled:
             print(found.path.absolute())
@@ -80,7 +80,7 @@ def verify(
         bool, typer.Option("--online", help="Ask the Hugging Face hub for digests that meshcli does not know.")
     ] = False,
     output: Reports,
-) -> None:
+) -> int:
     """Compare the digest of every file with the published one; exit 4 if a file is damaged."""
     from meshcli.stages.models import verify_models
 
@@ -90,22 +90,32 @@ def verify(
         {"name": row.name, "file": str(row.file.absolute()), "good": row.valid, "result": row.message}
         for row in checked
     ]
+    damaged = dict.fromkeys(row.name for row in checked if not row.valid)
+    error = f"damaged: {', '.join(damaged)}"
     if output.as_json:
-        print_json({"meshcli": 1, "files": rows})
+        failure = {"error": error, "exit_code": MissingError.exit_code} if damaged else {}
+        print_json({"meshcli": 1, "files": rows, **failure})
     else:
         for row in checked:
             print(f"{row.name}: {row.file}: {row.message}")
-    if damaged := [row.name for row in checked if not row.valid]:
-        raise MissingError(f"damaged: {', '.join(dict.fromkeys(damaged))}")
+    if damaged:
+        print_error(error)
+    return MissingError.exit_code if damaged else 0
 
 
 @app.command(cls=Command, epilog="Example: meshcli models path instant-mesh-large")
 @expand_flag_groups
 def path(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A name that `models list` shows.")], network: WeightsFlag
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name that `models list` shows.")],
+    network: WeightsFlag,
+    output: Annotated[OutputFlags, Only("as_json")],
 ) -> None:
     """Print the path of weights; exit 4 if they are not on this machine."""
-    print(require_weights(name, network.weights).path.absolute())
+    found = require_weights(name, network.weights)
+    if output.as_json:
+        print_json(_located_json([found]))
+    else:
+        print(found.path.absolute())
 
 
 @app.command(cls=Command, epilog="Example: meshcli models convert instant-mesh-large")
@@ -113,12 +123,21 @@ def path(
 def convert(
     target: Annotated[str, typer.Argument(metavar="NAME|FILE", help="The name of weights, or a .ckpt or .bin file.")],
     network: WeightsFlag,
-    output: Annotated[OutputFlags, Only("quiet")],
+    output: Reports,
 ) -> None:
     """Convert pickled weights to their memory-mapped form now instead of on first use, and print where it is."""
     from meshcli.stages.models import convert_model
 
-    with Reporter(output.quiet) as reporter:
+    with Reporter(output.quiet or output.as_json) as reporter:
         made = convert_model(target, network.weights, reporter.progress, reporter.tell)
-    for file in made:
-        print(file.absolute())
+    if output.as_json:
+        print_json({"meshcli": 1, "files": [str(file.absolute()) for file in made]})
+    else:
+        for file in made:
+            print(file.absolute())
+
+
+def _located_json(located: Sequence[LocatedWeights]) -> dict[str, Any]:
+    """Weights and their paths as a JSON document."""
+    rows = [{"name": found.model.name, "path": str(found.path.absolute())} for found in located]
+    return {"meshcli": 1, "models": rows}

@@ -1,8 +1,10 @@
 """`meshcli run`: all stages, each as a child process."""
 
+from typing import Any
+
 import typer
 
-from meshcli.commands.console import Reporter, print_plan
+from meshcli.commands.console import Reporter, print_plan, print_room
 from meshcli.commands.flag_groups import expand_flag_groups
 from meshcli.commands.flags import (
     Directory,
@@ -17,8 +19,11 @@ from meshcli.commands.hints import refuse_photos_as_directory
 from meshcli.commands.invocation import read_inputs, read_settings_flags, run_options
 from meshcli.commands.lazy_commands import Command
 from meshcli.commands.plain_output import print_json, print_output
+from meshcli.config import TypedSettings
 from meshcli.errors import InputError
+from meshcli.project.manifest import Stage
 from meshcli.project.project import Project
+from meshcli.stages.preflight import plan_summary
 from meshcli.stages.run import RunArguments, run_stages
 
 app = typer.Typer(add_completion=False)
@@ -42,10 +47,13 @@ def run(
     photos = [str(each) for each in pictures] if inputs.photos else []
     arguments = _child_arguments(photos, inputs, stages, options, settings, execution, output)
     documents = run_stages(Project(directory), arguments, capture=output.as_json, tell=tell, print_output=print_output)
+    room = plan_summary(Project(directory), documents) if execution.dry_run else {}
     if output.as_json:
-        print_json({"meshcli": 1, "project": str(directory), "stages": documents})
+        print_json({"meshcli": 1, "project": str(directory), "stages": documents, **room})
     elif execution.dry_run:
         print_plan(documents)
+        if room["bytes"]:
+            print_room(room["bytes"], room["free"])
     return InputError.exit_code if any(document.get("left_out") for document in documents) else 0
 
 
@@ -89,5 +97,20 @@ def _child_arguments(
         generator="photos" if inputs.from_sheet or inputs.from_views else stages.generator,
         reconstructor=stages.reconstructor,
         settings=read_settings_flags(settings),
+        stage_settings=_stage_settings(options, settings),
         run_options=run_options(execution, options.network),
     )
+
+
+def _stage_settings(options: StageOptionFlags, settings: SettingsFlags) -> dict[Stage, TypedSettings]:
+    """What was typed about the settings of each stage, as its own command reads it."""
+    overrides: dict[Stage, dict[str, Any]] = {
+        "generate": {
+            **options.generator.overrides(),
+            **options.network.dtype_override("zero123plus"),
+            **options.photo.overrides(),
+        },
+        "reconstruct": {**options.reconstructor.overrides(), **options.network.dtype_override("lrm")},
+        "render": options.render.overrides(),
+    }
+    return {stage: read_settings_flags(settings, table) for stage, table in overrides.items()}

@@ -8,7 +8,7 @@ from meshcli.commands.console import print_status
 from meshcli.commands.flag_groups import Only, expand_flag_groups
 from meshcli.commands.flags import Directory, OutputFlags
 from meshcli.commands.lazy_commands import Command
-from meshcli.commands.plain_output import print_json
+from meshcli.commands.plain_output import escape_controls, print_json
 from meshcli.project.project import Project
 from meshcli.stages.status import read_status
 
@@ -17,10 +17,12 @@ app = typer.Typer(add_completion=False)
 
 @app.command(cls=Command, epilog="Example: meshcli status desk --json")
 @expand_flag_groups
-def status(directory: Directory, output: Annotated[OutputFlags, Only("as_json")]) -> None:
+def status(directory: Directory, output: Annotated[OutputFlags, Only("as_json", "quiet")]) -> None:
     """Show which stages are done, stale, failed or interrupted, and what to run next."""
     found = read_status(Project(directory))
     if output.as_json:
         print_json(found.to_json())
-    else:
+    elif not output.quiet:
         print_status(found)
+    elif found.next:
+        print(escape_controls(found.next))

@@ -13,6 +13,8 @@ MESH = "mesh/mesh.glb"
 PLANES = "mesh/triplane.safetensors"  # a network's triplanes of the views
 TURNTABLE = "renders/turntable.mp4"
 CONTACT_SHEET = "renders/contact.png"
+LOG = "log.txt"  # of the commands; no artefact: no stage reads it, and it may be deleted
+ROTATED_LOG = "log.1.txt"  # an older part of it
 SIDES = ("front", "right", "back", "left", "top")  # of the stills
 FIXED_ARTEFACTS: Mapping[str, tuple[str, ...]] = {  # stage -> what it may write in every project
     "generate": (VIEWS_SHEET, GUESSES_SHEET),

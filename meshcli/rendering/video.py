@@ -10,14 +10,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import imageio_ffmpeg
 import numpy as np
 
 from meshcli.errors import MissingError, ResourceError
 from meshcli.out_of_memory import OOM_KILLER_SIGNAL, PROCESS_START_ERRNOS
 from meshcli.pictures.pixels import Pixels
+from meshcli.rendering.ffmpeg import ADVICE, ENCODER, ffmpeg_program, start_error
 
-ADVICE = "set IMAGEIO_FFMPEG_EXE to one that works, or unset it"
 CRF = 18  # of 51, smaller is better; 18 is usually taken for visually lossless
 PRESET = "medium"
 # sRGB in, BT.709 out, and tagged so in the file: players make different guesses about untagged files.
@@ -38,8 +37,8 @@ class Mp4Writer:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (closed in __exit__; a full pipe would block ffmpeg)
         size = f"{_even(width)}x{_even(height)}"
         command = [
-            _program(), "-y", "-v", "error", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-r", str(fps),
-            "-i", "-", "-an", *COLOUR_FILTER, "-c:v", "libx264", "-pix_fmt", "yuv420p",
+            ffmpeg_program(), "-y", "-v", "error", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-r", str(fps),
+            "-i", "-", "-an", *COLOUR_FILTER, "-c:v", ENCODER, "-pix_fmt", "yuv420p",
             "-crf", str(CRF), "-preset", PRESET, *COLOUR_TAGS, "-movflags", "+faststart", "-f", "mp4",
             str(path.absolute()),
         ]  # fmt: skip
@@ -52,7 +51,7 @@ class Mp4Writer:
             self._stderr.close()
             if error.errno in PROCESS_START_ERRNOS:
                 raise MemoryError from error
-            raise MissingError(f"ffmpeg cannot be started ({command[0]}: {error.strerror}); {ADVICE}") from error
+            raise start_error(command[0], error) from error
 
     def add(self, frame: Pixels) -> None:
         """Append a frame (height, width, 3) RGB; odd sides repeat their last line, since yuv420p halves both."""
@@ -109,13 +108,3 @@ class Mp4Writer:
 def _even(size: int) -> int:
     """The size, rounded up to an even number."""
     return size + size % 2
-
-
-def _program() -> str:
-    """Path of the ffmpeg binary; MissingError where there is none for this platform."""
-    try:
-        return str(imageio_ffmpeg.get_ffmpeg_exe())
-    except RuntimeError as error:
-        raise MissingError(
-            "no ffmpeg for this machine in imageio-ffmpeg; install ffmpeg, or set IMAGEIO_FFMPEG_EXE to it"
-        ) from error

@@ -102,15 +102,17 @@ def generate_views(
         left_out = _reject_known_failures(record, named, in_force.settings.photo, validator)
         chosen, why = _pick_engine(manifest, requested, engine, in_force.settings, run_options)
         task, resolved = _resolve(project, manifest, named, chosen, in_force, run_options)
-        if outcome := outcome_without_running(project, manifest, task, run_options):
-            if run_options.refuse_guesses and outcome.would_run:
+
+        def check() -> None:
+            if run_options.refuse_guesses:
                 refuse_guesses(project, manifest, [each.stated for each in named.values()])
+            check_engine(chosen, resolved, run_options)
+            refuse_edited(project, manifest, named)
+
+        if outcome := outcome_without_running(project, manifest, task, run_options, check):
             return replace(outcome, left_out=tuple(validator.left_out))
-        if run_options.refuse_guesses:
-            refuse_guesses(project, manifest, [each.stated for each in named.values()])
         ensure_memory(project, manifest, task, run_options)
-        check_engine(chosen, resolved, run_options)
-        refuse_edited(project, manifest, named)
+        check()
         run_options.tell(f"engine {chosen} ({why})")
         try:
             with recording(project, manifest, task, run_options) as run:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from meshcli.errors import MissingError
 from meshcli.progress import Progress, Tell, silent, unheard
@@ -17,6 +17,9 @@ from meshcli.weights.download import list_repository, published_sha256, pull
 from meshcli.weights.locations import LocatedWeights, component_file, find_weights, require_weights, weights_digest
 from meshcli.weights.safetensors_file import Shape, check_shapes, read_header
 from meshcli.weights.torch_checkpoint import read_shapes
+
+if TYPE_CHECKING:
+    from meshcli.lrm.sizes import Sizes
 
 
 @dataclass(frozen=True)
@@ -77,16 +80,31 @@ def pull_models(
 def fetch_missing(names: Sequence[str], run_options: RunOptions) -> None:
     """Download the models that an engine needs and this machine does not have, announcing their licences.
 
-    Raises MissingError with instructions instead when the run options name a place for weights, forbid the network or
-    ask for a dry run, or when torch is not installed.
+    On a dry run they are only announced. Raises MissingError with instructions instead when the run options name a
+    place for weights or forbid the network, or when torch is not installed.
     """
+    absent = fetchable(names, run_options)
+    if run_options.dry:
+        for each in map(find_model, absent):
+            run_options.tell(f"{each.name} would be fetched first ({each.size / 1e9:.1f} GB; licence: {each.licence})")
+    elif absent:
+        pull_models(absent, progress=run_options.progress, tell=run_options.tell)
+
+
+def fetchable(names: Sequence[str], run_options: RunOptions) -> list[str]:
+    """Those of the models that are to be fetched; MissingError for one that is not on this machine and cannot be."""
     absent = [name for name in names if find_weights(name, run_options.weights) is None]
-    if absent and (run_options.weights or run_options.offline or run_options.dry):
+    if absent and (run_options.weights or run_options.offline):
         require_weights(absent[0], run_options.weights)
     if absent and not find_spec("torch"):
         raise MissingError(f"{absent[0]} needs torch: {INSTALL_HINT}")
-    if absent:
-        pull_models(absent, progress=run_options.progress, tell=run_options.tell)
+    return absent
+
+
+def check_weights(found: LocatedWeights, sizes: "Sizes | None" = None) -> None:
+    """MissingError for weights that are cut off, no weights at all, or of another network than one of these sizes."""
+    for file in weight_files(found):
+        _count_tensors(found, file, sizes)
 
 
 def verify_models(
@@ -161,7 +179,7 @@ def _verify(found: LocatedWeights, file: Path, online: bool) -> VerifiedFile:
     return VerifiedFile(name, file, True, unknown)
 
 
-def _count_tensors(found: LocatedWeights, file: Path) -> int:
+def _count_tensors(found: LocatedWeights, file: Path, sizes: "Sizes | None" = None) -> int:
     """Count a file's tensors; MissingError when it cannot be read or belongs to another network."""
     shapes: dict[str | None, Shape]
     if file.suffix == ".safetensors":
@@ -172,7 +190,7 @@ def _count_tensors(found: LocatedWeights, file: Path) -> int:
         from meshcli.lrm.model import parameter_shapes
         from meshcli.reconstructors.network_file import read_network
 
-        check_shapes(file, shapes, parameter_shapes(read_network(found.model.name).sizes))
+        check_shapes(file, shapes, parameter_shapes(sizes or read_network(found.model.name).sizes))
     return len(shapes)
 
 

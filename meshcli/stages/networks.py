@@ -19,7 +19,7 @@ from meshcli.project.manifest import StageRecord
 from meshcli.project.project import Project
 from meshcli.reconstructors.network_file import NetworkFile, read_network
 from meshcli.settings import Settings
-from meshcli.stages.models import fetch_missing
+from meshcli.stages.models import check_weights, fetch_missing
 from meshcli.stages.stage_runner import RunOptions
 from meshcli.system.digests import digest
 from meshcli.weights.device import INSTALL_HINT
@@ -76,12 +76,10 @@ def prepare_network(
 ) -> tuple[PreparedNetwork, Settings]:
     """Prepare a network for these views; returns it with the settings completed from its configuration file.
 
-    Downloads missing weights if they are needed. Raises UsageError for a file of another kind of network, MissingError
-    when there are neither weights nor a reusable triplane and nothing can be downloaded.
+    Downloads missing weights if they are needed, but not on a dry run. Raises UsageError for a file of another kind of
+    network, MissingError when there are neither weights nor a reusable triplane and nothing can be downloaded.
     """
-    file = read_network(settings.lrm.file or engine)
-    if file.sizes.kind not in engine:
-        raise UsageError(f"{settings.lrm.file} describes a {file.sizes.kind} network, which {engine} is not")
+    file = describe_network(engine, settings)
     grid, threshold = settings.lrm.grid or file.grid, settings.lrm.threshold or file.threshold
     settings = override(settings, {"lrm.grid": grid, "lrm.threshold": threshold}, settings.lrm.file or engine)
     before = _recorded_metadata(project)
@@ -92,11 +90,34 @@ def prepare_network(
         key = digest({"network": asdict(file.sizes), "weights": weights, "dtype": dtype, "views": dict(views)})
         return PreparedNetwork(engine, file, found, weights, key, before.get("key") == key)
 
-    prepared = network(_find_network_weights(engine, settings, file, run_options))
+    prepared = network(find_network_weights(engine, settings, file, run_options))
     if prepared.located is None and not prepared.reusable:
         fetch_missing([engine], run_options)
-        prepared = network(require_weights(engine, run_options.weights))
+        if not run_options.dry:
+            prepared = network(require_weights(engine, run_options.weights))
     return prepared, settings
+
+
+def describe_network(engine: str, settings: Settings) -> NetworkFile:
+    """The description of a network: the engine's own, or the user's; UsageError for one of another kind."""
+    file = read_network(settings.lrm.file or engine)
+    if file.sizes.kind not in engine:
+        raise UsageError(f"{settings.lrm.file} describes a {file.sizes.kind} network, which {engine} is not")
+    return file
+
+
+def check_network(found: LocatedWeights | None, file: NetworkFile, settings: Settings, run_options: RunOptions) -> None:
+    """Raise what keeps a network from running: MissingError for its weights, UsageError for a device or precision.
+
+    Without weights, only the device is checked: the triplane is reusable, or they are fetched first. The network's own
+    work comes upon the same, but later.
+    """
+    from meshcli.weights.device import resolve_device, resolve_dtype
+
+    device = resolve_device(run_options.device)
+    resolve_dtype(settings.lrm.dtype, device, auto="fp32")
+    if found:
+        check_weights(found, file.sizes)
 
 
 def field_sizes(project: Project, record: StageRecord | None) -> Sizes:
@@ -130,7 +151,7 @@ def smaller_settings(settings: Settings) -> dict[str, Any]:
     return smaller if settings.lrm.texture and settings.texture.size > 512 else {}
 
 
-def _find_network_weights(
+def find_network_weights(
     engine: str, settings: Settings, file: NetworkFile, run_options: RunOptions
 ) -> LocatedWeights | None:
     """Search for weights: --weights, then the path in the user's configuration file, then the usual places."""

@@ -1,6 +1,6 @@
 """Selected views -> textured mesh, fitted or predicted by a network, as GLB and OBJ. Light until it works."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +58,7 @@ def reconstruct_mesh(
         requested = settings_in_force("reconstruct", record, settings, seed, ("lrm.file",) if renamed else ())
         settings, seed = requested.settings, requested.seed
         chosen, why = pick_engine(engine, record, settings, run_options)
-        _refuse_unused_flags(run_options.flags, settings, chosen, why)
+        refuse_unused_flags(run_options.flags, settings, chosen, why)
         network = None
         if chosen in NETWORKS:
             network, settings = prepare_network(project, chosen, settings, views, run_options)
@@ -72,7 +72,8 @@ def reconstruct_mesh(
             "reconstruct", chosen, options, inputs, requested_digest, reduced, next_reduced, requested.to_record,
             files=FIXED_ARTEFACTS["reconstruct"],
         )  # fmt: skip
-        if outcome := outcome_without_running(project, manifest, task, run_options):
+        check = _check_of(network, settings, run_options)
+        if outcome := outcome_without_running(project, manifest, task, run_options, check):
             return outcome
         ensure_memory(project, manifest, task, run_options)
         run_options.tell(f"engine {chosen} ({why})")
@@ -86,6 +87,13 @@ def reconstruct_mesh(
         return run.outcome()
 
 
+def _check_of(network: PreparedNetwork | None, settings: Settings, run_options: RunOptions) -> Callable[[], None]:
+    """What raises the reason for which the engine cannot run; `fit` always can."""
+    if network is None:
+        return lambda: None
+    return lambda: networks.check_network(network.located, network.file, settings, run_options)
+
+
 def smaller_settings(settings: Settings) -> dict[str, Any]:
     """Settings to take after memory ran out: coarser grids, then a smaller texture; empty when nothing is left.
 
@@ -97,7 +105,7 @@ def smaller_settings(settings: Settings) -> dict[str, Any]:
     return smaller if settings.fit.texture and settings.texture.size > 512 else {}
 
 
-def _refuse_unused_flags(flags: Sequence[str], settings: Settings, engine: str, why: str) -> None:
+def refuse_unused_flags(flags: Sequence[str], settings: Settings, engine: str, why: str) -> None:
     """Raise UsageError for a flag that this engine would ignore; `why` says how it was chosen."""
     refuse_unsupported_flags(flags, engine, why)
     section = "lrm" if engine in NETWORKS else "fit"

@@ -45,10 +45,7 @@ def render_mesh(
         record = manifest.stages.get("render")
         requested = settings_in_force("render", record, settings)
         settings = requested.settings
-        if run_options.device == "mps" and settings.render.source == "mesh":
-            raise UsageError(
-                "--device mps is for --source field; the processor, or with cuda nvdiffrast, shows the mesh"
-            )
+        _refuse_unused_device(settings, run_options)
         if not project.path(MESH).is_file():
             raise UsageError(f"{project.root} has no mesh; run `{project.command('reconstruct')}`")
         if settings.render.source == "field":
@@ -65,12 +62,24 @@ def render_mesh(
             "render", ENGINE, options, inputs, requested_digest, reduced, smaller_settings(settings),
             requested.to_record, files=FIXED_ARTEFACTS["render"],
         )  # fmt: skip
-        if outcome := outcome_without_running(project, manifest, task, run_options):
+        if outcome := outcome_without_running(project, manifest, task, run_options, check_video):
             return outcome
         ensure_memory(project, manifest, task, run_options)
         with recording(project, manifest, task, run_options) as run:
             _write_renders(run, settings.render)
         return run.outcome()
+
+
+def check_video() -> None:
+    """MissingError when no video can be encoded on this machine."""
+    from meshcli.rendering.ffmpeg import check_encoder
+
+    check_encoder()
+
+
+def _refuse_unused_device(settings: Settings, run_options: RunOptions) -> None:
+    if run_options.device == "mps" and settings.render.source == "mesh":
+        raise UsageError("--device mps is for --source field; the processor, or with cuda nvdiffrast, shows the mesh")
 
 
 def smaller_settings(settings: Settings) -> dict[str, Any]:
@@ -85,6 +94,7 @@ def _write_renders(run: StageRun, settings: RenderSettings) -> None:
     from meshcli.rendering.turntable import MeshPictures
     from meshcli.stages.view_loading import load_views
 
+    check_video()
     try:
         mesh = read_glb(run.project.path(MESH))
     except InputError as error:

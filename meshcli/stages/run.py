@@ -2,30 +2,28 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from meshcli.config import TypedSettings
-from meshcli.engines import Generator, Reconstructor, pick_generator, refuse_flags_unsupported_everywhere, supports_flag
+from meshcli.engines import Generator, Reconstructor, refuse_flags_unsupported_everywhere, supports_flag
 from meshcli.errors import InputError, MeshcliError, UncertainError, UsageError
 from meshcli.progress import Tell, unheard
 from meshcli.project.manifest import STAGES, Manifest, Stage, StageRecord
 from meshcli.project.project import Project
-from meshcli.stages.imported_views import engine_before
 from meshcli.stages.killed_child import killed_child_error, read_record
-from meshcli.stages.networks import pick_engine
 from meshcli.stages.photo_azimuths import (
     accept_guesses,
     guesses_json,
     photos_of_unknown_azimuth,
     refuse_guesses,
 )
+from meshcli.stages.preflight import complete_plan, look_ahead, pick_generator_ahead, pick_reconstructor_ahead
 from meshcli.stages.settings_in_force import settings_in_force
 from meshcli.stages.stage_runner import RunOptions
 from meshcli.stages.status import read_status, stage_status
 from meshcli.stages.view_candidates import add_posed_photos
 from meshcli.stages.view_choice import DEFAULT_VIEW_COUNT
-from meshcli.stages.view_generation import lacking
 from meshcli.system.processes import run_child
 from meshcli.weights.locations import holds_rembg_model
 
@@ -66,12 +64,17 @@ class RunArguments:
     generator: Generator = "auto"
     reconstructor: Reconstructor = "auto"
     settings: TypedSettings = field(default_factory=TypedSettings)  # from the configuration file and --set
+    stage_settings: Mapping[Stage, TypedSettings] = field(default_factory=dict)  # these, and those of a stage's flags
     run_options: RunOptions = field(default_factory=RunOptions)
 
     @property
     def stages(self) -> tuple[Stage, ...]:
         """The stages from `first` to `last`."""
         return STAGES[STAGES.index(self.first) : STAGES.index(self.last) + 1]
+
+    def settings_of(self, stage: Stage) -> TypedSettings:
+        """What was typed about the settings of a stage."""
+        return self.stage_settings.get(stage, self.settings)
 
 
 def run_stages(
@@ -95,6 +98,9 @@ def run_stages(
     _check_range(project, arguments)
     _check_settings(project, arguments)
     shared = _assign_shared_flags(project, arguments)
+    if not arguments.dry:
+        missing = look_ahead(project, arguments, lambda: run_stages(project, replace(arguments, dry=True)))
+        _fetch(missing, quiet=not {"--quiet", "--json"}.isdisjoint(arguments.common))
     commands = _StageCommands(project, arguments, capture or arguments.dry, tell, print_output, shared)
     run = {
         "generate": commands.generate, "select": commands.select, "reconstruct": commands.reconstruct,
@@ -105,6 +111,8 @@ def run_stages(
             commands.plan(stage, f"{changed} runs before it")
         else:
             run[stage]()
+    if arguments.dry:
+        complete_plan(project, arguments, commands.documents)
     return commands.documents
 
 
@@ -223,7 +231,14 @@ def _check_settings(project: Project, arguments: RunArguments) -> None:
     """Raise the error that a stage would raise for its settings, typed and on record, before any is run."""
     manifest = project.load() if project.exists else Manifest()
     for stage in arguments.stages:
-        settings_in_force(stage, manifest.stages.get(stage), arguments.settings)
+        settings_in_force(stage, manifest.stages.get(stage), arguments.settings_of(stage))
+
+
+def _fetch(weights: Sequence[str], quiet: bool) -> None:
+    """Download weights before the first stage starts; StageFailedError when that fails."""
+    line = ["models", "pull", *weights, *(["--quiet"] if quiet else [])]
+    if weights and (code := run_child(line, capture=True)[0]):
+        raise StageFailedError("models pull", 128 - code if code < 0 else code)
 
 
 def _assign_shared_flags(project: Project, arguments: RunArguments) -> dict[str, list[str]]:
@@ -231,7 +246,7 @@ def _assign_shared_flags(project: Project, arguments: RunArguments) -> dict[str,
     if not arguments.shared:
         return {}
     manifest = project.load() if project.exists else Manifest()
-    pickers = {"generate": _pick_generator, "reconstruct": _pick_reconstructor}
+    pickers = {"generate": pick_generator_ahead, "reconstruct": pick_reconstructor_ahead}
     picked = {stage: pick(manifest, arguments) for stage, pick in pickers.items() if stage in arguments.stages}
     in_force = settings_in_force("generate", manifest.stages.get("generate"), arguments.settings).settings
     cuts_out = "generate" in picked and holds_rembg_model(in_force.photo.rembg_model, arguments.run_options.weights)
@@ -245,24 +260,6 @@ def _assign_shared_flags(project: Project, arguments: RunArguments) -> dict[str,
         ]
         for stage, (engine, _) in picked.items()
     }
-
-
-def _pick_generator(manifest: Manifest, arguments: RunArguments) -> tuple[str, str]:
-    """The engine that `generate` will use, and why."""
-    ready = not arguments.photos and any(photo.stated.ready for photo in manifest.active_photos)
-    if ready or arguments.generator == "photos":
-        return "photos", "the views are ready" if ready else "named"
-    before = "" if arguments.force else engine_before(manifest, ready)
-    settings = settings_in_force("generate", manifest.stages.get("generate"), arguments.settings).settings
-    missing = lacking(settings, arguments.run_options.weights) if arguments.generator == "auto" else ""
-    return pick_generator(arguments.generator, before, missing)
-
-
-def _pick_reconstructor(manifest: Manifest, arguments: RunArguments) -> tuple[str, str]:
-    """The engine that `reconstruct` will use, and why."""
-    record = manifest.stages.get("reconstruct")
-    settings = settings_in_force("reconstruct", record, arguments.settings).settings
-    return pick_engine(arguments.reconstructor, record, settings, arguments.run_options)
 
 
 def automatic_count(manifest: Manifest) -> int:

@@ -28,7 +28,7 @@ from meshcli.project.project import Project
 from meshcli.settings import Settings
 from meshcli.stages.photo_validation import LeftOutPhoto
 from meshcli.system.digests import difference, digest
-from meshcli.system.memory_check import check_memory, memory_reserve
+from meshcli.system.memory_check import MEGABYTE, check_memory, library_bytes, memory_reserve
 
 if TYPE_CHECKING:
     from meshcli.pictures.pixels import Pixels
@@ -166,12 +166,16 @@ def write_lock(project: Project, run_options: RunOptions, new: bool = False) -> 
 
 
 def outcome_without_running(
-    project: Project, manifest: Manifest, task: ResolvedTask, run_options: RunOptions
+    project: Project,
+    manifest: Manifest,
+    task: ResolvedTask,
+    run_options: RunOptions,
+    check: Callable[[], object] | None = None,
 ) -> Outcome | None:
     """The outcome when the stage is done for the same inputs and its files exist; None when it must run.
 
-    A dry run never runs: the outcome states why the stage would. Raises UsageError when it must run and would overwrite
-    files that are not meshcli's own.
+    A dry run never runs: the outcome states why the stage would, after `check`, which raises what keeps its engine from
+    running. Raises UsageError when it must run and would overwrite files that are not meshcli's own.
     """
     record = manifest.stages.get(task.stage)
     reason = "--force" if run_options.force else _reason_to_run(project, record, task)
@@ -181,6 +185,9 @@ def outcome_without_running(
     if run_options.dry:
         if record and record.status == "running" and project.is_locked():
             reason = "another process is running it"
+        if check:
+            check_library_memory(task.engine)
+            check()
         return Outcome(task.stage, StageRecord("running", task.engine, task.options), would_run=reason)
     return None
 
@@ -197,6 +204,15 @@ def ensure_memory(project: Project, manifest: Manifest, task: ResolvedTask, run_
     except MemoryError as error:
         run = _start(project, manifest, task, run_options)
         raise _fail(run, _running_record(manifest, task), error) from error
+
+
+def check_library_memory(engine: str) -> None:
+    """ResourceError when the libraries of an engine do not fit into memory."""
+    try:
+        check_memory(engine)
+    except MemoryError as error:
+        needed = library_bytes(engine) // MEGABYTE
+        raise ResourceError(f"the libraries of {engine} need {needed} MB of memory; make room and try again") from error
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from meshcli.errors import MeshcliError
+from meshcli.project.log_file import LastFailure, last_failure
 from meshcli.project.manifest import STAGES, Manifest, Stage, StageRecord
 from meshcli.project.project import Project
 from meshcli.stages.inputs import current_inputs
@@ -51,9 +52,14 @@ class ProjectStatus:
                 return self.project.command(status.stage)
         return ""
 
+    @property
+    def last_failure(self) -> LastFailure | None:
+        """The last command that failed, unless one has succeeded since; None without a log."""
+        return last_failure(self.project.root)
+
     def to_json(self) -> dict[str, Any]:
         """The document of `status --json`."""
-        selection = self.manifest.selection
+        selection, failure = self.manifest.selection, self.last_failure
         return {
             "meshcli": 1,
             "project": str(self.project.root),
@@ -74,6 +80,7 @@ class ProjectStatus:
                 }
                 for status in self.stages
             },
+            "last_failure": vars(failure) if failure else None,
             "next": self.next,
         }
 

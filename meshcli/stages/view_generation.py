@@ -23,6 +23,7 @@ from meshcli.stages.view_candidates import add_views
 from meshcli.system.digests import digest, photo_seed
 from meshcli.views.camera import Camera, orbit, zero123plus_rig
 from meshcli.weights.device import INSTALL_HINT
+from meshcli.weights.locations import find_weights
 
 if TYPE_CHECKING:
     from meshcli.views.view import View
@@ -56,10 +57,15 @@ def engine_options(
 def check_engine(engine: str, settings: Settings, run_options: RunOptions) -> None:
     """Check an engine before anything is written: MissingError for libraries or weights, UsageError for a device."""
     if engine == "zero123plus":
-        from meshcli.weights.device import resolve_device
+        from meshcli.generators.zero123plus.files import required_models
+        from meshcli.stages.models import check_weights
+        from meshcli.weights.device import resolve_device, resolve_dtype
 
         _fetch_weights(settings, run_options)
-        resolve_device(run_options.device)
+        resolve_dtype(settings.zero123plus.dtype, resolve_device(run_options.device))
+        for name in required_models(settings.zero123plus.unet):
+            if found := find_weights(name, run_options.weights):
+                check_weights(found)
 
 
 def lacking(settings: Settings, named_weights: Path | None) -> str:
@@ -102,7 +108,7 @@ def _weights_digests(settings: Settings, run_options: RunOptions, record: StageR
         if isinstance(known, dict) and not run_options.weights:
             return known
     _fetch_weights(settings, run_options)
-    return locate_weights(settings.zero123plus.unet, run_options.weights).digests()
+    return {} if run_options.dry else locate_weights(settings.zero123plus.unet, run_options.weights).digests()
 
 
 def _fetch_weights(settings: Settings, run_options: RunOptions) -> None:

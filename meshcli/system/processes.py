@@ -76,7 +76,7 @@ def fork_supervised() -> int | None:
     sys.stdout.flush()
     sys.stderr.flush()
     parent, forwarded = os.getpid(), list[int]()
-    with _signals_blocked():
+    with signals_blocked():
         try:
             child = os.fork()
         except OSError:
@@ -102,7 +102,7 @@ def run_child(arguments: Sequence[str], capture: bool = False) -> tuple[int, str
     read, write = os.pipe()
     process = None
     try:
-        with _signals_blocked():
+        with signals_blocked():
             process = subprocess.Popen(
                 [*COMMAND, *arguments],
                 pass_fds=[read],
@@ -123,7 +123,7 @@ def run_child(arguments: Sequence[str], capture: bool = False) -> tuple[int, str
 
 
 @contextmanager
-def _signals_blocked() -> Iterator[None]:
+def signals_blocked() -> Iterator[None]:
     """Block SIGINT and SIGTERM; they arrive after the block."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:

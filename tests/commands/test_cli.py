@@ -267,7 +267,7 @@ def test_verbose_prints_seconds_and_memory(painted) -> None:  # type: ignore[no-
         (["generate", "new", "--", "--json"], False),  # the name of a photo
         (["status", "none", "--json"], True),
         (["status", "none", "--jsno", "--json"], True),
-        (["models", "path", "no-such", "--json"], False),  # it has no such flag
+        (["models", "path", "no-such", "--json"], True),
         (["models", "pull", "no-such", "--json"], True),
         (["models", "pul", "--json"], True),
         (["--no-such", "status", "none", "--json"], True),

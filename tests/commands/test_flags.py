@@ -21,7 +21,7 @@ NETWORK = ["--device=cuda", "--device=mps", "--dtype=bf16", "--weights=."]
 @pytest.fixture
 def meshcli(command_line: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Call:
     """The command line on a machine without weights, with children in this process: exit code and stderr."""
-    monkeypatch.setattr("meshcli.stages.run.lacking", lambda *_: "weights")
+    monkeypatch.setattr("meshcli.stages.preflight.lacking", lambda *_: "weights")
     monkeypatch.setattr("meshcli.stages.run.run_child", lambda line, capture=False: (cli.main(line), "{}"))
     monkeypatch.setenv("MESHCLI_CKPTS", str(tmp_path / "nowhere"))
     monkeypatch.setenv("HF_HOME", str(tmp_path / "nowhere"))

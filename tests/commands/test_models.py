@@ -110,10 +110,10 @@ def test_later_damage_is_found(home, hub):
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
     checked = call(home, None, "verify", "instant-mesh-base", "--weights", "w", "--json")
-    document, error = checked.stdout.rsplit('{"meshcli"', 1)[0], checked.stderr
-    assert checked.returncode == 4
-    assert "its sha256 is not the published one" in document
-    assert "damaged: instant-mesh-base" in error
+    document = json.loads(checked.stdout)
+    assert checked.returncode == document["exit_code"] == 4
+    assert "its sha256 is not the published one" in document["files"][0]["result"]
+    assert checked.stderr == f"error: {document['error']}\n" == "error: damaged: instant-mesh-base\n"
 
 
 def test_an_interrupted_download_is_resumed(home, hub):

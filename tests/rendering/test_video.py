@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from meshcli.errors import MeshcliError, MissingError
-from meshcli.rendering.video import ADVICE, Mp4Writer
+from meshcli.rendering.ffmpeg import ADVICE
+from meshcli.rendering.video import Mp4Writer
 
 
 def frame(index: int, width: int = 64, height: int = 48) -> np.ndarray:

@@ -57,11 +57,13 @@ def test_the_reconstruction_network(tmp_path: Path, hub: Hub) -> None:
     Image.fromarray(noise).resize((640, 960)).save(tmp_path / "sheet.png")
     project = project_of(tmp_path / "sheet.png", tmp_path / "object")
     line = ["reconstruct", "object", "--engine", "instant-mesh-large", "--device", "cpu", "--no-texture"]
-    for refusal in ("--offline", "--dry-run"):
-        refused = meshcli(tmp_path, hub, *line, refusal)
-        assert refused.returncode == 4
-        assert "meshcli models pull instant-mesh-large" in refused.stderr
-        assert not hub.asked
+    refused = meshcli(tmp_path, hub, *line, "--offline")
+    assert refused.returncode == 4
+    assert "meshcli models pull instant-mesh-large" in refused.stderr
+    planned = meshcli(tmp_path, hub, *line, "--dry-run")
+    assert planned.returncode == 0
+    assert "instant-mesh-large would be fetched first (1.5 GB; licence: Apache-2.0)" in planned.stderr
+    assert not hub.asked
     done = meshcli(tmp_path, hub, *line, "--json")
     assert done.returncode == 0, done.stderr
     assert project.load().stages["reconstruct"].engine == "instant-mesh-large"
@@ -77,7 +79,10 @@ def test_the_painter(tmp_path: Path, hub: Hub, photos: list[Path]) -> None:
     settings = {"steps": 2, "view_size": 64, "unet": "original", "dtype": "fp32"}
     tiny = [word for key, value in settings.items() for word in ("--set", f"zero123plus.{key}={value}")]
     line = ["generate", "object", str(photos[0]), "--engine", "zero123plus", "--device", "cpu", "--no-rembg", *tiny]
-    assert "meshcli models pull zero123plus" in meshcli(tmp_path, hub, *line, "--dry-run").stderr
+    refused = meshcli(tmp_path, hub, *line, "--dry-run", "--offline")
+    assert (refused.returncode, "meshcli models pull zero123plus" in refused.stderr) == (4, True)
+    planned = meshcli(tmp_path, hub, *line, "--dry-run")
+    assert (planned.returncode, "zero123plus would be fetched first" in planned.stderr) == (0, True)
     assert not hub.asked
     done = meshcli(tmp_path, hub, *line)
     assert done.returncode == 0, done.stderr

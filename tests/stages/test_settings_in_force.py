@@ -46,7 +46,7 @@ def meshcli(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, engine_calls: dict[
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("meshcli.commands.cli.listen_to_signals", lambda: None)
     monkeypatch.setattr("meshcli.commands.invocation.fork_stage", lambda *_: None)
-    monkeypatch.setattr("meshcli.stages.run.lacking", lambda *_: "weights")
+    monkeypatch.setattr("meshcli.stages.preflight.lacking", lambda *_: "weights")
     monkeypatch.setattr("meshcli.stages.run.run_child", child)
     monkeypatch.setenv("MESHCLI_CKPTS", str(tmp_path / "nowhere"))
     monkeypatch.setenv("HF_HOME", str(tmp_path / "nowhere"))
