@@ -7,8 +7,8 @@ from meshcli.errors import MeshcliError
 from meshcli.project.manifest import STAGES, Manifest, Stage, StageRecord
 from meshcli.project.project import Project
 from meshcli.stages.inputs import current_inputs
+from meshcli.stages.reasons import why_missing, why_stale
 from meshcli.stages.stage_runner import missing_files
-from meshcli.system.digests import difference
 
 State = Literal[
     "done",
@@ -98,9 +98,9 @@ def stage_status(project: Project, manifest: Manifest, stage: Stage, holds_lock:
     if record.status == "failed":
         return StageStatus(stage, "failed", record.error, record)
     if missing := missing_files(project, record):
-        return StageStatus(stage, "missing", f"{missing[0]} is gone", record)
+        return StageStatus(stage, "missing", why_missing(missing), record)
     try:
-        changed = difference(record.inputs, current_inputs(project, manifest, stage))
+        changed = why_stale(manifest, record.inputs, current_inputs(project, manifest, stage))
     except MeshcliError as error:
         changed = str(error)
     return StageStatus(stage, "stale" if changed else "done", changed, record)

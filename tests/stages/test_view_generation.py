@@ -318,6 +318,6 @@ def test_a_cut_out_that_is_edited_while_cameras_are_found_is_painted_anew(
     monkeypatch.setattr(view_generation, "_common_world_cameras", slowly)
     assert paint(*photos[:2], typed=ANGLES) == ["a", "b"]
     monkeypatch.setattr(view_generation, "_common_world_cameras", placed)
-    assert stage_status(project, project.load(), "generate").reason == "cut-out of photo b changed"
+    assert stage_status(project, project.load(), "generate").reason == "photos/b.png was changed by hand"
     assert paint() == ["b"]
     assert stage_status(project, project.load(), "generate").state == "done"
