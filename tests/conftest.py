@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,6 +33,7 @@ def pytest_configure() -> None:
     for name in filter(PERSONAL.match, list(os.environ)):
         del os.environ[name]
     os.environ["TERM"] = "xterm-256color"
+    os.environ["MESHCLI_STATE"] = tempfile.mkdtemp(prefix="meshcli-state-")  # not the user's own
     for name in ("NO_PROXY", "no_proxy"):
         os.environ[name] = f"{os.environ.get(name, LOCAL_HOSTS)},{LOCAL_HOSTS}"
 

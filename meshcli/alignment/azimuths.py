@@ -86,6 +86,7 @@ def register(
         progress(done, len(others), f"comparing photo {sets[index].name}")
         answers[index] = _match_pair(models[anchor], models[index], start, sets[index].azimuth)
     if others[1:]:
+        progress(0, 1, "refining all photos together")
         _refine_jointly(models, answers, [index for index in others if sets[index].azimuth is not None])
     smallest = min(poses[0].enlarged for poses in answers.values())
     return [_placement(view_set.name, answers[index], smallest) for index, view_set in enumerate(sets)]

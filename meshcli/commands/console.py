@@ -1,14 +1,17 @@
 """What is printed with Rich: progress, messages, tables, errors. Data goes to stdout, the rest to stderr."""
 
 import sys
+import textwrap
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
+from meshcli.commands import child_reports
 from meshcli.commands.plain_output import escape_controls
 from meshcli.errors import UsageError
 from meshcli.project.manifest import Manifest
@@ -17,6 +20,7 @@ from meshcli.stages.photo_set import photos_of_unknown_azimuth
 from meshcli.stages.stage_runner import assignments
 from meshcli.stages.status import ProjectStatus, changed_settings, seconds
 from meshcli.stages.view_choice import coverage
+from meshcli.system import compilation
 
 if TYPE_CHECKING:
     from meshcli.pictures.pixels import Pixels
@@ -25,6 +29,10 @@ if TYPE_CHECKING:
 
 PREVIEW_COLUMNS = 40  # of an unfinished sheet of views; by eye: large enough to judge, and it leaves room to scroll
 PROGRESS_INTERVAL = 5.0  # seconds between progress lines off a terminal; by eye: a log stays short
+RECORD_INTERVAL = 0.1  # seconds between reports of a child to `run`; by choice: a bar is drawn about as often
+SUMMARY_INDENT = 9  # columns of the summary's headings: the longest, `guessed`, and a gap
+SUMMARY_MIN_WIDTH = 20  # columns of its texts, however narrow the terminal
+COMPILING = "compiling once for this machine"
 
 STATE_STYLES = {"done": "green", "running": "cyan", "missing": "dim"}  # anything else is yellow
 SCORES = {"shape": "shape", "colour": "colour", "sharp": "sharpness", "whole": "whole"}  # title -> key; see scores.py
@@ -55,16 +63,24 @@ class Reporter:
         self._task: TaskID | None = None
         self._last_line = time.monotonic()  # when the last progress line was printed
         self._start = (0, 0, 0.0)  # total, done and time at the first report of the current work
+        self._work = (0, 1, "starting")  # done, total and description, as reported last
+        self._sends_records = child_reports.sends_records() and not quiet
+        self._sent = ""  # the work that was sent to `run` last
+        self._said_compiling = False
+        self._listening = ExitStack()
 
     def __enter__(self) -> "Reporter":
+        self._listening.enter_context(compilation.listening(self._compiling))
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._listening.close()
         self._bar.stop()
 
     def progress(self, done: int, total: int, what: str) -> None:
         """Show progress: as a bar on a terminal, else as a line every few seconds."""
         what = escape_controls(what)
+        self._work = done, total, what
         if total != self._start[0] or done < self._start[1]:
             self._start = total, done, time.monotonic()
         if not self._bar.disable:
@@ -72,9 +88,31 @@ class Reporter:
             if self._task is None:
                 self._task = self._bar.add_task(what, total=total)
             self._bar.update(self._task, description=what, completed=done, total=total)
+        elif self._sends_records:
+            self._send_progress(done, total, what)
         elif time.monotonic() - self._last_line >= PROGRESS_INTERVAL:
             self._last_line = time.monotonic()
-            self.tell(f"{what} {done}/{total}{self._remaining(done)}")
+            self.tell(f"{what} {done}/{total}{self._remaining(done)}" if total > 1 else what)
+
+    def _send_progress(self, done: int, total: int, what: str) -> None:
+        """Send progress to `run`: each new work at once, the same work in intervals."""
+        new_work = what != self._sent
+        if new_work or done == total or time.monotonic() - self._last_line >= RECORD_INTERVAL:
+            self._last_line, self._sent = time.monotonic(), what
+            child_reports.send(done=done, total=total, what=what)
+
+    def _compiling(self, begins: bool, seconds: float) -> None:
+        """Show that loops are compiled, and then the work that goes on."""
+        done, total, what = self._work
+        if begins and self._bar.disable and not self._sends_records:
+            if not self._said_compiling:
+                self.tell(COMPILING)
+            self._said_compiling = True
+        else:
+            self.progress(done, total, COMPILING if begins else what)
+            self._work = done, total, what
+        if not begins and self._sends_records:
+            child_reports.send(compiled=seconds)
 
     def tell(self, sentence: str) -> None:
         """Print a message on one line, without Rich's markup: a path may look like it."""
@@ -86,14 +124,15 @@ class Reporter:
 
     def show(self, name: str, pixels: "Pixels") -> None:
         """Show an unfinished picture (H, W, 3) on a terminal with colours."""
-        if self._bar.disable or not self.console.color_system:
+        console = child_reports.parents_console() if self._sends_records else self.console
+        if console is None or not console.color_system or (self._bar.disable and not self._sends_records):
             return
         from PIL import Image
         from textual_image.renderable.halfcell import Image as HalfcellImage
 
-        columns = min(PREVIEW_COLUMNS, self.console.width)
-        self.console.print(f"photo {name}:", markup=False)
-        self.console.print(HalfcellImage(Image.fromarray(pixels), columns, "auto"))
+        columns = min(PREVIEW_COLUMNS, console.width)
+        console.print(f"photo {name}:", markup=False)
+        console.print(HalfcellImage(Image.fromarray(pixels), columns, "auto"))
 
     def _remaining(self, done: int) -> str:
         """The estimated time left, at the pace so far; empty before there is one."""
@@ -109,11 +148,14 @@ class Reporter:
         took = seconds(outcome.record)
         text = outcome.skipped or (f"done in {took:.1f} s" if took is not None else "done")
         without = f", without {', '.join(left.photo for left in outcome.left_out)}" if outcome.left_out else ""
-        self.tell(f"{outcome.stage}: {text}{', skipped' if outcome.skipped else ''}{without}")
+        if self._sends_records:
+            child_reports.send(skipped=bool(outcome.skipped))
+        else:
+            self.tell(f"{outcome.stage}: {text}{', skipped' if outcome.skipped else ''}{without}")
         if self.verbose:
             for line in _format_facts(outcome.record.facts):
                 self.tell(f"  {line}")
-        if following:
+        if following and not child_reports.is_child():
             self.tell(f"next: {following}")
         written = [output.file for output in outcome.record.outputs]
         if (artefact := ARTEFACTS[outcome.stage]) in written:
@@ -169,7 +211,7 @@ def print_alignment(answers: "Sequence[PhotoAlignment]", following: str) -> None
             f"{', '.join(doubtful)}: more than one answer fits; if it is wrong, say --azimuth to generate",
             markup=False, soft_wrap=True,
         )  # fmt: skip
-    if following:
+    if following and not child_reports.is_child():
         console.print(f"next: {following}", markup=False, soft_wrap=True)
 
 
@@ -202,6 +244,15 @@ def print_status(status: ProjectStatus) -> None:
             console.print(f"settings of {row.stage}: {text}", markup=False, soft_wrap=True)
     if status.next:
         console.print(f"next: {status.next}", markup=False, soft_wrap=True)
+
+
+def print_summary(console: Console, rows: Sequence[tuple[str, str]]) -> None:
+    """Print headings and texts in two columns; prose is wrapped in the second, a path stays whole to be copied."""
+    for heading, text in rows:
+        width = max(console.width - SUMMARY_INDENT, SUMMARY_MIN_WIDTH) if console.is_terminal else sys.maxsize
+        lines = textwrap.wrap(escape_controls(text), width, break_long_words=False, break_on_hyphens=False) or [""]
+        for first, line in zip([heading, *[""] * len(lines)], lines, strict=False):
+            console.print(f"{first:{SUMMARY_INDENT}}{line}", markup=False, soft_wrap=True)
 
 
 def print_models(rows: Sequence[Mapping[str, Any]]) -> None:

@@ -291,6 +291,7 @@ def _make_views(run: StageRun, settings: Settings, seed: int, before: str) -> No
         if before == "photos":
             run.manifest = retire_views(run.manifest, is_photo_view)
         run_generator(run, settings, seed)
+    run.run_options.progress(0, 1, "scoring the views")
     with run.step("scores"):
         run.manifest, outputs = write_candidates(run.project, run.manifest)
         run.outputs += outputs

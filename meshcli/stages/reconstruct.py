@@ -119,15 +119,18 @@ def _run_fit(run: StageRun, settings: Settings, seed: int) -> None:
     from meshcli.meshes.texture import bake, simplify
     from meshcli.reconstructors.fit import fit
 
+    progress = run.run_options.progress
+    progress(0, 1, "reading the views")
     views = _selected_views(run)
     with run.step("fit"):
-        dense = fit(views, settings.fit, seed, run.run_options.progress, run.note)
+        dense = fit(views, settings.fit, seed, progress, run.note)
+    progress(0, 1, "simplifying the surface")
     with run.step("simplify"):
         mesh = simplify(dense, settings.texture.faces)
     _record_face_count(run, settings.texture.faces, len(dense.faces))
     if settings.fit.texture:
         with run.step("texture"):
-            mesh = bake(mesh, views, settings.texture, run.run_options.progress)
+            mesh = bake(mesh, views, settings.texture, progress)
     _write_mesh(run, mesh, len(views))
 
 
@@ -221,6 +224,7 @@ def _write_mesh(run: StageRun, mesh: "Mesh", views: int) -> None:
     from meshcli.export.gltf import write_glb
     from meshcli.export.obj import write_obj
 
+    run.run_options.progress(0, 1, "writing the mesh")
     with run.step("write"):
         both = mesh.colours is not None and mesh.texture is not None
         coloured = write_obj(replace(mesh, texture=None), "colours") if both else {}

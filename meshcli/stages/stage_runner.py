@@ -344,6 +344,7 @@ def _facts(run: StageRun) -> dict[str, Any]:
     """What every record states about its run."""
     return {
         "seconds": run.seconds,
+        "notes": run.notes,
         "peak_rss": peak_rss(),
         "device": "cpu",
         "seed": run.task.options.get("seed", 0),

@@ -142,6 +142,7 @@ def _run_sculpt(run: StageRun, settings: Settings, seed: int) -> None:
     from meshcli.stages.view_loading import load_views
 
     photos = run.manifest.active_photos
+    run.run_options.progress(0, 1, "reading the photos")
     with run.step("views"):
         pictures = load_views(run.project, photos)
         seeds = [photo_seed(seed, photo.sha256) for photo in photos]
@@ -239,6 +240,7 @@ def _common_world_cameras(run: StageRun, pictures: "Sequence[View]", settings: S
         return [picture.camera for picture in pictures]
     from meshcli.generators.sculpt.sculpt import align_photos
 
+    run.run_options.progress(0, 1, "aligning the silhouettes")
     placed, notes = align_photos(pictures, settings.sculpt)
     for note in notes:
         run.note(note)
