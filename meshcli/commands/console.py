@@ -1,18 +1,18 @@
 """What is printed with Rich: progress, messages, tables, errors. Data goes to stdout, the rest to stderr."""
 
 import sys
-import textwrap
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
 from meshcli.commands import child_reports
 from meshcli.commands.plain_output import escape_controls
+from meshcli.commands.prose import wrap_prose
 from meshcli.errors import UsageError
 from meshcli.project.manifest import Manifest
 from meshcli.project.project import Project
@@ -54,7 +54,7 @@ class Reporter:
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
-            MofNCompleteColumn(),
+            TextColumn("{task.fields[count]}"),
             TimeRemainingColumn(),
             console=self.console,
             transient=True,
@@ -86,8 +86,10 @@ class Reporter:
         if not self._bar.disable:
             self._bar.start()
             if self._task is None:
-                self._task = self._bar.add_task(what, total=total)
-            self._bar.update(self._task, description=what, completed=done, total=total)
+                self._task = self._bar.add_task(what, count="")
+            counted = total if total > 1 else None
+            count = f"{done}/{total}" if counted else ""
+            self._bar.update(self._task, description=what, completed=done, total=counted, count=count)
         elif self._sends_records:
             self._send_progress(done, total, what)
         elif time.monotonic() - self._last_line >= PROGRESS_INTERVAL:
@@ -108,9 +110,11 @@ class Reporter:
             if not self._said_compiling:
                 self.tell(COMPILING)
             self._said_compiling = True
-        else:
-            self.progress(done, total, COMPILING if begins else what)
+        elif begins:
+            self.progress(0, 1, COMPILING)
             self._work = done, total, what
+        else:
+            self.progress(done, total, what)
         if not begins and self._sends_records:
             child_reports.send(compiled=seconds)
 
@@ -247,10 +251,10 @@ def print_status(status: ProjectStatus) -> None:
 
 
 def print_summary(console: Console, rows: Sequence[tuple[str, str]]) -> None:
-    """Print headings and texts in two columns; prose is wrapped in the second, a path stays whole to be copied."""
+    """Print headings and texts in two columns; prose is wrapped in the second on a terminal."""
     for heading, text in rows:
         width = max(console.width - SUMMARY_INDENT, SUMMARY_MIN_WIDTH) if console.is_terminal else sys.maxsize
-        lines = textwrap.wrap(escape_controls(text), width, break_long_words=False, break_on_hyphens=False) or [""]
+        lines = wrap_prose(escape_controls(text), width)
         for first, line in zip([heading, *[""] * len(lines)], lines, strict=False):
             console.print(f"{first:{SUMMARY_INDENT}}{line}", markup=False, soft_wrap=True)
 

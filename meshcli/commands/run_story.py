@@ -14,6 +14,7 @@ from rich.text import Text
 
 from meshcli.commands.child_reports import parse_record, report_value
 from meshcli.commands.plain_output import escape_controls
+from meshcli.commands.prose import wrap_prose
 from meshcli.project.manifest import Stage
 from meshcli.stages.pace import Work, expected_seconds, record_seconds
 from meshcli.stages.run_summary import format_seconds
@@ -27,8 +28,9 @@ TITLES = {  # command -> what it does, for people
     "render": "making pictures and video",
 }
 BAR_WIDTH = 40  # columns at most; by eye
-OVERRUN = 1.25  # of the expected time: from here on it counts as slower than before, and no time left is claimed
-NO_ESTIMATE = "first time like this here"
+# A stage that takes OVERRUN times its expected time, and SLACK seconds more, is slower than before: no estimate holds.
+OVERRUN, SLACK = 1.25, 5.0
+NO_ESTIMATE = "first time with these settings"
 SLOWER = "slower than last time"
 
 
@@ -51,6 +53,7 @@ class RunStory(RunWatcher):
         self._any_ran = False
         self._skipped: bool | None = None  # as the current child reports
         self._detail = ""
+        self._fraction = 0.0  # of the bar
         self._compiled = 0.0  # seconds that the current child spent on compiling
         self._start = self._begin = time.monotonic()
         self._live = Live(get_renderable=self._render, console=console, transient=True, refresh_per_second=8)
@@ -89,9 +92,13 @@ class RunStory(RunWatcher):
         spent = time.monotonic() - self._start
         expected = self._expected(self._stage, self._command) if self._runs else 0.0
         later = [self._expected(stage, command) for stage, command in self._upcoming()]
-        if expected is None or None in later or (self._runs and spent > OVERRUN * expected):
+        if expected is None or None in later or spent > OVERRUN * expected + SLACK:
             return None
         return max(expected - spent, 0.0) + sum(each for each in later if each is not None)
+
+    @property
+    def _now(self) -> tuple[Stage, str]:
+        return self._stage, self._command
 
     def _will_run(self, stage: Stage) -> bool:
         return self._forced or self._any_ran or stage not in self._finished
@@ -124,10 +131,14 @@ class RunStory(RunWatcher):
 
     def _print(self, line: str) -> None:
         """A line of text; one with colours is of a picture."""
-        text = Text.from_ansi(line) if "\x1b[" in line else Text(escape_controls(line))
-        if line.startswith("error:"):
-            text.stylize("bold red", 0, len("error:"))
-        self.console.print(text, soft_wrap=True)
+        if "\x1b[" in line:
+            self.console.print(Text.from_ansi(line), soft_wrap=True)
+        elif line.startswith("error:"):  # on one line, so that it can be copied
+            self.console.print("error:", style="bold red", end=" ")
+            self.console.print(escape_controls(line).removeprefix("error: "), markup=False, soft_wrap=True)
+        else:
+            for part in wrap_prose(escape_controls(line), self.console.width - 1):
+                self.console.print(part, markup=False, soft_wrap=True)
 
     def _title(self) -> str:
         return f"{self._stages.index(self._stage) + 1} of {len(self._stages)}: {TITLES[self._command]}"
@@ -147,13 +158,12 @@ class RunStory(RunWatcher):
         """The time left in words, and how much of the whole is done: by time, else by stages."""
         remaining, elapsed = self.remaining(), time.monotonic() - self._begin
         if remaining is None:
-            known = self._expected(self._stage, self._command) is not None
-            slower = known and time.monotonic() - self._start > (OVERRUN * (self._expected_or_zero()))
-            return SLOWER if slower else NO_ESTIMATE, self._stages.index(self._stage) / len(self._stages)
-        return f"about {format_rough(remaining)} left", elapsed / max(elapsed + remaining, 1e-9)
-
-    def _expected_or_zero(self) -> float:
-        return self._expected(self._stage, self._command) or 0.0
+            timed = None not in [self._expected(stage, command) for stage, command in [self._now, *self._upcoming()]]
+            text, fraction = SLOWER if timed else NO_ESTIMATE, self._stages.index(self._stage) / len(self._stages)
+        else:
+            text, fraction = f"about {format_rough(remaining)} left", elapsed / max(elapsed + remaining, 1e-9)
+        self._fraction = max(self._fraction, fraction)  # a bar that goes back says nothing
+        return text, self._fraction
 
 
 def format_rough(seconds: float) -> str:

@@ -208,7 +208,7 @@ def _cut_out(run: StageRun, named: NamedPhotos, settings: Settings, validator: P
         _register_photos(run, named)
         done: dict[str, PreparedPhoto] = {}
         for index, (name, requested) in enumerate(named.items()):
-            run.run_options.progress(index, len(named), f"cutting out {requested.source}")
+            run.run_options.progress(index, len(named), f"cutting out {Path(requested.source).name}")
             photo = next(each for each in run.manifest.photos if each.name == name)
             with validator.attempt(requested.source):
                 done[name] = after, files = _prepare(run, photo, requested, settings.photo)
