@@ -67,6 +67,7 @@ def test_no_place_for_a_cache_is_no_error(tmp_path: Path) -> None:
 
 
 LISTENING = """
+from meshcli.system import compilation
 from meshcli.system.numba_kernel import kernel
 
 @kernel()
