@@ -58,7 +58,10 @@ class Reporter:
             TimeRemainingColumn(),
             console=self.console,
             transient=True,
-            disable=quiet or not self.console.is_terminal or self.console.is_dumb_terminal,
+            disable=quiet
+            or child_reports.sends_records()
+            or not self.console.is_terminal
+            or self.console.is_dumb_terminal,
         )
         self._task: TaskID | None = None
         self._last_line = time.monotonic()  # when the last progress line was printed
@@ -340,6 +343,8 @@ def format_azimuth(angle: float) -> str:
 def _format_facts(facts: dict[str, Any]) -> Iterator[str]:
     """The measurements of a record, a line for each kind."""
     for key, value in facts.items():
+        if key == "notes":  # they were told as they came
+            continue
         if isinstance(value, dict):
             yield f"{key}: {', '.join(f'{name} {item}' for name, item in value.items())}"
         else:

@@ -62,7 +62,7 @@ def _run(project: Project, arguments: RunArguments, tell: Tell, as_json: bool, s
     """Run the stages, told as a story on a terminal, and print a summary at the end unless `silent`."""
     console = Console(stderr=True, highlight=False)
     start = time.monotonic()
-    if silent or not console.is_terminal or console.is_dumb_terminal:
+    if silent or not sys.stderr.isatty() or not console.is_terminal or console.is_dumb_terminal:
         documents = run_stages(project, arguments, capture=as_json, tell=tell, print_output=print_output)
     else:
         captures = sys.stdout.isatty()  # the summary names the results; what a pipe gets stays as it is

@@ -207,6 +207,7 @@ def _encode_views(run: StageRun, network: PreparedNetwork, views: "list[View]", 
         run.note(f"{len(views)} views: the network was trained with {DEFAULT_VIEW_COUNT}")
     with run.step("weights"):
         path = ensure_safetensors(found.path, found.model.prefix, run.run_options.progress, run.run_options.tell)
+    run.run_options.progress(0, 1, "loading the network")
     with run.step("views to planes"):
         planes = encode_views(views, network.file.sizes, path, device, dtype, run.run_options.progress)
     run.write({PLANES: planes.write(network.metadata())})

@@ -67,9 +67,9 @@ def lacking(settings: Settings, named_weights: Path | None) -> str:
     from meshcli.generators.zero123plus.files import first_missing
 
     if weights := first_missing(settings.zero123plus.unet, named_weights):
-        return f"the weights {weights}, `meshcli models pull {weights}` gets them"
+        return f"weights: `meshcli models pull {weights}`"
     libraries = _missing_libraries()
-    return f"{libraries[0]}, {INSTALL_HINT} gets it" if libraries else ""
+    return f"{libraries[0]}: {INSTALL_HINT}" if libraries else ""
 
 
 def smaller_settings(engine: str, settings: Settings) -> dict[str, Any]:
@@ -168,6 +168,7 @@ def _run_zero123plus(run: StageRun, settings: Settings, seed: int) -> None:
     from meshcli.stages.view_loading import load_views
 
     own = settings.zero123plus
+    run.run_options.progress(0, 1, "loading the networks")
     networks = open_networks(
         own, run.run_options.device, run.run_options.weights, run.run_options.progress, run.run_options.tell
     )

@@ -217,7 +217,7 @@ def test_finished_views_need_no_weights(
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     monkeypatch.delenv("MESHCLI_CKPTS", raising=False)
     monkeypatch.chdir(tmp_path)
-    assert lacking(SETTINGS, None).endswith("gets them")
+    assert lacking(SETTINGS, None).startswith("weights: `meshcli models pull ")
     assert generate_views(project, settings=SETTINGS).skipped
     with pytest.raises(MissingError, match="models pull zero123plus"):
         generate_views(
