@@ -255,10 +255,11 @@ def print_status(status: ProjectStatus) -> None:
 
 def print_summary(console: Console, rows: Sequence[tuple[str, str]]) -> None:
     """Print headings and texts in two columns; prose is wrapped in the second on a terminal."""
-    for heading, text in rows:
+    headings = [heading for heading, _ in rows]
+    for before, (heading, text) in zip(["", *headings], rows, strict=False):
         width = max(console.width - SUMMARY_INDENT, SUMMARY_MIN_WIDTH) if console.is_terminal else sys.maxsize
         lines = wrap_prose(escape_controls(text), width)
-        for first, line in zip([heading, *[""] * len(lines)], lines, strict=False):
+        for first, line in zip(["" if heading == before else heading, *[""] * len(lines)], lines, strict=False):
             console.print(f"{first:{SUMMARY_INDENT}}{line}", markup=False, soft_wrap=True)
 
 

@@ -30,6 +30,7 @@ TITLES = {  # command -> what it does, for people
 BAR_WIDTH = 40  # columns at most; by eye
 # A stage that takes OVERRUN times its expected time, and SLACK seconds more, is slower than before: no estimate holds.
 OVERRUN, SLACK = 1.25, 5.0
+EACH_PHOTO_ALONE = "generate each"  # `generate` before `align`, in recorded times
 NO_ESTIMATE = "first time with these settings"
 SLOWER = "slower than last time"
 
@@ -83,14 +84,14 @@ class RunStory(RunWatcher):
         if not self._skipped:
             self._any_ran = True
             if work := self._works.get(stage):
-                record_seconds(work.of(command), max(seconds - self._compiled, 0.0))
+                record_seconds(work.of(self._now[1]), max(seconds - self._compiled, 0.0))
         took = "unchanged" if self._skipped else format_seconds(seconds)
         self.console.print(Text(f"{self._title()}, {took}", "green"))
 
     def remaining(self) -> float | None:
         """The seconds that all that is left will take; None where no time is known."""
         spent = time.monotonic() - self._start
-        expected = self._expected(self._stage, self._command) if self._runs else 0.0
+        expected = self._expected(*self._now) if self._runs else 0.0
         later = [self._expected(stage, command) for stage, command in self._upcoming()]
         if expected is None or None in later or spent > OVERRUN * expected + SLACK:
             return None
@@ -98,7 +99,9 @@ class RunStory(RunWatcher):
 
     @property
     def _now(self) -> tuple[Stage, str]:
-        return self._stage, self._command
+        """The current stage, and what its time is recorded under: each photo by itself takes another time than all."""
+        alone = self._command == "generate" and self._unposed and not self._aligned
+        return self._stage, EACH_PHOTO_ALONE if alone else self._command
 
     def _will_run(self, stage: Stage) -> bool:
         return self._forced or self._any_ran or stage not in self._finished
@@ -141,7 +144,8 @@ class RunStory(RunWatcher):
                 self.console.print(part, markup=False, soft_wrap=True)
 
     def _title(self) -> str:
-        return f"{self._stages.index(self._stage) + 1} of {len(self._stages)}: {TITLES[self._command]}"
+        again = " again" if self._aligned and self._command == "generate" else ""
+        return f"{self._stages.index(self._stage) + 1} of {len(self._stages)}: {TITLES[self._command]}{again}"
 
     def _render(self) -> RenderableType:
         """Two lines: what is being done, and the bar with the time left; three where the first would not fit."""

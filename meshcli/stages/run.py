@@ -181,9 +181,10 @@ class _StageCommands:
         line = [command or stage, *common, *options, "--", str(self.project.root), *photos]
         before = read_record(self.project, stage)
         keep_going = "--keep-going" in options
-        self.watcher.started(stage, command or stage)
         captured = self.capture or keep_going or self.watcher.captures
-        code, output = run_child(line, captured, self.watcher.report, self.watcher.read_line)
+        listening = (self.watcher.report, self.watcher.read_line) if self.watcher.read_line else ()
+        self.watcher.started(stage, command or stage)
+        code, output = run_child(line, captured, *listening)
         self.watcher.ended(stage, command or stage, code)
         document = json.loads(output) if self.capture and output else {}
         if document:

@@ -155,7 +155,9 @@ def test_alignment_counts_where_it_is_to_be_expected(clock: Clock) -> None:
     told.started("generate", "generate")
     assert told.remaining() is None
     record_seconds(WORKS["generate"].of("align"), 7.0)
-    assert told.remaining() == 57.0
+    assert told.remaining() is None
+    record_seconds(WORKS["generate"].of("generate each"), 2.0)
+    assert told.remaining() == 49.0
     told.started("generate", "align")
     assert (told.remaining(), drawn(told)[0]) == (47.0, "1 of 4: finding the photos' sides")
 

@@ -56,7 +56,7 @@ def states() -> dict[str, str]:
 def in_process(monkeypatch: pytest.MonkeyPatch, engine_calls: dict[str, int]) -> Callable[..., list[dict[str, Any]]]:
     """`run` whose children are no processes; the documents that it returns."""
 
-    def child(line: Sequence[str], *_: object) -> tuple[int, str]:
+    def child(line: Sequence[str], capture: bool = False) -> tuple[int, str]:
         with redirect_stdout(StringIO()) as output:
             code = main(line)
         return code, output.getvalue()
