@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 PREVIEW_COLUMNS = 40  # of an unfinished sheet of views; by eye: large enough to judge, and it leaves room to scroll
 PROGRESS_INTERVAL = 5.0  # seconds between progress lines off a terminal; by eye: a log stays short
 RECORD_INTERVAL = 0.1  # seconds between reports of a child to `run`; by choice: a bar is drawn about as often
+NARROW_STATUS = 60  # columns below which reasons in the table of `status` would be cut off; by eye
 SUMMARY_INDENT = 9  # columns of the summary's headings: the longest, `guessed`, and a gap
 SUMMARY_MIN_WIDTH = 20  # columns of its texts, however narrow the terminal
 COMPILING = "compiling once for this machine"
@@ -230,20 +231,24 @@ def print_error(message: str, console: Console | None = None) -> None:
 
 
 def print_status(status: ProjectStatus) -> None:
-    """Print the stages as a table."""
+    """Print the stages as a table; on a narrow terminal the reasons follow it, where they have room."""
     console = Console(highlight=False)
-    table = Table("stage", "state", "engine", "seconds", "why")
+    narrow = console.width < NARROW_STATUS
+    table = Table("stage", "state", *(() if narrow else ("engine", "seconds", "why")))
     for row in status.stages:
         took = seconds(row.record)
-        table.add_row(
-            row.stage,
-            f"[{STATE_STYLES.get(row.state, 'yellow')}]{row.state}[/]",
+        details = (
             _escape_markup(row.record.engine if row.record else ""),
             f"{took:.1f}" if took is not None else "",
             _escape_markup({"done": "", "failed": "see below"}.get(row.state, row.reason)),
         )
+        state = f"[{STATE_STYLES.get(row.state, 'yellow')}]{row.state}[/]"
+        table.add_row(row.stage, state, *(() if narrow else details))
     console.print(table)
     for row in status.stages:
+        if narrow and row.state not in ("done", "failed"):
+            for line in wrap_prose(escape_controls(f"{row.stage}: {row.reason}"), console.width):
+                console.print(line, markup=False, soft_wrap=True)
         if row.state == "failed":  # whole and on one line: it has paths and commands to copy
             console.print(escape_controls(f"{row.stage} failed: {row.reason}"), markup=False, soft_wrap=True)
         if changed := changed_settings(row.record):
