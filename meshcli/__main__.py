@@ -1,10 +1,11 @@
 """`meshcli` and `python -m meshcli`. Signals are handled before the first import that takes time."""
 
+import os
 import sys
 
 from meshcli.errors import MissingError
 from meshcli.system import standard_streams
-from meshcli.system.processes import INTERRUPTED_MESSAGE, Interrupted, listen_to_signals
+from meshcli.system.processes import INTERRUPTED_MESSAGE, REPORT_VARIABLE, Interrupted, listen_to_signals
 
 
 def main() -> int:
@@ -19,7 +20,8 @@ def main() -> int:
 
         return cli.main()
     except Interrupted as error:  # during the import
-        sys.stderr.write(f"error: {INTERRUPTED_MESSAGE}\n")
+        if REPORT_VARIABLE not in os.environ:  # else the parent prints it
+            sys.stderr.write(f"error: {INTERRUPTED_MESSAGE}\n")
         return error.exit_code
 
 

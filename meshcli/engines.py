@@ -43,7 +43,7 @@ def pick_generator(name: Generator, before: str = "", missing: str = "") -> tupl
     if before in get_args(Generator)[1:]:  # without auto
         return before, "auto: as before"
     if missing:
-        return "sculpt", f"auto: it needs no weights; zero123plus lacks {missing}"
+        return "sculpt", f"auto: it needs no weights; zero123plus needs {missing}"
     return "zero123plus", "auto: its weights are on this machine; --engine sculpt needs none and takes seconds"
 
 
@@ -60,7 +60,7 @@ def pick_reconstructor(name: Reconstructor, before: str = "", lacks: Callable[[s
     for engine in AUTO_NETWORKS:
         if not lacks(engine):
             return engine, "auto: its weights are on this machine; --engine fit needs none"
-    return "fit", f"auto: it needs no weights; {AUTO_NETWORKS[0]} lacks {lacks(AUTO_NETWORKS[0])}"
+    return "fit", f"auto: it needs no weights; {AUTO_NETWORKS[0]} needs {lacks(AUTO_NETWORKS[0])}"
 
 
 def supports_flag(engine: str, flag: str) -> bool:

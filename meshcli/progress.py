@@ -5,7 +5,10 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Called with the units of work done, their total, and a short description of the work."""
+    """Called with the units of work done, their total, and a short description of the work.
+
+    A total of 1 stands for work whose units are not counted.
+    """
 
     def __call__(self, done: int, total: int, what: str) -> None:
         """Report that `done` of `total` are done of `what`."""

@@ -32,6 +32,7 @@ def pytest_configure() -> None:
     for name in filter(PERSONAL.match, list(os.environ)):
         del os.environ[name]
     os.environ["TERM"] = "xterm-256color"
+    os.environ["MESHCLI_STATE"] = os.devnull  # no folder: nothing is kept, and the user's own stays as it is
     for name in ("NO_PROXY", "no_proxy"):
         os.environ[name] = f"{os.environ.get(name, LOCAL_HOSTS)},{LOCAL_HOSTS}"
 

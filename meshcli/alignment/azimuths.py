@@ -118,6 +118,7 @@ def register(
         Pose(float(angles[index][choice]), models[index].height / models[anchor].height)
         for index, choice in enumerate(best)
     ]
+    progress(0, 1, "refining all photos together")
     poses = _refine_jointly(models, found, pairs, [len(each) == 1 for each in angles], anchor)
     smallest = min(pose.enlarged for pose in poses)
     return [

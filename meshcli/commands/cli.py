@@ -1,5 +1,6 @@
 """The entry point of the command line: dispatch to a command, turn errors into one line and an exit code. Light."""
 
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,7 +15,14 @@ from meshcli import __version__
 from meshcli.commands.lazy_commands import Group, LazyCommand, load_command
 from meshcli.commands.plain_output import escape_controls, prepare_output, print_json
 from meshcli.errors import MeshcliError, UsageError
-from meshcli.system.processes import INTERRUPTED_MESSAGE, UNSUPERVISED, Interrupted, exit_with_parent, listen_to_signals
+from meshcli.system.processes import (
+    INTERRUPTED_MESSAGE,
+    REPORT_VARIABLE,
+    UNSUPERVISED,
+    Interrupted,
+    exit_with_parent,
+    listen_to_signals,
+)
 
 EXIT_CODES = (
     "Exit codes: 0 done | 1 a bug | 2 usage | 3 bad input file | 4 weights or optional packages missing or unusable | "
@@ -75,7 +83,8 @@ def _run(line: Sequence[str]) -> int:
     except typer.Abort:
         return 130
     except Interrupted as error:
-        _print_error(INTERRUPTED_MESSAGE)
+        if REPORT_VARIABLE not in os.environ:  # else the parent prints it
+            _print_error(INTERRUPTED_MESSAGE)
         return error.exit_code
     except Exception as error:
         from meshcli.stages.stage_runner import to_user_error

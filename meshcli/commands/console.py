@@ -3,15 +3,18 @@
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
+from meshcli.commands import child_reports
 from meshcli.commands.command_log import log_message
 from meshcli.commands.plain_output import escape_controls
+from meshcli.commands.prose import wrap_prose
 from meshcli.errors import UsageError
 from meshcli.project.artefacts import GUESSES_SHEET
 from meshcli.project.manifest import Manifest
@@ -21,6 +24,7 @@ from meshcli.stages.photo_azimuths import MIN_CHANCE, azimuth_lines, photos_of_u
 from meshcli.stages.stage_runner import assignments
 from meshcli.stages.status import ProjectStatus, changed_settings, seconds
 from meshcli.stages.view_choice import shown_coverage, shown_scores
+from meshcli.system import compilation
 
 if TYPE_CHECKING:
     from meshcli.pictures.pixels import Pixels
@@ -30,6 +34,11 @@ if TYPE_CHECKING:
 PREVIEW_COLUMNS = 40  # of an unfinished sheet of views; by eye: large enough to judge, and it leaves room to scroll
 INTERRUPTED_CODES = (130, 143)  # the exit codes after Ctrl-C and SIGTERM
 PROGRESS_INTERVAL = 5.0  # seconds between progress lines off a terminal; by eye: a log stays short
+RECORD_INTERVAL = 0.1  # seconds between reports of a child to `run`; by choice: a bar is drawn about as often
+NARROW_STATUS = 60  # columns below which reasons in the table of `status` would be cut off; by eye
+SUMMARY_INDENT = 9  # columns of the summary's headings: the longest, `guessed`, and a gap
+SUMMARY_MIN_WIDTH = 20  # columns of its texts, however narrow the terminal
+COMPILING = "compiling once for this machine"
 
 STATE_STYLES = {"done": "green", "running": "cyan", "missing": "dim"}  # anything else is yellow
 SCORES = {"shape": "shape", "colour": "colour", "sharp": "sharpness", "whole": "whole"}  # title -> key; see scores.py
@@ -51,35 +60,72 @@ class Reporter:
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
-            MofNCompleteColumn(),
+            TextColumn("{task.fields[count]}"),
             TimeRemainingColumn(),
             console=self.console,
             transient=True,
-            disable=quiet or not self.console.is_terminal or self.console.is_dumb_terminal,
+            disable=quiet
+            or child_reports.sends_records()
+            or not self.console.is_terminal
+            or self.console.is_dumb_terminal,
         )
         self._task: TaskID | None = None
         self._last_line = time.monotonic()  # when the last progress line was printed
         self._start = (0, 0, 0.0)  # total, done and time at the first report of the current work
+        self._work = (0, 1, "starting")  # done, total and description, as reported last
+        self._sends_records = child_reports.sends_records() and not quiet
+        self._sent = ""  # the work that was sent to `run` last
+        self._said_compiling = False
+        self._listening = ExitStack()
 
     def __enter__(self) -> "Reporter":
+        self._listening.enter_context(compilation.listening(self._compiling))
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._listening.close()
         self._bar.stop()
 
     def progress(self, done: int, total: int, what: str) -> None:
         """Show progress: as a bar on a terminal, else as a line every few seconds."""
         what = escape_controls(what)
+        self._work = done, total, what
         if total != self._start[0] or done < self._start[1]:
             self._start = total, done, time.monotonic()
         if not self._bar.disable:
             self._bar.start()
             if self._task is None:
-                self._task = self._bar.add_task(what, total=total)
-            self._bar.update(self._task, description=what, completed=done, total=total)
+                self._task = self._bar.add_task(what, count="")
+            counted = total if total > 1 else None
+            count = f"{done}/{total}" if counted else ""
+            self._bar.update(self._task, description=what, completed=done, total=counted, count=count)
+        elif self._sends_records:
+            self._send_progress(done, total, what)
         elif time.monotonic() - self._last_line >= PROGRESS_INTERVAL:
             self._last_line = time.monotonic()
-            self._print(f"{what} {done}/{total}{self._remaining(done)}")
+            self._print(f"{what} {done}/{total}{self._remaining(done)}" if total > 1 else what)
+
+    def _send_progress(self, done: int, total: int, what: str) -> None:
+        """Send progress to `run`: each new work at once, the same work in intervals."""
+        new_work = what != self._sent
+        if new_work or done == total or time.monotonic() - self._last_line >= RECORD_INTERVAL:
+            self._last_line, self._sent = time.monotonic(), what
+            child_reports.send(done=done, total=total, what=what)
+
+    def _compiling(self, begins: bool, seconds: float) -> None:
+        """Show that loops are compiled, and then the work that goes on."""
+        done, total, what = self._work
+        if begins and self._bar.disable and not self._sends_records:
+            if not self._said_compiling:
+                self.tell(COMPILING)
+            self._said_compiling = True
+        elif begins:
+            self.progress(0, 1, COMPILING)
+            self._work = done, total, what
+        else:
+            self.progress(done, total, what)
+        if not begins and self._sends_records:
+            child_reports.send(compiled=seconds)
 
     def tell(self, sentence: str) -> None:
         """Print a message, and log it."""
@@ -97,14 +143,15 @@ class Reporter:
 
     def show(self, name: str, pixels: "Pixels") -> None:
         """Show an unfinished picture (H, W, 3) on a terminal with colours."""
-        if self._bar.disable or not self.console.color_system:
+        console = child_reports.parents_console() if self._sends_records else self.console
+        if console is None or not console.color_system or (self._bar.disable and not self._sends_records):
             return
         from PIL import Image
         from textual_image.renderable.halfcell import Image as HalfcellImage
 
-        columns = min(PREVIEW_COLUMNS, self.console.width)
-        self.console.print(f"photo {name}:", markup=False)
-        self.console.print(HalfcellImage(Image.fromarray(pixels), columns, "auto"))
+        columns = min(PREVIEW_COLUMNS, console.width)
+        console.print(f"photo {name}:", markup=False)
+        console.print(HalfcellImage(Image.fromarray(pixels), columns, "auto"))
 
     def _remaining(self, done: int) -> str:
         """The estimated time left, at the pace so far; empty before there is one."""
@@ -120,11 +167,14 @@ class Reporter:
         took = seconds(outcome.record)
         text = outcome.skipped or (f"done in {took:.1f} s" if took is not None else "done")
         without = f", without {', '.join(left.photo for left in outcome.left_out)}" if outcome.left_out else ""
-        self.tell(f"{outcome.stage}: {text}{', skipped' if outcome.skipped else ''}{without}")
+        if self._sends_records:
+            child_reports.send(skipped=bool(outcome.skipped))
+        else:
+            self.tell(f"{outcome.stage}: {text}{', skipped' if outcome.skipped else ''}{without}")
         if self.verbose:
             for line in _format_facts(outcome.record.facts):
                 self.tell(f"  {line}")
-        if following:
+        if following and not child_reports.is_child():
             self.tell(f"next: {following}")
         written = [output.file for output in outcome.record.outputs]
         if (artefact := ARTEFACTS[outcome.stage]) in written:
@@ -191,7 +241,7 @@ def print_alignment(project: Project, answers: "Sequence[PhotoAlignment]", follo
             ),
             markup=False, soft_wrap=True,
         )  # fmt: skip
-    if following:
+    if following and not child_reports.is_child():
         console.print(f"next: {following}", markup=False, soft_wrap=True)
 
 
@@ -203,26 +253,33 @@ def print_error(message: str, console: Console | None = None) -> None:
 
 
 def print_status(status: ProjectStatus) -> None:
-    """Print the stages as a table."""
+    """Print the stages as a table; on a narrow terminal the reasons follow it, where they have room."""
     console = Console(highlight=False)
-    table = Table("stage", "state", "engine", "seconds", "why")
+    narrow = console.width < NARROW_STATUS
+    table = Table("stage", "state", *(() if narrow else ("engine", "seconds", "why")))
     for row in status.stages:
         took = seconds(row.record)
-        table.add_row(
-            row.stage,
-            f"[{STATE_STYLES.get(row.state, 'yellow')}]{row.state}[/]",
+        details = (
             _escape_markup(row.record.engine if row.record else ""),
             f"{took:.1f}" if took is not None else "",
             _escape_markup({"done": "", "failed": "see below"}.get(row.state, row.reason)),
         )
+        state = f"[{STATE_STYLES.get(row.state, 'yellow')}]{row.state}[/]"
+        table.add_row(row.stage, state, *(() if narrow else details))
     console.print(table)
     for row in status.stages:
+        if narrow and row.state not in ("done", "failed"):
+            for line in wrap_prose(escape_controls(f"{row.stage}: {row.reason}"), console.width):
+                console.print(line, markup=False, soft_wrap=True)
         if row.state == "failed":  # whole and on one line: it has paths and commands to copy
             console.print(escape_controls(f"{row.stage} failed: {row.reason}"), markup=False, soft_wrap=True)
         if changed := changed_settings(row.record):
             text = escape_controls(assignments(changed))
             console.print(f"settings of {row.stage}: {text}", markup=False, soft_wrap=True)
-    for line in (*azimuth_lines(status.manifest), *filter(None, [mesh_match(status.stages[2].record)])):
+    for line in (
+        *azimuth_lines(status.manifest),
+        *filter(None, [mesh_match(status.manifest.stages.get("reconstruct"))]),
+    ):
         console.print(escape_controls(line), markup=False, soft_wrap=True)
     failure = status.last_failure
     if failure and failure.error not in (row.reason for row in status.stages if row.state == "failed"):
@@ -231,6 +288,16 @@ def print_status(status: ProjectStatus) -> None:
         console.print(text, markup=False, soft_wrap=True)
     if status.next:
         console.print(f"next: {status.next}", markup=False, soft_wrap=True)
+
+
+def print_summary(console: Console, rows: Sequence[tuple[str, str]]) -> None:
+    """Print headings and texts in two columns; prose is wrapped in the second on a terminal."""
+    headings = [heading for heading, _ in rows]
+    for before, (heading, text) in zip(["", *headings], rows, strict=False):
+        width = max(console.width - SUMMARY_INDENT, SUMMARY_MIN_WIDTH) if console.is_terminal else sys.maxsize
+        lines = wrap_prose(escape_controls(text), width)
+        for first, line in zip(["" if heading == before else heading, *[""] * len(lines)], lines, strict=False):
+            console.print(f"{first:{SUMMARY_INDENT}}{line}", markup=False, soft_wrap=True)
 
 
 def print_models(rows: Sequence[Mapping[str, Any]]) -> None:
@@ -327,6 +394,8 @@ def _local_time(utc: str) -> str:
 def _format_facts(facts: dict[str, Any]) -> Iterator[str]:
     """The measurements of a record, a line for each kind."""
     for key, value in facts.items():
+        if key == "notes":  # they were told as they came
+            continue
         if isinstance(value, dict):
             yield f"{key}: {', '.join(f'{name} {item}' for name, item in value.items())}"
         else:

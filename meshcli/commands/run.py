@@ -1,10 +1,13 @@
 """`meshcli run`: all stages, each as a child process."""
 
+import sys
+import time
 from typing import Any
 
 import typer
+from rich.console import Console
 
-from meshcli.commands.console import Reporter, print_plan, print_room
+from meshcli.commands.console import Reporter, print_plan, print_room, print_summary
 from meshcli.commands.flag_groups import expand_flag_groups
 from meshcli.commands.flags import (
     Directory,
@@ -19,12 +22,15 @@ from meshcli.commands.hints import refuse_photos_as_directory
 from meshcli.commands.invocation import read_inputs, read_settings_flags, run_options
 from meshcli.commands.lazy_commands import Command
 from meshcli.commands.plain_output import print_json, print_output
+from meshcli.commands.run_story import RunStory
 from meshcli.config import TypedSettings
 from meshcli.errors import InputError
+from meshcli.progress import Tell
 from meshcli.project.manifest import Stage
 from meshcli.project.project import Project
 from meshcli.stages.preflight import plan_summary
 from meshcli.stages.run import RunArguments, run_stages
+from meshcli.stages.run_summary import summary_lines
 
 app = typer.Typer(add_completion=False)
 
@@ -46,7 +52,8 @@ def run(
     pictures, _ = read_inputs(inputs, tell)
     photos = [str(each) for each in pictures] if inputs.photos else []
     arguments = _child_arguments(photos, inputs, stages, options, settings, execution, output)
-    documents = run_stages(Project(directory), arguments, capture=output.as_json, tell=tell, print_output=print_output)
+    silent = output.quiet or output.as_json or execution.dry_run
+    documents = _run(Project(directory), arguments, tell, output.as_json, silent)
     room = plan_summary(Project(directory), documents) if execution.dry_run else {}
     if output.as_json:
         print_json({"meshcli": 1, "project": str(directory), "stages": documents, **room})
@@ -55,6 +62,34 @@ def run(
         if room["bytes"]:
             print_room(room["bytes"], room["free"])
     return InputError.exit_code if any(document.get("left_out") for document in documents) else 0
+
+
+def _run(project: Project, arguments: RunArguments, tell: Tell, as_json: bool, silent: bool) -> list[dict[str, Any]]:
+    """Run the stages, told as a story on a terminal, and print a summary at the end unless `silent`."""
+    console = Console(stderr=True, highlight=False)
+    start = time.monotonic()
+    if silent or not sys.stderr.isatty() or not console.is_terminal or console.is_dumb_terminal:
+        documents = run_stages(project, arguments, capture=as_json, tell=tell, print_output=print_output)
+    else:
+        captures = sys.stdout.isatty()  # the summary names the results; what a pipe gets stays as it is
+        with RunStory(console, arguments.stages, captures, arguments.force, _may_be_unposed(arguments)) as story:
+            output = _print_table if captures else print_output
+            documents = run_stages(project, arguments, tell=tell, print_output=output, watcher=story)
+    if not silent:
+        print_summary(console, summary_lines(project, time.monotonic() - start))
+    return documents
+
+
+def _may_be_unposed(arguments: RunArguments) -> bool:
+    """Whether several photos are handed in without a word about their cameras."""
+    told = any(word.startswith(("--azimuth", "--rig", "--from-")) for word in arguments.cameras)
+    return len(arguments.photos) > 1 and not told and not all("@" in photo for photo in arguments.photos)
+
+
+def _print_table(output: str) -> None:
+    """Print what a child printed if it is more than the path of its result: the table of `align`."""
+    if output.count("\n") > 1:
+        print_output(output)
 
 
 def _child_arguments(

@@ -120,15 +120,20 @@ def fit(
     threads. `note` receives sentences for the user about the result. Raises InputError where the silhouettes have no
     common body, or none that a grid can resolve.
     """
+    progress(0, 1, "reading the silhouettes")
     evidence = Evidence.of(views)
+    progress(0, 1, "carving the visual hull")
     shape = fit_sdf(evidence, settings, seed, progress)
     if evidence.thickness < MIN_RESOLVED * shape.grid.voxel:
         note(f"the object is hardly thicker than a voxel ({shape.grid.voxel:.4f}): the mesh may be thicker than it is")
+    progress(0, 1, "extracting the surface")
     vertices, faces = extract_pieces(shape.distance, shape.grid)
     if settings.parts != "all":
         vertices, faces = keep_parts(vertices, faces, only_largest=settings.parts == "largest")
     vertices = taubin_smooth(vertices, faces, TAUBIN_ROUNDS)
+    progress(0, 1, "smoothing the surface")
     vertices = fair(vertices, faces, _reach(shape, vertices))
+    progress(0, 1, "colouring the surface")
     return colour_vertices(Mesh(vertices.astype(np.float32), faces), views)
 
 

@@ -213,7 +213,7 @@ def _cut_out(run: StageRun, named: NamedPhotos, settings: Settings, validator: P
         _register_photos(run, named)
         done: dict[str, PreparedPhoto] = {}
         for index, (name, requested) in enumerate(named.items()):
-            run.run_options.progress(index, len(named), f"cutting out {requested.source}")
+            run.run_options.progress(index, len(named), f"cutting out {Path(requested.source).name}")
             photo = next(each for each in run.manifest.photos if each.name == name)
             with validator.attempt(requested.source):
                 done[name] = after, files = _prepare(run, photo, requested, settings.photo)
@@ -296,6 +296,7 @@ def _make_views(run: StageRun, settings: Settings, seed: int, before: str) -> No
         if before == "photos":
             run.manifest = retire_views(run.manifest, is_photo_view)
         run_generator(run, settings, seed)
+    run.run_options.progress(0, 1, "scoring the views")
     with run.step("scores"):
         run.manifest, outputs = write_candidates(run.project, run.manifest)
         run.outputs += outputs

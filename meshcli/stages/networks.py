@@ -67,8 +67,8 @@ def missing_requirement(engine: str, run_options: RunOptions) -> str:
     except MissingError as error:
         return str(error)
     if found is None:
-        return f"its weights (`meshcli models pull {engine}` gets them)"
-    return "" if find_spec("torch") else f"torch ({INSTALL_HINT})"
+        return f"weights: `meshcli models pull {engine}`"
+    return "" if find_spec("torch") else f"torch: {INSTALL_HINT}"
 
 
 def prepare_network(

@@ -131,15 +131,18 @@ def _run_fit(run: StageRun, settings: Settings, seed: int) -> None:
     from meshcli.meshes.texture import bake, simplify
     from meshcli.reconstructors.fit import fit
 
+    progress = run.run_options.progress
+    progress(0, 1, "reading the views")
     views = _selected_views(run)
     with run.step("fit"):
-        dense = fit(views, settings.fit, seed, run.run_options.progress, run.note)
+        dense = fit(views, settings.fit, seed, progress, run.note)
+    progress(0, 1, "simplifying the surface")
     with run.step("simplify"):
         mesh = simplify(dense, settings.texture.faces)
     _record_face_count(run, settings.texture.faces, len(dense.faces))
     if settings.fit.texture:
         with run.step("texture"):
-            mesh = bake(mesh, views, settings.texture, run.run_options.progress)
+            mesh = bake(mesh, views, settings.texture, progress)
     _write_mesh(run, mesh, len(views))
 
 
@@ -216,6 +219,7 @@ def _encode_views(run: StageRun, network: PreparedNetwork, views: "list[View]", 
         run.note(f"{len(views)} views: the network was trained with {DEFAULT_VIEW_COUNT}")
     with run.step("weights"):
         path = ensure_safetensors(found.path, found.model.prefix, run.run_options.progress, run.run_options.tell)
+    run.run_options.progress(0, 1, "loading the network")
     with run.step("views to planes"):
         planes = encode_views(views, network.file.sizes, path, device, dtype, run.run_options.progress)
     run.write({PLANES: planes.write(network.metadata())})
@@ -233,6 +237,7 @@ def _write_mesh(run: StageRun, mesh: "Mesh", views: int) -> None:
     from meshcli.export.gltf import write_glb
     from meshcli.export.obj import write_obj
 
+    run.run_options.progress(0, 1, "writing the mesh")
     with run.step("write"):
         both = mesh.colours is not None and mesh.texture is not None
         coloured = write_obj(replace(mesh, texture=None), "colours") if both else {}

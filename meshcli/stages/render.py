@@ -89,6 +89,7 @@ def smaller_settings(settings: Settings) -> dict[str, Any]:
 
 def _write_renders(run: StageRun, settings: RenderSettings) -> None:
     """Write the contact sheet, the stills and the turntable."""
+    run.run_options.progress(0, 1, "reading the mesh")
     from meshcli.export.gltf import read_glb
     from meshcli.pictures.image import encode_png
     from meshcli.rendering.turntable import MeshPictures

@@ -6,12 +6,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from meshcli.config import TypedSettings
+from meshcli.config import options as sections
 from meshcli.engines import Generator, Reconstructor, refuse_flags_unsupported_everywhere, supports_flag
 from meshcli.errors import InputError, MeshcliError, UncertainError, UsageError
 from meshcli.progress import Tell, unheard
 from meshcli.project.manifest import STAGES, Manifest, Stage, StageRecord
 from meshcli.project.project import Project
 from meshcli.stages.killed_child import killed_child_error, read_record
+from meshcli.stages.pace import Work, stage_work
 from meshcli.stages.photo_azimuths import (
     accept_guesses,
     guesses_json,
@@ -19,12 +21,13 @@ from meshcli.stages.photo_azimuths import (
     refuse_guesses,
 )
 from meshcli.stages.preflight import complete_plan, look_ahead, pick_generator_ahead, pick_reconstructor_ahead
-from meshcli.stages.settings_in_force import settings_in_force
+from meshcli.stages.run_watcher import RunWatcher
+from meshcli.stages.settings_in_force import SECTIONS, settings_in_force
 from meshcli.stages.stage_runner import RunOptions
 from meshcli.stages.status import read_status, stage_status
 from meshcli.stages.view_candidates import add_posed_photos
 from meshcli.stages.view_choice import DEFAULT_VIEW_COUNT
-from meshcli.system.processes import run_child
+from meshcli.system.processes import INTERRUPTED_MESSAGE, SIGNALS, run_child
 from meshcli.weights.locations import holds_rembg_model
 
 
@@ -36,6 +39,14 @@ class StageFailedError(MeshcliError):
     def __init__(self, command: str, exit_code: int) -> None:
         super().__init__(f"{command} failed")
         self.command = command
+        self.exit_code = exit_code  # type: ignore[misc]  # the child's
+
+
+class ChildInterruptedError(MeshcliError):
+    """A child was interrupted, which it leaves to `run` to report; carries its exit code."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__(INTERRUPTED_MESSAGE)
         self.exit_code = exit_code  # type: ignore[misc]  # the child's
 
 
@@ -84,12 +95,13 @@ def run_stages(
     capture: bool = False,
     tell: Tell = unheard,
     print_output: Tell = unheard,
+    watcher: RunWatcher | None = None,
 ) -> list[dict[str, Any]]:
     """Run the stages that are not done; returns the JSON documents of the children.
 
     The documents are there when output is captured or on a dry run, which returns what would run. A document of
     `generate` is also there when photos were left out (`--keep-going`); `print_output` receives the output of that
-    child unless it is captured.
+    child, and of all whose output `watcher` captures, unless it is a document.
 
     Raises UsageError when a stage before the first is not done, or a selection made by a person no longer fits;
     StageFailedError with a child's exit code; ResourceError when a child was ended for lack of memory. The children
@@ -101,7 +113,9 @@ def run_stages(
     if not arguments.dry:
         missing = look_ahead(project, arguments, lambda: run_stages(project, replace(arguments, dry=True)))
         _fetch(missing, quiet=not {"--quiet", "--json"}.isdisjoint(arguments.common))
-    commands = _StageCommands(project, arguments, capture or arguments.dry, tell, print_output, shared)
+    watcher = watcher or RunWatcher()
+    watcher.plan(_works(project, arguments), _finished_stages(project))
+    commands = _StageCommands(project, arguments, capture or arguments.dry, tell, print_output, shared, watcher)
     run = {
         "generate": commands.generate, "select": commands.select, "reconstruct": commands.reconstruct,
         "render": commands.render,
@@ -126,6 +140,7 @@ class _StageCommands:
     tell: Tell
     print_output: Tell
     shared: Mapping[str, Sequence[str]] = field(default_factory=dict)  # stage -> shared options that its engine uses
+    watcher: RunWatcher = field(default_factory=RunWatcher)
     documents: list[dict[str, Any]] = field(default_factory=list)
 
     def generate(self) -> None:
@@ -191,11 +206,15 @@ class _StageCommands:
         line = [command or stage, *common, *options, "--", str(self.project.root), *photos]
         before = read_record(self.project, stage)
         keep_going = "--keep-going" in options
-        code, output = run_child(line, self.capture or keep_going)
+        captured = self.capture or keep_going or self.watcher.captures
+        listening = (self.watcher.report, self.watcher.read_line) if self.watcher.read_line else ()
+        self.watcher.started(stage, command or stage)
+        code, output = run_child(line, captured, *listening)
+        self.watcher.ended(stage, command or stage, code)
         document = json.loads(output) if self.capture and output else {}
         if document:
             self.documents.append(document)
-        elif keep_going:
+        elif captured:
             self.print_output(output)
         photos_left_out = keep_going and code == InputError.exit_code and output and "error" not in document
         if photos_left_out:  # but the stage is done
@@ -262,6 +281,27 @@ def _assign_shared_flags(project: Project, arguments: RunArguments) -> dict[str,
     }
 
 
+def _works(project: Project, arguments: RunArguments) -> dict[Stage, Work]:
+    """What the stages have to do, as far as it tells how long they take."""
+    manifest = project.load() if project.exists else Manifest()
+    recorded = 0 if arguments.photos and "--add" not in arguments.cameras else len(manifest.active_photos)
+    engines = {"generate": pick_generator_ahead, "reconstruct": pick_reconstructor_ahead}
+    works: dict[Stage, Work] = {}
+    for stage in arguments.stages:
+        settings = settings_in_force(stage, manifest.stages.get(stage), arguments.settings).settings
+        engine = engines[stage](manifest, arguments)[0] if stage in engines else ""
+        units = recorded + len(arguments.photos) if stage == "generate" else 1
+        typed = [*arguments.typed.get(stage, ()), sections(settings, *SECTIONS[stage])]
+        works[stage] = stage_work(stage, engine, arguments.run_options.device, typed, units)
+    return works
+
+
+def _finished_stages(project: Project) -> frozenset[Stage]:
+    """The stages that are done; those that need not run again if nothing else was typed."""
+    stages = read_status(project).stages if project.exists else ()
+    return frozenset(status.stage for status in stages if status.state == "done")
+
+
 def automatic_count(manifest: Manifest) -> int:
     """How many views to select automatically: six, as the networks expect, or all up to 24 if they agree.
 
@@ -304,4 +344,6 @@ def _stage_error(project: Project, stage: Stage, code: int, before: StageRecord 
         uncertain = UncertainError("the azimuths of the photos are guesses")
         uncertain.printed, uncertain.details = True, guesses_json(project, project.load())
         return uncertain
+    if code in (128 + number for number in SIGNALS):
+        return ChildInterruptedError(code)
     return StageFailedError(command or stage, 128 - code if code < 0 else code)

@@ -27,7 +27,8 @@ from meshcli.project.manifest import Manifest, Output, Stage, StageRecord
 from meshcli.project.project import Project
 from meshcli.settings import Settings
 from meshcli.stages.photo_validation import LeftOutPhoto
-from meshcli.system.digests import difference, digest
+from meshcli.stages.reasons import why_missing, why_stale
+from meshcli.system.digests import digest
 from meshcli.system.memory_check import MEGABYTE, check_memory, library_bytes, memory_reserve
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ def outcome_without_running(
     running. Raises UsageError when it must run and would overwrite files that are not meshcli's own.
     """
     record = manifest.stages.get(task.stage)
-    reason = "--force" if run_options.force else _reason_to_run(project, record, task)
+    reason = "--force" if run_options.force else _reason_to_run(project, manifest, task)
     if record and not reason:
         return Outcome(task.stage, record, f"unchanged since {record.finished}")
     project.refuse_foreign_files(manifest, task.files)
@@ -284,14 +285,15 @@ def _apply_reductions(settings: Settings, reduced: Mapping[str, Any]) -> Setting
     return result
 
 
-def _reason_to_run(project: Project, record: StageRecord | None, task: ResolvedTask) -> str:
+def _reason_to_run(project: Project, manifest: Manifest, task: ResolvedTask) -> str:
     """Why a stage must run; empty when it need not."""
+    record = manifest.stages.get(task.stage)
     if record is None:
         return "not run yet"
     if record.status != "done":
         return f"it failed: {record.error}" if record.status == "failed" else "it was interrupted"
     missing = missing_files(project, record)
-    return difference(record.inputs, task.inputs) or (f"{missing[0]} is gone" if missing else "")
+    return why_stale(manifest, record.inputs, task.inputs) or (why_missing(missing) if missing else "")
 
 
 def _start(project: Project, manifest: Manifest, task: ResolvedTask, run_options: RunOptions) -> StageRun:
@@ -359,6 +361,7 @@ def _facts(run: StageRun) -> dict[str, Any]:
     """What every record states about its run."""
     return {
         "seconds": run.seconds,
+        "notes": run.notes,
         "peak_rss": peak_rss(),
         "device": "cpu",
         "seed": run.task.options.get("seed", 0),

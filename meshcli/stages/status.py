@@ -9,8 +9,8 @@ from meshcli.project.manifest import STAGES, Manifest, Stage, StageRecord
 from meshcli.project.project import Project
 from meshcli.stages.inputs import current_inputs
 from meshcli.stages.photo_azimuths import azimuths_json, photos_of_unknown_azimuth
+from meshcli.stages.reasons import why_missing, why_stale
 from meshcli.stages.stage_runner import missing_files
-from meshcli.system.digests import difference
 
 State = Literal[
     "done",
@@ -66,7 +66,7 @@ class ProjectStatus:
             "photos": [photo.name for photo in self.manifest.active_photos],
             "azimuths": azimuths_json(self.manifest),
             "views": [view.name for view in self.manifest.active_views.values()],
-            "match": match_of(self.stages[2].record),
+            "match": match_of(self.manifest.stages.get("reconstruct")),
             "selection": list(selection.names) if selection else [],
             "stages": {
                 status.stage: {
@@ -110,9 +110,9 @@ def stage_status(project: Project, manifest: Manifest, stage: Stage, holds_lock:
     if record.status == "failed":
         return StageStatus(stage, "failed", record.error, record)
     if missing := missing_files(project, record):
-        return StageStatus(stage, "missing", f"{missing[0]} is gone", record)
+        return StageStatus(stage, "missing", why_missing(missing), record)
     try:
-        changed = difference(record.inputs, current_inputs(project, manifest, stage))
+        changed = why_stale(manifest, record.inputs, current_inputs(project, manifest, stage))
     except MeshcliError as error:
         changed = str(error)
     return StageStatus(stage, "stale" if changed else "done", changed, record)

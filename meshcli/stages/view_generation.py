@@ -73,9 +73,9 @@ def lacking(settings: Settings, named_weights: Path | None) -> str:
     from meshcli.generators.zero123plus.files import first_missing
 
     if weights := first_missing(settings.zero123plus.unet, named_weights):
-        return f"the weights {weights}, `meshcli models pull {weights}` gets them"
+        return f"weights: `meshcli models pull {weights}`"
     libraries = _missing_libraries()
-    return f"{libraries[0]}, {INSTALL_HINT} gets it" if libraries else ""
+    return f"{libraries[0]}: {INSTALL_HINT}" if libraries else ""
 
 
 def smaller_settings(engine: str, settings: Settings) -> dict[str, Any]:
@@ -148,6 +148,7 @@ def _run_sculpt(run: StageRun, settings: Settings, seed: int) -> None:
     from meshcli.stages.view_loading import load_views
 
     photos = run.manifest.active_photos
+    run.run_options.progress(0, 1, "reading the photos")
     with run.step("views"):
         pictures = load_views(run.project, photos)
         seeds = [photo_seed(seed, photo.sha256) for photo in photos]
@@ -173,6 +174,7 @@ def _run_zero123plus(run: StageRun, settings: Settings, seed: int) -> None:
     from meshcli.stages.view_loading import load_views
 
     own = settings.zero123plus
+    run.run_options.progress(0, 1, "loading the networks")
     networks = open_networks(
         own, run.run_options.device, run.run_options.weights, run.run_options.progress, run.run_options.tell
     )
@@ -245,6 +247,7 @@ def _common_world_cameras(run: StageRun, pictures: "Sequence[View]", settings: S
         return [picture.camera for picture in pictures]
     from meshcli.generators.sculpt.sculpt import align_photos
 
+    run.run_options.progress(0, 1, "aligning the silhouettes")
     placed, notes = align_photos(pictures, settings.sculpt)
     for note in notes:
         run.note(note)

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +20,6 @@ def bytes_digest(data: bytes) -> str:
 def digest(value: Any) -> str:
     """The sha256 of a JSON value, whatever the order of its keys."""
     return bytes_digest(json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode())
-
-
-def difference(before: Mapping[str, str], now: Mapping[str, str]) -> str:
-    """The first difference of two fingerprints, as a message; empty when they are equal."""
-    for key in [*before, *(key for key in now if key not in before)]:
-        if key not in now:
-            return f"{key} is gone"
-        if key not in before:
-            return f"{key} is new"
-        if before[key] != now[key]:
-            return f"{key} changed"
-    return ""
 
 
 def photo_seed(seed: int, photo_digest: str) -> int:

@@ -4,8 +4,26 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numba
+from numba.core import event
+
+from meshcli.system import compilation
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class _CompilerListener(event.Listener):
+    """Tells `compilation` when numba compiles; machine code that comes from the disk is no such event."""
+
+    def on_start(self, _: object) -> None:
+        """A compilation begins, perhaps inside another one."""
+        compilation.begin()
+
+    def on_end(self, _: object) -> None:
+        """A compilation ends."""
+        compilation.end()
+
+
+event.register("numba:compile", _CompilerListener())  # type: ignore[no-untyped-call]
 
 
 def kernel(*, parallel: bool = False) -> Callable[[Function], Function]:

@@ -19,9 +19,12 @@ from types import FrameType
 from typing import Any, NoReturn
 
 PARENT_PIPE_VARIABLE = "MESHCLI_PARENT"  # environment variable: file descriptor of the pipe's reading end
+REPORT_VARIABLE = "MESHCLI_REPORT"  # environment variable of a child: how it reports to its parent
+PLAIN_REPORT = "plain"  # its value for a child whose messages people read as they come
 COMMAND = [sys.executable, "-m", "meshcli"]  # how children are started
 # Seconds; chosen for a person at a terminal, not measured.
 INTERRUPT_GRACE = 2.0  # that a child has to react to Ctrl-C, which reached it too, before it gets a SIGTERM
+READ_GRACE = 2.0  # that the last lines of a child have to arrive after its end; its own children may hold its pipe
 TERMINATE_GRACE = 10.0  # that a process has to clean up before it is killed
 RETRY_DELAY = 0.02  # after which an interruption that Python had to drop is repeated
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -93,24 +96,35 @@ def fork_supervised() -> int | None:
     return 128 + forwarded[0] if code < 0 and forwarded else code
 
 
-def run_child(arguments: Sequence[str], capture: bool = False) -> tuple[int, str]:
+def run_child(
+    arguments: Sequence[str],
+    capture: bool = False,
+    report: str = PLAIN_REPORT,
+    read_line: Callable[[str], None] | None = None,
+) -> tuple[int, str]:
     """Run `meshcli ARGUMENTS` as a child process: its exit code (negative for a signal), and its output if captured.
+
+    `read_line` receives every line of its standard error, in a thread; `report` tells the child how it is listened to.
 
     An exception in this process ends the child first. Signals are blocked while the child starts; it inherits the mask
     until `listen_to_signals`, because an interpreter that is still starting would answer with a traceback.
     """
     read, write = os.pipe()
     process = None
+    lines = _LineReader(read_line) if read_line else None
     try:
         with signals_blocked():
             process = subprocess.Popen(
                 [*COMMAND, *arguments],
                 pass_fds=[read],
-                env={**os.environ, PARENT_PIPE_VARIABLE: str(read)},
+                env={**os.environ, PARENT_PIPE_VARIABLE: str(read), REPORT_VARIABLE: report},
                 stdout=subprocess.PIPE if capture else None,
+                stderr=lines.write if lines else None,
                 text=True,
                 errors="surrogateescape",  # file names may be any bytes
             )
+        if lines:
+            lines.start()
         output, _ = process.communicate()
     except BaseException as error:
         if process:
@@ -119,7 +133,36 @@ def run_child(arguments: Sequence[str], capture: bool = False) -> tuple[int, str
     finally:
         os.close(read)
         os.close(write)
+        if lines:
+            lines.finish()
     return process.returncode, output or ""
+
+
+class _LineReader:
+    """Passes the lines that are written into a pipe to a function, in a thread."""
+
+    def __init__(self, read_line: Callable[[str], None]) -> None:
+        self._read_line = read_line
+        self._read, self.write = os.pipe()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self) -> None:
+        """Begin to read, and close the writing end, which a child has by now."""
+        os.close(self.write)
+        self._thread.start()
+
+    def finish(self) -> None:
+        """Wait until all lines are read."""
+        if self._thread.ident is None:  # no child was started
+            os.close(self.write)
+            os.close(self._read)
+        else:
+            self._thread.join(READ_GRACE)
+
+    def _run(self) -> None:
+        with open(self._read, encoding="utf-8", errors="backslashreplace") as lines:  # noqa: PTH123 (a descriptor)
+            for line in lines:
+                self._read_line(line.rstrip("\n"))
 
 
 @contextmanager

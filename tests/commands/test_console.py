@@ -1,5 +1,6 @@
 import io
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,6 +8,9 @@ from rich.console import Console
 
 from meshcli.commands import console
 from meshcli.commands.console import Reporter
+from meshcli.project.manifest import Manifest
+from meshcli.project.project import Project
+from meshcli.stages.status import ProjectStatus, StageStatus
 
 
 @pytest.fixture
@@ -45,3 +49,14 @@ def test_unfinished_pictures_are_shown_on_a_terminal_with_colours(capsys: pytest
     assert output.getvalue().startswith("photo a:\n")
     assert "200;30;30" in output.getvalue()
     assert len(output.getvalue().splitlines()) == 31  # 40 columns of half blocks, twice as many rows of pixels
+
+
+def test_reasons_of_status_are_whole_on_a_narrow_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reason = "views/03.png (view a3) was changed by hand"
+    status = ProjectStatus(Project(tmp_path), Manifest(), (StageStatus("select", "stale", reason),))
+    for columns, wrapped in (("40", "select: views/03.png (view a3) was\nchanged by hand\n"), ("100", reason)):
+        monkeypatch.setenv("COLUMNS", columns)
+        console.print_status(status)
+        assert wrapped in capsys.readouterr().out

@@ -437,7 +437,7 @@ def test_a_cut_out_edited_by_hand_is_kept_and_makes_new_views(
     Image.fromarray(pixels).save(edited)
     digest = project.digest("photos/b.png")
     status = stage_status(project, project.load(), "generate")
-    assert (status.state, status.reason) == ("stale", "cut-out of photo b changed")
+    assert (status.state, status.reason) == ("stale", "photos/b.png was changed by hand")
     assert not generate_views(project).skipped
     assert project.digest("photos/b.png") == digest
     assert project.digest("views/06.png") != before
@@ -453,7 +453,7 @@ def test_a_view_edited_by_hand_is_kept_a_missing_one_is_made_again(
     project.path("views/03.png").write_bytes(project.path("views/04.png").read_bytes())
     assert generate_views(project).skipped
     project.path("views/05.png").unlink()
-    assert stage_status(project, project.load(), "generate").reason == "views/05.png is gone"
+    assert stage_status(project, project.load(), "generate").reason == "views/05.png is missing"
     outcome = generate_views(project)
     assert "views/03.png had been edited by hand and is overwritten" in outcome.notes
     assert project.path("views/05.png").is_file()

@@ -121,10 +121,14 @@ def test_a_dry_run_tells_the_first_reason_and_what_follows_from_it(
     assert plan(*three) == ["", "", "not run yet", "reconstruct runs before it"]
     in_process("desk", common=["--json"])
     assert plan() == [""] * 4
-    assert plan(views="0-5") == ["", "by changed", *["select runs before it"] * 2]
+    assert plan(views="0-5") == [
+        "",
+        "the views are chosen with --views, before automatically",
+        *["select runs before it"] * 2,
+    ]
     assert plan(force=True) == ["--force", *["generate runs before it"] * 3]
     select_views(Project("desk"), "0-5")
-    assert plan() == ["", "", "order of the views changed", "reconstruct runs before it"]
+    assert plan() == ["", "", "another choice of views", "reconstruct runs before it"]
     generate_views(Project("unposed"), ["1.png", "2.png"], seed=3)
     unknown = "the azimuths of the photos are unknown"
     assert plan(directory="unposed", cameras=[]) == ["", unknown, *["align runs before it"] * 3]

@@ -107,7 +107,7 @@ def test_an_edited_view_makes_what_follows_stale(finished: Project) -> None:
     file = next(view.file for view in finished.load().views if view.name == name)
     finished.path(file).write_bytes(finished.path("photos/a.png").read_bytes())
     assert states(finished) == {"generate": "done", "select": "stale", "reconstruct": "stale", "render": "stale"}
-    assert reason(finished, "reconstruct") == f"view {name} changed"
+    assert reason(finished, "reconstruct") == f"{file} (view {name}) was changed by hand"
     assert read_status(finished).next == finished.command("select")
 
 
@@ -292,7 +292,9 @@ def test_explicit_choices_are_kept(finished: Project) -> None:
     select_views(finished, "a0,a1", by="person")
     assert select_arguments(finished, "") is None
     finished.path("views/01.png").write_bytes(b"other")
-    with pytest.raises(UsageError, match=r"chosen by a person, and now view a1 changed.*meshcli select"):
+    with pytest.raises(
+        UsageError, match=r"chosen by a person, and now views/01\.png \(view a1\) was changed by hand.*meshcli select"
+    ):
         select_arguments(finished, "")
 
 
@@ -315,7 +317,7 @@ def test_an_automatic_choice_is_made_again_when_photos_come(finished: Project, t
     pixels[10:40, 10:40] = (9, 9, 9, 255)
     Image.fromarray(pixels).save(tmp_path / "4.png")
     generate_views(finished, [f"{tmp_path / '4.png'}@180"], add=True)
-    assert reason(finished, "select") == "set of views changed"
+    assert reason(finished, "select") == "the views to choose from changed, or their scores"
     select_views(finished, auto=6)
     assert any(name.startswith("d") for name in finished.load().selection.names)  # type: ignore[union-attr]
 
@@ -431,17 +433,20 @@ def test_a_dry_run_says_why_and_changes_nothing(
     ]
     assert [(outcome.would_run, bool(outcome.skipped)) for outcome in same] == [("", True)] * 4
     assert (
-        generate_views(finished, photos[:2], CameraArguments([0, 40]), run_options=dry).would_run == "photo c is gone"
+        generate_views(finished, photos[:2], CameraArguments([0, 40]), run_options=dry).would_run
+        == "photo c was taken out"
     )
     assert (
         generate_views(finished, typed=CameraArguments([0, 45, -50]), run_options=dry).would_run
-        == "camera of photo b changed"
+        == "photo b has another camera: its angles, lens or size changed"
     )
     assert select_views(finished, "0-5", run_options=dry).would_run
-    assert reconstruct_mesh(finished, settings=Settings(), run_options=dry).would_run == "texture.size changed"
+    assert reconstruct_mesh(finished, settings=Settings(), run_options=dry).would_run == (
+        "the setting texture.size went from 64 to 1024"
+    )
     assert render_mesh(finished, settings=SMALL, run_options=replace(dry, force=True)).would_run == "--force"
     finished.path("renders/top.png").unlink()
-    assert render_mesh(finished, settings=SMALL, run_options=dry).would_run == "renders/top.png is gone"
+    assert render_mesh(finished, settings=SMALL, run_options=dry).would_run == "renders/top.png is missing"
     del before[str(finished.root / "renders/top.png")]
     assert everything(finished) == before
     assert engine_calls == counts

@@ -217,7 +217,7 @@ def test_finished_views_need_no_weights(
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     monkeypatch.delenv("MESHCLI_CKPTS", raising=False)
     monkeypatch.chdir(tmp_path)
-    assert lacking(SETTINGS, None).endswith("gets them")
+    assert lacking(SETTINGS, None).startswith("weights: `meshcli models pull ")
     assert generate_views(project, settings=SETTINGS).skipped
     with pytest.raises(MissingError, match="models pull zero123plus"):
         generate_views(
@@ -318,6 +318,6 @@ def test_a_cut_out_that_is_edited_while_cameras_are_found_is_painted_anew(
     monkeypatch.setattr(view_generation, "_common_world_cameras", slowly)
     assert paint(*photos[:2], typed=ANGLES) == ["a", "b"]
     monkeypatch.setattr(view_generation, "_common_world_cameras", placed)
-    assert stage_status(project, project.load(), "generate").reason == "cut-out of photo b changed"
+    assert stage_status(project, project.load(), "generate").reason == "photos/b.png was changed by hand"
     assert paint() == ["b"]
     assert stage_status(project, project.load(), "generate").state == "done"

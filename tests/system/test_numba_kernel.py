@@ -64,3 +64,28 @@ def test_no_place_for_a_cache_is_no_error(tmp_path: Path) -> None:
         [sys.executable, tmp_path / "program.py"], env=environment, capture_output=True, text=True, check=False
     )
     assert (result.returncode, result.stdout.strip()) == (0, "42"), result.stderr
+
+
+LISTENING = """
+from meshcli.system import compilation
+from meshcli.system.numba_kernel import kernel
+
+@kernel()
+def triple(x):
+    return 3 * x
+
+heard = []
+with compilation.listening(lambda begins, seconds: heard.append(begins)):
+    print(triple(7), triple(8), heard)
+"""
+
+
+def test_listeners_hear_of_a_compilation_and_not_of_kept_machine_code(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(LISTENING)
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    command = [sys.executable, str(tmp_path / "program.py")]
+    fresh, kept = (
+        subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout for _ in range(2)
+    )
+    assert fresh == "21 24 [True, False]\n"
+    assert kept == "21 24 []\n"

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from meshcli.system import processes
+
 pytestmark = pytest.mark.usefixtures("default_signal_handlers")
 
 CHILD = """
@@ -102,3 +104,24 @@ def test_an_interruption_is_not_lost_where_python_cannot_raise(where: str) -> No
     program = [sys.executable, "-c", SWALLOWED, where]
     done = subprocess.run(program, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+TALKING_CHILD = """
+import os, signal, sys
+sys.stderr.write("one\\n" + 100_000 * "x" + "\\n")
+sys.stderr.flush()
+os.write(2, b"\\xff cut off")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_all_that_a_killed_child_wrote_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr(processes, "COMMAND", [sys.executable, "-c", TALKING_CHILD])
+    assert processes.run_child([], read_line=lines.append) == (-signal.SIGKILL, "")
+    assert lines == ["one", 100_000 * "x", r"\xff cut off"]
+
+
+def test_a_child_without_standard_error_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "COMMAND", [sys.executable, "-c", "import os; os.close(2); print(1)"])
+    assert processes.run_child([], capture=True, read_line=print) == (0, "1\n")

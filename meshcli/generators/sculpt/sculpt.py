@@ -81,10 +81,12 @@ def sculpt(
     are inconsistent. Raises InputError where the silhouettes have no common body.
     """
     if len(photos) == 1:
+        progress(0, 1, "inflating the silhouette")
         mesh, notes = sculpt_one(photos[0], settings)
         placed = list(photos)
         notes = ["depth and back are guessed from a single photo; a second one from the side helps most", *notes]
     else:
+        progress(0, 1, "aligning the silhouettes")
         placed, notes = align_photos(photos, settings)
         if max(_gaps(sorted(photo.camera.azimuth for photo in placed), 360.0)) > MAX_UNSEEN_GAP:
             notes.append("no photo shows the far side: its shape and colours are guessed")
@@ -138,6 +140,7 @@ def _alignment_notes(photos: Sequence[View], alignment: Alignment) -> list[str]:
 
 def _model(photos: Sequence[View], settings: SculptSettings, fit: FitSettings, seed: int, progress: Progress) -> Mesh:
     """A coloured mesh from the photos' silhouettes and, if the cameras are accurate enough, from their textures."""
+    progress(0, 1, "carving the body")
     prior = inflated_prior(photos, settings)
     if prior is None and any(photo.camera.known == "aligned" for photo in photos):
         # Aligned outlines match to a pixel, but textures do not: fitting to them tears flat panels.
@@ -155,6 +158,7 @@ def _model(photos: Sequence[View], settings: SculptSettings, fit: FitSettings, s
         )
         shape = fit_sdf(Evidence.of(views), levels, seed, progress, prior, FEW_PHOTOS)
         vertices, faces = extract_pieces(shape.distance, shape.grid)
+    progress(0, 1, "colouring the body")
     mesh = Mesh(taubin_smooth(vertices, faces, TAUBIN_ROUNDS).astype(np.float32), faces)
     return colour_vertices(mesh, [_shrunk(photo, COLOUR_SIZE) for photo in photos])
 

@@ -206,7 +206,12 @@ def test_opposite_photos_say_the_same(azimuths, leaves):
 def test_three_photos_of_a_ball():
     photos = [ball(orbit(azimuth, 10, known="given"), name="abc"[i]) for i, azimuth in enumerate((0, 120, 240))]
     fit = FitSettings(resolutions=(24,), steps=(20,), rays=2000)
-    sculpture = sculpt(photos, QUICK, fit, [0, 1, 2], silent)
+    works: list[str] = []
+    sculpture = sculpt(photos, QUICK, fit, [0, 1, 2], lambda done, total, what: works.append(what))
+    assert list(dict.fromkeys(works)) == [
+        "aligning the silhouettes", "carving the body", "fitting the surface", "colouring the body",
+        "rendering the views",
+    ]  # fmt: skip
     assert len(sculpture.views) == 3
     assert [view.name for view in sculpture.views[1]] == [f"b{tile}" for tile in range(6)]
     radius = np.linalg.norm(sculpture.mesh.vertices, axis=1)
