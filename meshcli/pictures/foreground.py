@@ -151,7 +151,7 @@ def _better_cut_out(rgb: Pixels, plain: Pixels, model: str, weights: Path | None
 
     Only a doubtful cut-out is compared. `model` is empty where rembg is switched off; nothing is downloaded.
     """
-    doubts = PlainDoubts(rgb, plain)
+    doubts = PlainDoubts.about(rgb, plain)
     kept = CutOut(plain, "plain")
     if not doubts.suspicious:
         return kept

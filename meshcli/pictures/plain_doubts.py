@@ -6,6 +6,7 @@ background, whose cut-outs by both methods were compared by eye.
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 from scipy import ndimage
@@ -20,6 +21,7 @@ from meshcli.pictures.plain_background import (
     is_background,
 )
 
+MIN_SIDE = 2 * VIEW_SIZE  # pixels of the longer side that are enough to look at
 SOLID, CLEAR = 128, 26  # of 255: what counts as the object, and what a network is sure not to be one
 SURE = 200  # of 255: what a network is sure to be the object
 EDGE = 1.5  # pixels: what is thinner than twice this is a difference between two edges
@@ -33,10 +35,17 @@ GAIN_OVER_LOSS = 1.5  # bad cut-outs have 1.8 and more; where the network fills 
 
 @dataclass(frozen=True)
 class PlainDoubts:
-    """What may be wrong with the cut-out `found` (H, W, 4) of a picture `rgb` (H, W, 3) with a plain background."""
+    """What may be wrong with a cut-out of a picture with a plain background."""
 
-    rgb: Pixels
-    found: Pixels
+    rgb: Pixels  # (H, W, 3) the picture, every `step`th pixel of it
+    found: Pixels  # (H, W, 4) the cut-out, the same pixels
+    step: int
+
+    @classmethod
+    def about(cls, rgb: Pixels, found: Pixels) -> Self:
+        """The doubts about the cut-out `found` (H, W, 4) of a picture (H, W, 3); a coarse look at them is enough."""
+        step = max(1, max(rgb.shape[:2]) // MIN_SIDE)
+        return cls(rgb[::step, ::step], found[::step, ::step], step)
 
     @property
     def suspicious(self) -> bool:
@@ -58,6 +67,7 @@ class PlainDoubts:
         It mends pale parts that only the plain cut-out keeps, and coloured parts that only the mask keeps. It spoils
         gaps of the background's own colour that it fills, and parts of strong contrast that it leaves out.
         """
+        mask = mask[:: self.step, :: self.step]
         both = self._solid & (mask >= SURE)
         if not both.any():
             return False
