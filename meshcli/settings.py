@@ -7,9 +7,10 @@ memory and time. 0 has a meaning of its own where the comment says so.
 Light: no imports beyond the standard library.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, get_args, get_type_hints
+from typing import Annotated, Any, Literal, cast, get_args, get_type_hints
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,17 @@ class Range:
         return f"{'0 or ' if self.or_zero else ''}{multiple}between {self.low:.15g} and {self.high:.15g}"
 
 
+PHOTO_LETTERS = re.compile("[a-z]{1,4}")
 GRID_RESOLUTION = Range(16, 384)  # voxels along the longest side of a grid; 384^3 float32 values take 226 MB
 MAX_LEVELS = 8  # of a coarse-to-fine fit; by choice, the defaults have 3
+
+
+Cutout = Literal[
+    "auto",  # by alpha, else by a plain background, else with rembg, which also mends doubtful plain ones
+    "alpha",  # the file's own transparency
+    "plain",  # a smooth background of one colour all round
+    "rembg",  # a salient-object network
+]
 
 
 @dataclass(frozen=True)
@@ -40,12 +50,30 @@ class PhotoSettings:
 
     # longer side of the object's bounding box / side of the square frame
     foreground_ratio: Annotated[float, Range(0.2, 1.0)] = 0.85
-    # whether a segmentation network (rembg) finds the object if there is neither transparency nor a plain background
+    cutout: Cutout = "auto"  # how the object is cut out
+    cutouts: str = ""  # the same for single photos, by their letters: b=rembg,d=plain
+    # whether `auto` may take a segmentation network (rembg), where neither transparency nor a plain background will do
     rembg: bool = True
     rembg_model: str = "u2netp"  # by its name in rembg; u2netp is the smallest, 5 MB
     # pixels of the longer side; larger photos are reduced first: cutting out 16 megapixels takes a minute
     side: Annotated[int, Range(32, 16384)] = 2048
     max_pixels: Annotated[int, Range(1, 10**9)] = 100_000_000  # width x height; larger pictures are refused
+
+    def cutout_of(self, photo: str) -> Cutout:
+        """How the object is cut out of the photo of this letter."""
+        return cast("Cutout", cutout_table(self.cutouts).get(photo, self.cutout))
+
+    def conflict(self) -> str:
+        """What is wrong with the ways to cut out; empty if nothing is."""
+        for photo, method in cutout_table(self.cutouts).items():
+            if not PHOTO_LETTERS.fullmatch(photo) or method not in get_args(Cutout):
+                return (
+                    f"{photo}={method} is no way to cut a photo out: write one of {', '.join(get_args(Cutout))}, after "
+                    "a photo's letter and = if it is for that photo only, like b=rembg"
+                )
+        if self.cutout == "rembg" and not self.rembg:
+            return "rembg is to cut the photos out (photo.cutout) and is switched off (photo.rembg)"
+        return ""
 
 
 @dataclass(frozen=True)
@@ -208,7 +236,12 @@ class Settings:
 
     def conflict(self) -> str:
         """A description of the first settings that contradict each other; empty if none do."""
-        return self.fit.conflict() or self.sculpt.conflict()
+        return self.photo.conflict() or self.fit.conflict() or self.sculpt.conflict()
+
+
+def cutout_table(text: str) -> dict[str, str]:
+    """`b=rembg,d=plain` as a table; what is written otherwise comes out as no valid letter or method."""
+    return {photo: method for photo, _, method in (part.partition("=") for part in text.split(",") if part)}
 
 
 def range_of(section: type, key: str) -> Range | None:

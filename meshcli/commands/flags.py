@@ -8,6 +8,7 @@ import typer
 
 from meshcli.commands.flag_groups import FlagGroup, Only, Overrides
 from meshcli.engines import Generator, Reconstructor
+from meshcli.errors import UsageError
 from meshcli.project.manifest import Stage
 from meshcli.settings import Attention, Parts, Precision, Source, Vram, WhichUNet
 
@@ -176,6 +177,14 @@ class NetworkFlags(FlagGroup, title="Networks"):
 class PhotoFlags(FlagGroup, title="Photo preparation"):
     """How photos are read and cut out."""
 
+    cutout: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[B=]HOW",
+            help="Cut out by alpha, plain (background), rembg, or auto; b=rembg is for photo b only; repeatable.",
+            show_default=False,
+        ),
+    ] = None
     no_rembg: Annotated[
         bool,
         Overrides("photo.rembg", value=False),
@@ -199,6 +208,16 @@ class PhotoFlags(FlagGroup, title="Photo preparation"):
         Overrides("photo.max_pixels"),
         typer.Option(help="Largest accepted photo, in pixels.", show_default=False),
     ] = None
+
+    def overrides(self) -> dict[str, Any]:
+        """As of any group, and how the photos are cut out: one way for all of them takes back those for single ones."""
+        words = [word for text in self.cutout or () for word in text.split(",")]
+        single, for_all = [word for word in words if "=" in word], [word for word in words if "=" not in word]
+        if len(for_all) > 1:
+            raise UsageError(f"--cutout {for_all[0]} and --cutout {for_all[1]} are both for all photos; take one")
+        ways = {"photo.cutout": for_all[0]} if for_all else {}
+        allowed = {"photo.rembg": True} if for_all == ["rembg"] else {}
+        return {**ways, **({"photo.cutouts": ",".join(single)} if words else {}), **allowed, **super().overrides()}
 
 
 @dataclass(frozen=True)

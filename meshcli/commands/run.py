@@ -103,7 +103,7 @@ def _child_arguments(
 ) -> RunArguments:
     """What each child process is called with. Raises UsageError for wrong settings, before any child starts."""
     configuration = settings.words("config", "assignments", "defaults")
-    generation = [*options.generator.words(), *options.photo.words("no_rembg", "max_pixels")]
+    generation = [*options.generator.words(), *options.photo.words("cutout", "no_rembg", "max_pixels")]
     reconstruction, rendering = options.reconstructor.words(), options.render.words()
     common = options.network.words_for_any_engine()
     shared = [*settings.words("seed"), *execution.words("offline"), *common, *configuration]

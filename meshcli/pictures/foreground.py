@@ -1,4 +1,6 @@
-"""Cut the object out of a photo: by its own alpha, by a plain background, or with rembg, in this order.
+"""Cut the object out of a photo: by its own alpha, by a plain background, or with rembg, in this order or as named.
+
+Where a cut-out by the plain background looks doubtful, rembg's is compared with it if its model is on this machine.
 
 The alpha of the result is coverage, whatever the photo's alpha was.
 """
@@ -7,7 +9,7 @@ import contextlib
 import io
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 
 from meshcli.arrays import Mask
 from meshcli.errors import InputError, MissingError
-from meshcli.pictures.image import HAZE_ALPHA
+from meshcli.pictures.image import HAZE_ALPHA, over
 from meshcli.pictures.pixels import Pixels
 from meshcli.pictures.plain_background import (
     background_mask,
@@ -25,6 +27,7 @@ from meshcli.pictures.plain_background import (
     is_background,
     rim_softness,
 )
+from meshcli.pictures.plain_doubts import PlainDoubts
 from meshcli.pictures.transparency import MIN_STEP, has_cut_out, opacity_to_coverage, page_mask
 from meshcli.settings import PhotoSettings
 from meshcli.weights.catalogue import MODELS
@@ -49,6 +52,8 @@ MIN_CONTRAST = 3.0  # of 255, by choice: a picture with less, the noise of an 8-
 # Of the object's rim that may hardly differ from a plain background; by choice: beyond, rembg is the better guess.
 MAX_RIM_SOFTNESS = 0.2
 
+REMBG_IS_BETTER = "its plain background leaves holes, specks or pieces of shadow that rembg does not; rembg's is taken"
+DOUBTFUL = "its plain background may have left holes, specks or pieces of shadow in the cut-out"
 NOT_PLAIN = "the background is not plain"
 EMPTY = "the picture is empty, of one colour all over"
 BY_HAND = "cut the object out by hand and save it as a PNG with transparency"
@@ -74,12 +79,18 @@ class CutOut:
 def cut_out(
     pixels: Pixels, settings: PhotoSettings, rembg: bool = True, offline: bool = False, weights: Path | None = None
 ) -> CutOut:
-    """Find the object in a picture (H, W, 4); if one method fails, the next one is tried.
+    """Find the object in a picture (H, W, 4) by the method of the settings; `auto` tries one after the other.
 
     `weights`, from --weights, is the first place where rembg's model is searched.
     Raises InputError when all methods leave nothing or nearly everything, and MissingError when only rembg could help
     and it cannot run.
     """
+    if settings.cutout == "alpha":
+        return _by_alpha(pixels)
+    if settings.cutout == "plain":
+        return _by_plain_background(pixels)
+    if settings.cutout == "rembg":
+        return _by_rembg(over(pixels), settings.rembg_model, offline, "rembg is to cut it out", weights)
     rgb, alpha = pixels[..., :3], pixels[..., 3]
     failed: list[str] = []
     if alpha.min() < 255:
@@ -90,7 +101,9 @@ def cut_out(
     inside = _usable_part(alpha)
     plain = _cut_from_plain(rgb) if inside.all() else NOT_PLAIN  # otherwise `_from_alpha` has tried
     if not isinstance(plain, str):
-        return CutOut(plain, "plain", _fallback_note(failed, "its plain background shows the object"))
+        note = _fallback_note(failed, "its plain background shows the object")
+        better = _better_cut_out(rgb, plain, settings.rembg_model if rembg else "", weights)
+        return replace(better, notes=(*note, *better.notes))
     if plain == EMPTY:
         raise InputError(f"{plain}: {BY_HAND}")
     failed.append(plain)
@@ -98,10 +111,59 @@ def cut_out(
     if not rembg:
         raise InputError(f"{problem}, and rembg was switched off: allow it, or {BY_HAND}")
     rgb = np.where(inside[..., None], rgb, np.uint8(255))
-    mask = np.where(inside, _rembg_mask(rgb, settings.rembg_model, offline, problem, weights), np.uint8(0))
-    if fault := _mask_fault(mask, f"rembg's {settings.rembg_model}"):
+    found_by_rembg = _by_rembg(rgb, settings.rembg_model, offline, problem, weights, inside)
+    return replace(found_by_rembg, notes=_fallback_note(failed, "rembg found the object"))
+
+
+def _by_alpha(pixels: Pixels) -> CutOut:
+    """Cut out by transparency alone."""
+    if not has_cut_out(pixels[..., 3]):
+        raise InputError(f"its transparency is to cut it out, and there is none that separates anything: {BY_HAND}")
+    covered = opacity_to_coverage(pixels[..., 3])
+    if fault := _mask_fault(covered, "the transparency of this picture"):
+        raise InputError(f"{fault}: {BY_HAND}")
+    return CutOut(_on_white(pixels[..., :3], covered), "alpha")
+
+
+def _by_plain_background(pixels: Pixels) -> CutOut:
+    """Cut out by a plain background alone; what is transparent counts as white."""
+    found = cut_from_page(pixels) if pixels[..., 3].min() < 255 else None
+    plain = _cut_from_plain(over(pixels)) if found is None else found
+    if isinstance(plain, str):
+        raise InputError(f"its plain background is to cut it out, and {plain}: {BY_HAND}")
+    return CutOut(plain, "plain")
+
+
+def _by_rembg(
+    rgb: Pixels, model: str, offline: bool, problem: str, weights: Path | None, inside: Mask | None = None
+) -> CutOut:
+    """Cut out with a salient-object network, within `inside`; `problem` says why no other method is taken."""
+    mask = _rembg_mask(rgb, model, offline, problem, weights)
+    if inside is not None:
+        mask = np.where(inside, mask, np.uint8(0))
+    if fault := _mask_fault(mask, f"rembg's {model}"):
         raise InputError(f"{problem}, and {fault}: {BY_HAND}")
-    return CutOut(_on_white(rgb, mask), "rembg", _fallback_note(failed, "rembg found the object"))
+    return CutOut(_on_white(rgb, mask), "rembg")
+
+
+def _better_cut_out(rgb: Pixels, plain: Pixels, model: str, weights: Path | None) -> CutOut:
+    """The cut-out by the plain background, or rembg's where that mends more than it spoils.
+
+    Only a doubtful cut-out is compared. `model` is empty where rembg is switched off; nothing is downloaded.
+    """
+    doubts = PlainDoubts.about(rgb, plain)
+    kept = CutOut(plain, "plain")
+    if not doubts.suspicious:
+        return kept
+    if model and rembg_file(model, weights) is not None:
+        with contextlib.suppress(MissingError, InputError):  # the plain background has shown the object already
+            other = _by_rembg(rgb, model, True, NOT_PLAIN, weights)
+            better = doubts.prefers(other.pixels[..., 3])
+            if better or not doubts.visible:
+                return replace(other, notes=(REMBG_IS_BETTER,)) if better else kept
+            return replace(kept, notes=(f"{DOUBTFUL}; rembg's has others: {BY_HAND}",))
+    advice = f"get rembg's network (`meshcli models pull {model}`) and say --cutout rembg, or " if model else ""
+    return replace(kept, notes=(f"{DOUBTFUL}; if so, {advice}{BY_HAND}",)) if doubts.visible else kept
 
 
 def cut_from_page(pixels: Pixels) -> Pixels | None:

@@ -45,7 +45,7 @@ def estimate_background(colours: Float32Array, inside: Mask | None = None) -> Fl
     few = np.where(part[..., None], few, background)
     # Real backgrounds of generated views drift by more than the tolerance across a picture, but slowly.
     for _ in range(2):
-        found = _parts_at_border(_colour_distance(few, background) < BACKGROUND_TOLERANCE)
+        found = _parts_at_border(colour_distance(few, background) < BACKGROUND_TOLERANCE)
         rest = np.where(found[..., None], few - background, np.float32(0))
         weight = ndimage.gaussian_filter(found.astype(np.float32), DRIFT_SCALE) + 1e-4
         background = background + ndimage.gaussian_filter(rest, (DRIFT_SCALE, DRIFT_SCALE, 0)) / weight[..., None]
@@ -54,7 +54,21 @@ def estimate_background(colours: Float32Array, inside: Mask | None = None) -> Fl
 
 def is_background(colours: Float32Array, background: Float32Array) -> Mask:
     """Pixels (H, W) of the background's colour."""
-    return _colour_distance(colours, background) < BACKGROUND_TOLERANCE
+    return colour_distance(colours, background) < BACKGROUND_TOLERANCE
+
+
+def colour_distance(colours: Float32Array, background: Float32Array) -> Float32Array:
+    """The largest channel difference (H, W)."""
+    distance: Float32Array = np.abs(colours - background).max(axis=-1)
+    return distance
+
+
+def has_background_hue(colours: Float32Array, background: Float32Array) -> Mask:
+    """Pixels (H, W) that may be the background in more or less light."""
+    ratio = (colours + 8.0) / (background + 8.0)
+    level = np.maximum(colours.mean(-1), background.mean(-1))
+    same: Mask = (ratio.max(-1) - ratio.min(-1)) * level < BACKGROUND_TOLERANCE
+    return same
 
 
 def _border_fit(colours: Float32Array, part: Mask) -> tuple[Float32Array, float, float]:
@@ -79,7 +93,7 @@ def background_mask(colours: Float32Array, background: Float32Array, shadows: bo
 
     With `shadows`, parts that fade into the background belong to it too.
     """
-    distance = _colour_distance(colours, background)
+    distance = colour_distance(colours, background)
     near = distance < BACKGROUND_TOLERANCE
     outside = _parts_at_border(near)
     outside |= _hole_mask(near & ~outside, distance)
@@ -91,7 +105,7 @@ def background_mask(colours: Float32Array, background: Float32Array, shadows: bo
 def rim_softness(colours: Float32Array, background: Float32Array, outside: Mask) -> float:
     """The share of the object's rim, 3 to 4 pixels inside, that hardly differs from the background: soft shadows."""
     depth = _depth_inside(outside) / _size_ratio(outside)
-    rim = _colour_distance(colours, background)[(depth > 3.0) & (depth <= 4.0)]
+    rim = colour_distance(colours, background)[(depth > 3.0) & (depth <= 4.0)]
     return float((rim < 2.5 * BACKGROUND_TOLERANCE).mean()) if rim.size else 1.0
 
 
@@ -118,14 +132,12 @@ def _with_shadows(colours: Float32Array, background: Float32Array, outside: Mask
     for channel in range(3):
         slope = np.maximum(slope, scale * ndimage.gaussian_gradient_magnitude(colours[..., channel], scale))
     ratio = (colours + 8.0) / (background + 8.0)
-    level = np.maximum(colours.mean(-1), background.mean(-1))
-    same_hue = (ratio.max(-1) - ratio.min(-1)) * level < BACKGROUND_TOLERANCE
     lit = (ratio.mean(-1) > SHADOW_BRIGHTNESS[0]) & (ratio.mean(-1) < SHADOW_BRIGHTNESS[1])
-    gentle = (slope < MAX_SHADOW_SLOPE) & same_hue & lit
+    gentle = (slope < MAX_SHADOW_SLOPE) & has_background_hue(colours, background) & lit
     # Folds of black cloth are steeper than shadows, but darker than any object that somebody photographs before it.
     gentle |= (
         (background.max(-1) < BLACK_CLOTH)
-        & (_colour_distance(colours, background) < CLOTH_CONTRAST)
+        & (colour_distance(colours, background) < CLOTH_CONTRAST)
         & (slope < 3.0 * MAX_SHADOW_SLOPE)
     )
     labels, count = ndimage.label(outside | gentle)
@@ -167,7 +179,7 @@ def estimate_matte(colours: Float32Array, background: Float32Array, outside: Mas
     """
     alpha = np.where(outside, np.float32(0), np.float32(1))
     own = colours.copy()
-    away = _colour_distance(colours, background)
+    away = colour_distance(colours, background)
     reach = 2 if _size_ratio(outside) < 3 else 3
     depth = _depth_inside(outside)
     for ring in range(reach):
@@ -204,11 +216,6 @@ def _parts_at_border(mask: Mask) -> Mask:
         keep[line] = True
     keep[0] = False
     return keep[labels]
-
-
-def _colour_distance(colours: Float32Array, background: Float32Array) -> Float32Array:
-    distance: Float32Array = np.abs(colours - background).max(axis=-1)
-    return distance
 
 
 def _size_ratio(picture: Mask) -> float:

@@ -11,18 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from meshcli.config import TypedSettings
-from meshcli.engines import VERSIONS, Generator, pick_generator, refuse_unsupported_flags
+from meshcli.engines import Generator, pick_generator, refuse_unsupported_flags
 from meshcli.errors import InputError
 from meshcli.project.artefacts import FIXED_ARTEFACTS, cut_out_file, generated_files
 from meshcli.project.manifest import Manifest, Output, Photo, StageRecord
 from meshcli.project.project import Project
 from meshcli.settings import PhotoSettings, Settings
+from meshcli.stages.cut_outs import cut_out_key, prepare_photo, refuse_useless_methods, write_cutouts_sheet
 from meshcli.stages.imported_views import (
     FULL_FRAME,
     PreparedPhoto,
     engine_before,
     engine_for_set,
-    prepare_import,
     retire_views,
     store_imported_views,
     transform_rig_cameras,
@@ -60,7 +60,6 @@ from meshcli.stages.view_generation import (
     run_generator,
     smaller_settings,
 )
-from meshcli.system.digests import digest
 from meshcli.views.picture_names import short_names
 from meshcli.weights.locations import holds_rembg_model
 
@@ -89,7 +88,7 @@ def generate_views(
     if not project.exists:  # look at the photos first: a mistake leaves no directory behind
         requested = request_photos(project, Manifest(), photos, typed, add, remove, validator, run_options.tell)
         chosen, _ = _pick_engine(Manifest(), requested, engine, in_force.settings, run_options)
-        _check_new_directory(project, requested, chosen)
+        _check_new_directory(project, requested, chosen, settings)
     if not run_options.dry:
         project.create()
     with write_lock(project, run_options, new=True):
@@ -101,6 +100,7 @@ def generate_views(
         named = with_alignment(manifest, name_photos(manifest, requested, validator))
         left_out = _reject_known_failures(record, named, in_force.settings.photo, validator)
         chosen, why = _pick_engine(manifest, requested, engine, in_force.settings, run_options)
+        refuse_useless_methods(settings, manifest, named, any(each.stated.ready for each in requested))
         task, resolved = _resolve(project, manifest, named, chosen, in_force, run_options)
 
         def check() -> None:
@@ -200,9 +200,15 @@ def _inputs(project: Project, task: ResolvedTask, named: NamedPhotos) -> Parts:
     return fingerprint(task.engine, task.options, photo_parts(project, photos))
 
 
-def _check_new_directory(project: Project, requested: Sequence[RequestedPhoto], engine: str) -> None:
-    """UsageError where this stage or a later one would overwrite a file of a directory that has no manifest yet."""
+def _check_new_directory(
+    project: Project, requested: Sequence[RequestedPhoto], engine: str, settings: Settings | TypedSettings
+) -> None:
+    """UsageError for useless settings, and where this stage or a later one would overwrite a file in a new directory.
+
+    A new directory is one that has no manifest yet.
+    """
     named = dict(zip(map(letter, range(len(requested))), requested, strict=True))
+    refuse_useless_methods(settings, Manifest(), named, any(each.stated.ready for each in requested))
     files = _files(Manifest(), named, engine)
     project.refuse_foreign_files(Manifest(), {*files, *chain(*FIXED_ARTEFACTS.values())})
 
@@ -216,7 +222,7 @@ def _cut_out(run: StageRun, named: NamedPhotos, settings: Settings, validator: P
             run.run_options.progress(index, len(named), f"cutting out {Path(requested.source).name}")
             photo = next(each for each in run.manifest.photos if each.name == name)
             with validator.attempt(requested.source):
-                done[name] = after, files = _prepare(run, photo, requested, settings.photo)
+                done[name] = after, files = prepare_photo(run, photo, requested, settings.photo)
                 if not photo.prepared:  # a new cut-out is kept even if another photo fails
                     run.write(files)
                     run.save(_with_photos(run.manifest, {name: after}))
@@ -226,6 +232,7 @@ def _cut_out(run: StageRun, named: NamedPhotos, settings: Settings, validator: P
         run.save(_with_photos(run.manifest, {name: photo for name, (photo, _) in done.items()}))
         if failed := [name for name in named if name not in done]:
             _leave_out(run, named, failed, settings.photo, validator)
+        write_cutouts_sheet(run)
         transform_rig_cameras(run, named)
 
 
@@ -240,7 +247,7 @@ def _leave_out(
     originals = [photo.original for photo in run.manifest.photos if photo.name in failed]
     reasons = validator.left_out[-len(failed) :]
     rows = [
-        {**reason.to_json(), "key": _cut_out_key(named.pop(name).photo.sha256, settings)}
+        {**reason.to_json(), "key": cut_out_key(name, named.pop(name).photo.sha256, settings)}
         for name, reason in zip(failed, reasons, strict=True)
     ]
     run.facts["left_out"] = [*run.facts.get("left_out", []), *rows]
@@ -263,7 +270,7 @@ def _reject_known_failures(
     total = len(named)
     rejected = []
     for name, requested in list(named.items()):
-        if row := known.get(_cut_out_key(requested.photo.sha256, settings)):
+        if row := known.get(cut_out_key(name, requested.photo.sha256, settings)):
             validator.reject(requested.source, InputError(str(row.get("reason"))))
             rejected.append(row)
             del named[name]
@@ -348,36 +355,3 @@ def _free_name(project: Project, stem: str, suffix: str, sha256: str) -> str:
     """A name for a new original: no existing file is overwritten, unless it has the same content."""
     names = (f"{stem}{f'-{number}' if number else ''}{suffix}" for number in count())
     return next(name for name in names if project.digest(name) in ("missing", sha256))
-
-
-def _prepare(run: StageRun, photo: Photo, requested: RequestedPhoto, settings: PhotoSettings) -> PreparedPhoto:
-    """Cut a photo out and frame it; an existing cut-out of the same photo and settings is kept."""
-    if requested.stated.ready:
-        return prepare_import(run, photo, requested, settings)
-    prepared = _cut_out_key(photo.sha256, settings)
-    if photo.prepared == prepared and not run.run_options.force and run.project.path(photo.file).is_file():
-        run.outputs.append(run.project.output(photo.file))
-        return replace(photo, camera=requested.stated.framed(photo.crop, *photo.size)), {}
-
-    from meshcli.pictures.foreground import cut_out
-    from meshcli.pictures.image import encode_png, frame_foreground, load_picture
-
-    source = requested.photo
-    size = source.header.size
-    pixels = load_picture(source.path, settings.max_pixels, settings.side, run.note, source.read())
-    options = run.run_options
-    cut = cut_out(pixels, settings, rembg=settings.rembg, offline=options.offline, weights=options.weights)
-    for note in cut.notes:
-        run.note(f"{requested.source}: {note}")
-    framed, crop = frame_foreground(cut.pixels, settings.foreground_ratio)
-    framed[framed[..., 3] == 0, :3] = 255  # engines that read RGB alone expect white
-    frame = (crop.left, crop.top, crop.width, crop.height)
-    camera = requested.stated.framed(frame, *size)
-    after = replace(photo, camera=camera, size=size, crop=frame, prepared=prepared, method=cut.method)
-    return after, {photo.file: encode_png(framed)}
-
-
-def _cut_out_key(sha256: str, settings: PhotoSettings) -> str:
-    """The digest of all that a cut-out depends on."""
-    options = [settings.foreground_ratio, settings.rembg, settings.rembg_model, settings.side]
-    return digest([sha256, VERSIONS["cut_out"], *options])

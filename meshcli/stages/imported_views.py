@@ -63,10 +63,14 @@ def prepare_import(run: StageRun, photo: Photo, requested: RequestedPhoto, setti
     pixels = load_picture(source.path, settings.max_pixels, tell=run.note, data=source.read())
     size, frame = (pixels.shape[1], pixels.shape[0]), FULL_FRAME
     if ready == "view":
-        picture, crop = pad_to_square(with_silhouette(pixels, settings, run.run_options.offline))
+        picture, crop = pad_to_square(
+            with_silhouette(pixels, settings, run.run_options.offline, run.run_options.weights)
+        )
         frame = (crop.left, crop.top, crop.width, crop.height)
     else:
-        picture = with_silhouette(split_view_sheet(pixels)[0], settings, run.run_options.offline)
+        picture = with_silhouette(
+            split_view_sheet(pixels)[0], settings, run.run_options.offline, run.run_options.weights
+        )
     camera = requested.stated.framed(frame, *size)
     after = replace(photo, camera=camera, size=size, crop=frame, prepared=prepared, method="ready")
     return after, {photo.file: encode_png(picture)}
@@ -130,5 +134,5 @@ def _store_sheet(run: StageRun, photo: Photo, settings: PhotoSettings) -> None:
     tiles = split_view_sheet(load_picture(run.project.path(photo.original), settings.max_pixels))
     named = {f"{photo.name}{tile}": camera for tile, camera in enumerate(photo.stated.sheet_cameras)}
     run.manifest, entries = add_views(run.manifest, photo.name, named, "photos")
-    pictures = [with_silhouette(tile, settings, run.run_options.offline) for tile in tiles]
+    pictures = [with_silhouette(tile, settings, run.run_options.offline, run.run_options.weights) for tile in tiles]
     run.write({entry.file: encode_png(picture) for entry, picture in zip(entries, pictures, strict=True)})

@@ -6,14 +6,14 @@ survives a change of the engine and back. Light: no numpy.
 
 import reprlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from meshcli.config import Assignments, TypedSettings, check_each, options, override
 from meshcli.errors import ProjectError, UsageError
 from meshcli.project.manifest import Stage, StageRecord
-from meshcli.settings import Settings
+from meshcli.settings import Settings, cutout_table
 
 SECTIONS: dict[Stage, tuple[str, ...]] = {
     "generate": ("photo", "sculpt", "zero123plus", "fit"),
@@ -49,12 +49,23 @@ def settings_in_force(
     """
     typed = TypedSettings.of(requested)
     recorded = dict(record.settings) if record and not typed.defaults else {}
+    typed = _with_recorded_cutouts(typed, recorded)
     for key in dropped:
         recorded.pop(key, None)
     kept = _recorded_values(stage, recorded, typed)
     settings = _joined(kept, typed)
     seed = _recorded_seed(recorded) if seed is None else seed
     return SettingsInForce(settings, seed, {**_changed(stage, settings), **({"seed": seed} if seed else {})})
+
+
+def _with_recorded_cutouts(typed: TypedSettings, recorded: dict[str, Any]) -> TypedSettings:
+    """What is typed for single photos beside what is on record for others, unless a way for all photos is typed."""
+    own, before = typed.values.get("photo.cutouts"), recorded.get("photo.cutouts")
+    if not own or not isinstance(before, str) or "photo.cutout" in typed.values:
+        return typed
+    table = cutout_table(before) | cutout_table(own)
+    together = ",".join(f"{photo}={method}" for photo, method in sorted(table.items()))
+    return replace(typed, values={**typed.values, "photo.cutouts": together})
 
 
 def _recorded_values(stage: Stage, recorded: dict[str, Any], typed: TypedSettings) -> Assignments:

@@ -110,18 +110,18 @@ def test_how_often_a_photo_is_opened_and_hashed(
     assert file_access.opened["a.original.png"] == file_access.hashed["a.original.png"] == 1
 
 
-@pytest.mark.parametrize("before", ["register_photos", "prepare"])
+@pytest.mark.parametrize("before", ["_register_photos", "prepare_photo"])
 def test_a_photo_that_changes_during_the_call_is_noticed(
     before: str, project: Project, photos: list[Path], engine_calls: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After it was validated, and after it was copied."""
-    plain = getattr(generate, f"_{before}")
+    plain = getattr(generate, before)
 
     def change(*words: Any) -> Any:
         photos[1].write_bytes(photos[2].read_bytes())
         return plain(*words)
 
-    monkeypatch.setattr(generate, f"_{before}", change)
+    monkeypatch.setattr(generate, before, change)
     with pytest.raises(InputError, match=r"2\.png is being changed at this moment; type the command again"):
         generate_views(project, photos[:2], CameraArguments([0, 40]))
 

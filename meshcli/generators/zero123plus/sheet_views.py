@@ -1,6 +1,6 @@
 """A generated sheet cut into views with alpha masks, which selection and fitting need."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -38,7 +38,7 @@ def _foreground_alpha(colours: Pixels, settings: PhotoSettings) -> Pixels | None
         return alpha
     opaque = np.concatenate([colours, np.full((*colours.shape[:2], 1), 255, np.uint8)], axis=-1)
     try:
-        found: Pixels = cut_out(opaque, settings, settings.rembg, offline=True).pixels[..., 3]
+        found: Pixels = cut_out(opaque, replace(settings, cutout="auto"), settings.rembg, offline=True).pixels[..., 3]
     except (InputError, MissingError):
         return None
     return found
