@@ -86,6 +86,7 @@ class SculptSettings:
     view_size: Annotated[int, Range(32, 2048)] = 320  # width and height of a view in pixels
     # samples along the longer side of the silhouette that is inflated; more where it is thin
     relief: Annotated[int, Range(24, 1024)] = 160
+    check: bool = True  # whether stated azimuths are compared with their exchanged and reversed order
     adjust: bool = False  # whether azimuths that were stated may be corrected by the silhouettes
     # The fit to several photos, as in FitSettings: voxels and steps of each level. Never finer than fit.resolutions.
     fit_resolutions: Annotated[tuple[int, ...], GRID_RESOLUTION] = (32, 64, 104)

@@ -110,7 +110,7 @@ def register(
     energies = {}
     for done, (i, j) in enumerate(pairs):
         progress(done, len(pairs), f"comparing photos {sets[i].name} and {sets[j].name}")
-        energies[i, j] = _pair_energy(models[i], models[j], angles[i], angles[j])
+        energies[i, j] = pair_energy(models[i], models[j], angles[i], angles[j])
     best, probabilities = marginals(energies, [len(each) for each in angles])
     doubt = max((_evidence(models[i], models[j]).doubt for i, j in pairs), default=0.0)
     probabilities = [(1.0 - doubt) * each + doubt / len(each) for each in probabilities]
@@ -214,7 +214,7 @@ def _evidence(a: SetModel, b: SetModel) -> Evidence:
     return GUESSED_DEPTH if a.guessed_depth or b.guessed_depth else SIX_VIEWS
 
 
-def _pair_energy(a: SetModel, b: SetModel, angles_a: Float64Array, angles_b: Float64Array) -> Float64Array:
+def pair_energy(a: SetModel, b: SetModel, angles_a: Float64Array, angles_b: Float64Array) -> Float64Array:
     """Minus the log probability, but for a constant, of each azimuth of a (rows) beside each of b (columns)."""
     differences = (angles_b[None, :] - angles_a[:, None]) % 360.0
     distinct, places = np.unique(differences.round(6), return_inverse=True)

@@ -12,6 +12,7 @@ from meshcli.errors import UsageError
 from meshcli.project.artefacts import GUESSES_SHEET
 from meshcli.project.manifest import Manifest, Photo, ViewEntry
 from meshcli.project.project import Project
+from meshcli.stages.azimuth_check import FRONT_TILES
 from meshcli.stages.inputs import current_inputs
 from meshcli.stages.photo_azimuths import MIN_CHANCE
 from meshcli.stages.stage_runner import RunOptions
@@ -22,9 +23,6 @@ from meshcli.views.photo_cameras import AlignedPose, CameraPrior
 
 if TYPE_CHECKING:
     from meshcli.alignment.azimuths import Placement, ViewSet
-
-# Of the six views sculpted from a single photo, those at 30 and 330 degrees, which show what the photo shows.
-FRONT_TILES = (0, 5)
 
 
 @dataclass(frozen=True)

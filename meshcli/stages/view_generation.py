@@ -17,6 +17,7 @@ from meshcli.project.artefacts import checkpoint_file
 from meshcli.project.manifest import Photo, StageRecord, ViewEntry
 from meshcli.project.project import Project
 from meshcli.settings import Settings
+from meshcli.stages.azimuth_check import check_stated_azimuths
 from meshcli.stages.photo_azimuths import photos_of_unknown_azimuth
 from meshcli.stages.stage_runner import RunOptions, StageRun, peak_rss
 from meshcli.stages.view_candidates import add_views
@@ -155,6 +156,7 @@ def _run_sculpt(run: StageRun, settings: Settings, seed: int) -> None:
         if photos_of_unknown_azimuth(run.manifest):
             sculpture = sculpt_each(pictures, settings.sculpt, settings.fit, seeds, run.run_options.progress)
         else:
+            check_stated_azimuths(run, pictures, settings, seed)
             sculpture = sculpt(pictures, settings.sculpt, settings.fit, seeds, run.run_options.progress)
     for note in sculpture.notes:
         run.note(note)

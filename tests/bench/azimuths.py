@@ -7,7 +7,9 @@ photo alone, as `run` does when no angle is typed. Draws are all pairs of an obj
 azimuth within 20 degrees counts as right. Each object's chances are computed with the constants of azimuths.py; with
 --fit, these are fitted anew, to the other objects only, by maximum likelihood.
 
-`photos` takes the sets of photos/multi, whose azimuths are known by eye.
+`photos` takes the sets of photos/multi, whose azimuths are known by eye. `arrangements` takes triples and quadruples of
+photos with azimuths typed right to 4 degrees, then with two exchanged or all reversed, and counts how often another
+arrangement fits clearly better (stated_azimuths.py).
 """
 
 import argparse
@@ -37,6 +39,7 @@ from meshcli.alignment.azimuths import (
     compare_pair,
 )
 from meshcli.alignment.posterior import marginals, share_near
+from meshcli.alignment.stated_azimuths import CLEAR_GAIN, other_arrangements
 from meshcli.generators.sculpt.sculpt import sculpt
 from meshcli.meshes.mesh import Mesh
 from meshcli.pictures.foreground import cut_out
@@ -44,7 +47,7 @@ from meshcli.pictures.image import frame_foreground, load_picture, resize
 from meshcli.progress import silent
 from meshcli.rendering.renderer import Renderer
 from meshcli.settings import FitSettings, PhotoSettings, SculptSettings
-from meshcli.stages.align import FRONT_TILES
+from meshcli.stages.azimuth_check import FRONT_TILES
 from meshcli.stages.photo_azimuths import MIN_CHANCE
 from meshcli.views.camera import DISTANCE, FOV, Camera, orbit, zero123plus_rig
 from meshcli.views.view import View
@@ -58,6 +61,7 @@ PHOTO_SIZE, VIEW_SIZE = 512, 320  # pixels
 ROTATIONS = np.arange(0.0, 360.0, SWEEP_STEP)
 DIFFERENCES = (np.arange(len(ROTATIONS))[None, :] - np.arange(len(ROTATIONS))[:, None]) % len(ROTATIONS)
 HELD_OUT = 2  # objects at a time
+MIN_GAP = 25.0  # degrees between photos whose order is in question
 BINS = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9, 1.01)
 
 Array = np.ndarray[Any, Any]
@@ -87,7 +91,7 @@ class Answer:
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("kind", nargs="?", choices=["views", "sculpt", "photos"], default="sculpt")
+    parser.add_argument("kind", nargs="?", choices=["views", "sculpt", "photos", "arrangements"], default="sculpt")
     parser.add_argument("--fit", action="store_true", help="fit the constants anew")
     arguments = parser.parse_args()
     kind = "views" if arguments.kind == "views" else "sculpt"
@@ -98,6 +102,9 @@ def main() -> None:
             print(photo_line(compared(f"{name}-photos", lambda name=name: real_sets(name), angles), evidence))
         return
     objects = [compared(f"{name}-{kind}", *drawn(name, kind)) for name in (*NAMES, *RECONSTRUCTIONS)]
+    if arguments.kind == "arrangements":
+        print_arrangements(objects, evidence)
+        return
     print_table([answer for one in objects for answer in answers(one, evidence)], "constants of azimuths.py")
     if arguments.fit:
         best = fitted(objects, evidence)
@@ -251,6 +258,52 @@ def print_table(rows: Sequence[Answer], title: str) -> None:
             print(f"| {low:.1f} to {min(high, 1.0):.1f} | {inside.sum()} | {right[inside].mean():.2f} |")
     bad = [row for row in rows if row.chance >= MIN_CHANCE and row.error > RIGHT]
     print("\ncertain and wrong:", ", ".join(f"{row.name} by {row.error:.0f}" for row in bad) or "none", flush=True)
+
+
+def print_arrangements(objects: Sequence[Comparisons], evidence: Evidence) -> None:
+    """How often right azimuths are doubted, and how often wrong ones are, by the gain that is asked for."""
+    generator = np.random.default_rng(0)
+    right: list[float] = []
+    wrong: list[tuple[float, bool]] = []
+    for one in objects:
+        for photos in (*combinations(range(PHOTOS), 3), *[*combinations(range(PHOTOS), 4)][::2]):
+            truth = [one.angles[photo] + generator.normal(0.0, 4.0) for photo in photos]
+            gaps = [abs((a - b + 180.0) % 360.0 - 180.0) for a, b in combinations(truth, 2)]
+            if min(gaps) < MIN_GAP:
+                continue
+            right.append(arrangement_gain(one, photos, truth, evidence)[0])
+            for _, typed in other_arrangements("abcd", truth):
+                gain, best = arrangement_gain(one, photos, typed, evidence)
+                turned = [(a - best[0]) - (b - truth[0]) for a, b in zip(best, truth, strict=True)]
+                wrong.append((gain, np.abs((np.array(turned) + 180.0) % 360.0 - 180.0).max() < 1.0))
+    print(
+        "| gain asked for | right ones doubted | wrong ones doubted | of these with the right cure |\n|---|---|---|---|"
+    )
+    for limit in (1.0, 2.0, CLEAR_GAIN, 5.0):
+        doubted = [cure for gain, cure in wrong if gain >= limit]
+        share = sum(gain >= limit for gain in right) / len(right)
+        print(
+            f"| {limit:g} | {share:.3f} of {len(right)} | {len(doubted) / len(wrong):.2f} of {len(wrong)} | "
+            f"{np.mean(doubted):.2f} |"
+        )
+
+
+def arrangement_gain(
+    one: Comparisons, photos: Sequence[int], typed: Sequence[float], evidence: Evidence
+) -> tuple[float, list[float]]:
+    """By how much the best other arrangement is better than what was typed, and that arrangement."""
+
+    def energy(azimuths: Sequence[float]) -> float:
+        total = 0.0
+        for x, y in combinations(range(len(photos)), 2):
+            costs, matches = (np.append(curve, curve[0]) for curve in one.curves[photos[x], photos[y]])
+            turn, grid = (azimuths[y] - azimuths[x]) % 360.0, np.append(ROTATIONS, 360.0)
+            total += evidence.appearance * np.interp(turn, grid, costs)
+            total -= evidence.matches * np.log1p(max(np.interp(turn, grid, matches) - MIN_MATCHES, 0.0))
+        return float(total)
+
+    best = min((azimuths for _, azimuths in other_arrangements("abcd", typed)), key=energy)
+    return energy(typed) - energy(best), best
 
 
 def columns(rows: Sequence[Answer]) -> tuple[Array, Array]:

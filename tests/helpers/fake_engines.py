@@ -95,6 +95,12 @@ def register(sets: Sequence[ViewSet], seed: int = 0, progress: Any = None) -> li
     return placements
 
 
+def better_arrangement(sets: Sequence[ViewSet], seed: int, progress: Any) -> Any:
+    """Angles beyond a right angle are taken for reversed."""
+    azimuths = [one.azimuth or 0.0 for one in sets]
+    return ("the direction reversed", [-azimuth % 360.0 for azimuth in azimuths]) if max(azimuths) > 300.0 else None
+
+
 def fit(views: Sequence[View], settings: Any, seed: int, progress: Any, note: Any = None) -> Mesh:
     COUNTS["fit"] += 1
     _trouble("fit", settings)
@@ -151,6 +157,11 @@ def modules(exports: bool = False) -> dict[str, ModuleType]:
         "meshcli.pictures.foreground": {"cut_out": cut_out, "cut_from_page": lambda pixels: None},
         "meshcli.generators.sculpt.sculpt": {"sculpt": sculpt, "sculpt_each": sculpt},
         "meshcli.alignment.azimuths": {"register": register, "ViewSet": ViewSet},
+        "meshcli.alignment.stated_azimuths": {
+            "MIN_PHOTOS": 2,
+            "MAX_PHOTOS": 4,
+            "better_arrangement": better_arrangement,
+        },
         "meshcli.alignment.guesses_sheet": {"draw_guesses": lambda *_: np.zeros((2, 2, 3), np.uint8)},
         "meshcli.rendering.picture_match": {"compare_with_pictures": compare_with_pictures},
         "meshcli.reconstructors.fit": {"fit": fit},

@@ -9,6 +9,7 @@ from PIL import Image
 
 from meshcli.errors import UsageError
 from meshcli.project.project import Project
+from meshcli.settings import SculptSettings, Settings
 from meshcli.stages.align import align_photos
 from meshcli.stages.generate import generate_views
 from meshcli.stages.photo_azimuths import photos_of_unknown_azimuth
@@ -112,3 +113,16 @@ def test_too_little_to_compare(project: Project, photos: list[Path], engine_call
     generate_views(project, photos[:1])
     with pytest.raises(UsageError, match="1 photos"):
         align_photos(project)
+
+
+def test_typed_azimuths_that_fit_better_reversed_are_told(
+    project: Project, photos: list[Path], engine_calls: dict[str, int]
+) -> None:
+    outcome = generate_views(project, photos, CameraArguments([0, 40, 310]))
+    [note] = [note for note in outcome.notes if "fit clearly better" in note]
+    assert f"`{project.command('run')} --azimuth 0,320,50`" in note
+    assert [photo.stated.azimuth for photo in project.load().photos] == [0, 40, 310]  # it is only told
+    assert not any("better" in note for note in generate_views(project, photos, CameraArguments([0, 40, 80])).notes)
+    rigged = CameraArguments([0, 40, 311])
+    unchecked = Settings(sculpt=SculptSettings(check=False))
+    assert not any("better" in note for note in generate_views(project, photos, rigged, settings=unchecked).notes)
