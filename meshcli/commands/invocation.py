@@ -25,7 +25,6 @@ from meshcli.stages.status import read_status
 from meshcli.system.processes import fork_supervised
 from meshcli.views.lens import read_sensor
 from meshcli.views.photo_cameras import pictures_of_rig
-from meshcli.views.rig_files import looks_like_rig
 from meshcli.views.world_transform import parse_axis
 from meshcli.weights.device import check_device
 
@@ -136,31 +135,11 @@ def read_cameras(inputs: InputFlags) -> CameraArguments:
     )
 
 
-def with_rig_among_photos(inputs: InputFlags) -> InputFlags:
-    """The inputs with a rig file that stands among the photos, as `photos/*` hands it in, as their --rig.
-
-    Raises UsageError when there are two, no photo beside it, or cameras that are typed as well.
-    """
-    files = [photo for photo in inputs.photos or () if looks_like_rig(Path(photo))]
-    if not files:
-        return inputs
-    rigs = list(dict.fromkeys(Path(file) if Path(file).suffix == ".json" else Path(file).parent for file in files))
-    photos = [photo for photo in inputs.photos or () if photo not in files]
-    if len(rigs) > 1:
-        raise UsageError(f"{rigs[0]} and {rigs[1]} are both rigs; hand in one of them, with --rig")
-    if not photos:
-        raise UsageError(f"{files[0]} holds cameras and is no photo; hand in the photos too")
-    if inputs.rig or any((inputs.azimuth, inputs.elevation, inputs.fov, inputs.focal)):
-        raise UsageError(f"{files[0]} holds cameras and is no photo; leave it out, or the other flags for cameras")
-    return replace(inputs, photos=photos, rig=rigs[0])
-
-
 def read_inputs(inputs: InputFlags, tell: Tell) -> tuple[Sequence[str | Path], CameraArguments]:
     """The files that are handed in, and what is known about their cameras.
 
     They are photos (directories and lists are expanded), sheets of six ready-made views, or single ready-made views.
     """
-    inputs = with_rig_among_photos(inputs)
     cameras = read_cameras(inputs)
     _check_sheets(inputs)
     if sum(map(bool, (inputs.photos, inputs.from_sheet, inputs.from_views))) > 1:

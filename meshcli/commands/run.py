@@ -19,7 +19,7 @@ from meshcli.commands.flags import (
     StageOptionFlags,
 )
 from meshcli.commands.hints import refuse_photos_as_directory
-from meshcli.commands.invocation import read_inputs, read_settings_flags, run_options, with_rig_among_photos
+from meshcli.commands.invocation import read_inputs, read_settings_flags, run_options
 from meshcli.commands.lazy_commands import Command
 from meshcli.commands.plain_output import print_json, print_output
 from meshcli.commands.run_story import RunStory
@@ -48,7 +48,6 @@ def run(
 ) -> int:
     """Run all four stages, each in its own process; finished, unchanged ones are skipped."""
     refuse_photos_as_directory(directory, "run", inputs.handed_in)
-    inputs = with_rig_among_photos(inputs)
     tell = Reporter(output.quiet or output.as_json).tell
     pictures, _ = read_inputs(inputs, tell)
     photos = [str(each) for each in pictures] if inputs.photos else []

@@ -101,18 +101,11 @@ def transform_rig_cameras(run: StageRun, named: Mapping[str, RequestedPhoto]) ->
 
 def _find_transform(run: StageRun, photos: Sequence[Photo], up: str) -> WorldTransform:
     from meshcli.stages.view_loading import load_views
-    from meshcli.views.find_world_transform import doubt_about_up, find_world_transform
+    from meshcli.views.find_world_transform import find_world_transform
 
-    views = load_views(run.project, photos)
-    transform = find_world_transform(views, up)
+    transform = find_world_transform(load_views(run.project, photos), up)
     x, y, z = transform.rotation[2]
-    doubt = "" if up else doubt_about_up(views, transform)
-    advice = (
-        f"; up is doubtful, for {doubt}: if the object lies on its side, say --up y, or another axis" if doubt else ""
-    )
-    run.note(
-        f"the rig's world is entered with ({x:.2f}, {y:.2f}, {z:.2f}) up, {transform.scale:.4g} times as large{advice}"
-    )
+    run.note(f"the rig's world is entered with ({x:.2f}, {y:.2f}, {z:.2f}) up, {transform.scale:.4g} times as large")
     return transform
 
 

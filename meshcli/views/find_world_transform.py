@@ -18,9 +18,6 @@ from meshcli.views.world_transform import Vector, WorldTransform, parse_axis
 
 GRID_POINTS = 72  # along a side of the carved grid, by choice: 373k points, a voxel of 3 % of the object's radius
 CARVING_TOLERANCE = 1.0  # voxels by which silhouettes grow before they carve, lest thin parts fall between grid points
-# Second eigenvalue of the cameras' horizontal axes per photo: below, they are all parallel.
-ONE_SIDED = 1e-3
-LEVEL_COSINE = 0.5  # mean cosine of the cameras' own up with the found one: below, elevations exceed 60 degrees
 UP_AXIS_COSINE = np.cos(np.radians(3.0))  # a foreign axis within 3 degrees of up is up, by choice: tripods are no truer
 MARGIN = 1.2  # radius of the grid relative to the object's: what the silhouettes cut must lie inside
 
@@ -53,18 +50,6 @@ def _world_axes(photos: Sequence[View], up: str) -> Float64Array:
     return np.stack([x, np.cross(z, x), z])
 
 
-def doubt_about_up(photos: Sequence[View], transform: WorldTransform) -> str:
-    """Why the direction that was found as up may be wrong; empty where nothing speaks against it."""
-    poses = [camera_to_world(photo.camera) for photo in photos]
-    sideways = np.stack([pose[:3, 0] for pose in poses])
-    if np.linalg.eigvalsh(sideways.T @ sideways)[1] <= ONE_SIDED * len(photos):
-        return "all photos look from about the same side"
-    upwards = np.stack([pose[:3, 1] for pose in poses]) @ np.array(transform.rotation[2])
-    if upwards.min() < 0.0:
-        return f"{(upwards < 0.0).sum()} of {len(photos)} photos are upside down in it"
-    return "the photos look down on the object" if upwards.mean() < LEVEL_COSINE else ""
-
-
 def _find_up(photos: Sequence[View]) -> Float64Array:
     """The unit vector perpendicular to the cameras' horizontal axes, snapped to a foreign axis nearby."""
     poses = [camera_to_world(photo.camera) for photo in photos]
@@ -72,7 +57,7 @@ def _find_up(photos: Sequence[View]) -> Float64Array:
     upwards = np.mean([pose[:3, 1] for pose in poses], axis=0)
     values, vectors = np.linalg.eigh(sideways.T @ sideways)
     # All from one side: many directions are perpendicular, and the mean of the cameras' up axes is the best guess.
-    found = vectors[:, 0] if values[1] > ONE_SIDED * len(photos) else upwards
+    found = vectors[:, 0] if values[1] > 1e-3 * len(photos) else upwards
     found = found * (1.0 if found @ upwards >= 0.0 else -1.0)
     found /= np.linalg.norm(found)
     axis = np.zeros(3)

@@ -8,7 +8,6 @@ that the world's origin lies in the middle of the frame. Light: no numpy.
 
 import math
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -23,7 +22,7 @@ from meshcli.pictures.source_photo import SourcePhoto
 from meshcli.progress import Tell
 from meshcli.views.camera import DISTANCE, FOV, Camera, PoseMatrix, PoseSource, orbit, read_camera, zero123plus_rig
 from meshcli.views.picture_names import path_parts, short_names
-from meshcli.views.rig_files import is_meshcli_rig, read_rig, rig_beside
+from meshcli.views.rig_files import is_meshcli_rig, read_rig
 from meshcli.views.rig_photos import find_pictures, match_photos, upright_cameras
 from meshcli.views.world_transform import AXES
 
@@ -244,8 +243,6 @@ def priors_beside_photos(photos: Sequence[SourcePhoto], tell: Tell) -> list[Came
             )
         if files[without].is_file():
             tell(f"{files[without]} is not in meshcli's format and is not used; if it is a rig, hand it in with --rig")
-        elif rig := rig_beside(files[without].parent):
-            tell(f"the cameras of {rig} are not used; to use them, say --rig {shlex.quote(str(rig))}")
         return None
     found: dict[Path, CameraPrior] = {}
     for file in usable:

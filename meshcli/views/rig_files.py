@@ -23,7 +23,6 @@ from meshcli.views.picture_names import path_parts, short_names
 
 JSON_FILES = ("transforms.json", "cameras.json")
 COLMAP_FILES = ("cameras.txt", "images.txt")
-COLMAP_OTHER_FILES = ("points3D.txt", "frames.txt", "rigs.txt")  # written beside them, and not needed
 # The number of focal lengths by camera model, COLMAP's names and nerfstudio's; other models are no pinhole cameras.
 FOCAL_LENGTHS = {
     "SIMPLE_PINHOLE": 1, "PINHOLE": 2, "SIMPLE_RADIAL": 1, "RADIAL": 1, "OPENCV": 2, "FULL_OPENCV": 2, "PERSPECTIVE": 2,
@@ -127,26 +126,6 @@ def read_rig(path: Path) -> Rig:
     raise InputError(
         f"{path} is no rig that can be read: cameras.json of meshcli, transforms.json of nerfstudio, COLMAP's text"
     )
-
-
-def looks_like_rig(path: Path) -> bool:
-    """Whether a file has a name that rigs have and no picture has, or is a JSON file that can be read as one."""
-    if path.suffix.lower() not in (".json", ".txt") or not path.is_file():
-        return False
-    if path.name in (*JSON_FILES, *COLMAP_FILES, *COLMAP_OTHER_FILES):
-        return True
-    try:
-        return path.suffix.lower() == ".json" and bool(read_rig(path).images)
-    except InputError:
-        return False
-
-
-def rig_beside(folder: Path) -> Path | None:
-    """A rig of another program in a folder of photos, or where COLMAP leaves it; None if there is none."""
-    if (folder / JSON_FILES[0]).is_file():
-        return folder / JSON_FILES[0]
-    places = [folder, folder / "sparse" / "0", folder / "sparse"]
-    return next((place for place in places if all((place / name).is_file() for name in COLMAP_FILES)), None)
 
 
 def is_meshcli_rig(path: Path) -> bool:

@@ -9,7 +9,7 @@ from meshcli.json_table import JsonTable
 from meshcli.meshes.mesh import Mesh
 from meshcli.rendering.renderer import Renderer
 from meshcli.views.camera import orbit
-from meshcli.views.find_world_transform import doubt_about_up, find_world_transform
+from meshcli.views.find_world_transform import find_world_transform
 from meshcli.views.projection import project
 from meshcli.views.view import View
 from meshcli.views.world_transform import WorldTransform
@@ -75,12 +75,3 @@ def test_it_is_kept_in_the_manifest() -> None:
     assert again.point((1, 2, 3)) == pytest.approx(frame.point((1, 2, 3)))
     with pytest.raises(ProjectError, match="to_ours"):
         WorldTransform.read(JsonTable({"to_ours": [[0, 0, 0, 1]] * 4}, "frame", ProjectError))
-
-
-def test_up_is_doubted_where_the_photos_do_not_tell_it() -> None:
-    views, _ = foreign()
-    assert doubt_about_up(views, find_world_transform(views)) == ""
-    one_side = [views[0]] * 3
-    assert "same side" in doubt_about_up(one_side, find_world_transform(one_side))
-    lying = find_world_transform(views, "-y")
-    assert f"{len(views)} of {len(views)} photos are upside down" in doubt_about_up(views, lying)
