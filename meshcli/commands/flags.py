@@ -294,8 +294,10 @@ class RenderFlags(FlagGroup, title="Rendering"):
 class StageFlags(FlagGroup, title="Stages and engines"):
     """Which stages `run` runs, and with which engines."""
 
-    first: Annotated[Stage, typer.Option("--from", help="First stage to run; earlier ones must be done.")] = "generate"
-    last: Annotated[Stage, typer.Option("--to", help="Last stage to run.")] = "render"
+    first: Annotated[
+        Stage, typer.Option("--from", metavar="STAGE", help=f"First stage to run: {', '.join(get_args(Stage))}.")
+    ] = "generate"
+    last: Annotated[Stage, typer.Option("--to", metavar="STAGE", help="Last stage to run.")] = "render"
     generator: Annotated[
         Generator, typer.Option(metavar="ENGINE", help=f"View generator: {', '.join(get_args(Generator))}.")
     ] = "auto"
@@ -320,7 +322,9 @@ class StageOptionFlags:
 class SettingsFlags(FlagGroup, title="Settings"):
     """The random seed, and settings from files or one by one."""
 
-    seed: Annotated[int | None, typer.Option(min=0, help="Random seed; 0 at first.", show_default=False)] = None
+    seed: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="Random seed; 0 at first.", show_default=False)
+    ] = None
     config: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Settings file, or the name of a packaged one: quick.", show_default=False),
