@@ -9,7 +9,7 @@ PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.11; do \
 # A worker a core with a thread each: threads of several workers would only get in each other's way.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope
 
-.PHONY: demo models test test-all check format bench lock clean
+.PHONY: demo models man test test-all check format bench lock clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/ready  ## three example photos to a mesh and a turntable, in demo/
@@ -17,6 +17,10 @@ demo: $(VENV)/ready  ## three example photos to a mesh and a turntable, in demo/
 	@printf '\nThe mesh:  %s\nThe video: %s\nThe rest:  %s\n' demo/mesh/mesh.glb demo/renders/turntable.mp4 demo/
 
 models: $(VENV)/models  ## the libraries of the networks too; then `meshcli models pull` gets their weights
+
+man: $(VENV)/ready  ## the man page, where `man meshcli` finds it while the virtual environment is active
+	mkdir -p $(VENV)/share/man/man1
+	$(BIN)/python -m meshcli.commands.manual > $(VENV)/share/man/man1/meshcli.1
 
 test: $(VENV)/models  ## every stage for real and everything that is quick: a few minutes
 	$(PYTEST) -m "not slow"

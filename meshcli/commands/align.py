@@ -8,6 +8,7 @@ import typer
 from meshcli.commands.console import Reporter, print_alignment
 from meshcli.commands.flag_groups import Only, expand_flag_groups
 from meshcli.commands.flags import Directory, ExecutionFlags, OutputFlags, SettingsFlags
+from meshcli.commands.hints import refuse_photos_as_directory
 from meshcli.commands.invocation import explain_os_errors, fork_stage, run_options
 from meshcli.commands.lazy_commands import Command
 from meshcli.commands.plain_output import print_json
@@ -28,6 +29,7 @@ def align(
     """Estimate the azimuths of the photos and their relative scales by comparing their views."""
     from meshcli.stages.align import align_photos
 
+    refuse_photos_as_directory(directory, "align", [])
     project = Project(directory)
     fork_stage(project, "generate", "align")
     with Reporter(output.quiet or output.as_json, output.verbose) as reporter, explain_os_errors(project):

@@ -182,4 +182,5 @@ class _Flag:
             return value
 
         option.parser = parse
-        option.metavar = f"N ({allowed})"
+        option.metavar = "N"
+        option.help = f"{str(option.help).rstrip('.')} ({allowed})."

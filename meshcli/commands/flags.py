@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 import typer
 
+from meshcli.commands.completion import complete_photos, complete_settings, complete_views
 from meshcli.commands.flag_groups import FlagGroup, Only, Overrides
 from meshcli.engines import Generator, Reconstructor
 from meshcli.errors import UsageError
@@ -16,7 +17,7 @@ Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The project dire
 
 
 @dataclass(frozen=True)
-class InputFlags(FlagGroup, title="Cameras and ready-made views"):
+class InputFlags(FlagGroup, title="Photos and cameras"):
     """The pictures that are handed in, and what is known about their cameras."""
 
     photos: Annotated[
@@ -98,7 +99,9 @@ class InputFlags(FlagGroup, title="Cameras and ready-made views"):
 class GeneratorFlags(FlagGroup, title="View generation"):
     """The engine that generates views, and the settings of its diffusion network."""
 
-    engine: Annotated[Generator, typer.Option(help="View generator.")] = "auto"
+    engine: Annotated[
+        Generator, typer.Option(metavar="ENGINE", help=f"View generator: {', '.join(get_args(Generator))}.")
+    ] = "auto"
     steps: Annotated[
         int | None,
         Overrides("zero123plus.steps"),
@@ -143,7 +146,7 @@ class GeneratorFlags(FlagGroup, title="View generation"):
 
 
 @dataclass(frozen=True)
-class NetworkFlags(FlagGroup, title="Networks"):
+class NetworkFlags(FlagGroup, title="Network"):
     """Where and how networks compute, and with which weights."""
 
     ANY_ENGINE: ClassVar = ("--device=cpu", "--dtype=auto")
@@ -194,7 +197,10 @@ class PhotoFlags(FlagGroup, title="Photo preparation"):
     remove: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="LETTER,...", help="Take photos out of the set, by their letters; repeatable.", show_default=False
+            metavar="LETTER,...",
+            help="Take photos out of the set, by their letters; repeatable.",
+            show_default=False,
+            autocompletion=complete_photos,
         ),
     ] = None
     keep_going: Annotated[
@@ -226,7 +232,12 @@ class SelectionFlags(FlagGroup, title="View selection"):
 
     views: Annotated[
         str,
-        typer.Option(metavar="LIST", help="Views to use: 0,3,5 | a0,b2 | 0-5 | all | photo:a", show_default=False),
+        typer.Option(
+            metavar="LIST",
+            help="Views to use: 0,3,5 | a0,b2 | 0-5 | all | photo:a",
+            show_default=False,
+            autocompletion=complete_views,
+        ),
     ] = ""
     auto: Annotated[
         int | None,
@@ -245,7 +256,9 @@ class SelectionFlags(FlagGroup, title="View selection"):
 class ReconstructorFlags(FlagGroup, title="Reconstruction"):
     """The engine that builds the mesh, and the mesh's size."""
 
-    engine: Annotated[Reconstructor, typer.Option(help="Mesh reconstructor.")] = "auto"
+    engine: Annotated[
+        Reconstructor, typer.Option(metavar="ENGINE", help=f"Mesh reconstructor: {', '.join(get_args(Reconstructor))}.")
+    ] = "auto"
     grid: Annotated[
         int | None,
         Overrides("lrm.grid"),
@@ -308,13 +321,19 @@ class RenderFlags(FlagGroup, title="Rendering"):
 class StageFlags(FlagGroup, title="Stages and engines"):
     """Which stages `run` runs, and with which engines."""
 
-    first: Annotated[Stage, typer.Option("--from", help="First stage to run; earlier ones must be done.")] = "generate"
-    last: Annotated[Stage, typer.Option("--to", help="Last stage to run.")] = "render"
+    first: Annotated[
+        Stage, typer.Option("--from", metavar="STAGE", help=f"First stage to run: {', '.join(get_args(Stage))}.")
+    ] = "generate"
+    last: Annotated[Stage, typer.Option("--to", metavar="STAGE", help="Last stage to run.")] = "render"
     guess: Annotated[
         bool, typer.Option("--guess", help="Go on with azimuths that are guesses; without it, stop with exit code 6.")
     ] = False
-    generator: Annotated[Generator, typer.Option(help="View generator.")] = "auto"
-    reconstructor: Annotated[Reconstructor, typer.Option(help="Mesh reconstructor.")] = "auto"
+    generator: Annotated[
+        Generator, typer.Option(metavar="ENGINE", help=f"View generator: {', '.join(get_args(Generator))}.")
+    ] = "auto"
+    reconstructor: Annotated[
+        Reconstructor, typer.Option(metavar="ENGINE", help=f"Mesh reconstructor: {', '.join(get_args(Reconstructor))}.")
+    ] = "auto"
 
 
 @dataclass(frozen=True)
@@ -333,14 +352,22 @@ class StageOptionFlags:
 class SettingsFlags(FlagGroup, title="Settings"):
     """The random seed, and settings from files or one by one."""
 
-    seed: Annotated[int | None, typer.Option(min=0, help="Random seed; 0 at first.", show_default=False)] = None
+    seed: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="Random seed; 0 at first.", show_default=False)
+    ] = None
     config: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Settings file, or the name of a packaged one: quick.", show_default=False),
     ] = None
     assignments: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="A.B=C", help="Override one setting; repeatable.", show_default=False),
+        typer.Option(
+            "--set",
+            metavar="A.B=C",
+            help="Override one setting; repeatable.",
+            show_default=False,
+            autocompletion=complete_settings,
+        ),
     ] = None
     defaults: Annotated[
         bool, typer.Option("--defaults", help="Take the default of every setting not typed, not the one on record.")
@@ -348,7 +375,7 @@ class SettingsFlags(FlagGroup, title="Settings"):
 
 
 @dataclass(frozen=True)
-class ExecutionFlags(FlagGroup, title="Execution"):
+class ExecutionFlags(FlagGroup, title="Run"):
     """How a command is carried out."""
 
     offline: Annotated[bool, typer.Option("--offline", help="Do not use the network.")] = False

@@ -17,9 +17,10 @@ from meshcli.commands.flags import (
     SettingsFlags,
 )
 from meshcli.commands.hints import refuse_photos_as_directory
-from meshcli.commands.invocation import read_inputs, read_settings_flags, run_options, run_stage
+from meshcli.commands.invocation import read_inputs, read_settings_flags, run_options, run_stage, with_rig
 from meshcli.commands.lazy_commands import Command
 from meshcli.errors import UsageError
+from meshcli.project.project import Project
 
 app = typer.Typer(add_completion=False)
 
@@ -43,6 +44,7 @@ def generate(
     from meshcli.stages.generate import generate_views
 
     refuse_photos_as_directory(directory, "generate", inputs.handed_in)
+    inputs = with_rig(inputs, Project(directory))
     pictures, cameras = read_inputs(inputs, Reporter(output.quiet or output.as_json).tell)
     if photo.add and not pictures:
         raise UsageError("--add appends photos; name some")

@@ -18,6 +18,7 @@ from meshcli.project.project import Project
 
 # By choice: `generat` and `statuss` are slips of the hand; `desk`, which resembles `models` by 0.6, is a directory.
 SIMILAR_COMMAND, SIMILAR_FLAG = 0.75, 0.7
+TAKING_PHOTOS = ("generate", "run")  # another command has no use for them: they go to `run` first
 SETTINGS_SUFFIXES = (".yaml", ".yml")
 
 # A flag without its dashes, with - for _  ->  ours, which does the same.
@@ -86,6 +87,8 @@ def explain_unknown_command(words: Sequence[str], known: Collection[str], group:
 def refuse_photos_as_directory(directory: Path, command: str, handed_in: Sequence[str | Path]) -> None:
     """UsageError where the project directory is a file or a folder of pictures: the directory was forgotten."""
     words = shlex.join([str(directory), *map(str, handed_in)])
+    if command not in TAKING_PHOTOS:
+        command = "run"
     says = f"the project directory comes first: `meshcli {command} DIR {words}`"
     if directory.is_file():
         if directory.suffix.lower() in SETTINGS_SUFFIXES:

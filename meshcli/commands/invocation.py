@@ -25,6 +25,7 @@ from meshcli.stages.status import read_status
 from meshcli.system.processes import fork_supervised
 from meshcli.views.lens import read_sensor
 from meshcli.views.photo_cameras import pictures_of_rig
+from meshcli.views.rigs_among_photos import rig_in_directory, take_rigs
 from meshcli.views.world_transform import parse_axis
 from meshcli.weights.device import check_device
 
@@ -133,6 +134,24 @@ def read_cameras(inputs: InputFlags) -> CameraArguments:
         inputs.rig,
         inputs.up,
     )
+
+
+def with_rig(inputs: InputFlags, project: Project) -> InputFlags:
+    """The inputs, where a rig that was handed in among the photos, or lies in their directory, is the value of --rig.
+
+    One that only lies there is left where anything about the cameras is typed, or azimuths are on record as typed.
+    """
+    if not inputs.photos:
+        return inputs
+    photos, rig = take_rigs(inputs.photos, inputs.rig)
+    typed = rig or inputs.azimuth or inputs.elevation or inputs.fov or inputs.focal
+    if not typed and (found := rig_in_directory(photos)) and not _has_typed_azimuths(project):
+        photos, rig = found
+    return replace(inputs, photos=photos, rig=rig)
+
+
+def _has_typed_azimuths(project: Project) -> bool:
+    return project.exists and any(photo.stated.azimuth is not None for photo in project.load().active_photos)
 
 
 def read_inputs(inputs: InputFlags, tell: Tell) -> tuple[Sequence[str | Path], CameraArguments]:

@@ -4,7 +4,7 @@ import sys
 from functools import cache
 from importlib import import_module
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
@@ -30,11 +30,14 @@ class Group(TyperGroup):
 
 
 class Command(TyperCommand):
-    """A command with a fast `--help`."""
+    """A command with a fast `--help`, in which a flag without a value has no type."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the help."""
         import_help_renderer()
+        for each in cast("list[Any]", self.get_params(ctx)):
+            if getattr(each, "is_flag", False) or getattr(each, "count", False):
+                each.display_type_rich = lambda ctx: None
         super().format_help(ctx, formatter)
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from meshcli.commands.completion import complete_models
 from meshcli.commands.console import Reporter, print_error, print_models
 from meshcli.commands.flag_groups import Only, expand_flag_groups
 from meshcli.commands.flags import ExecutionFlags, NetworkFlags, OutputFlags
@@ -40,7 +41,14 @@ def list_(network: WeightsFlag, output: Annotated[OutputFlags, Only("as_json")])
 @app.command(cls=Command, epilog="Example: meshcli models pull zero123plus zero123plus-unet instant-mesh-large")
 @expand_flag_groups
 def pull(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Names that `models list` shows.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME...",
+            help="Names that `models list` shows.",
+            autocompletion=complete_models,
+        ),
+    ],
     *,
     to: Annotated[
         Path | None,
@@ -73,7 +81,11 @@ def verify(
     *,
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME...]", help="Weights to verify; all on this machine if none are named."),
+        typer.Argument(
+            metavar="[NAME...]",
+            help="Weights to verify; all on this machine if none are named.",
+            autocompletion=complete_models,
+        ),
     ] = None,
     network: WeightsFlag,
     online: Annotated[
@@ -106,7 +118,14 @@ def verify(
 @app.command(cls=Command, epilog="Example: meshcli models path instant-mesh-large")
 @expand_flag_groups
 def path(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A name that `models list` shows.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="A name that `models list` shows.",
+            autocompletion=complete_models,
+        ),
+    ],
     network: WeightsFlag,
     output: Annotated[OutputFlags, Only("as_json")],
 ) -> None:
@@ -121,7 +140,12 @@ def path(
 @app.command(cls=Command, epilog="Example: meshcli models convert instant-mesh-large")
 @expand_flag_groups
 def convert(
-    target: Annotated[str, typer.Argument(metavar="NAME|FILE", help="The name of weights, or a .ckpt or .bin file.")],
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME|FILE", help="The name of weights, or a .ckpt or .bin file.", autocompletion=complete_models
+        ),
+    ],
     network: WeightsFlag,
     output: Reports,
 ) -> None:

@@ -11,6 +11,7 @@ from meshcli.commands.flags import (
     ReconstructorFlags,
     SettingsFlags,
 )
+from meshcli.commands.hints import refuse_photos_as_directory
 from meshcli.commands.invocation import read_settings_flags, run_options, run_stage
 from meshcli.commands.lazy_commands import Command
 from meshcli.errors import UsageError
@@ -31,6 +32,7 @@ def reconstruct(
     """Build a textured mesh from the selected views: mesh/mesh.glb and mesh/mesh.obj."""
     from meshcli.stages.reconstruct import reconstruct_mesh
 
+    refuse_photos_as_directory(directory, "reconstruct", [])
     if reconstructor.no_texture and reconstructor.texture_size:
         raise UsageError("--no-texture and --texture-size exclude each other")
     typed = read_settings_flags(settings, {**reconstructor.overrides(), **network.dtype_override("lrm")})

@@ -6,6 +6,7 @@ import typer
 
 from meshcli.commands.flag_groups import Only, expand_flag_groups
 from meshcli.commands.flags import Directory, ExecutionFlags, NetworkFlags, OutputFlags, RenderFlags, SettingsFlags
+from meshcli.commands.hints import refuse_photos_as_directory
 from meshcli.commands.invocation import read_settings_flags, run_options, run_stage
 from meshcli.commands.lazy_commands import Command
 
@@ -25,6 +26,7 @@ def render(
     """Render renders/turntable.mp4, stills, and a contact sheet of the selected views and the mesh."""
     from meshcli.stages.render import render_mesh
 
+    refuse_photos_as_directory(directory, "render", [])
     typed = read_settings_flags(settings, turntable.overrides())
     return run_stage(
         directory,

@@ -19,7 +19,7 @@ from meshcli.commands.flags import (
     StageOptionFlags,
 )
 from meshcli.commands.hints import refuse_photos_as_directory
-from meshcli.commands.invocation import read_inputs, read_settings_flags, run_options
+from meshcli.commands.invocation import read_inputs, read_settings_flags, run_options, with_rig
 from meshcli.commands.lazy_commands import Command
 from meshcli.commands.plain_output import print_json, print_output
 from meshcli.commands.run_story import RunStory
@@ -49,6 +49,7 @@ def run(
     """Run all four stages, each in its own process; finished, unchanged ones are skipped."""
     refuse_photos_as_directory(directory, "run", inputs.handed_in)
     tell = Reporter(output.quiet or output.as_json).tell
+    inputs = with_rig(inputs, Project(directory))
     pictures, _ = read_inputs(inputs, tell)
     photos = [str(each) for each in pictures] if inputs.photos else []
     arguments = _child_arguments(photos, inputs, stages, options, settings, execution, output)

@@ -17,6 +17,7 @@ from meshcli.commands.console import (
 )
 from meshcli.commands.flag_groups import Only, expand_flag_groups
 from meshcli.commands.flags import Directory, ExecutionFlags, OutputFlags, SelectionFlags
+from meshcli.commands.hints import refuse_photos_as_directory
 from meshcli.commands.invocation import run_options, run_stage
 from meshcli.commands.lazy_commands import Command
 from meshcli.commands.plain_output import escape_controls, print_json
@@ -40,6 +41,7 @@ def select(
     output: OutputFlags,
 ) -> int:
     """Choose the views that build the mesh; without a flag, ask on the terminal."""
+    refuse_photos_as_directory(directory, "select", [])
     project = Project(directory)
     _refuse_contradictions(selection, execution)
     if selection.list_views:

@@ -101,11 +101,14 @@ def transform_rig_cameras(run: StageRun, named: Mapping[str, RequestedPhoto]) ->
 
 def _find_transform(run: StageRun, photos: Sequence[Photo], up: str) -> WorldTransform:
     from meshcli.stages.view_loading import load_views
-    from meshcli.views.find_world_transform import find_world_transform
+    from meshcli.views.find_world_transform import doubt_about_up, find_world_transform
 
-    transform = find_world_transform(load_views(run.project, photos), up)
+    views = load_views(run.project, photos)
+    transform = find_world_transform(views, up)
     x, y, z = transform.rotation[2]
     run.note(f"the rig's world is entered with ({x:.2f}, {y:.2f}, {z:.2f}) up, {transform.scale:.4g} times as large")
+    if not up and (doubt := doubt_about_up(views, transform.rotation[2])):
+        run.note(f"which axis of the rig points up is a guess, because {doubt}; --up z (x, -x ... -z) states it")
     return transform
 
 

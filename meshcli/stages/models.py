@@ -12,7 +12,7 @@ from meshcli.stages.stage_runner import RunOptions
 from meshcli.system.digests import file_digest
 from meshcli.weights.catalogue import COMPONENT_FILES, MODELS, find_model
 from meshcli.weights.conversion import ensure_safetensors
-from meshcli.weights.device import INSTALL_HINT
+from meshcli.weights.device import install_hint
 from meshcli.weights.download import list_repository, published_sha256, pull
 from meshcli.weights.locations import LocatedWeights, component_file, find_weights, require_weights, weights_digest
 from meshcli.weights.safetensors_file import Shape, check_shapes, read_header
@@ -97,7 +97,7 @@ def fetchable(names: Sequence[str], run_options: RunOptions) -> list[str]:
     if absent and (run_options.weights or run_options.offline):
         require_weights(absent[0], run_options.weights)
     if absent and not find_spec("torch"):
-        raise MissingError(f"{absent[0]} needs torch: {INSTALL_HINT}")
+        raise MissingError(f"{absent[0]} needs torch: {install_hint()}")
     return absent
 
 

@@ -22,7 +22,7 @@ from meshcli.settings import Settings
 from meshcli.stages.models import check_weights, fetch_missing
 from meshcli.stages.stage_runner import RunOptions
 from meshcli.system.digests import digest
-from meshcli.weights.device import INSTALL_HINT
+from meshcli.weights.device import install_hint
 from meshcli.weights.locations import LocatedWeights, find_weights, require_weights, weights_digest
 from meshcli.weights.safetensors_file import read_header
 
@@ -68,7 +68,7 @@ def missing_requirement(engine: str, run_options: RunOptions) -> str:
         return str(error)
     if found is None:
         return f"weights: `meshcli models pull {engine}`"
-    return "" if find_spec("torch") else f"torch: {INSTALL_HINT}"
+    return "" if find_spec("torch") else f"torch: {install_hint()}"
 
 
 def prepare_network(

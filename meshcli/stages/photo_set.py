@@ -4,6 +4,7 @@ The PHOTO arguments are the whole set, none means the recorded set, `add` append
 identified by its bytes, and its letter is never given to another one.
 """
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
@@ -26,6 +27,7 @@ from meshcli.views.photo_cameras import (
     priors_from_rig,
     typed_priors,
 )
+from meshcli.views.rigs_among_photos import rigs_beside
 
 
 @dataclass(frozen=True)
@@ -207,14 +209,27 @@ def _camera_priors(
     photos = [argument.photo for argument in arguments]
     if typed.rig:
         if angles or typed.azimuths or typed.elevations or typed.fovs or typed.focals:
-            raise UsageError("--rig has the cameras already; leave out --azimuth, --elevation, --fov and --focal")
+            raise UsageError(
+                f"the rig {typed.rig} has the cameras already; leave out --azimuth, --elevation, --fov and --focal"
+            )
         return priors_from_rig(list(zip(names, photos, strict=True)), typed.rig, typed.up, tell)
     priors = typed_priors(arguments, typed.azimuths, typed.elevations, _fields_of_view(photos, typed))
     if typed.anything or angles or typed.ready:
         return priors
     open_photos = [photo for photo, old in zip(photos, before, strict=True) if not _was_typed(old)]
-    beside = iter((priors_beside_photos(open_photos, tell) if open_photos else None) or [CameraPrior()] * len(photos))
+    found = priors_beside_photos(open_photos, tell) if open_photos else None
+    if open_photos and not found:
+        _name_rigs_beside(open_photos, tell)
+    beside = iter(found or [CameraPrior()] * len(photos))
     return [CameraPrior() if _was_typed(old) else next(beside) for old in before]
+
+
+def _name_rigs_beside(photos: Sequence[SourcePhoto], tell: Tell) -> None:
+    """Say which file beside the photos may have their cameras, and how it is used."""
+    if rigs := rigs_beside([photo.path for photo in photos]):
+        flag = f"--rig {shlex.quote(str(rigs[0]))}"
+        others = f" (or {', '.join(map(str, rigs[1:]))})" if rigs[1:] else ""
+        tell(f"{rigs[0]} may have the photos' cameras{others} and is not used; with {flag} it is")
 
 
 def _was_typed(prior: CameraPrior) -> bool:

@@ -23,7 +23,7 @@ from meshcli.stages.stage_runner import RunOptions, StageRun, peak_rss
 from meshcli.stages.view_candidates import add_views
 from meshcli.system.digests import digest, photo_seed
 from meshcli.views.camera import Camera, orbit, zero123plus_rig
-from meshcli.weights.device import INSTALL_HINT
+from meshcli.weights.device import install_hint
 from meshcli.weights.locations import find_weights
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def lacking(settings: Settings, named_weights: Path | None) -> str:
     if weights := first_missing(settings.zero123plus.unet, named_weights):
         return f"weights: `meshcli models pull {weights}`"
     libraries = _missing_libraries()
-    return f"{libraries[0]}: {INSTALL_HINT}" if libraries else ""
+    return f"{libraries[0]}: {install_hint()}" if libraries else ""
 
 
 def smaller_settings(engine: str, settings: Settings) -> dict[str, Any]:
@@ -118,7 +118,7 @@ def _fetch_weights(settings: Settings, run_options: RunOptions) -> None:
     from meshcli.stages.models import fetch_missing
 
     if libraries := _missing_libraries():
-        raise MissingError(f"zero123plus needs {', '.join(libraries)}: {INSTALL_HINT}")
+        raise MissingError(f"zero123plus needs {', '.join(libraries)}: {install_hint()}")
     fetch_missing(required_models(settings.zero123plus.unet), run_options)
 
 

@@ -137,7 +137,7 @@ class Camera:
             fx, fy = _number(table["fx"]), _number(table["fy"])
             cx, cy = _number(table.get("cx", 0.5)), _number(table.get("cy", 0.5))
         except KeyError as error:
-            raise InputError(f"a camera lacks {error.args[0]!r}") from error
+            raise InputError(f"a camera has no {error.args[0]!r}") from error
         except (TypeError, ValueError, AttributeError, OverflowError) as error:
             raise InputError(f"a camera holds something that is no number: {error}") from error
         known = table.get("known", "rig")

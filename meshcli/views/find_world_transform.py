@@ -19,6 +19,11 @@ from meshcli.views.world_transform import Vector, WorldTransform, parse_axis
 GRID_POINTS = 72  # along a side of the carved grid, by choice: 373k points, a voxel of 3 % of the object's radius
 CARVING_TOLERANCE = 1.0  # voxels by which silhouettes grow before they carve, lest thin parts fall between grid points
 UP_AXIS_COSINE = np.cos(np.radians(3.0))  # a foreign axis within 3 degrees of up is up, by choice: tripods are no truer
+# Beyond these the estimated up axis is called a guess, by choice: tripods stand nearer to upright, and photos from
+# nearly one side (within about 8 degrees) leave up to their cameras.
+MAX_TILT = np.sin(np.radians(15.0))
+MIN_SPREAD = 0.02  # of the cameras' horizontal axes: the second eigenvalue of their covariance
+MAX_STEEPNESS = np.sin(np.radians(60.0))
 MARGIN = 1.2  # radius of the grid relative to the object's: what the silhouettes cut must lie inside
 
 
@@ -38,6 +43,19 @@ def find_world_transform(photos: Sequence[View], up: str = "") -> WorldTransform
     translation = -scale * rotation @ centre
     rows = tuple(_to_vector(row) for row in rotation)
     return WorldTransform(float(scale), (rows[0], rows[1], rows[2]), _to_vector(translation))
+
+
+def doubt_about_up(photos: Sequence[View], up: Vector) -> str:
+    """Why an up axis that was estimated from the cameras may be wrong; empty where nothing speaks against it."""
+    poses = np.stack([camera_to_world(photo.camera)[:3] for photo in photos])
+    sideways, upwards, backwards = poses[..., 0], poses[..., 1] @ np.array(up), poses[..., 2] @ np.array(up)
+    if np.abs(backwards).mean() > MAX_STEEPNESS:
+        return "the cameras look mostly along it"
+    if upwards.min() < 0.0:
+        return "some cameras are upside down in it"
+    if np.linalg.eigvalsh(sideways.T @ sideways)[1] < MIN_SPREAD * len(photos):
+        return "all photos are from one side"
+    return "some cameras are tilted sideways in it" if np.abs(sideways @ up).max() > MAX_TILT else ""
 
 
 def _world_axes(photos: Sequence[View], up: str) -> Float64Array:

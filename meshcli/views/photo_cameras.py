@@ -247,7 +247,8 @@ def priors_beside_photos(photos: Sequence[SourcePhoto], tell: Tell) -> list[Came
     found: dict[Path, CameraPrior] = {}
     for file in usable:
         found |= _priors_from(file, {photo.path: photo for photo in photos if photo.path.parent / RIG_FILE == file})
-    tell(f"cameras are taken from {', '.join(sorted(map(str, usable)))}")
+    count = counted(len(photos), "photo")
+    tell(f"cameras are taken from {', '.join(sorted(map(str, usable)))} ({count})")
     return [found[photo.path] for photo in photos]
 
 
@@ -276,7 +277,7 @@ def priors_from_rig(photos: Sequence[tuple[str, SourcePhoto]], path: Path, up: s
     count = sum(each.turned for each in cameras)
     turned = f"; {counted(count, 'camera')} turned with the pixels, as EXIF says" if count else ""
     distorted = "; its lenses distort, which is passed over: undistorted pictures fit better" if rig.distorted else ""
-    tell(f"cameras are taken from {rig.path}{turned}{distorted}")
+    tell(f"cameras are taken from {rig.path} ({counted(len(photos), 'photo')}){turned}{distorted}")
     up = up if rig.foreign else ""
     return [CameraPrior(camera=each.camera, foreign=rig.foreign, mirrored=each.mirrored, up=up) for each in cameras]
 

@@ -23,6 +23,7 @@ from meshcli.views.picture_names import path_parts, short_names
 
 JSON_FILES = ("transforms.json", "cameras.json")
 COLMAP_FILES = ("cameras.txt", "images.txt")
+COLMAP_TABLES = (*COLMAP_FILES, "points3D.txt", "frames.txt", "rigs.txt")  # all that COLMAP writes beside them
 # The number of focal lengths by camera model, COLMAP's names and nerfstudio's; other models are no pinhole cameras.
 FOCAL_LENGTHS = {
     "SIMPLE_PINHOLE": 1, "PINHOLE": 2, "SIMPLE_RADIAL": 1, "RADIAL": 1, "OPENCV": 2, "FULL_OPENCV": 2, "PERSPECTIVE": 2,
@@ -119,13 +120,22 @@ def read_rig(path: Path) -> Rig:
         return _read_colmap(found)
     table = read_table(path, InputError)
     if "meshcli" in table.values:
-        images = (RigImage(row.string("file"), read_camera(row, "camera")) for row in table.tables("photos"))
+        images = (_read_own_image(path, row) for row in table.tables("photos"))
         return _with_unique_names(Rig(path, tuple(images), foreign=False))
     if "frames" in table.values and _is_nerfstudio(table):
         return _read_nerfstudio(path, table)
     raise InputError(
         f"{path} is no rig that can be read: cameras.json of meshcli, transforms.json of nerfstudio, COLMAP's text"
     )
+
+
+def _read_own_image(path: Path, row: JsonTable) -> RigImage:
+    """A picture of our cameras.json; the error names the picture and what its camera lacks."""
+    name = row.string("file")
+    named = JsonTable(row.values, f"{path}: {name}", InputError)
+    if "camera" not in row.values:
+        raise named.invalid("camera", None)
+    return RigImage(name, read_camera(named, "camera"))
 
 
 def is_meshcli_rig(path: Path) -> bool:

@@ -1,6 +1,11 @@
 """Device and precision of the networks. Light: torch is imported by the functions that need it."""
 
+import json
 import re
+import shlex
+from contextlib import suppress
+from functools import cache
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -13,7 +18,20 @@ if TYPE_CHECKING:
 DEVICE_NAME = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 FAST_BF16_FLAGS = ("amx_bf16", "amxbf16", "bf16")  # CPU flags; the last one is ARM's
 AVX512_BF16_FLAGS = ("avx512_bf16", "avx512bf16")  # CPU flags; faster than fp32 on AMD only, see `has_fast_bf16`
-INSTALL_HINT = "`pip install 'meshcli[models]'`, or `make models` in a clone"
+SOURCE = Path(__file__).parents[2]  # of a clone, where the package is not installed from an index or a wheel
+
+
+@cache
+def install_hint() -> str:
+    """The command that installs the extra `models` to where this package came from: a clone, a file or an index."""
+    if (SOURCE / "pyproject.toml").is_file():
+        return f"`make -C {shlex.quote(str(SOURCE))} models`, or `pip install '.[models]'` there"
+    with suppress(PackageNotFoundError, ValueError):
+        origin = json.loads(distribution("meshcli").read_text("direct_url.json") or "{}")
+        if url := origin.get("url"):
+            vcs = origin.get("vcs_info", {}).get("vcs")
+            return f"`pip install 'meshcli[models] @ {vcs + '+' if vcs else ''}{url}'`"
+    return "`pip install 'meshcli[models]'`"
 
 
 def check_device(name: str) -> str:
@@ -93,7 +111,7 @@ def require_torch() -> None:
         import torch  # noqa: F401
     except (ImportError, OSError) as error:  # OSError: one of its libraries is missing
         reason = "torch is not installed" if isinstance(error, ModuleNotFoundError) else f"torch: {error}"
-        raise MissingError(f"this engine needs the extra `models` ({reason}): {INSTALL_HINT}") from error
+        raise MissingError(f"this engine needs the extra `models` ({reason}): {install_hint()}") from error
 
 
 def _fast_precision(device: str) -> Literal["fp32", "bf16", "fp16"]:

@@ -21,7 +21,7 @@ from meshcli.errors import MeshcliError, MissingError, ResourceError
 from meshcli.progress import Progress, silent
 from meshcli.system.atomic_files import write_files
 from meshcli.weights.catalogue import COMPONENT_FILES, REMBG_URL, SETTINGS_FILES, Model
-from meshcli.weights.device import INSTALL_HINT
+from meshcli.weights.device import install_hint
 from meshcli.weights.locations import cached_digest, data_directory, rembg_folders
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ def _download_errors(wanted: Model, base: Path, trouble: str) -> Iterator[None]:
     try:
         from huggingface_hub import errors
     except ImportError as error:
-        raise MissingError(f"fetching needs the extra `models`: {INSTALL_HINT}") from error
+        raise MissingError(f"fetching needs the extra `models`: {install_hint()}") from error
     by_hand = f"or put {wanted.file} from there into {base}"
     try:
         yield

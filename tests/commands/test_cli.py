@@ -89,9 +89,9 @@ def test_the_list_of_commands_shows_the_first_sentence_of_each(verb: str) -> Non
 
 def test_help_shows_every_flag_in_a_panel(meshcli) -> None:  # type: ignore[no-untyped-def]
     text = meshcli("run", "--help").out
-    panels = ("Arguments", "Options", "Cameras and ready-made views", "Stages and engines", "View generation",
-              "Networks", "Photo preparation", "View selection", "Reconstruction", "Rendering", "Settings",
-              "Execution", "Output")  # fmt: skip
+    panels = ("Arguments", "Options", "Photos and cameras", "Stages and engines", "View generation",
+              "Network", "Photo preparation", "View selection", "Reconstruction", "Rendering", "Settings",
+              "Run", "Output")  # fmt: skip
     places = [text.index(f" {panel} \u2500") for panel in panels]
     assert places == sorted(places)
     for option in (option for each in load_command("run").params[2:] if not each.hidden for option in each.opts):

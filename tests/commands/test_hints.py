@@ -43,6 +43,9 @@ def refused(result: tuple[int, str, str], *says: str) -> None:
                          "`meshcli run DIR pictures`"),
         ("run pictures --dry-run", "`meshcli run DIR pictures`"),
         ("run settings.yaml 1.png", "`meshcli run DIR 1.png --config settings.yaml`"),
+        *[(f"{command} 1.png", "1.png is a file; the project directory comes first: `meshcli run DIR 1.png`")
+          for command in ("select", "reconstruct", "render", "align", "status")],
+        ("status pictures", "pictures is a folder of pictures; the project directory comes first"),
         ("desk 1.png", "there is no command desk; to make a mesh of photos, write `meshcli run desk 1.png`"),
         ("desk 1.png@40 --azimuth 0", "`meshcli run desk 1.png@40 --azimuth 0`"),
         ("desk pictures", "`meshcli run desk pictures`"),

@@ -160,7 +160,7 @@ def stretched(table: dict) -> None:
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
-        (lambda table: table.pop("fx"), "lacks 'fx'"),
+        (lambda table: table.pop("fx"), "has no 'fx'"),
         (lambda table: table.update(fx=0.0), "above 0"),
         (lambda table: table.update(fy="wide"), "no number"),
         (lambda table: table.update(cx=math.nan), "not finite"),

@@ -9,7 +9,7 @@ from meshcli.json_table import JsonTable
 from meshcli.meshes.mesh import Mesh
 from meshcli.rendering.renderer import Renderer
 from meshcli.views.camera import orbit
-from meshcli.views.find_world_transform import find_world_transform
+from meshcli.views.find_world_transform import doubt_about_up, find_world_transform
 from meshcli.views.projection import project
 from meshcli.views.view import View
 from meshcli.views.world_transform import WorldTransform
@@ -75,3 +75,24 @@ def test_it_is_kept_in_the_manifest() -> None:
     assert again.point((1, 2, 3)) == pytest.approx(frame.point((1, 2, 3)))
     with pytest.raises(ProjectError, match="to_ours"):
         WorldTransform.read(JsonTable({"to_ours": [[0, 0, 0, 1]] * 4}, "frame", ProjectError))
+
+
+@pytest.mark.parametrize(
+    ("azimuths", "elevation", "roll", "doubt"),
+    [
+        ((0, 90, 180), 10.0, 0.0, ""),
+        ((0, 4), 10.0, 0.0, "one side"),
+        ((0, 120, 240), 80.0, 0.0, "mostly along it"),
+        ((0, 90, 180), 10.0, 25.0, "tilted sideways"),
+        ((0, 90, 180), 10.0, 180.0, "upside down"),
+    ],
+)
+def test_a_doubtful_up_axis_is_called_so(azimuths: tuple[int, ...], elevation: float, roll: float, doubt: str) -> None:
+    cameras = [orbit(azimuth, elevation) for azimuth in azimuths]
+    pose = np.array(cameras[0].camera_to_world)
+    turn = np.radians(roll)
+    pose[:3, :2] = pose[:3, :2] @ [[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]
+    cameras[0] = replace(cameras[0], camera_to_world=tuple(map(tuple, pose.tolist())))
+    views = [View("a", np.zeros((1, 1, 4), np.uint8), camera) for camera in cameras]
+    found = doubt_about_up(views, (0.0, 0.0, 1.0))
+    assert doubt in found if doubt else found == ""

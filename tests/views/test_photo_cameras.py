@@ -135,5 +135,5 @@ def test_a_rig_of_another_kind_is_not_used(photos: list[Path], tmp_path: Path) -
     assert priors_beside_photos([SourcePhoto(photos[0])], said.append) is None
     assert "not in meshcli's format" in said[0]
     (tmp_path / "cameras.json").write_text('{"meshcli": 1, "photos": [{"file": "1.png", "camera": {"fx": 1}}]}')
-    with pytest.raises(InputError, match=r"cameras\.json: photos\[0\]: camera"):
+    with pytest.raises(InputError, match=r"cameras\.json: 1\.png: camera"):
         priors_beside_photos([SourcePhoto(photos[0])], said.append)

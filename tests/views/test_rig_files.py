@@ -337,3 +337,13 @@ def test_sizes_that_no_picture_has(change: dict[str, object], tmp_path: Path) ->
 def test_invalid_picture_names(name: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="file_path is"):
         read_rig(nerfstudio(tmp_path, frames=[{"file_path": name, "transform_matrix": POSE.tolist()}]))
+
+
+@pytest.mark.parametrize("key", ["camera", "fx", "fy", "camera_to_world"])
+def test_a_missing_key_of_our_format_is_named_with_its_photo(tmp_path: Path, key: str) -> None:
+    photo = {"file": "a.jpg", "camera": orbit(0, 0).to_json()}
+    (photo if key == "camera" else photo["camera"]).pop(key)  # type: ignore[attr-defined]
+    path = tmp_path / "cameras.json"
+    path.write_text(json.dumps({"meshcli": 1, "photos": [photo]}))
+    with pytest.raises(InputError, match=rf"cameras.json: a.jpg: .*{key}"):
+        read_rig(path)

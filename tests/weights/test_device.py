@@ -1,7 +1,11 @@
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from meshcli.errors import UsageError
+from meshcli.weights import device
 from meshcli.weights.device import (
     available_devices,
     check_device,
@@ -85,3 +89,21 @@ def test_processors_with_bf16(line, fast, tmp_path):
 
 def test_names_of_precisions():
     assert [dtype_name(kind) for kind in (torch.float32, torch.bfloat16, torch.float16)] == ["fp32", "bf16", "fp16"]
+
+
+@pytest.mark.parametrize(
+    ("origin", "hint"),
+    [
+        (None, "`pip install 'meshcli[models]'`"),
+        ('{"url": "file:///a/m.whl", "archive_info": {}}', "`pip install 'meshcli[models] @ file:///a/m.whl'`"),
+        ('{"url": "https://h/m", "vcs_info": {"vcs": "git"}}', "`pip install 'meshcli[models] @ git+https://h/m'`"),
+    ],
+)
+def test_the_hint_to_install_follows_where_the_package_came_from(
+    origin: str | None, hint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(device, "SOURCE", tmp_path)
+    monkeypatch.setattr(device, "distribution", lambda _: SimpleNamespace(read_text=lambda _: origin))
+    assert device.install_hint.__wrapped__() == hint
+    (tmp_path / "pyproject.toml").touch()
+    assert "`pip install '.[models]'` there" in device.install_hint.__wrapped__()

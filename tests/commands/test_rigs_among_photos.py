@@ -1,0 +1,100 @@
+"""A rig file among the photos, or in their directory: it is used, or named with the flag to type."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from meshcli.project.project import Project
+from meshcli.views.camera import orbit
+
+Call = Callable[..., tuple[int, str, str]]
+
+
+def rig_file(path: Path, *names: str) -> Path:
+    frames = [
+        {"file_path": name, "transform_matrix": [list(row) for row in orbit(40.0 * index, 10.0).camera_to_world]}
+        for index, name in enumerate(names)
+    ]
+    path.write_text(json.dumps({"camera_angle_x": 0.5, "frames": frames}))
+    return path
+
+
+@pytest.fixture
+def folder(command_line: Call) -> Path:
+    Path("photos").mkdir()
+    for name in ("1.png", "2.png"):
+        shutil.copy(name, f"photos/{name}")
+    return Path("photos")
+
+
+def has_rig_cameras(directory: str = "desk") -> bool:
+    return all(photo.stated.foreign for photo in Project(Path(directory)).load().active_photos)
+
+
+@pytest.mark.parametrize("command", ["generate", "run"])
+@pytest.mark.parametrize("line", ["photos", "photos/1.png photos/2.png photos/transforms.json"])
+def test_a_rig_handed_in_or_in_the_directory_is_used(command: str, line: str, folder: Path, command_line: Call) -> None:
+    rig_file(folder / "transforms.json", "1.png", "2.png")
+    code, _, err = command_line(command, "desk", *line.split(), *(["--dry-run"] if command == "run" else []))
+    assert code == 0, err
+    if command == "generate":
+        assert "cameras are taken from photos/transforms.json (2 photos)" in err
+        assert has_rig_cameras()
+
+
+def test_beside_single_photos_it_is_named(folder: Path, command_line: Call) -> None:
+    rig_file(folder / "transforms.json", "1.png", "2.png")
+    code, _, err = command_line("generate", "desk", "photos/1.png", "photos/2.png")
+    assert code == 0, err
+    assert "with --rig photos/transforms.json it is" in err
+    assert not has_rig_cameras()
+
+
+def test_one_that_lacks_a_photo_is_named(folder: Path, command_line: Call) -> None:
+    rig_file(folder / "transforms.json", "1.png")
+    code, _, err = command_line("generate", "desk", "photos")
+    assert code == 0, err
+    assert "photos/transforms.json may have the photos' cameras and is not used" in err
+
+
+def test_one_above_the_photos_is_named_if_it_is_theirs(folder: Path, command_line: Call) -> None:
+    rig_file(Path("transforms.json"), "photos/1.png", "photos/2.png")
+    assert "with --rig transforms.json it is" in command_line("generate", "desk", "photos")[2]
+    rig_file(Path("transforms.json"), "others/7.png")
+    assert "--rig" not in command_line("generate", "other", "photos")[2]
+
+
+def test_the_directory_of_a_rig_stands_for_its_pictures(folder: Path, command_line: Call) -> None:
+    Path("scan").mkdir()
+    folder.rename("scan/images")
+    rig_file(Path("scan/transforms.json"), "images/1.png", "images/2.png")
+    code, _, err = command_line("generate", "desk", "scan")
+    assert code == 0, err
+    assert has_rig_cameras()
+
+
+def test_typed_angles_come_first(folder: Path, command_line: Call) -> None:
+    rig_file(folder / "transforms.json", "1.png", "2.png")
+    assert command_line("generate", "desk", "photos", "--azimuth", "0,90")[0] == 0
+    assert command_line("generate", "desk", "photos")[0] == 0
+    assert [photo.stated.azimuth for photo in Project(Path("desk")).load().active_photos] == [0.0, 90.0]
+    code, _, err = command_line("generate", "new", "photos", "photos/transforms.json", "--azimuth", "0,90")
+    assert (code, "photos/transforms.json has the cameras already" in err) == (2, True), err
+
+
+def test_several_rigs_are_refused(folder: Path, command_line: Call) -> None:
+    one, two = (rig_file(folder / name, "1.png", "2.png") for name in ("transforms.json", "other.json"))
+    code, _, err = command_line("generate", "desk", "photos/1.png", "photos/2.png", str(one), str(two))
+    assert (code, "are several rigs; hand in one" in err) == (2, True), err
+
+
+def test_colmap_text_in_the_directory_is_a_rig(folder: Path, command_line: Call) -> None:
+    (folder / "cameras.txt").write_text("1 PINHOLE 120 90 150 150 60 45\n")
+    (folder / "images.txt").write_text("1 0 1 0 0 0 0 4 1 1.png\n\n2 0 0.7071068 0.7071068 0 0 0 4 1 2.png\n\n")
+    for name in ("photos", "photos/1.png photos/2.png photos/cameras.txt photos/images.txt"):
+        code, _, err = command_line("generate", "desk", *name.split())
+        assert code == 0, err
+        assert has_rig_cameras()
