@@ -9,7 +9,7 @@ from meshcli import errors
 from meshcli.commands import cli
 
 ROOT = Path(errors.__file__).parent.parent
-OF_ERRORS = {2, 3, 4, 5, 75}
+OF_ERRORS = {2, 3, 4, 5, 6, 75}
 CODES = OF_ERRORS | {0, 1, 130, 143}
 
 

@@ -8,14 +8,17 @@ the mesh is compared with the views that were not selected, or with the selected
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from meshcli.out_of_memory import reserved
 from meshcli.project.manifest import Manifest, Photo, StageRecord, ViewEntry
 from meshcli.stages.photo_azimuths import photos_of_unknown_azimuth
 from meshcli.stages.stage_runner import StageRun
 from meshcli.stages.view_candidates import has_known_camera, is_photo_view
+from meshcli.system.memory_check import MEGABYTE
 
 if TYPE_CHECKING:
     from meshcli.meshes.mesh import Mesh
 
+COMPARISON_MB = 150  # that loading the renderer and comparing take at most, by estimate: its code alone takes 60
 MAX_PICTURES = 24  # that are compared; of more, evenly chosen ones
 
 
@@ -27,8 +30,14 @@ def check_mesh(run: StageRun, mesh: "Mesh") -> None:
     against, entries = compared_pictures(run.manifest)
     if not entries:
         return
-    with run.step("compare"):
-        rows = compare_with_pictures(mesh, load_views(run.project, entries))
+    try:
+        with reserved(COMPARISON_MB * MEGABYTE):
+            pass  # the renderer does not survive a lack of memory, and the mesh is done
+        with run.step("compare"):
+            rows = compare_with_pictures(mesh, load_views(run.project, entries))
+    except MemoryError:
+        run.note("there is too little memory to compare the mesh with the photos")
+        return
     worst = min(rows, key=lambda row: row.match)
     run.facts["match"] = {
         "against": against,

@@ -132,9 +132,9 @@ class StageRun:
         self.run_options.tell(sentence)
 
     def save(self, manifest: Manifest) -> None:
-        """Save what is finished so far."""
-        self.manifest = manifest
+        """Save what is finished so far. If that fails, a failed record is added to what was saved before."""
         self.project.save(manifest)
+        self.manifest = manifest
 
     def outcome(self) -> Outcome:
         """The outcome of the finished run."""

@@ -1,12 +1,14 @@
 """Atomic writes: a unique temporary name, flush, fsync, rename, fsync of the directory."""
 
 import os
+import re
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-TEMPORARY_PREFIX = ".tmp-"  # no other file of a project begins like this
+TEMPORARY_PREFIX = ".tmp-"
+TEMPORARY_NAME = re.compile(rf"{re.escape(TEMPORARY_PREFIX)}[0-9a-f]{{12}}-")  # a user's file may begin like the prefix
 
 
 def write_files(files: Mapping[Path, bytes]) -> None:
@@ -47,8 +49,9 @@ def replacing(path: Path) -> Iterator[Path]:
 def remove_temporary_files(directory: Path) -> None:
     """Delete temporary files that a killed process left behind; the caller holds the lock."""
     for path in directory.glob(f"{TEMPORARY_PREFIX}*"):
-        with suppress(OSError):
-            path.unlink()
+        if TEMPORARY_NAME.match(path.name):
+            with suppress(OSError):
+                path.unlink()
 
 
 def _temporary_beside(path: Path) -> Path:

@@ -158,7 +158,7 @@ def modules(exports: bool = False) -> dict[str, ModuleType]:
         "meshcli.generators.sculpt.sculpt": {"sculpt": sculpt, "sculpt_each": sculpt},
         "meshcli.alignment.azimuths": {"register": register, "ViewSet": ViewSet},
         "meshcli.alignment.stated_azimuths": {
-            "MIN_PHOTOS": 2,
+            "MIN_PHOTOS": 3,
             "MAX_PHOTOS": 4,
             "better_arrangement": better_arrangement,
         },
