@@ -362,7 +362,7 @@ def has_terminal() -> bool:
 def fits_picker() -> bool:
     """Whether the terminal can place its cursor and is large enough for the picker."""
     console = Console(stderr=True)
-    return not console.is_dumb_terminal and console.width >= 60 and console.height >= 18
+    return not console.is_dumb_terminal and console.width >= 40 and console.height >= 16
 
 
 def ask_views(project: Project, proposed: Sequence[str]) -> str:

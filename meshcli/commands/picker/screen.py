@@ -10,14 +10,15 @@ from rich.text import Text
 
 from meshcli.commands.console import SCORES, format_score
 from meshcli.commands.picker.compass import Marker, plan_view
-from meshcli.commands.picker.state import PickerState
+from meshcli.commands.picker.state import KEYS, PickerState
 from meshcli.project.manifest import ViewEntry
 from meshcli.stages.view_choice import shown_coverage, shown_scores
 
 Picture = Callable[[str, int, int], RenderableType]  # name of a view, columns, rows -> its picture
 
 MINIMUM_COLUMNS = 40  # of the table without thumbnails and the single scores
-KEY_HELP = "↑↓ move · space take/drop · a propose · enter accept · q leave · or type 0,3,b2"
+KEY_HELP = "? keys · space take/drop · s suggest · u undo · enter accept · q leave · or type 0,3,:b2"
+NARROW = 60  # columns below which there is room for the table alone
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,14 @@ class Size:
     @property
     def table(self) -> int:
         """Columns of the table."""
+        if self.narrow:
+            return self.columns
         return max(MINIMUM_COLUMNS + 2 * self.thumbnail, self.columns - 2 * self.picture - 2)
+
+    @property
+    def narrow(self) -> bool:
+        """Whether there is room for the table alone."""
+        return self.columns < NARROW
 
     @property
     def page(self) -> int:
@@ -69,6 +77,10 @@ def build_screen(
     """The whole terminal."""
     screen, body, side = Layout(), Layout(), Layout()
     here = rows[state.row]
+    if state.help or size.narrow:
+        whole = _keys() if state.help else _table(rows, state, small, size)
+        screen.split_column(Layout(_header(title, rows, state), size=1), Layout(whole), Layout(_footer(state), size=2))
+        return screen
     # One row more than the picture has: after a sixel picture the cursor is on the row below.
     side.split_column(
         Layout(large(here.view.name, 2 * size.picture, size.picture), size=size.picture + 1),
@@ -77,6 +89,16 @@ def build_screen(
     body.split_row(Layout(_table(rows, state, small, size), size=size.table), Layout(side))
     screen.split_column(Layout(_header(title, rows, state), size=1), body, Layout(_footer(state), size=2))
     return screen
+
+
+def _keys() -> Table:
+    """Every key and what it does."""
+    table = Table(box=None, padding=(0, 2, 0, 1), show_header=False)
+    table.add_column(style="bold", max_width=26, ratio=2)
+    table.add_column(ratio=3)
+    for key, does in KEYS:
+        table.add_row(Text(key), Text(does))
+    return table
 
 
 def _table(rows: Sequence[Row], state: PickerState, small: Picture, size: Size) -> Table:
@@ -130,6 +152,7 @@ def _side_panel(rows: Sequence[Row], state: PickerState, size: Size) -> Table:
     camera = here.view.camera
     facts = [
         Text(f"{here.number}  {here.view.name}", "bold"),
+        Text(f"{state.row + 1} of {len(rows)}", no_wrap=True),
         Text(f"{round(camera.azimuth) % 360}°, {camera.elevation:.0f}°", no_wrap=True),
         *(
             Text(f"{title} {format_score(shown_scores(here.view)[key])}", no_wrap=True)

@@ -1,8 +1,6 @@
 """The state of the picker and how each key changes it; no terminal, no pictures. Light: no numpy.
 
-Letters are commands unless an answer is being typed. An answer begins with a digit or a letter that is no command, or
-with `:`, which is not part of it. `a` selects the proposed views, unless `0` or `l` follows at once: then it was the
-beginning of `a0` or `all`.
+Letters are commands; typing views begins with a digit or with `:`, which is not part of the answer.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,8 +10,24 @@ from typing import Literal
 from meshcli.errors import UsageError
 
 ReadAnswer = Callable[[str], list[str]]  # typed answer -> names of views; raises UsageError
-ROW_STEPS = {"up": -1, "k": -1, "down": 1, "j": 1}
-NOTHING_CHOSEN = "nothing is chosen: space takes the current view, a the proposed ones"
+KEYS = (  # as the help, docs/choosing-views.md and the footer list them
+    ("up, down, k, j", "move by a view"),
+    ("page up, page down, h, l", "move by a screen"),
+    ("home, end", "to the first or last view"),
+    ("space", "take or drop this view"),
+    ("s", "take the suggested views"),
+    ("a, n", "take all views, or none"),
+    ("u", "undo the last change"),
+    ("0,3,b2 and enter", "take the typed views; `:` begins a name"),
+    ("enter", "accept"),
+    ("q, escape", "leave; nothing changes"),
+    ("?", "show or hide this list"),
+)
+STEPS = {"up": -1, "k": -1, "down": 1, "j": 1}
+PAGES = {"pageup": -1, "h": -1, "pagedown": 1, "l": 1}
+NOTHING_CHOSEN = "nothing is chosen: space takes the current view, s the suggested ones"
+NOTHING_TO_UNDO = "there is nothing to undo"
+MAX_UNDO = 100  # changes that are kept; by choice, more than anybody makes
 
 
 @dataclass(frozen=True)
@@ -21,36 +35,52 @@ class PickerState:
     """A selection being made."""
 
     names: tuple[str, ...]  # of all views, in the order of the table
-    proposed: tuple[str, ...]  # what `a` selects
+    proposed: tuple[str, ...]  # what `s` selects
     chosen: tuple[str, ...] = ()  # in the order of selection
     row: int = 0  # the current one
     page: int = 1  # visible rows, which page-up and page-down move by
     typed: str = ""  # the answer so far, with its leading ":"
     message: str = ""
-    replaced: tuple[str, ...] | None = None  # what was selected before, if the last key was `a`
+    past: tuple[tuple[str, ...], ...] = ()  # earlier selections, the latest last
+    help: bool = False  # the list of keys is shown
     end: Literal["", "accepted", "cancelled"] = ""
 
     def press(self, key: str, read: ReadAnswer) -> "PickerState":
         """The state after a key: a character, or up, down, pageup, pagedown, home, end, enter, escape, backspace."""
-        now = replace(self, message="", replaced=None)
-        if self.replaced is not None and (key.isdecimal() or key == "l"):
-            return replace(now, chosen=self.replaced, typed=f"a{key}")
+        now = replace(self, message="")
+        if self.help:
+            return replace(now, help=False)
         return now._edit_answer(key, read) if self.typed else now._run_command(key)
 
     def _run_command(self, key: str) -> "PickerState":
+        sets = {"s": self.proposed, "a": self.names, "n": ()}
+        if key in sets:
+            return self._with_chosen(sets[key])
         if key == " ":
-            return replace(self, chosen=_toggle(self.chosen, self.names[self.row]))
-        if key == "a":
-            return replace(self, chosen=self.proposed, replaced=self.chosen)
+            return self._with_chosen(_toggle(self.chosen, self.names[self.row]))
+        if key == "u":
+            return self._undone()
         if key == "enter":
             return replace(self, end="accepted") if self.chosen else replace(self, message=NOTHING_CHOSEN)
         if key in ("q", "escape"):
             return replace(self, end="cancelled")
-        if len(key) == 1 and (key.isalnum() or key == ":") and key not in ROW_STEPS:
-            return replace(self, typed=key)
+        begins_answer = key == ":" or (len(key) == 1 and key.isdecimal())
+        return replace(self, typed=key) if begins_answer else replace(self._moved(key), help=key == "?")
+
+    def _moved(self, key: str) -> "PickerState":
         last = len(self.names) - 1
-        steps = {**ROW_STEPS, "pageup": -self.page, "pagedown": self.page, "home": -last, "end": last}
-        return replace(self, row=min(max(self.row + steps.get(key, 0), 0), last))
+        step = {"home": -last, "end": last}.get(key, STEPS.get(key, 0) + self.page * PAGES.get(key, 0))
+        return replace(self, row=min(max(self.row + step, 0), last))
+
+    def _with_chosen(self, chosen: Sequence[str]) -> "PickerState":
+        if tuple(chosen) == self.chosen:
+            return self
+        return replace(self, chosen=tuple(chosen), past=(*self.past, self.chosen)[-MAX_UNDO:])
+
+    def _undone(self) -> "PickerState":
+        if not self.past:
+            return replace(self, message=NOTHING_TO_UNDO)
+        return replace(self, chosen=self.past[-1], past=self.past[:-1])
 
     def _edit_answer(self, key: str, read: ReadAnswer) -> "PickerState":
         match key:

@@ -33,7 +33,7 @@ def shown(state: PickerState, columns: int = 80, rows: int = 24, **options: bool
 STATE = PickerState(tuple(row.view.name for row in ROWS), (), ("a1", "c5"))
 
 
-@pytest.mark.parametrize("size", [(80, 24), (60, 18), (120, 40), (200, 60)])
+@pytest.mark.parametrize("size", [(80, 24), (40, 16), (59, 20), (60, 18), (120, 40), (200, 60)])
 def test_it_fills_the_terminal_and_no_more(size: tuple[int, int]) -> None:
     lines = shown(STATE, *size)
     assert [len(line) for line in lines] == [size[0]] * size[1]
@@ -84,3 +84,19 @@ def test_views_of_one_sculpted_body_have_no_scores_to_show(monkeypatch: pytest.M
     assert "2 of 18 views chosen" in text
     for word in ("score", "shape", "0.87", "0.91", "of all sides"):
         assert word not in text
+
+
+def test_where_one_is_and_what_the_keys_do() -> None:
+    assert "4 of 18" in "\n".join(shown(replace(STATE, row=3)))
+    for columns in (40, 80):
+        text = " ".join("\n".join(shown(replace(STATE, help=True), columns, 30)).split())
+        words = set(text.replace(",", " ").split())
+        assert {"undo", "suggested", "accept", "k", "escape"} <= words
+
+
+def test_a_narrow_terminal_has_the_table() -> None:
+    lines = shown(replace(STATE, row=7), 40, 20)
+    text = "\n".join(lines)
+    assert "b1" in text
+    assert "2 of 18 views" in text
+    assert "enter" in text or "keys" in text

@@ -1,4 +1,6 @@
-from meshcli.commands.picker.state import PickerState
+from pathlib import Path
+
+from meshcli.commands.picker.state import KEYS, PickerState
 from meshcli.errors import UsageError
 
 NAMES = ("a0", "a1", "a2", "b0", "b1")
@@ -31,20 +33,48 @@ def test_space_takes_and_drops_in_order() -> None:
     assert after(" ", chosen=("b0", "a0")).chosen == ("b0",)
 
 
-def test_a_proposes_unless_a_number_follows() -> None:
-    assert after("a").chosen == ("a1", "b1")
-    assert after("a", "enter").end == "accepted"
-    typed = after("a", "0", chosen=("b0",))
-    assert (typed.chosen, typed.typed) == (("b0",), "a0")
-    assert after("a", "l", "l").typed == "all"
-    assert after("a", "down", "0").typed == "0"
+def test_letters_are_commands() -> None:
+    assert after("s").chosen == ("a1", "b1")
+    assert after("s", "enter").end == "accepted"
+    assert after("a").chosen == NAMES
+    assert after("n", chosen=("b0",)).chosen == ()
+    assert after("n", "enter", chosen=("b0",)).end == ""
+    for key in "bcdefgimoprtvwxyz":
+        assert after(key) == after()
+
+
+def test_every_change_can_be_undone() -> None:
+    assert after("s", "u", chosen=("b0",)).chosen == ("b0",)
+    assert after(" ", "a", "n", "u", "u").chosen == ("a0",)
+    assert after(" ", "a", "n", "u", "u", "u", "u").chosen == ()
+    assert after("u").message == "there is nothing to undo"
+    assert after("s", "s", "u").chosen == ()  # the second change changed nothing
+
+
+def test_h_and_l_move_by_a_screen() -> None:
+    assert after("l").row == 2
+    assert after("l", "l", "h").row == 2
+
+
+def test_help_hides_at_any_key_and_changes_nothing() -> None:
+    assert after("?").help
+    assert after("?", "q") == after()
+    assert after("?", "?") == after()
+
+
+def test_the_docs_list_the_same_keys() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "choosing-views.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| ") and line.count("|") == 3]
+    assert [row for row in rows if row in {f"| {key} | {does} |" for key, does in KEYS}] == [
+        f"| {key} | {does} |" for key, does in KEYS
+    ]
 
 
 def test_typed_input_replaces_the_selection() -> None:
-    end = after(*"a0 a2,b1", "enter", chosen=("b0",))
-    assert (end.chosen, end.end) == (("a0", "a2", "b1"), "accepted")
+    end = after(*"0 a2,b1", "enter", chosen=("b0",))
+    assert (end.chosen, end.end) == (("0", "a2", "b1"), "accepted")
     assert after(":", *"a0", "enter").chosen == ("a0",)
-    assert after(*"b0", "backspace", "1", "enter").chosen == ("b1",)
+    assert after(":", *"b0", "backspace", "1", "enter").chosen == ("b1",)
 
 
 def test_invalid_input_can_be_corrected() -> None:

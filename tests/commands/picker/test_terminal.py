@@ -78,7 +78,7 @@ def test_keys_choose_and_enter_accepts(painted: Project) -> None:
     assert "▀" in shown
     names = painted.load().selection
     assert names is None
-    terminal.type(f"a{DOWN}{DOWN}j{UP} ")  # the proposed six, and a2, which is not among them
+    terminal.type(f"s{DOWN}{DOWN}j{UP} ")  # the proposed six, and a2, which is not among them
     terminal.until("7 of 18")
     terminal.type("\r")
     assert terminal.end() == 0
@@ -121,7 +121,7 @@ def test_leaving_changes_nothing_and_stops_a_script(keys: str, painted: Project)
 def test_leaving_keeps_the_recorded_selection_and_stops_a_script(painted: Project) -> None:
     select_views(painted, "a0,b2")
     terminal, _ = opened(painted)
-    terminal.type("a q")
+    terminal.type("s q")
     terminal.until("no selection was accepted; the recorded one is kept (a0, b2)")
     assert terminal.end() == 130
     assert painted.load().selection == Selection(("a0", "b2"), "flag")
