@@ -69,6 +69,13 @@ def sculpt(photos: Sequence[View], settings: Any, fit: Any, seeds: Sequence[int]
     return Sculpture(views, list(photos), ["depth and back are guessed"])
 
 
+def sculpt_each(photos: Sequence[View], settings: Any, fit: Any, seeds: Sequence[int], progress: Any) -> Sculpture:
+    """Of one photo it is a look at its typed azimuth, not the making of views, and not counted."""
+    found = sculpt(photos, settings, fit, seeds, progress)
+    COUNTS["sculpt"] -= len(photos) == 1
+    return found
+
+
 @dataclass(frozen=True)
 class ViewSet:
     """Like the real one, whose module loads numba."""
@@ -155,7 +162,7 @@ def modules(exports: bool = False) -> dict[str, ModuleType]:
     table: dict[str, dict[str, Any]] = {
         "meshcli.views.scores": {"score_views": score_views},
         "meshcli.pictures.foreground": {"cut_out": cut_out, "cut_from_page": lambda pixels: None},
-        "meshcli.generators.sculpt.sculpt": {"sculpt": sculpt, "sculpt_each": sculpt},
+        "meshcli.generators.sculpt.sculpt": {"sculpt": sculpt, "sculpt_each": sculpt_each},
         "meshcli.alignment.azimuths": {"register": register, "ViewSet": ViewSet},
         "meshcli.alignment.stated_azimuths": {
             "MIN_PHOTOS": 3,

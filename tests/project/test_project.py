@@ -95,7 +95,7 @@ def test_the_lock_of_a_killed_process_is_free(project: Project, holder: "subproc
 def test_leftovers_of_a_killed_process_are_removed_and_nothing_else(project: Project) -> None:
     project.create()
     (project.root / "views").mkdir()
-    left, kept = project.root / "views" / f"{TEMPORARY_PREFIX}12-00.png", project.root / "views" / "mine.png"
+    left, kept = project.root / "views" / f"{TEMPORARY_PREFIX}0123456789ab-00.png", project.root / "views" / "mine.png"
     left.touch()
     kept.touch()
     with project.write_lock(new=True):

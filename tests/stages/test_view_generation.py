@@ -230,7 +230,7 @@ def test_missing_libraries(
     project: Project, photos: list[Path], weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("meshcli.stages.view_generation.find_spec", lambda name: None if name == "diffusers" else name)
-    with pytest.raises(MissingError, match=r"meshcli\[models\]"):
+    with pytest.raises(MissingError, match=r"zero123plus needs diffusers: .*models"):
         generate_views(
             project, photos[:1], settings=SETTINGS, engine="zero123plus", run_options=RunOptions(weights=weights)
         )
