@@ -8,9 +8,6 @@ import typer
 
 from meshcli.commands.console import (
     Reporter,
-    ask_views,
-    fits_picker,
-    has_terminal,
     print_error,
     print_views,
     views_json,
@@ -21,6 +18,7 @@ from meshcli.commands.hints import refuse_photos_as_directory
 from meshcli.commands.invocation import run_options, run_stage
 from meshcli.commands.lazy_commands import Command
 from meshcli.commands.plain_output import escape_controls, print_json
+from meshcli.commands.view_question import ask_views, fits_picker, has_terminal
 from meshcli.errors import MeshcliError, UsageError
 from meshcli.project.manifest import Manifest, SelectedBy
 from meshcli.project.project import Project

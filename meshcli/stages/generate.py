@@ -4,8 +4,10 @@ A photo is cut out once. A cut-out that somebody edited by hand is kept and make
 hand is kept until the photos change.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
@@ -102,27 +104,31 @@ def generate_views(
         chosen, why = _pick_engine(manifest, requested, engine, in_force.settings, run_options)
         refuse_useless_methods(settings, manifest, named, any(each.stated.ready for each in requested))
         task, resolved = _resolve(project, manifest, named, chosen, in_force, run_options)
-
-        def check() -> None:
-            if run_options.refuse_guesses:
-                refuse_guesses(project, manifest, [each.stated for each in named.values()])
-            check_engine(chosen, resolved, run_options)
-            refuse_edited(project, manifest, named)
-
+        check = partial(_check_runnable, project, manifest, named, chosen, resolved, run_options)
         if outcome := outcome_without_running(project, manifest, task, run_options, check):
             return replace(outcome, left_out=tuple(validator.left_out))
         ensure_memory(project, manifest, task, run_options)
         check()
         run_options.tell(f"engine {chosen} ({why})")
-        try:
-            with recording(project, manifest, task, run_options) as run:
-                run.facts |= {"left_out": left_out} if left_out else {}
-                _cut_out_and_generate(run, named, resolved, in_force.seed, validator, record.engine if record else "")
-        except InputError:
-            if validator.failed:
-                _restore_set(project, manifest)
-            raise
+        with _restoring_set(project, manifest, validator), recording(project, manifest, task, run_options) as run:
+            run.facts |= {"left_out": left_out} if left_out else {}
+            _cut_out_and_generate(run, named, resolved, in_force.seed, validator, record.engine if record else "")
         return replace(run.outcome(), left_out=tuple(validator.left_out))
+
+
+def _check_runnable(
+    project: Project,
+    manifest: Manifest,
+    named: NamedPhotos,
+    engine: str,
+    settings: Settings,
+    run_options: RunOptions,
+) -> None:
+    """Raise what keeps the views from being made."""
+    if run_options.refuse_guesses:
+        refuse_guesses(project, manifest, [each.stated for each in named.values()])
+    check_engine(engine, settings, run_options)
+    refuse_edited(project, manifest, named)
 
 
 def _cut_out_and_generate(
@@ -276,6 +282,17 @@ def _reject_known_failures(
             del named[name]
     validator.conclude(total)
     return rejected
+
+
+@contextmanager
+def _restoring_set(project: Project, before: Manifest, validator: PhotoValidator) -> Iterator[None]:
+    """Bring back the set as it was before, when a photo fails in the block."""
+    try:
+        yield
+    except InputError:
+        if validator.failed:
+            _restore_set(project, before)
+        raise
 
 
 def _restore_set(project: Project, before: Manifest) -> None:
