@@ -38,6 +38,7 @@ SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 FAREWELL = 60.0  # seconds that children get to notice that their parent is gone, on a busy machine too
 WITHIN = 600.0  # seconds that a run may take
 POLL = 0.05  # seconds
+NOT_RESULTS = ("manifest.json", ".lock", "log.txt", "log.1.txt")  # with times, or of no content
 
 
 @dataclass(frozen=True)
@@ -169,10 +170,10 @@ def strike(home: Path, command: Sequence[str], blow: Blow, reference: dict[str, 
 
 
 def files_of(root: Path) -> dict[str, str]:
-    """Every file of a finished project but its manifest, lock and film, with its sha256."""
+    """Every file of a finished project but its manifest, lock, log and film, with its sha256."""
     paths = [path for path in root.rglob("*") if path.is_file() and path.suffix != ".mp4"]
     names = {path: path.relative_to(root).as_posix() for path in paths}
-    return {name: file_digest(path) for path, name in names.items() if name not in ("manifest.json", ".lock")}
+    return {name: file_digest(path) for path, name in names.items() if name not in NOT_RESULTS}
 
 
 def differences(before: dict[str, str], after: dict[str, str]) -> list[str]:

@@ -22,7 +22,7 @@ def test_moments_are_drawn_over_the_whole_run_and_again_from_the_seed() -> None:
 
 
 def test_files_that_differ_are_named(tmp_path: Path) -> None:
-    for name in ("mesh/mesh.obj", "renders/film.mp4", "manifest.json", ".lock", "mesh/.tmp-1-mesh.obj"):
+    for name in ("mesh/mesh.obj", "renders/film.mp4", "manifest.json", ".lock", "log.txt", "mesh/.tmp-1-mesh.obj"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(name)
     files = kills.files_of(tmp_path)
