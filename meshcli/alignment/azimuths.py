@@ -23,6 +23,7 @@ from meshcli.pictures.image import resize
 from meshcli.progress import Progress, silent
 from meshcli.reconstructors.fit import fit
 from meshcli.settings import FitSettings
+from meshcli.views.camera import angular_distance
 from meshcli.views.projection import pixel_centres, rays
 from meshcli.views.view import View
 
@@ -54,6 +55,10 @@ class Evidence:
     matches: float  # per unit of log(1 + matches beyond MIN_MATCHES)
     doubt: float  # the chance that the comparison means nothing
 
+    def energy(self, costs: Float64Array, matches: Float64Array) -> Float64Array:
+        """Minus the log probability, but for a constant, of angles with these appearance costs and matches."""
+        return self.appearance * costs - self.matches * np.log1p(np.maximum(matches - MIN_MATCHES, 0.0))
+
 
 MIN_MATCHES = 16  # counted from both sides; repeated patterns match as often at wrong angles
 GUESSED_DEPTH = Evidence(appearance=15.0, matches=1.7, doubt=0.02)  # one of the sets is sculpted from a single photo
@@ -72,6 +77,15 @@ class ViewSet:
     # Pictures that other meshes are compared with, because the depth of the others is guessed; empty means the views.
     trusted: Sequence[View] = ()
     photo: View | None = None  # the photo itself, whose features are compared
+
+
+# Of the six views sculpted from a single photo, those at 30 and 330 degrees, which show what the photo shows.
+FRONT_TILES = (0, 5)
+
+
+def sculpted_set(name: str, photo: View, views: Sequence[View], azimuth: float | None = None) -> ViewSet:
+    """The set of a photo whose views were sculpted from it alone, all cameras as if it had been taken at azimuth 0."""
+    return ViewSet(name, views, azimuth, (photo, *(views[tile] for tile in FRONT_TILES)), photo)
 
 
 @dataclass(frozen=True)
@@ -219,9 +233,7 @@ def pair_energy(a: SetModel, b: SetModel, angles_a: Float64Array, angles_b: Floa
     differences = (angles_b[None, :] - angles_a[:, None]) % 360.0
     distinct, places = np.unique(differences.round(6), return_inverse=True)
     costs, matches = compare_pair(a, b, distinct)
-    evidence = _evidence(a, b)
-    energy = evidence.appearance * costs - evidence.matches * np.log1p(np.maximum(matches - MIN_MATCHES, 0.0))
-    return np.asarray(energy[places].reshape(differences.shape))
+    return _evidence(a, b).energy(costs, matches)[places].reshape(differences.shape)
 
 
 def compare_pair(a: SetModel, b: SetModel, rotations: Float64Array) -> tuple[Float64Array, Float64Array]:
@@ -231,8 +243,6 @@ def compare_pair(a: SetModel, b: SetModel, rotations: Float64Array) -> tuple[Flo
     if a.features is None or b.features is None:
         return costs, np.zeros(len(rotations))
     shared = match(a.features, b.features)
-    if not len(shared):
-        return costs, np.zeros(len(rotations))
     return costs, count_consistent(a.features, b.features, shared, rotations, scale)
 
 
@@ -289,7 +299,7 @@ def _placement(name: str, best: Pose, angles: Float64Array, probabilities: Float
     answers = [best]
     for index in np.argsort(-probabilities):
         angle = float(angles[index])
-        apart = all(abs((angle - other.azimuth + 180.0) % 360.0 - 180.0) >= MIN_SEPARATION for other in answers)
+        apart = all(angular_distance(angle, other.azimuth) >= MIN_SEPARATION for other in answers)
         if apart and share_near(probabilities, angles, angle, RIGHT) >= MIN_OTHER_CHANCE:
             answers.append(replace(best, azimuth=angle % 360.0))
     chance = share_near(probabilities, angles, best.azimuth, RIGHT)

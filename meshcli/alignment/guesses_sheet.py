@@ -8,7 +8,7 @@ from meshcli.alignment.azimuths import MAX_ANSWERS, Placement, Pose, ViewSet
 from meshcli.pictures.image import labelled_sheet
 from meshcli.pictures.pixels import Pixels
 from meshcli.rendering.renderer import Renderer
-from meshcli.views.camera import FOV, orbit
+from meshcli.views.camera import FOV, angular_distance, orbit
 
 TILE = 240  # pixels
 MIN_DISTANCE = 4.0  # of the cameras, from which the whole object is in the picture
@@ -52,6 +52,4 @@ def _label(pose: Pose, chance: float, place: int, min_chance: float) -> str:
 def _nearest(index: int, pose: Pose, placements: Sequence[Placement]) -> int:
     """The other photo whose azimuth is nearest to a pose."""
     others = [other for other in range(len(placements)) if other != index]
-    return min(
-        others, key=lambda other: abs((placements[other].answers[0].azimuth - pose.azimuth + 180.0) % 360.0 - 180.0)
-    )
+    return min(others, key=lambda other: angular_distance(placements[other].answers[0].azimuth, pose.azimuth))

@@ -7,6 +7,7 @@ import numpy as np
 
 from meshcli.alignment.azimuths import COARSE_FIT, SetModel, ViewSet, pair_energy
 from meshcli.progress import Progress
+from meshcli.views.camera import angular_distance
 
 # Two photos hardly tell: 9 % of mistakes are found with two, 37 % with three, 62 % with four, whose comparisons take
 # the most time that one would wait.
@@ -51,8 +52,7 @@ def other_arrangements(names: Sequence[str], stated: Sequence[float]) -> Iterato
 
 
 def _differ(first: Sequence[float], second: Sequence[float]) -> bool:
-    turns = [abs((a - b + 180.0) % 360.0 - 180.0) for a, b in zip(first, second, strict=True)]
-    return max(turns) >= MIN_TURN
+    return max(map(angular_distance, first, second)) >= MIN_TURN
 
 
 def _energy(models: Sequence[SetModel], azimuths: Sequence[float]) -> float:

@@ -19,7 +19,7 @@ from meshcli.project.artefacts import GUESSES_SHEET
 from meshcli.project.manifest import Manifest
 from meshcli.project.project import Project
 from meshcli.stages.mesh_check import mesh_match
-from meshcli.stages.photo_azimuths import MIN_CHANCE, azimuth_lines, photos_of_unknown_azimuth
+from meshcli.stages.photo_azimuths import MIN_CHANCE, azimuth_command, azimuth_lines, photos_of_unknown_azimuth
 from meshcli.stages.stage_runner import assignments
 from meshcli.stages.status import ProjectStatus, changed_settings, seconds
 from meshcli.stages.view_choice import shown_coverage, shown_scores
@@ -232,11 +232,11 @@ def print_alignment(project: Project, answers: "Sequence[PhotoAlignment]", follo
         )
     console.print(table)
     if doubtful := [row.name for row in answers if row.confidence is not None and row.confidence < MIN_CHANCE]:
-        angles = ",".join(format_azimuth(row.azimuth) for row in answers)
+        correction = azimuth_command(project, (row.azimuth for row in answers), "generate")
         console.print(
             escape_controls(
                 f"{', '.join(doubtful)}: a guess; look at {project.path(GUESSES_SHEET)}, and correct what is wrong: "
-                f"`{project.command('generate')} --azimuth {angles}`"
+                f"`{correction}`"
             ),
             markup=False, soft_wrap=True,
         )  # fmt: skip

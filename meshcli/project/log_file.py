@@ -9,7 +9,6 @@ import errno
 import fcntl
 import os
 import re
-import secrets
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -20,7 +19,7 @@ from typing import Literal, Self, get_args
 
 from meshcli.project.artefacts import LOG, ROTATED_LOG
 from meshcli.project.project import MANIFEST
-from meshcli.system.atomic_files import TEMPORARY_PREFIX
+from meshcli.system.atomic_files import temporary_beside
 
 HEADER = b"# Log of a meshcli project: commands ($), messages (-), failures (!), ends (=). It may be deleted.\n"
 MAX_BYTES = 1_000_000  # by choice: some ten thousand lines
@@ -139,7 +138,7 @@ def _prepare(root: Path) -> bool:
 
 def _create(path: Path) -> None:
     """Create a log; it appears with its first line in it, for other processes look at that."""
-    temporary = path.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(6)}-{path.name}")
+    temporary = temporary_beside(path)
     try:
         temporary.write_bytes(HEADER)
         try:

@@ -12,7 +12,6 @@ from meshcli.errors import UsageError
 from meshcli.project.artefacts import GUESSES_SHEET
 from meshcli.project.manifest import Manifest, Photo, ViewEntry
 from meshcli.project.project import Project
-from meshcli.stages.azimuth_check import FRONT_TILES
 from meshcli.stages.inputs import current_inputs
 from meshcli.stages.photo_azimuths import MIN_CHANCE
 from meshcli.stages.stage_runner import RunOptions
@@ -98,7 +97,7 @@ def _check_alignable(project: Project, manifest: Manifest) -> None:
 
 def _view_sets(project: Project, manifest: Manifest) -> "list[ViewSet]":
     """The views of each photo, with cameras relative to it."""
-    from meshcli.alignment.azimuths import ViewSet
+    from meshcli.alignment.azimuths import ViewSet, sculpted_set
     from meshcli.stages.view_loading import load_views
 
     sets = []
@@ -110,8 +109,7 @@ def _view_sets(project: Project, manifest: Manifest) -> "list[ViewSet]":
         if not photo.stated.ready:
             front = replace(load_views(project, [photo])[0], camera=_normalised(photo.camera, photo))
         if front and entries[0].engine == "sculpt":
-            trusted = (front, *(views[tile] for tile in FRONT_TILES))
-            sets.append(ViewSet(photo.name, views, known, trusted, front))
+            sets.append(sculpted_set(photo.name, front, views, known))
         else:
             sets.append(ViewSet(photo.name, views, known, photo=front))
     return sets

@@ -10,9 +10,6 @@ from meshcli.stages.stage_runner import StageRun
 if TYPE_CHECKING:
     from meshcli.views.view import View
 
-# Of the six views sculpted from a single photo, those at 30 and 330 degrees, which show what the photo shows.
-FRONT_TILES = (0, 5)
-
 
 def check_stated_azimuths(run: StageRun, pictures: "Sequence[View]", settings: Settings, seed: int) -> None:
     """A note where all azimuths were typed and another arrangement of them fits clearly better."""
@@ -22,7 +19,7 @@ def check_stated_azimuths(run: StageRun, pictures: "Sequence[View]", settings: S
     typed = all(photo.stated.azimuth is not None and photo.stated.camera is None for photo in photos)
     if not settings.sculpt.check or not typed or not MIN_PHOTOS <= len(photos) <= MAX_PHOTOS:
         return
-    from meshcli.alignment.azimuths import ViewSet
+    from meshcli.alignment.azimuths import sculpted_set
     from meshcli.generators.sculpt.sculpt import sculpt_each
     from meshcli.progress import silent
 
@@ -31,8 +28,7 @@ def check_stated_azimuths(run: StageRun, pictures: "Sequence[View]", settings: S
         azimuth = photo.stated.azimuth or 0.0
         front = replace(picture, camera=picture.camera.turned(-azimuth))
         views = sculpt_each([front], settings.sculpt, settings.fit, [seed], silent).views[0]
-        trusted = (front, *(views[tile] for tile in FRONT_TILES))
-        sets.append(ViewSet(photo.name, views, azimuth, trusted, front))
+        sets.append(sculpted_set(photo.name, front, views, azimuth))
     found = better_arrangement(sets, seed, run.run_options.progress)
     if found:
         words, azimuths = found

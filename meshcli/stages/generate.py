@@ -100,6 +100,8 @@ def generate_views(
         record = manifest.stages.get("generate")
         in_force = settings_in_force("generate", record, settings, seed)
         named = with_alignment(manifest, name_photos(manifest, requested, validator))
+        if run_options.refuse_guesses:
+            refuse_guesses(project, manifest, [each.stated for each in named.values()])
         left_out = _reject_known_failures(record, named, in_force.settings.photo, validator)
         chosen, why = _pick_engine(manifest, requested, engine, in_force.settings, run_options)
         refuse_useless_methods(settings, manifest, named, any(each.stated.ready for each in requested))
@@ -125,8 +127,6 @@ def _check_runnable(
     run_options: RunOptions,
 ) -> None:
     """Raise what keeps the views from being made."""
-    if run_options.refuse_guesses:
-        refuse_guesses(project, manifest, [each.stated for each in named.values()])
     check_engine(engine, settings, run_options)
     refuse_edited(project, manifest, named)
 

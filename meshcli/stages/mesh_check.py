@@ -5,7 +5,7 @@ their cameras are known. Where they are not (a network assumes elevation and len
 the mesh is compared with the views that were not selected, or with the selected ones if there are no others.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from meshcli.out_of_memory import reserved
@@ -50,7 +50,7 @@ def check_mesh(run: StageRun, mesh: "Mesh") -> None:
             for row in rows
         },
     }
-    run.note(match_line(run.facts))
+    run.note(_sentence(run.facts["match"]))
 
 
 def compared_pictures(manifest: Manifest) -> tuple[str, Sequence[Photo | ViewEntry]]:
@@ -66,9 +66,19 @@ def compared_pictures(manifest: Manifest) -> tuple[str, Sequence[Photo | ViewEnt
     return "selected views", _spread([view for view in manifest.active_views.values() if view.name in selected])
 
 
-def match_line(facts: Mapping[str, Any]) -> str:
-    """The recorded comparison in a sentence; empty if there is none."""
-    match facts.get("match"):
+def recorded_match(record: StageRecord | None) -> Any:
+    """The comparison of a finished record; None if there is none."""
+    return record.facts.get("match") if record and record.status == "done" else None
+
+
+def mesh_match(record: StageRecord | None) -> str:
+    """The comparison of a finished record in a sentence; empty if there is none."""
+    return _sentence(recorded_match(record))
+
+
+def _sentence(comparison: Any) -> str:
+    """A comparison in a sentence; empty for anything that is none, as in a manifest edited by hand."""
+    match comparison:
         case {"against": str(against), "mean": int() | float() as mean, "iou": int() | float() as iou,
               "psnr": int() | float() as psnr, "worst": str(worst), "pictures": {**pictures}}:  # fmt: skip
             rows = [row for row in pictures.values() if isinstance(row, dict)]
@@ -76,11 +86,6 @@ def match_line(facts: Mapping[str, Any]) -> str:
             last = f"; worst: {worst} {min(shares):.0%}" if len(shares) > 1 else ""
             return f"the mesh matches the {against} by {mean:.0%} (silhouettes {iou:.0%}, colours {psnr:.1f} dB{last})"
     return ""
-
-
-def mesh_match(record: StageRecord | None) -> str:
-    """The comparison of a finished record in a sentence; empty if there is none."""
-    return match_line(record.facts) if record and record.status == "done" else ""
 
 
 def _camera_is_known(manifest: Manifest, photo: Photo) -> bool:

@@ -1,6 +1,6 @@
 """From which side each photo was taken, how that is known, and what to do where it is a guess. Light: no numpy."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,16 +21,20 @@ def photos_of_unknown_azimuth(manifest: Manifest) -> list[str]:
     return [photo.name for photo in photos if len(photos) > 1 and not photo.stated.posed]
 
 
-def guessed_photos(manifest: Manifest, accepted: bool = True) -> list[Photo]:
-    """The photos whose azimuth is a guess; `accepted` is False for those alone with which nobody went on."""
+def guessed_photos(manifest: Manifest) -> list[Photo]:
+    """The photos whose azimuth is a guess."""
     photos = manifest.active_photos
-    guesses = [photo for photo in photos if len(photos) > 1 and is_guess(photo.stated)]
-    return [photo for photo in guesses if photo.stated.aligned and (accepted or not photo.stated.aligned.accepted)]
+    return [photo for photo in photos if len(photos) > 1 and is_guess(photo.stated)]
 
 
 def is_guess(stated: CameraPrior) -> bool:
     """Whether the azimuth was estimated, with a chance below MIN_CHANCE to be right."""
     return not stated.given and stated.aligned is not None and stated.aligned.confidence < MIN_CHANCE
+
+
+def is_open_guess(stated: CameraPrior) -> bool:
+    """Whether the azimuth is a guess with which nobody has gone on."""
+    return is_guess(stated) and stated.aligned is not None and not stated.aligned.accepted
 
 
 def azimuth_lines(manifest: Manifest) -> list[str]:
@@ -39,11 +43,6 @@ def azimuth_lines(manifest: Manifest) -> list[str]:
     if len(photos) > MAX_LISTED_PHOTOS:
         return []
     return [f"{photo.name} {photo.source} azimuth {_azimuth_text(photo, len(photos) == 1)}" for photo in photos]
-
-
-def guess_summary(manifest: Manifest) -> str:
-    """`azimuths guessed: b (chance 34%), c (chance 12%)`; empty when none is a guess."""
-    return f"azimuths guessed: {_names_and_chances(manifest)}" if guessed_photos(manifest) else ""
 
 
 def azimuths_json(manifest: Manifest) -> dict[str, Any]:
@@ -61,33 +60,29 @@ def azimuths_json(manifest: Manifest) -> dict[str, Any]:
 
 def guess_warning(project: Project, manifest: Manifest) -> str:
     """What a step should tell that works with guesses with which nobody has gone on; empty when there are none."""
-    if not guessed_photos(manifest, accepted=False):
+    if not any(is_open_guess(photo.stated) for photo in guessed_photos(manifest)):
         return ""
     return (
         f"the azimuths of some photos are guesses: {_names_and_chances(manifest)}; look at "
-        f"{project.path(GUESSES_SHEET)}, and correct them: `{azimuth_command(project, manifest)}`"
+        f"{project.path(GUESSES_SHEET)}, and correct them: `{_correction(project, manifest)}`"
     )
 
 
-def azimuth_command(project: Project, manifest: Manifest) -> str:
-    """The command that states the azimuths, with the estimates filled in."""
-    angles = ",".join(f"{round(photo.stated.azimuth_and_source[0]) % 360}" for photo in manifest.active_photos)
-    return f"{project.command('run')} --azimuth {angles}"
+def azimuth_command(project: Project, azimuths: Iterable[float], verb: str = "run") -> str:
+    """The command that states the azimuths, in whole degrees."""
+    return f"{project.command(verb)} --azimuth {','.join(f'{round(azimuth) % 360}' for azimuth in azimuths)}"
 
 
-def refuse_guesses(project: Project, manifest: Manifest, requested: Sequence[CameraPrior] | None = None) -> None:
+def refuse_guesses(project: Project, manifest: Manifest, known: Sequence[CameraPrior]) -> None:
     """Raise UncertainError when azimuths are guesses with which nobody has gone on.
 
-    `requested` is what is known about the photos that are about to be used, if these are not the recorded ones.
+    `known` is what is known about the photos that are about to be used.
     """
-    known = [photo.stated for photo in manifest.active_photos] if requested is None else requested
-    if len(known) < 2 or not any(
-        is_guess(stated) and stated.aligned and not stated.aligned.accepted for stated in known
-    ):
+    if len(known) < 2 or not any(map(is_open_guess, known)):
         return
     error = UncertainError(
         f"the sides from which the photos were taken are guesses ({_names_and_chances(manifest)}): look at "
-        f"{project.path(GUESSES_SHEET)}, then say them with `{azimuth_command(project, manifest)}`, or go on with the "
+        f"{project.path(GUESSES_SHEET)}, then say them with `{_correction(project, manifest)}`, or go on with the "
         f"guesses: `{project.command('run')} --guess`"
     )
     error.details = guesses_json(project, manifest)
@@ -99,7 +94,7 @@ def guesses_json(project: Project, manifest: Manifest) -> dict[str, Any]:
     return {
         "guesses": [_guess_json(photo) for photo in guessed_photos(manifest)],
         "picture": str(project.path(GUESSES_SHEET)),
-        "command": azimuth_command(project, manifest),
+        "command": _correction(project, manifest),
     }
 
 
@@ -113,9 +108,14 @@ def accept_guesses(project: Project, wait: bool = False) -> None:
 
 
 def _accepted(stated: CameraPrior) -> CameraPrior:
-    if stated.aligned is None or stated.aligned.accepted or not is_guess(stated):
+    if stated.aligned is None or not is_open_guess(stated):
         return stated
     return replace(stated, aligned=replace(stated.aligned, accepted=True))
+
+
+def _correction(project: Project, manifest: Manifest) -> str:
+    """The command to correct: with the estimates filled in."""
+    return azimuth_command(project, (photo.stated.azimuth_and_source[0] for photo in manifest.active_photos))
 
 
 def _azimuth_text(photo: Photo, alone: bool) -> str:

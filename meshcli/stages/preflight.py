@@ -97,23 +97,24 @@ def pick_generator_ahead(manifest: Manifest, arguments: "RunArguments") -> tuple
     if ready or arguments.generator == "photos":
         return "photos", "the views are ready" if ready else "named"
     before = "" if arguments.force else engine_before(manifest, ready)
-    settings = settings_in_force("generate", manifest.stages.get("generate"), arguments.settings_of("generate"))
     missing = ""
     if arguments.generator == "auto":
-        missing = lacking(settings.settings, arguments.run_options.weights)
+        missing = lacking(settings_ahead(manifest, arguments, "generate"), arguments.run_options.weights)
     return pick_generator(arguments.generator, before, missing)
 
 
 def pick_reconstructor_ahead(manifest: Manifest, arguments: "RunArguments") -> tuple[str, str]:
     """The engine that `reconstruct` will use, and why."""
-    settings = reconstruct_settings(manifest, arguments)
+    settings = settings_ahead(manifest, arguments, "reconstruct")
     return pick_engine(arguments.reconstructor, manifest.stages.get("reconstruct"), settings, arguments.run_options)
 
 
-def reconstruct_settings(manifest: Manifest, arguments: "RunArguments") -> Settings:
-    """The settings that `reconstruct` will use."""
-    record = manifest.stages.get("reconstruct")
-    return settings_in_force("reconstruct", record, arguments.settings_of("reconstruct")).settings
+def settings_ahead(manifest: Manifest, arguments: "RunArguments", stage: Stage) -> Settings:
+    """The settings that a stage will use."""
+    return settings_in_force(stage, manifest.stages.get(stage), arguments.settings_of(stage)).settings
+
+
+ENGINE_PICKERS = {"generate": pick_generator_ahead, "reconstruct": pick_reconstructor_ahead}  # of stages with engines
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ class _Forecaster:
 
     def _reconstruct(self) -> Forecast:
         engine, why = pick_reconstructor_ahead(self.manifest, self.arguments)
-        settings = reconstruct_settings(self.manifest, self.arguments)
+        settings = self._settings("reconstruct")
         refuse_unused_flags(self.arguments.typed.get("reconstruct", ()), settings, engine, why)
         check_library_memory(engine)
         fetches: list[str] = []
@@ -182,8 +183,7 @@ class _Forecaster:
         return Forecast(stage, engine, why, FIXED_ARTEFACTS[stage], self._estimate(stage, engine))
 
     def _settings(self, stage: Stage) -> Settings:
-        record = self.manifest.stages.get(stage)
-        return settings_in_force(stage, record, self.arguments.settings_of(stage)).settings
+        return settings_ahead(self.manifest, self.arguments, stage)
 
     def _estimate(self, stage: Stage, engine: str) -> int:
         photos = tuple(self._photo_sizes())

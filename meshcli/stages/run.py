@@ -20,7 +20,7 @@ from meshcli.stages.photo_azimuths import (
     photos_of_unknown_azimuth,
     refuse_guesses,
 )
-from meshcli.stages.preflight import complete_plan, look_ahead, pick_generator_ahead, pick_reconstructor_ahead
+from meshcli.stages.preflight import ENGINE_PICKERS, complete_plan, look_ahead
 from meshcli.stages.run_watcher import RunWatcher
 from meshcli.stages.settings_in_force import SECTIONS, settings_in_force
 from meshcli.stages.stage_runner import RunOptions
@@ -149,21 +149,19 @@ class _StageCommands:
         self._accept_guesses()
         options = [*arguments.generate, *self.shared.get("generate", ()), *([] if arguments.guess else ["--certain"])]
         self._run_stage("generate", [*options, *arguments.cameras, *self._force_flag], arguments.photos)
-        if any(document.get("runs") for document in self.documents):
-            return
-        manifest = self.project.load()
-        if not photos_of_unknown_azimuth(manifest):
-            if not arguments.guess:
-                refuse_guesses(self.project, manifest)
+        if any(document.get("runs") for document in self.documents) or not photos_of_unknown_azimuth(
+            self.project.load()
+        ):
             return
         if arguments.dry:
             self.plan("align", "the azimuths of the photos are unknown")
             return
         self._run_stage("generate", [], command="align")
         self._accept_guesses()
-        refuse_guesses(self.project, self.project.load())
+        manifest = self.project.load()
+        refuse_guesses(self.project, manifest, [photo.stated for photo in manifest.active_photos])
         # `sculpt` now makes one body of all photos. The set is recorded, and nothing that was just done is forced.
-        if stage_status(self.project, self.project.load(), "generate").state != "done":
+        if stage_status(self.project, manifest, "generate").state != "done":
             self._run_stage("generate", options)
 
     def _accept_guesses(self) -> None:
@@ -265,8 +263,7 @@ def _assign_shared_flags(project: Project, arguments: RunArguments) -> dict[str,
     if not arguments.shared:
         return {}
     manifest = project.load() if project.exists else Manifest()
-    pickers = {"generate": pick_generator_ahead, "reconstruct": pick_reconstructor_ahead}
-    picked = {stage: pick(manifest, arguments) for stage, pick in pickers.items() if stage in arguments.stages}
+    picked = {stage: pick(manifest, arguments) for stage, pick in ENGINE_PICKERS.items() if stage in arguments.stages}
     in_force = settings_in_force("generate", manifest.stages.get("generate"), arguments.settings).settings
     cuts_out = "generate" in picked and holds_rembg_model(in_force.photo.rembg_model, arguments.run_options.weights)
     for_cutting_out = [word for word in arguments.shared if cuts_out and word.startswith("--weights=")]
@@ -285,11 +282,10 @@ def _works(project: Project, arguments: RunArguments) -> dict[Stage, Work]:
     """What the stages have to do, as far as it tells how long they take."""
     manifest = project.load() if project.exists else Manifest()
     recorded = 0 if arguments.photos and "--add" not in arguments.cameras else len(manifest.active_photos)
-    engines = {"generate": pick_generator_ahead, "reconstruct": pick_reconstructor_ahead}
     works: dict[Stage, Work] = {}
     for stage in arguments.stages:
         settings = settings_in_force(stage, manifest.stages.get(stage), arguments.settings).settings
-        engine = engines[stage](manifest, arguments)[0] if stage in engines else ""
+        engine = ENGINE_PICKERS[stage](manifest, arguments)[0] if stage in ENGINE_PICKERS else ""
         units = recorded + len(arguments.photos) if stage == "generate" else 1
         typed = [*arguments.typed.get(stage, ()), sections(settings, *SECTIONS[stage])]
         works[stage] = stage_work(stage, engine, arguments.run_options.device, typed, units)

@@ -8,6 +8,7 @@ from meshcli.project.log_file import LastFailure, last_failure
 from meshcli.project.manifest import STAGES, Manifest, Stage, StageRecord
 from meshcli.project.project import Project
 from meshcli.stages.inputs import current_inputs
+from meshcli.stages.mesh_check import recorded_match
 from meshcli.stages.photo_azimuths import azimuths_json, photos_of_unknown_azimuth
 from meshcli.stages.reasons import why_missing, why_stale
 from meshcli.stages.stage_runner import missing_files
@@ -66,7 +67,7 @@ class ProjectStatus:
             "photos": [photo.name for photo in self.manifest.active_photos],
             "azimuths": azimuths_json(self.manifest),
             "views": [view.name for view in self.manifest.active_views.values()],
-            "match": match_of(self.manifest.stages.get("reconstruct")),
+            "match": recorded_match(self.manifest.stages.get("reconstruct")),
             "selection": list(selection.names) if selection else [],
             "stages": {
                 status.stage: {
@@ -122,11 +123,6 @@ def changed_settings(record: StageRecord | None) -> dict[str, Any]:
     """The settings on record that are not the defaults, in the sections that the recorded engine uses."""
     used = {"seed", *record.options} if record else set()
     return {key: value for key, value in record.settings.items() if key.split(".")[0] in used} if record else {}
-
-
-def match_of(record: StageRecord | None) -> Any:
-    """How well the mesh matches pictures, as recorded; None when it is not."""
-    return record.facts.get("match") if record and record.status == "done" else None
 
 
 def seconds(record: StageRecord | None) -> float | None:

@@ -17,7 +17,7 @@ def write_files(files: Mapping[Path, bytes]) -> None:
     try:
         for path, data in files.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            pending[path] = temporary = _temporary_beside(path)
+            pending[path] = temporary = temporary_beside(path)
             with temporary.open("xb") as file:
                 file.write(data)
                 file.flush()
@@ -35,7 +35,7 @@ def write_files(files: Mapping[Path, bytes]) -> None:
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path with the same suffix, for code that writes the file itself; renamed when the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _temporary_beside(path)
+    temporary = temporary_beside(path)
     try:
         yield temporary
         with temporary.open("rb") as file:
@@ -54,7 +54,8 @@ def remove_temporary_files(directory: Path) -> None:
                 path.unlink()
 
 
-def _temporary_beside(path: Path) -> Path:
+def temporary_beside(path: Path) -> Path:
+    """A new name in the same directory, which `remove_temporary_files` knows if its file is left behind."""
     return path.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(6)}-{path.name}")
 
 

@@ -179,6 +179,11 @@ def orbit(
     return Camera((*rows, (0.0, 0.0, 0.0, 1.0)), focal, focal, known=known)
 
 
+def angular_distance(a: float, b: float) -> float:
+    """Degrees between two azimuths, 0 to 180."""
+    return abs((a - b + 180.0) % 360.0 - 180.0)
+
+
 ZERO123PLUS_AZIMUTHS = (30.0, 90.0, 150.0, 210.0, 270.0, 330.0)  # relative to the photo
 ZERO123PLUS_ELEVATIONS = {  # absolute, by version of the model
     "1.2": (20.0, -10.0, 20.0, -10.0, 20.0, -10.0),

@@ -29,7 +29,6 @@ from scipy.optimize import minimize
 from meshcli.alignment.azimuths import (
     COARSE_FIT,
     GUESSED_DEPTH,
-    MIN_MATCHES,
     RIGHT,
     SIX_VIEWS,
     SWEEP_STEP,
@@ -37,6 +36,7 @@ from meshcli.alignment.azimuths import (
     SetModel,
     ViewSet,
     compare_pair,
+    sculpted_set,
 )
 from meshcli.alignment.posterior import marginals, share_near
 from meshcli.alignment.stated_azimuths import CLEAR_GAIN, other_arrangements
@@ -47,9 +47,8 @@ from meshcli.pictures.image import frame_foreground, load_picture, resize
 from meshcli.progress import silent
 from meshcli.rendering.renderer import Renderer
 from meshcli.settings import FitSettings, PhotoSettings, SculptSettings
-from meshcli.stages.azimuth_check import FRONT_TILES
 from meshcli.stages.photo_azimuths import MIN_CHANCE
-from meshcli.views.camera import DISTANCE, FOV, Camera, orbit, zero123plus_rig
+from meshcli.views.camera import DISTANCE, FOV, Camera, angular_distance, orbit, zero123plus_rig
 from meshcli.views.view import View
 
 RECONSTRUCTIONS = (
@@ -145,8 +144,7 @@ def set_model(name: str, kind: str, azimuth: float, elevation: float, fov: float
 def sculpted(photo: View) -> SetModel:
     """The set that `align` compares when `sculpt` made the views of one photo."""
     views = sculpt([photo], SculptSettings(), FitSettings(), [0], silent).views[0]
-    trusted = (photo, *(views[tile] for tile in FRONT_TILES))
-    return SetModel.of(ViewSet("set", views, None, trusted, photo), COARSE_FIT, 0)
+    return SetModel.of(sculpted_set("set", photo, views), COARSE_FIT, 0)
 
 
 def real_sets(name: str) -> list[SetModel]:
@@ -206,7 +204,7 @@ def answers(one: Comparisons, evidence: Evidence) -> Iterator[Answer]:
         for place in range(1, len(photos)):
             truth = (one.angles[photos[place]] - one.angles[photos[0]]) % 360.0
             found = float(ROTATIONS[best[place]])
-            error = abs((found - truth + 180.0) % 360.0 - 180.0)
+            error = angular_distance(found, truth)
             near = share_near(chances[place], ROTATIONS, truth, 12.0)
             chance = share_near(chances[place], ROTATIONS, found, RIGHT)
             yield Answer(one.name, len(photos), error, chance, float(np.log(near + 1e-9)))
@@ -217,7 +215,7 @@ def posterior(curves: Curves, photos: Sequence[int], evidence: Evidence) -> tupl
     energies = {}
     for x, y in combinations(range(len(photos)), 2):
         costs, matches = curves[photos[x], photos[y]]
-        energy = evidence.appearance * costs - evidence.matches * np.log1p(np.maximum(matches - MIN_MATCHES, 0.0))
+        energy = evidence.energy(costs, matches)
         energies[x, y] = energy[DIFFERENCES[:1] if x == 0 else DIFFERENCES]
     best, chances = marginals(energies, [1] + [len(ROTATIONS)] * (len(photos) - 1))
     return best, [(1.0 - evidence.doubt) * each + evidence.doubt / len(each) for each in chances]
@@ -268,14 +266,13 @@ def print_arrangements(objects: Sequence[Comparisons], evidence: Evidence) -> No
     for one in objects:
         for photos in (*combinations(range(PHOTOS), 3), *[*combinations(range(PHOTOS), 4)][::2]):
             truth = [one.angles[photo] + generator.normal(0.0, 4.0) for photo in photos]
-            gaps = [abs((a - b + 180.0) % 360.0 - 180.0) for a, b in combinations(truth, 2)]
-            if min(gaps) < MIN_GAP:
+            if min(angular_distance(a, b) for a, b in combinations(truth, 2)) < MIN_GAP:
                 continue
             right.append(arrangement_gain(one, photos, truth, evidence)[0])
             for _, typed in other_arrangements("abcd", truth):
                 gain, best = arrangement_gain(one, photos, typed, evidence)
-                turned = [(a - best[0]) - (b - truth[0]) for a, b in zip(best, truth, strict=True)]
-                wrong.append((gain, np.abs((np.array(turned) + 180.0) % 360.0 - 180.0).max() < 1.0))
+                missed = [angular_distance(a - best[0], b - truth[0]) for a, b in zip(best, truth, strict=True)]
+                wrong.append((gain, max(missed) < 1.0))
     print(
         "| gain asked for | right ones doubted | wrong ones doubted | of these with the right cure |\n|---|---|---|---|"
     )
@@ -298,8 +295,7 @@ def arrangement_gain(
         for x, y in combinations(range(len(photos)), 2):
             costs, matches = (np.append(curve, curve[0]) for curve in one.curves[photos[x], photos[y]])
             turn, grid = (azimuths[y] - azimuths[x]) % 360.0, np.append(ROTATIONS, 360.0)
-            total += evidence.appearance * np.interp(turn, grid, costs)
-            total -= evidence.matches * np.log1p(max(np.interp(turn, grid, matches) - MIN_MATCHES, 0.0))
+            total += evidence.energy(np.interp(turn, grid, costs), np.interp(turn, grid, matches))
         return float(total)
 
     best = min((azimuths for _, azimuths in other_arrangements("abcd", typed)), key=energy)

@@ -87,6 +87,10 @@ class ViewSet:
     photo: View | None = None
 
 
+def sculpted_set(name: str, photo: View, views: Sequence[View], azimuth: float | None = None) -> ViewSet:
+    return ViewSet(name, views, azimuth, (photo,), photo)
+
+
 def register(sets: Sequence[ViewSet], seed: int = 0, progress: Any = None) -> list[Any]:
     """Forty degrees and a fifth more from photo to photo; the last one could also look the other way."""
     COUNTS["register"] += 1
@@ -163,7 +167,7 @@ def modules(exports: bool = False) -> dict[str, ModuleType]:
         "meshcli.views.scores": {"score_views": score_views},
         "meshcli.pictures.foreground": {"cut_out": cut_out, "cut_from_page": lambda pixels: None},
         "meshcli.generators.sculpt.sculpt": {"sculpt": sculpt, "sculpt_each": sculpt_each},
-        "meshcli.alignment.azimuths": {"register": register, "ViewSet": ViewSet},
+        "meshcli.alignment.azimuths": {"register": register, "ViewSet": ViewSet, "sculpted_set": sculpted_set},
         "meshcli.alignment.stated_azimuths": {
             "MIN_PHOTOS": 3,
             "MAX_PHOTOS": 4,

@@ -24,7 +24,7 @@ from meshcli.sdf.extract import Faces, Vertices, extract_pieces, extract_surface
 from meshcli.sdf.fit_level import LossWeights, Schedule, Tuning
 from meshcli.sdf.grid import DistanceFunction, bounding_box, redistance_interior, rounded
 from meshcli.settings import FitSettings, SculptSettings
-from meshcli.views.camera import DISTANCE, zero123plus_rig
+from meshcli.views.camera import DISTANCE, angular_distance, zero123plus_rig
 from meshcli.views.view import View
 from meshcli.views.viewpoints import viewing_distance
 
@@ -130,7 +130,7 @@ def _alignment_notes(photos: Sequence[View], alignment: Alignment) -> list[str]:
     moves = ", ".join(
         f"{after.name} {before.camera.azimuth:.1f} -> {after.camera.azimuth:.1f}"
         for before, after in zip(photos, alignment.photos, strict=True)
-        if abs((before.camera.azimuth - after.camera.azimuth + 180.0) % 360.0 - 180.0) >= NOTABLE_MOVE
+        if angular_distance(before.camera.azimuth, after.camera.azimuth) >= NOTABLE_MOVE
     )
     return [
         f"the silhouettes missed each other by {alignment.before:.1%} of the object's size, after alignment by "
