@@ -17,7 +17,7 @@ from meshcli.stages.view_choice import shown_coverage, shown_scores
 Picture = Callable[[str, int, int], RenderableType]  # name of a view, columns, rows -> its picture
 
 MINIMUM_COLUMNS = 40  # of the table without thumbnails and the single scores
-KEY_HELP = "? keys · space take/drop · s suggest · u undo · enter accept · q leave · or type 0,3,:b2"
+KEY_HELP = "? keys · enter accept · q leave · space take/drop · s suggest · u undo"  # the rest is behind ?
 NARROW = 60  # columns below which there is room for the table alone
 
 
@@ -93,9 +93,9 @@ def build_screen(
 
 def _keys() -> Table:
     """Every key and what it does."""
-    table = Table(box=None, padding=(0, 2, 0, 1), show_header=False)
-    table.add_column(style="bold", max_width=26, ratio=2)
-    table.add_column(ratio=3)
+    table = Table(box=None, padding=(0, 1), show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(no_wrap=True)
     for key, does in KEYS:
         table.add_row(Text(key), Text(does))
     return table
@@ -152,7 +152,6 @@ def _side_panel(rows: Sequence[Row], state: PickerState, size: Size) -> Table:
     camera = here.view.camera
     facts = [
         Text(f"{here.number}  {here.view.name}", "bold"),
-        Text(f"{state.row + 1} of {len(rows)}", no_wrap=True),
         Text(f"{round(camera.azimuth) % 360}°, {camera.elevation:.0f}°", no_wrap=True),
         *(
             Text(f"{title} {format_score(shown_scores(here.view)[key])}", no_wrap=True)
@@ -175,8 +174,9 @@ def _header(title: str, rows: Sequence[Row], state: PickerState) -> Text:
     names = {row.view.name: row.view for row in rows}
     share = shown_coverage([names[name] for name in state.chosen])
     seen = "" if share is None else f", they see {share:.0%} of all sides"
+    chosen = f"{len(state.chosen)} of {len(rows)} views chosen"
     return Text(
-        f"{title}: {len(state.chosen)} of {len(rows)} views chosen{seen}", "bold", no_wrap=True, overflow="ellipsis"
+        f"{title}: {chosen}, at {state.row + 1} of {len(rows)}{seen}", "bold", no_wrap=True, overflow="ellipsis"
     )
 
 

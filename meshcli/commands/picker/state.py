@@ -10,18 +10,19 @@ from typing import Literal
 from meshcli.errors import UsageError
 
 ReadAnswer = Callable[[str], list[str]]  # typed answer -> names of views; raises UsageError
-KEYS = (  # as the help, docs/choosing-views.md and the footer list them
+KEYS = (  # as the list of keys and docs/choosing-views.md have them; the keys beside what they do
     ("up, down, k, j", "move by a view"),
-    ("page up, page down, h, l", "move by a screen"),
-    ("home, end", "to the first or last view"),
-    ("space", "take or drop this view"),
-    ("s", "take the suggested views"),
-    ("a, n", "take all views, or none"),
-    ("u", "undo the last change"),
-    ("0,3,b2 and enter", "take the typed views; `:` begins a name"),
+    ("page up/down, h, l", "move by a screen"),
+    ("home, end", "first or last view"),
+    ("space", "take or drop it"),
+    ("s", "take the suggested"),
+    ("a, n", "take all, or none"),
+    ("u", "undo a change"),
+    ("0,3,5 and enter", "take what is typed"),
+    (":b2 and enter", "the same by name"),
     ("enter", "accept"),
-    ("q, escape", "leave; nothing changes"),
-    ("?", "show or hide this list"),
+    ("q, escape", "leave as it was"),
+    ("?", "show or hide this"),
 )
 STEPS = {"up": -1, "k": -1, "down": 1, "j": 1}
 PAGES = {"pageup": -1, "h": -1, "pagedown": 1, "l": 1}

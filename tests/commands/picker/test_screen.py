@@ -6,7 +6,7 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from meshcli.commands.picker.screen import Row, Size, build_screen
-from meshcli.commands.picker.state import PickerState
+from meshcli.commands.picker.state import KEYS, PickerState
 from meshcli.project.manifest import ViewEntry
 from meshcli.views.camera import zero123plus_rig
 
@@ -88,8 +88,11 @@ def test_views_of_one_sculpted_body_have_no_scores_to_show(monkeypatch: pytest.M
 
 def test_where_one_is_and_what_the_keys_do() -> None:
     assert "4 of 18" in "\n".join(shown(replace(STATE, row=3)))
-    for columns in (40, 80):
-        text = " ".join("\n".join(shown(replace(STATE, help=True), columns, 30)).split())
+    for columns, rows in ((40, 16), (80, 24)):
+        lines = shown(replace(STATE, help=True), columns, rows)
+        for key, does in KEYS:  # each whole and on one line, however small the terminal
+            assert any(key in line and does in line for line in lines), (columns, key)
+        text = " ".join("\n".join(lines).split())
         words = set(text.replace(",", " ").split())
         assert {"undo", "suggested", "accept", "k", "escape"} <= words
 
@@ -99,4 +102,6 @@ def test_a_narrow_terminal_has_the_table() -> None:
     text = "\n".join(lines)
     assert "b1" in text
     assert "2 of 18 views" in text
-    assert "enter" in text or "keys" in text
+    assert "at 8 of 18" in text
+    assert "enter accept" in text
+    assert "q leave" in text
