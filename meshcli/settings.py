@@ -199,7 +199,7 @@ class LrmSettings:
 
 @dataclass(frozen=True)
 class TextureSettings:
-    """Simplifying the mesh, unwrapping it and baking its texture; see meshes/texture.py."""
+    """Simplifying the mesh, unwrapping it and baking its texture; see meshes/simplify.py and texturing/."""
 
     faces: Annotated[int, Range(4, 10_000_000)] = 20000  # triangles to reduce the mesh to
     size: Annotated[int, Range(16, 16384)] = 1024  # width and height of the texture in texels

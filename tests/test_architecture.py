@@ -25,6 +25,7 @@ FLOORS = [
     "meshes",
     "sdf",
     "rendering",
+    "texturing",
     "export",
     "reconstructors",
     "alignment",

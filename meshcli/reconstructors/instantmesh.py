@@ -21,7 +21,7 @@ from meshcli.lrm.nerf_field import NerfDecoder, NerfField
 from meshcli.lrm.sizes import Sizes
 from meshcli.lrm.triplane import POINTS_PER_CHUNK
 from meshcli.meshes.mesh import Mesh
-from meshcli.meshes.texture import simplify
+from meshcli.meshes.simplify import simplify
 from meshcli.out_of_memory import retry_after_oom, retry_in_smaller_chunks
 from meshcli.progress import Progress
 from meshcli.sdf.extract import keep_parts

@@ -128,8 +128,9 @@ def _recorded_options(settings: Settings, seed: int, network: PreparedNetwork | 
 
 def _run_fit(run: StageRun, settings: Settings, seed: int) -> None:
     """Fit a surface to the views, simplify and texture it."""
-    from meshcli.meshes.texture import bake, simplify
+    from meshcli.meshes.simplify import simplify
     from meshcli.reconstructors.fit import fit
+    from meshcli.texturing.bake import bake
 
     progress = run.run_options.progress
     progress(0, 1, "reading the views")
@@ -176,7 +177,7 @@ def _run_network(run: StageRun, network: PreparedNetwork, settings: Settings) ->
         if len(mesh.faces) < built.faces_before_simplifying:
             run.note(f"simplified to {len(mesh.faces)} faces")
     if settings.lrm.texture:
-        from meshcli.meshes.texture import bake_colours
+        from meshcli.texturing.bake import bake_colours
 
         with run.step("texture"):
             mesh = bake_colours(mesh, built.colour_at, settings.texture, run.run_options.progress)

@@ -176,7 +176,8 @@ def modules(exports: bool = False) -> dict[str, ModuleType]:
         "meshcli.alignment.guesses_sheet": {"draw_guesses": lambda *_: np.zeros((2, 2, 3), np.uint8)},
         "meshcli.rendering.picture_match": {"compare_with_pictures": compare_with_pictures},
         "meshcli.reconstructors.fit": {"fit": fit},
-        "meshcli.meshes.texture": {"bake": bake, "simplify": simplify},
+        "meshcli.meshes.simplify": {"simplify": simplify},
+        "meshcli.texturing.bake": {"bake": bake},
     }
     if exports:
         table["meshcli.export.gltf"] = {"write_glb": _bytes, "read_glb": Path.read_bytes}

@@ -350,7 +350,7 @@ import resource, sys
 sys.path[:0] = [{tests!r}]
 from helpers.tiny_lrm import tiny_file
 import torch  # loaded before the limit, which is for what is computed
-import meshcli.reconstructors.instantmesh, meshcli.meshes.texture, meshcli.export.gltf, meshcli.export.obj
+import meshcli.reconstructors.instantmesh, meshcli.texturing.bake, meshcli.export.gltf, meshcli.export.obj
 import meshcli.stages.networks as networks
 networks.read_network = lambda name: tiny_file()
 torch.set_num_threads(1)

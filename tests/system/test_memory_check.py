@@ -28,7 +28,7 @@ def test_room_is_asked_for() -> None:
 @LINUX
 def test_the_libraries_take_no_more() -> None:
     """What is asked for is what they map: so that they are not loaded where they cannot be."""
-    script = ASK + "import meshcli.reconstructors.fit, meshcli.meshes.texture\n"
+    script = ASK + "import meshcli.reconstructors.fit, meshcli.texturing.bake\n"
     script += "from meshcli.system.sparse_solve import ensure_openblas_buffer\n"
     script += "import numpy as np\nensure_openblas_buffer()\nnp.ones((300, 300)) @ np.ones((300, 300))\n"
     run = subprocess.run([sys.executable, "-c", script, str(60 << 20)], check=False, capture_output=True)

@@ -1,22 +1,15 @@
-"""Simplification, UV unwrapping, and baking of textures from views or from a colour function."""
+"""The UV atlas of a mesh: unwrapping, the texels of each face, and filling a texture texel by texel."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-import fast_simplification
 import numpy as np
 import xatlas
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
-from scipy.spatial import cKDTree
 
 from meshcli.arrays import Array
-from meshcli.meshes.colouring import CONFIDENT_WEIGHT, NORMAL_RADIUS, BlendedColours, ViewBlender, fill_unseen
-from meshcli.meshes.mesh import Mesh, Texture, smooth_normals
-from meshcli.meshes.raycasting import Scene
-from meshcli.progress import Progress
-from meshcli.settings import TextureSettings
+from meshcli.meshes.mesh import Mesh
 from meshcli.system.numba_kernel import kernel
-from meshcli.views.view import View
 
 # Faces (N,) and barycentric weights (N, 3) to sRGB colours (N, 3), 0 to 255
 TexelColours = Callable[[Array, Array], Array]
@@ -26,67 +19,6 @@ TEXELS_PER_CHUNK = 1 << 19  # some 100 MB of points, weights and colours
 # Keeps the last atlas alive. xatlas stops its worker threads without a lock: a worker that is about to sleep misses the
 # wake-up, and the destructor waits for it forever, deaf to signals. By the time the next atlas replaces it, all sleep.
 LAST_ATLAS: list[xatlas.Atlas] = []
-
-
-def simplify(mesh: Mesh, faces: int) -> Mesh:
-    """At most about this many faces, by quadric edge collapse (Garland and Heckbert 1997).
-
-    Vertex colours are interpolated from the nearest old vertices; a texture is dropped.
-    """
-    if len(mesh.faces) <= faces:
-        return Mesh(mesh.vertices, mesh.faces, mesh.colours)
-    points, triangles = fast_simplification.simplify(mesh.vertices, mesh.faces, target_count=faces)
-    triangles = _without_duplicates(triangles)
-    used, renumbered = np.unique(triangles, return_inverse=True)
-    vertices = points[used].astype(np.float32)
-    colours = None
-    if mesh.colours is not None:
-        distance, nearest = cKDTree(mesh.vertices).query(vertices, k=4)
-        weight = 1.0 / (np.asarray(distance) + 1e-6)
-        total = weight.sum(axis=1, keepdims=True)
-        colours = np.rint((mesh.colours[nearest] * weight[..., None]).sum(axis=1) / total).astype(np.uint8)
-    return Mesh(vertices, renumbered.reshape(-1, 3).astype(np.int32), colours)
-
-
-def bake(mesh: Mesh, views: Sequence[View], settings: TextureSettings, progress: Progress) -> Mesh:
-    """The mesh with a texture and vertex colours, both blended from the views and filled in where none sees it."""
-    progress(0, 3, "unwrapping the surface")
-    coordinates, rows = unwrap(mesh, settings.size)
-    progress(1, 3, "colouring the surface")
-    blender = ViewBlender(views, Scene(mesh.vertices, mesh.faces))
-    normals = smooth_normals(mesh.vertices, mesh.faces, NORMAL_RADIUS)
-    found = blender.colours(mesh.vertices, normals)
-    corners = fill_unseen(mesh.vertices, mesh.faces, found)
-    progress(2, 3, "baking the texture")
-
-    def texel_colours(faces: Array, weights: Array) -> Array:
-        triangles = mesh.faces[faces]
-        facing = (normals[triangles] * weights[..., None]).sum(axis=1)
-        facing /= np.maximum(np.linalg.norm(facing, axis=1, keepdims=True), 1e-9)
-        seen = blender.colours(_surface_points(mesh, faces, weights), facing)
-        return _with_fill(seen, (corners[triangles] * _clamped(weights)[..., None]).sum(axis=1))
-
-    image = _fill_texture(coordinates[rows], settings.size, texel_colours)
-    progress(3, 3, "baking the texture")
-    colours = np.rint(corners.clip(0.0, 255.0)).astype(np.uint8)
-    return Mesh(mesh.vertices, mesh.faces, colours, Texture(image, coordinates, rows))
-
-
-def bake_colours(
-    mesh: Mesh, colours: Callable[[NDArray[np.float32]], NDArray[np.uint8]], settings: TextureSettings,
-    progress: Progress,
-) -> Mesh:  # fmt: skip
-    """The mesh with a texture from a function of world points (N, 3) to sRGB colours (N, 3)."""
-    progress(0, 2, "unwrapping the surface")
-    coordinates, rows = unwrap(mesh, settings.size)
-    progress(1, 2, "baking the texture")
-
-    def texel_colours(faces: Array, weights: Array) -> Array:
-        return colours(_surface_points(mesh, faces, weights).astype(np.float32))
-
-    image = _fill_texture(coordinates[rows], settings.size, texel_colours)
-    progress(2, 2, "baking the texture")
-    return Mesh(mesh.vertices, mesh.faces, mesh.colours, Texture(image, coordinates, rows))
 
 
 def unwrap(mesh: Mesh, size: int) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
@@ -103,20 +35,7 @@ def unwrap(mesh: Mesh, size: int) -> tuple[NDArray[np.float32], NDArray[np.int32
     return coordinates.astype(np.float32), rows.astype(np.int32)
 
 
-def _without_duplicates(faces: Array) -> Array:
-    """Without pairs of faces on the same three vertices, which thin parts leave when their volume collapses.
-
-    Each edge of such a pair loses two faces, so a closed mesh stays closed.
-    """
-    while True:
-        _, rows, counts = np.unique(np.sort(faces, axis=1), axis=0, return_inverse=True, return_counts=True)
-        single = counts[rows.reshape(-1)] == 1
-        if single.all():
-            return faces
-        faces = faces[single]
-
-
-def _fill_texture(corners: Array, size: int, texel_colours: TexelColours) -> NDArray[np.uint8]:
+def fill_texture(corners: Array, size: int, texel_colours: TexelColours) -> NDArray[np.uint8]:
     """The texture (size, size, 3), first row at the top; `corners` (F, 3, 2) are the UV coordinates of the faces."""
     owner = np.full((size, size), -1, np.int32)
     _rasterise_charts(corners.astype(np.float64), owner)
@@ -128,7 +47,7 @@ def _fill_texture(corners: Array, size: int, texel_colours: TexelColours) -> NDA
     for start in range(0, len(wanted), TEXELS_PER_CHUNK):
         texels = wanted[start : start + TEXELS_PER_CHUNK]
         faces = owner.reshape(-1)[texels]
-        image[texels] = texel_colours(faces, _barycentric(corners[faces], texels, size))
+        image[texels] = texel_colours(faces, barycentric(corners[faces], texels, size))
         seen[texels] = True
     # The background repeats the nearest texel, so that mipmaps stay clean.
     nearest = distance_transform_edt(~seen.reshape(size, size), return_distances=False, return_indices=True)
@@ -137,19 +56,13 @@ def _fill_texture(corners: Array, size: int, texel_colours: TexelColours) -> NDA
     return result
 
 
-def _surface_points(mesh: Mesh, faces: Array, weights: Array) -> Array:
+def surface_points(mesh: Mesh, faces: Array, weights: Array) -> Array:
     """World points (N, 3) with barycentric weights (N, 3) on faces (N,)."""
     points: Array = (mesh.vertices[mesh.faces[faces]] * weights[..., None]).sum(axis=1)
     return points
 
 
-def _with_fill(found: BlendedColours, filled: Array) -> Array:
-    """Blended colours (N, 3), fading into filled-in ones below CONFIDENT_WEIGHT."""
-    share: Array = np.minimum(found.weight / CONFIDENT_WEIGHT, 1.0)[:, None]
-    return share * found.values + (1.0 - share) * filled
-
-
-def _barycentric(corners: Array, texels: Array, size: int) -> Array:
+def barycentric(corners: Array, texels: Array, size: int) -> Array:
     """Barycentric weights (N, 3) of the texels' centres in triangles (N, 3, 2); outside [0, 1] outside a triangle."""
     at = np.stack([(texels % size + 0.5) / size, 1.0 - (texels // size + 0.5) / size], axis=-1)
     a, b, c = (corners[:, k].astype(np.float64) for k in range(3))
@@ -160,10 +73,10 @@ def _barycentric(corners: Array, texels: Array, size: int) -> Array:
     weights = np.stack([1.0 - second - third, second, third], axis=-1)
     # Two texels beside a sliver may be many of its widths: extrapolate by one triangle at most, else stay on its edge.
     far = np.abs(weights - 0.5).max(axis=1, keepdims=True) > 1.5
-    return np.where(far, _clamped(weights), weights)
+    return np.where(far, clamped(weights), weights)
 
 
-def _clamped(weights: Array) -> Array:
+def clamped(weights: Array) -> Array:
     """Weights (N, 3) clamped into the triangle."""
     inside = weights.clip(0.0, 1.0)
     result: Array = inside / inside.sum(axis=1, keepdims=True)

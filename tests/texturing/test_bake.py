@@ -8,10 +8,12 @@ from helpers.painted_ball import ball, ball_views
 from helpers.rendering import render_picture
 from meshcli.meshes import texture
 from meshcli.meshes.mesh import Mesh
-from meshcli.meshes.texture import bake, simplify, unwrap
+from meshcli.meshes.simplify import simplify
 from meshcli.pictures.image import over
 from meshcli.progress import silent
 from meshcli.settings import TextureSettings
+from meshcli.texturing.atlas import unwrap
+from meshcli.texturing.bake import bake
 
 SMALL = TextureSettings(size=256)
 

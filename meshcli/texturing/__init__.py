@@ -1,0 +1,1 @@
+"""Textures of meshes: unwrapping, and baking from pictures."""
