@@ -197,11 +197,21 @@ class LrmSettings:
     texture: bool = True  # bake a texture; without it only the vertices have colours
 
 
+TextureSource = Literal[
+    "auto",  # photos whose camera is known, with the chosen views where these show more; else as without photos
+    "photos",  # the cut-out photos at their own size
+    "views",  # the chosen views
+    "both",
+    "field",  # the colours that a network predicts
+]
+
+
 @dataclass(frozen=True)
 class TextureSettings:
     """Simplifying the mesh, unwrapping it and baking its texture; see meshes/simplify.py and texturing/."""
 
     faces: Annotated[int, Range(4, 10_000_000)] = 20000  # triangles to reduce the mesh to
+    source: TextureSource = "auto"  # the pictures that colour the mesh
     size: Annotated[int, Range(16, 16384)] = 1024  # width and height of the texture in texels
 
 

@@ -11,7 +11,7 @@ from meshcli.commands.flag_groups import FlagGroup, Only, Overrides
 from meshcli.engines import Generator, Reconstructor
 from meshcli.errors import UsageError
 from meshcli.project.manifest import Stage
-from meshcli.settings import Attention, Parts, Precision, Source, Vram, WhichUNet
+from meshcli.settings import Attention, Parts, Precision, Source, TextureSource, Vram, WhichUNet
 
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The project directory.", show_default=False)]
 
@@ -273,6 +273,11 @@ class ReconstructorFlags(FlagGroup, title="Reconstruction"):
         int | None,
         Overrides("texture.size"),
         typer.Option(help="Texture width and height in pixels.", show_default=False),
+    ] = None
+    texture_from: Annotated[
+        TextureSource | None,
+        Overrides("texture.source"),
+        typer.Option(help="What colours the mesh; auto: photos whose camera is known, else views.", show_default=False),
     ] = None
     no_texture: Annotated[
         bool,

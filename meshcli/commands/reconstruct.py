@@ -33,8 +33,9 @@ def reconstruct(
     from meshcli.stages.reconstruct import reconstruct_mesh
 
     refuse_photos_as_directory(directory, "reconstruct", [])
-    if reconstructor.no_texture and reconstructor.texture_size:
-        raise UsageError("--no-texture and --texture-size exclude each other")
+    for flag, value in (("--texture-size", reconstructor.texture_size), ("--texture-from", reconstructor.texture_from)):
+        if reconstructor.no_texture and value:
+            raise UsageError(f"--no-texture and {flag} exclude each other")
     typed = read_settings_flags(settings, {**reconstructor.overrides(), **network.dtype_override("lrm")})
     return run_stage(
         directory,
