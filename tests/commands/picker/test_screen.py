@@ -25,7 +25,7 @@ def picture(name: str, columns: int, rows: int) -> RenderableType:
 
 def shown(state: PickerState, columns: int = 80, rows: int = 24, **options: bool) -> list[str]:
     console = Console(file=io.StringIO(), width=columns, height=rows, force_terminal=True, **options)  # type: ignore[arg-type]
-    screen = build_screen("desk", ROWS, state, picture, picture, Size(columns, rows))
+    screen = build_screen("desk", ROWS, state, picture, picture, Size(columns, rows, len(ROWS)))
     lines = console.render_lines(screen, console.options.update(height=rows))
     return ["".join(segment.text for segment in line) for line in lines]
 
@@ -71,7 +71,7 @@ def test_a_file_name_is_never_markup() -> None:
     odd = [replace(ROWS[0], photo="[red]x[/].png")]
     console = Console(file=io.StringIO(), width=80, height=24, force_terminal=True)
     state = PickerState(("a0",), ())
-    lines = console.render_lines(build_screen("[b]d", odd, state, picture, picture, Size(80, 24)))
+    lines = console.render_lines(build_screen("[b]d", odd, state, picture, picture, Size(80, 24, 1)))
     text = "\n".join("".join(segment.text for segment in line) for line in lines)
     assert "[red]x[/]" in text
     assert text.startswith("[b]d")
