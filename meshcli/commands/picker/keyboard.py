@@ -117,4 +117,4 @@ def _mouse_events(sequence: str) -> list[Event]:
     button = number & ~KEYS_HELD
     if button == LEFT_BUTTON:
         return [Click(column - 1, row - 1)]
-    return {WHEEL_UP: [Wheel(-1)], WHEEL_DOWN: [Wheel(1)]}.get(button, [])
+    return [Wheel(rows) for wheel, rows in ((WHEEL_UP, -1), (WHEEL_DOWN, 1)) if button == wheel]

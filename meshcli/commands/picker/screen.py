@@ -45,36 +45,57 @@ class Size:
 
     @property
     def thumbnail(self) -> int:
-        """Rows of a thumbnail, as many as the terminal has room for; it has twice as many columns."""
-        by_height = (self.rows - ABOVE - BELOW) // min(self.views, AT_ONCE)
+        """Rows of a thumbnail, as many as the terminal has room for."""
         by_width = (self.table - MINIMUM_COLUMNS) // 2
         # More than half of the large picture would only take the room of that.
-        useful = by_height if self.narrow else self.picture // 2
-        return max(MINIMUM_THUMBNAIL, min(by_height, by_width, useful))
+        useful = by_width if self.narrow else min(by_width, self.picture // 2)
+        return max(MINIMUM_THUMBNAIL, min(self._rows_a_view, useful))
+
+    @property
+    def thumbnail_columns(self) -> int:
+        """Columns of a thumbnail: square, or wider where the table has room, for objects that are."""
+        return max(2 * self.thumbnail, min(3 * self.thumbnail, self.table - MINIMUM_COLUMNS))
 
     @property
     def picture(self) -> int:
         """Rows of the large picture; it has twice as many columns."""
-        spare = self.columns - MINIMUM_COLUMNS - 2 * MINIMUM_THUMBNAIL - 4
-        return max(4, min(spare // 2, self.rows - self.compass - 4, 40))
+        return max(4, min((self._side - 4) // 2, self.rows - self.compass - 4, 40))
 
     @property
     def compass(self) -> int:
         """Rows of the plan view, an odd number."""
-        return 7 if self.rows < 34 else 11 if self.rows < 56 else 15
+        widest = self._side // 2
+        return 7 if self.rows < 34 or widest < 11 else 11 if self.rows < 56 or widest < 15 else 15
 
     @property
     def compass_columns(self) -> int:
         """Columns of the plan view, an odd number."""
-        room = self.columns - self.table - FACTS - 1
-        return max(2 * self.compass - 1, min(2 * self.compass - 1 + LABELS, room - 1 + room % 2))
+        room = self.columns - self.table - (FACTS + 1 if self.facts_beside else 0)
+        return min(2 * self.compass - 1 + LABELS, room - 1 + room % 2)
+
+    @property
+    def facts_beside(self) -> bool:
+        """Whether the angles and scores of the current view have room beside the plan view, or stand below it."""
+        return self.columns - self.table >= 2 * self.compass + 2 + FACTS
 
     @property
     def table(self) -> int:
         """Columns of the table."""
         if self.narrow:
             return self.columns
-        return max(MINIMUM_COLUMNS + 2 * MINIMUM_THUMBNAIL, self.columns - 2 * self.picture - 2)
+        side = max(2 * self.picture, 2 * self.compass + FACTS + 1) + 2
+        return self.columns - min(self._side, side)
+
+    @property
+    def _side(self) -> int:
+        """Columns that the table can spare, so that the large picture is twice as wide as a thumbnail or wider."""
+        spare = self.columns - MINIMUM_COLUMNS
+        return spare - 2 * max(MINIMUM_THUMBNAIL, min(self._rows_a_view, (spare - 4) // 6))
+
+    @property
+    def _rows_a_view(self) -> int:
+        """Rows for each of the views that are to be in sight together."""
+        return (self.rows - ABOVE - BELOW) // min(self.views, AT_ONCE)
 
     @property
     def narrow(self) -> bool:
@@ -126,9 +147,9 @@ def _keys() -> Table:
 
 def _table(rows: Sequence[Row], state: PickerState, small: Picture, size: Size) -> Table:
     scored = any(shown_scores(row.view) for row in rows)
-    wide = scored and size.table >= MINIMUM_COLUMNS + 2 * size.thumbnail + 24
+    wide = scored and size.table >= MINIMUM_COLUMNS + size.thumbnail_columns + 24
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim", width=size.table)
-    for title, width in (("", 2), ("", 2 * size.thumbnail), ("no", 3), ("name", 4)):
+    for title, width in (("", 2), ("", size.thumbnail_columns), ("no", 3), ("name", 4)):
         table.add_column(title, width=width, no_wrap=True)
     table.add_column("photo", ratio=1, no_wrap=True, overflow="ellipsis")
     for title in ("az", "el", *(SCORES if wide else ()), *(("score",) if scored else ())):
@@ -138,7 +159,7 @@ def _table(rows: Sequence[Row], state: PickerState, small: Picture, size: Size) 
         camera = row.view.camera
         table.add_row(
             _row_marker(row.view.name, state.chosen, index == state.row, size.thumbnail),
-            small(row.view.name, 2 * size.thumbnail, size.thumbnail),
+            small(row.view.name, size.thumbnail_columns, size.thumbnail),
             str(row.number),
             row.view.name,
             Text(row.photo),
@@ -182,7 +203,10 @@ def _side_panel(rows: Sequence[Row], state: PickerState, size: Size) -> Table:
         ),
     ]
     table = Table.grid(padding=(0, 1, 0, 0))
-    table.add_row(plan, Group(*facts))
+    if size.facts_beside:
+        table.add_row(plan, Group(*facts))
+    else:
+        table.add_row(Group(plan, *facts))
     return table
 
 
