@@ -11,6 +11,7 @@ CELL_ASPECT = 0.5  # width over height of a terminal's character, as in most fon
 LEGEND = ("front", "0°→")  # inside the ring, above its lowest point: where azimuth 0 is and which way azimuths grow
 Cell = tuple[str, str]  # one character and its style
 RING: Cell = ("·", "dim")
+MORE: Cell = ("…", "dim")
 
 
 @dataclass(frozen=True)
@@ -36,15 +37,17 @@ class _Label:
 
     def joined(self, other: "_Label", columns: int) -> "_Label":
         """Both as one, separated by a comma, about their common middle."""
-        cells = (*self.cells, (",", "dim"), *other.cells)
-        return _Label(_inside((self.start + other.end - len(cells)) // 2, len(cells), columns), cells[:columns])
+        if self.cells[-1] == MORE:
+            return self
+        cells = _shortened((*self.cells, (",", "dim"), *other.cells), columns)
+        return _Label(_inside((self.start + other.end - len(cells)) // 2, len(cells), columns), cells)
 
 
 def plan_view(dots: Iterable[Marker], labels: Sequence[Marker], rows: int, columns: int) -> list[list[Cell]]:
     """Rows of (character, style) with a ring of 2 * rows - 1 columns in the middle; columns beside it are for labels.
 
     Dots may cover each other. Labels never do: those of cameras at one place, and those that would touch, are joined
-    by commas. Only what is longer than a whole row is cut off.
+    by commas. What is longer than a whole row ends with an ellipsis.
     """
     columns = max(columns, 2 * rows - 1)
     cells = [[(" ", "")] * columns for _ in range(rows)]
@@ -60,6 +63,7 @@ def plan_view(dots: Iterable[Marker], labels: Sequence[Marker], rows: int, colum
         cells[row][column] = (dot.symbol, dot.style)
     for row in range(rows):
         here = [label for label in labels if _place(label.azimuth, rows, columns)[0] == row]
+        here.sort(key=lambda label: _place(label.azimuth, rows, columns)[1])
         for label in _apart([_label(marker, rows, columns) for marker in here], columns):
             cells[row][label.start : label.end] = label.cells
             for beside in (label.start - 1, label.end):
@@ -83,14 +87,22 @@ def _label(marker: Marker, rows: int, columns: int) -> _Label:
 
 
 def _apart(labels: Sequence[_Label], columns: int) -> list[_Label]:
-    """The labels of a row from left to right, joined until a space is between each two."""
+    """The labels of a row, ordered from left to right, joined until a space is between each two."""
     apart: list[_Label] = []
-    for each in sorted(labels, key=lambda label: label.start):
+    for each in labels:
         label = each
         while apart and apart[-1].end >= label.start:
             label = apart.pop().joined(label, columns)
         apart.append(label)
     return apart
+
+
+def _shortened(cells: tuple[Cell, ...], columns: int) -> tuple[Cell, ...]:
+    """As many whole numbers as a row has room for, and a sign if there are more."""
+    if len(cells) <= columns:
+        return cells
+    end = max((place for place in range(columns) if cells[place][0] == ","), default=columns - 1)
+    return (*cells[:end], MORE)
 
 
 def _inside(start: int, width: int, columns: int) -> int:

@@ -186,10 +186,10 @@ def _side_panel(rows: Sequence[Row], state: PickerState, size: Size) -> Table:
     places = {name: str(place) for place, name in enumerate(state.chosen, 1)}
     views = [row.view for row in rows]
     dots = [Marker(view.camera.azimuth, "o", "dim") for view in views if view.name not in places]
+    chosen = sorted((view for view in views if view.name in places), key=lambda view: int(places[view.name]))
     labels = [
         Marker(view.camera.azimuth, places.get(view.name, "o"), "reverse bold" if view is here.view else "bold green")
-        for view in views
-        if view is here.view or view.name in places
+        for view in (*chosen, *([] if here.view.name in places else [here.view]))
     ]
     plan = Text("\n").join(Text.assemble(*line) for line in plan_view(dots, labels, size.compass, size.compass_columns))
     camera = here.view.camera
