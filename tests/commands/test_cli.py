@@ -311,6 +311,7 @@ def test_a_person_at_a_plain_terminal_is_asked(painted) -> None:  # type: ignore
         os.execv(FAKE_MESHCLI[0], [*FAKE_MESHCLI, "select", "desk"])  # noqa: S606 (our own interpreter)
     shown = _shown(terminal, "> ")
     assert "which views?" in shown
+    assert "\x1b[?" not in shown  # no mouse, no other screen
     os.write(terminal, b"0,99\n")
     shown = _shown(terminal, "> ")
     assert "there is no view 99; views are 0-5, 6-11, 12-17" in shown
