@@ -318,7 +318,7 @@ class RenderFlags(FlagGroup, title="Rendering"):
 
 
 @dataclass(frozen=True)
-class StageFlags(FlagGroup, title="Stages and engines"):
+class StageFlags(FlagGroup, title="Stages"):
     """Which stages `run` runs, and with which engines."""
 
     first: Annotated[
@@ -340,12 +340,12 @@ class StageFlags(FlagGroup, title="Stages and engines"):
 class StageOptionFlags:
     """The flags that `run` hands on to single stages, group by group."""
 
-    generator: Annotated[GeneratorFlags, Only("steps", "unet", "vram")]
-    network: NetworkFlags
     photo: PhotoFlags
+    generator: Annotated[GeneratorFlags, Only("steps", "unet", "vram")]
     selection: Annotated[SelectionFlags, Only("views", "include_photos")]
     reconstructor: Annotated[ReconstructorFlags, Only("faces", "texture_size")]
     render: Annotated[RenderFlags, Only("frames", "size", "fps")]
+    network: NetworkFlags
 
 
 @dataclass(frozen=True)
