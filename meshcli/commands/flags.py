@@ -59,7 +59,7 @@ class InputFlags(FlagGroup, title="Photos and cameras"):
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Calibrated cameras: cameras.json, nerfstudio's transforms.json, COLMAP's text.",
+            help="Calibrated cameras: cameras.json, nerfstudio's transforms.json, COLMAP's model.",
             show_default=False,
         ),
     ] = None

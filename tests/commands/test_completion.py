@@ -18,20 +18,20 @@ SHELLS = ("bash", "zsh", "fish")
 WAIT_SECONDS = 60.0  # for a shell to answer; only a failing test waits as long
 
 
-def offered(line: str, *options: str, shell: str = "bash") -> list[str]:
-    """What the shell would offer for the last word of a line."""
+def offered(line: str, *options: str, program: str = "bash") -> list[str]:
+    """What the shell of this name would offer for the last word of a line."""
     words = {
         "bash": {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split(" ")) - 1)},
         "zsh": {"_TYPER_COMPLETE_ARGS": line},
         "fish": {"_TYPER_COMPLETE_ARGS": line, "_TYPER_COMPLETE_FISH_ACTION": "get-args"},
-    }[shell]
-    variables = {**os.environ, **words, "_MESHCLI_COMPLETE": f"complete_{shell}"}
+    }[program]
+    variables = {**os.environ, **words, "_MESHCLI_COMPLETE": f"complete_{program}"}
     call = [sys.executable, *options, "-m", "meshcli"]
     done = subprocess.run(call, env=variables, capture_output=True, text=True, check=False)
     assert "importtime" in options or done.stderr == ""
     loaded = {text.rpartition("|")[2].strip() for text in done.stderr.splitlines()}
     assert not loaded & {"numpy", "scipy", "torch", "PIL"}
-    if shell != "zsh":  # a word a line; after a tab, fish's explanation
+    if program != "zsh":  # a word a line; after a tab, fish's explanation
         return [text.partition("\t")[0] for text in done.stdout.split("\n") if text]
     # zsh runs it: `_arguments '*: :(("word":"explanation"\n"word"))'`, or `_files` where there is nothing to offer
     inner = re.fullmatch(r"_arguments '\*: :\(\((.*)\)\)'\n", done.stdout, re.DOTALL)
@@ -70,8 +70,8 @@ def test_words_that_are_known_without_a_project(line: str, word: str) -> None:
 def test_other_shells_are_offered_the_same(command_line: Call) -> None:
     assert command_line("generate", "desk", "1.png", "2.png", "--azimuth", "0,90")[0] == 0
     for shell in ("zsh", "fish"):
-        assert offered("meshcli select desk --views ph", shell=shell) == ["photo:a", "photo:b"]
-    assert offered("meshcli select none --views ", shell="zsh") == []
+        assert offered("meshcli select desk --views ph", program=shell) == ["photo:a", "photo:b"]
+    assert offered("meshcli select none --views ", program="zsh") == []
 
 
 @pytest.mark.parametrize("shell", SHELLS)
