@@ -194,7 +194,7 @@ def outcome_json(project: Project, outcome: "Outcome", following: str) -> dict[s
         "outputs": [output.to_json() for output in record.outputs],
         "facts": record.facts,
         "notes": list(outcome.notes),
-        **({"left_out": [left.to_json() for left in outcome.left_out]} if outcome.left_out else {}),
+        **_left_out_json(outcome),
         "next": following,
     }
 
@@ -202,8 +202,15 @@ def outcome_json(project: Project, outcome: "Outcome", following: str) -> dict[s
 def outcome_plan(outcome: "Outcome") -> dict[str, Any]:
     """The plan of a dry run as a JSON document."""
     runs = bool(outcome.would_run)
-    return {"stage": outcome.stage, "runs": runs, "reason": outcome.would_run or outcome.skipped,
-            "engine": outcome.record.engine}  # fmt: skip
+    return {
+        "stage": outcome.stage, "runs": runs, "reason": outcome.would_run or outcome.skipped,
+        "engine": outcome.record.engine, **_left_out_json(outcome),
+    }  # fmt: skip
+
+
+def _left_out_json(outcome: "Outcome") -> dict[str, Any]:
+    """The photos that cannot be used, where there are any."""
+    return {"left_out": [left.to_json() for left in outcome.left_out]} if outcome.left_out else {}
 
 
 def print_plan(rows: Sequence[Mapping[str, Any]]) -> None:
