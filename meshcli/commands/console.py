@@ -21,7 +21,7 @@ from meshcli.project.project import Project
 from meshcli.stages.mesh_check import mesh_match
 from meshcli.stages.photo_azimuths import MIN_CHANCE, azimuth_command, azimuth_lines, photos_of_unknown_azimuth
 from meshcli.stages.stage_runner import assignments
-from meshcli.stages.status import ProjectStatus, changed_settings, seconds
+from meshcli.stages.status import ProjectStatus, changed_settings, seconds, stale_choice
 from meshcli.stages.view_choice import shown_coverage, shown_scores
 from meshcli.system import compilation
 
@@ -284,6 +284,7 @@ def print_status(status: ProjectStatus) -> None:
             console.print(f"settings of {row.stage}: {text}", markup=False, soft_wrap=True)
     for line in (
         *azimuth_lines(status.manifest),
+        *filter(None, [stale_choice(status.project, status.manifest)]),
         *filter(None, [mesh_match(status.manifest.stages.get("reconstruct"))]),
     ):
         console.print(escape_controls(line), markup=False, soft_wrap=True)

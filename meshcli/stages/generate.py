@@ -53,6 +53,7 @@ from meshcli.stages.stage_runner import (
     with_reduced_settings,
     write_lock,
 )
+from meshcli.stages.status import stale_choice
 from meshcli.stages.view_candidates import is_photo_view, write_candidates
 from meshcli.stages.view_generation import (
     VIEWS_PER_PHOTO,
@@ -329,6 +330,8 @@ def _make_views(run: StageRun, settings: Settings, seed: int, before: str) -> No
             f"from which sides {', '.join(unknown)} were taken is not known: say --azimuth, or "
             f"`{run.project.command('align')}` estimates it"
         )
+    if sentence := stale_choice(run.project, run.manifest):
+        run.note(sentence)
 
 
 def _register_photos(run: StageRun, named: NamedPhotos) -> None:
