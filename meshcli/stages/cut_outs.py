@@ -82,6 +82,22 @@ def refuse_useless_methods(
             raise UsageError(f"--cutout {name}={method}: there is no photo of that letter; they are {letters}")
 
 
+def without_failed_methods(manifest: Manifest) -> Manifest:
+    """The manifest of a set that could not be cut out whole, its record without the typed ways that photos failed by.
+
+    On record they would make the next call fail in the same way, though it says nothing about them.
+    """
+    record = manifest.stages["generate"]
+    failed = {photo.name for photo in manifest.active_photos if not photo.prepared}
+    single = cutout_table(str(record.settings.get("photo.cutouts", "")))
+    kept = ",".join(f"{name}={method}" for name, method in single.items() if name not in failed)
+    settings = {key: value for key, value in record.settings.items() if key != "photo.cutouts"}
+    if failed - single.keys():
+        settings.pop("photo.cutout", None)
+    settings |= {"photo.cutouts": kept} if kept else {}
+    return manifest.with_record("generate", replace(record, settings=settings))
+
+
 def write_cutouts_sheet(run: StageRun) -> None:
     """Draw all cut-outs on a checkerboard, and say how each was made; ready views were not cut out."""
     photos = run.manifest.active_photos

@@ -19,7 +19,13 @@ from meshcli.project.artefacts import FIXED_ARTEFACTS, cut_out_file, generated_f
 from meshcli.project.manifest import Manifest, Output, Photo, StageRecord
 from meshcli.project.project import Project
 from meshcli.settings import PhotoSettings, Settings
-from meshcli.stages.cut_outs import cut_out_key, prepare_photo, refuse_useless_methods, write_cutouts_sheet
+from meshcli.stages.cut_outs import (
+    cut_out_key,
+    prepare_photo,
+    refuse_useless_methods,
+    without_failed_methods,
+    write_cutouts_sheet,
+)
 from meshcli.stages.imported_views import (
     FULL_FRAME,
     PreparedPhoto,
@@ -297,13 +303,18 @@ def _restoring_set(project: Project, before: Manifest, validator: PhotoValidator
 
 
 def _restore_set(project: Project, before: Manifest) -> None:
-    """Bring back the set as it was before a photo failed; new cut-outs are kept for the next call."""
+    """Bring back the set as it was before a photo failed; new cut-outs are kept for the next call.
+
+    A new set stays, for the next call to go on with, but not the typed ways to cut out that failed.
+    """
     if before.active_photos:
         now, names = project.load(), {photo.name for photo in before.photos}
         more = [replace(photo, removed=True) for photo in now.photos if photo.prepared and photo.name not in names]
         before = replace(before, unlisted=now.own_files)
         project.save(before)
         _save_photos(project, replace(before, photos=now.photos), [*before.photos, *more])
+    else:
+        project.save(without_failed_methods(project.load()))
 
 
 def _save_photos(project: Project, manifest: Manifest, photos: Sequence[Photo]) -> None:

@@ -127,3 +127,30 @@ def test_edited_cut_outs_outlive_a_new_version(
     cut.clear()
     generate_views(project, settings=typed(cutouts="b=plain"))
     assert cut == ["plain"]
+
+
+def test_a_way_that_failed_does_not_stay_on_record(
+    project: Project, photos: list[Path], cut: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = sys.modules["meshcli.pictures.foreground"]
+    quick = module.cut_out
+
+    def no_alpha(pixels: Any, settings: PhotoSettings, **rest: Any) -> Any:
+        if settings.cutout == "alpha":
+            raise InputError("there is none that separates anything")
+        return quick(pixels, settings, **rest)
+
+    monkeypatch.setattr(module, "cut_out", no_alpha)
+    with pytest.raises(InputError, match="separates"):
+        generate_views(project, photos[:2], CameraArguments([0, 40]), settings=typed(cutouts="a=plain,b=alpha"))
+    assert project.load().stages["generate"].settings == {"photo.cutouts": "a=plain"}
+    with pytest.raises(InputError, match="separates"):  # of a recorded set too, and for all photos
+        generate_views(project, settings=typed(cutout="alpha"))
+    cut.clear()
+    generate_views(project)
+    assert cut == ["auto"]
+    assert project.load().stages["generate"].settings == {"photo.cutouts": "a=plain"}
+    with pytest.raises(InputError, match="separates"):
+        generate_views(project, settings=typed(cutouts="b=alpha"))
+    assert project.load().stages["generate"].settings == {"photo.cutouts": "a=plain"}
+    assert generate_views(project).skipped
