@@ -18,6 +18,7 @@ from meshcli.commands.prose import wrap_prose
 from meshcli.project.artefacts import GUESSES_SHEET
 from meshcli.project.manifest import Manifest
 from meshcli.project.project import Project
+from meshcli.stages.cut_outs import rembg_advice
 from meshcli.stages.mesh_check import mesh_match
 from meshcli.stages.photo_azimuths import MIN_CHANCE, azimuth_command, azimuth_lines, photos_of_unknown_azimuth
 from meshcli.stages.stage_runner import assignments
@@ -284,6 +285,7 @@ def print_status(status: ProjectStatus) -> None:
             console.print(f"settings of {row.stage}: {text}", markup=False, soft_wrap=True)
     for line in (
         *azimuth_lines(status.manifest),
+        *filter(None, [rembg_advice(status.project, status.manifest)]),
         *filter(None, [stale_choice(status.project, status.manifest)]),
         *filter(None, [mesh_match(status.manifest.stages.get("reconstruct"))]),
     ):

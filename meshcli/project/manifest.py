@@ -138,6 +138,7 @@ class Photo:
     crop: tuple[float, ...] = ()  # the frame: left, top, width, height as fractions of the original
     prepared: str = ""  # digest of the original and of the cut-out options; empty until it is cut out
     method: str = ""  # of the cut-out: alpha, plain background, rembg ...
+    uncompared: bool = False  # the cut-out looks doubtful, and rembg was not there to be compared with
     painted: str = ""  # digest of what its views were generated from; only of engines that take one photo at a time
     removed: bool = False  # from the set; the entry stays, so that its name and view numbers are never reused
     unknown_fields: dict[str, Any] = field(default_factory=dict)
@@ -157,6 +158,7 @@ class Photo:
             "crop": list(self.crop),
             "prepared": self.prepared,
             "method": self.method,
+            "uncompared": self.uncompared,
             "painted": self.painted,
             "removed": self.removed,
         }
@@ -176,6 +178,7 @@ class Photo:
             read_crop(table),
             table.string("prepared", ""),
             table.string("method", ""),
+            table.get("uncompared", bool, False),
             table.string("painted", ""),
             table.get("removed", bool, False),
         )

@@ -23,6 +23,7 @@ from meshcli.stages.cut_outs import (
     cut_out_key,
     prepare_photo,
     refuse_useless_methods,
+    rembg_advice,
     without_failed_methods,
     write_cutouts_sheet,
 )
@@ -115,6 +116,8 @@ def generate_views(
         task, resolved = _resolve(project, manifest, named, chosen, in_force, run_options)
         check = partial(_check_runnable, project, manifest, named, chosen, resolved, run_options)
         if outcome := outcome_without_running(project, manifest, task, run_options, check):
+            if outcome.skipped and (advice := rembg_advice(project, manifest, run_options.weights)):
+                run_options.tell(advice)
             return replace(outcome, left_out=tuple(validator.left_out))
         ensure_memory(project, manifest, task, run_options)
         check()
