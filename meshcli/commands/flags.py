@@ -59,7 +59,7 @@ class InputFlags(FlagGroup, title="Photos and cameras"):
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Calibrated cameras: cameras.json, nerfstudio's transforms.json, COLMAP's text.",
+            help="Calibrated cameras: cameras.json, nerfstudio's transforms.json, COLMAP's model.",
             show_default=False,
         ),
     ] = None
@@ -323,7 +323,7 @@ class RenderFlags(FlagGroup, title="Rendering"):
 
 
 @dataclass(frozen=True)
-class StageFlags(FlagGroup, title="Stages and engines"):
+class StageFlags(FlagGroup, title="Stages"):
     """Which stages `run` runs, and with which engines."""
 
     first: Annotated[
@@ -345,12 +345,12 @@ class StageFlags(FlagGroup, title="Stages and engines"):
 class StageOptionFlags:
     """The flags that `run` hands on to single stages, group by group."""
 
-    generator: Annotated[GeneratorFlags, Only("steps", "unet", "vram")]
-    network: NetworkFlags
     photo: PhotoFlags
+    generator: Annotated[GeneratorFlags, Only("steps", "unet", "vram")]
     selection: Annotated[SelectionFlags, Only("views", "include_photos")]
     reconstructor: Annotated[ReconstructorFlags, Only("faces", "texture_size")]
     render: Annotated[RenderFlags, Only("frames", "size", "fps")]
+    network: NetworkFlags
 
 
 @dataclass(frozen=True)

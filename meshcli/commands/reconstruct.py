@@ -2,7 +2,7 @@
 
 import typer
 
-from meshcli.commands.flag_groups import expand_flag_groups
+from meshcli.commands.flag_groups import expand_flag_groups, usual_first
 from meshcli.commands.flags import (
     Directory,
     ExecutionFlags,
@@ -20,6 +20,7 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command(cls=Command, epilog="Example: meshcli reconstruct desk --faces 10000 --texture-size 2048")
+@usual_first("engine", "faces", "texture_size", "config", "dry_run")
 @expand_flag_groups
 def reconstruct(
     directory: Directory,

@@ -74,6 +74,7 @@ class CutOut:
     pixels: Pixels  # (H, W, 4), alpha is coverage
     method: Method
     notes: tuple[str, ...] = ()  # for the user
+    uncompared: bool = False  # it looks doubtful, and rembg's network, to be compared with, is not on this machine
 
 
 def cut_out(
@@ -163,7 +164,9 @@ def _better_cut_out(rgb: Pixels, plain: Pixels, model: str, weights: Path | None
                 return replace(other, notes=(REMBG_IS_BETTER,)) if better else kept
             return replace(kept, notes=(f"{DOUBTFUL}; rembg's has others: {BY_HAND}",))
     advice = f"get rembg's network (`meshcli models pull {model}`) and say --cutout rembg, or " if model else ""
-    return replace(kept, notes=(f"{DOUBTFUL}; if so, {advice}{BY_HAND}",)) if doubts.visible else kept
+    if not doubts.visible:
+        return kept
+    return replace(kept, notes=(f"{DOUBTFUL}; if so, {advice}{BY_HAND}",), uncompared=bool(model))
 
 
 def cut_from_page(pixels: Pixels) -> Pixels | None:

@@ -45,6 +45,11 @@ def refused(result: tuple[int, str, str], *says: str) -> None:
         ("run settings.yaml 1.png", "`meshcli run DIR 1.png --config settings.yaml`"),
         *[(f"{command} 1.png", "1.png is a file; the project directory comes first: `meshcli run DIR 1.png`")
           for command in ("select", "reconstruct", "render", "align", "status")],
+        ("select 1.png 2.png", "1.png is a file; the project directory comes first: `meshcli run DIR 1.png 2.png`"),
+        ("render new.png 2.png --frames 3", "`meshcli run DIR new.png 2.png`"),
+        ("status pictures 1.png", "`meshcli run DIR pictures 1.png`"),
+        ("align desk 1.png 2.png", "align takes no photos; hand them in with `meshcli generate desk 1.png 2.png`"),
+        ("select desk b0 b1", "unexpected extra argument"),
         ("status pictures", "pictures is a folder of pictures; the project directory comes first"),
         ("desk 1.png", "there is no command desk; to make a mesh of photos, write `meshcli run desk 1.png`"),
         ("desk 1.png@40 --azimuth 0", "`meshcli run desk 1.png@40 --azimuth 0`"),

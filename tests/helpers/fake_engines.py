@@ -50,7 +50,7 @@ class Sculpture:
 
 def cut_out(pixels: Any, settings: Any, rembg: bool = True, offline: bool = False, weights: Path | None = None) -> Any:
     COUNTS["cut_out"] += 1
-    return SimpleNamespace(pixels=pixels, method="alpha", notes=())
+    return SimpleNamespace(pixels=pixels, method="alpha", notes=(), uncompared=False)
 
 
 def sculpt(photos: Sequence[View], settings: Any, fit: Any, seeds: Sequence[int], progress: Any) -> Sculpture:
