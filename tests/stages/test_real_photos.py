@@ -8,8 +8,7 @@ import pytest
 from helpers.paths import EXAMPLE, SHARED, needs_shared_data
 from meshcli.commands import cli
 from meshcli.project.project import Project
-from meshcli.stages.photo_azimuths import MIN_CHANCE
-from meshcli.stages.status import read_status
+from meshcli.stages.photo_azimuths import MIN_CHANCE, azimuths_json
 from meshcli.views.camera import angular_distance
 
 pytestmark = pytest.mark.slow
@@ -33,7 +32,7 @@ def test_azimuths_of_real_photos_are_right_or_called_guesses(
     assert len(photos) == 3
     code = cli.main(["run", str(project.root), *photos, "--config", "quick", "--to", "generate", "--json"])
     document = json.loads(capsys.readouterr().out)
-    first, *others = read_status(project).azimuths.values()
+    first, *others = azimuths_json(project.load()).values()
     assert first["azimuth"] == 0.0
     certain = [row["confidence"] >= MIN_CHANCE for row in others]
     for row, sure, angle in zip(others, certain, BY_EYE[name][1:], strict=True):
