@@ -145,7 +145,7 @@ def _explain(error: TyperException, line: Sequence[str]) -> str:
 
         if hint := explain_extra_arguments(context, line):
             return hint
-    return f"{message} (see `{context.command_path} --help`)"
+    return f"{message.replace('Value error, ', '', 1)} (see `{context.command_path} --help`)"  # pydantic's words
 
 
 def _report(error: MeshcliError, code: int, line: Sequence[str]) -> int:

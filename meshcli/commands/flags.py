@@ -11,7 +11,7 @@ from meshcli.commands.flag_groups import FlagGroup, Only, Overrides
 from meshcli.engines import Generator, Reconstructor
 from meshcli.errors import UsageError
 from meshcli.project.manifest import Stage
-from meshcli.settings import Attention, Parts, Precision, Source, TextureSource, Vram, WhichUNet
+from meshcli.settings import Attention, Cutout, Parts, Precision, Source, TextureSource, Vram, WhichUNet
 
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The project directory.", show_default=False)]
 
@@ -221,6 +221,9 @@ class PhotoFlags(FlagGroup, title="Photo preparation"):
         single, for_all = [word for word in words if "=" in word], [word for word in words if "=" not in word]
         if len(for_all) > 1:
             raise UsageError(f"--cutout {for_all[0]} and --cutout {for_all[1]} are both for all photos; take one")
+        if for_all and for_all[0] not in get_args(Cutout):
+            known = ", ".join(get_args(Cutout))
+            raise UsageError(f"--cutout {for_all[0]}: it is one of {known}; for one photo with its letter, as b=rembg")
         ways = {"photo.cutout": for_all[0]} if for_all else {}
         allowed = {"photo.rembg": True} if for_all == ["rembg"] else {}
         return {**ways, **({"photo.cutouts": ",".join(single)} if words else {}), **allowed, **super().overrides()}

@@ -35,6 +35,7 @@ _PHOTOS = "photos follow DIR without a flag: `meshcli run DIR PHOTO...`"
 _DIRECTORY = "everything is written to DIR, the first argument: `meshcli run DIR PHOTO...`"
 _VIDEO = "`run` and `render` always write renders/turntable.mp4; --frames, --size and --fps shape it"
 _TEXTURE = "the mesh is textured by default; `meshcli reconstruct DIR --no-texture` leaves the texture out"
+_SEVERAL = "several values are one word, with commas: --azimuth 0,74,-138"
 # The same for what needs no flag here.
 EXPLAINED = {
     **dict.fromkeys(("photo", "picture", "image", "input", "input-path", "i"), _PHOTOS),
@@ -57,8 +58,8 @@ def explain_unknown_flag(flag: str, context: Any, line: Sequence[str]) -> str:
     says = f"{command or 'meshcli'} has no {flag}: "
     if command == "run" and name == "engine":
         return says + _engine_of_run(_value_of(flag, line))
-    if name in EXPLAINED:
-        return says + EXPLAINED[name]
+    if explained := EXPLAINED.get(name, _SEVERAL if flag[1:2].isdecimal() else ""):
+        return says + explained
     own = {option for each in context.command.params for option in each.opts}
     for wanted in _same_flag(name):
         if wanted in own:

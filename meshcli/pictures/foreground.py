@@ -274,7 +274,9 @@ def _rembg_mask(rgb: Pixels, model: str, offline: bool, problem: str, weights: P
     except Exception as error:  # onnxruntime, pooch and requests share no base class
         where = rembg_file(model, weights)
         named = f"{model} ({where})" if where else model
-        raise MissingError(f"rembg's model {named} cannot be used ({_first_line(error)}); {BY_HAND}") from error
+        raise MissingError(
+            f"rembg's model {named} cannot be used ({_first_line(error)}); {_check_hint(model)}{BY_HAND}"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -326,6 +328,11 @@ def _on_white(rgb: Pixels, alpha: Pixels) -> Pixels:
 
 def _to_bytes(values: NDArray[np.float32]) -> Pixels:
     return (values * 255.0).round().clip(0, 255).astype(np.uint8)
+
+
+def _check_hint(model: str) -> str:
+    """How to find out whether the file of a network is damaged; empty for one whose checksum is not known."""
+    return f"`meshcli models verify {model}` checks the file, or " if model in MODELS else ""
 
 
 def _first_line(error: Exception) -> str:

@@ -96,6 +96,7 @@ def test_an_empty_directory_is_no_folder_of_pictures(meshcli: Call) -> None:
         ("run desk 1.png --engine", "--generator for the views and --reconstructor for the mesh"),
         ("generate desk --generator sculpt", "did you mean --engine?"),
         ("reconstruct desk --reconstructor fit", "did you mean --engine?"),
+        ("run desk 1.png 2.png --azimuth 0 -138", "several values are one word, with commas: --azimuth 0,74,-138"),
         ("run desk 1.png --diffusion_steps 30", "run has no --diffusion_steps: did you mean --steps?"),
         ("generate desk 1.png --diffusion_steps=30", "did you mean --steps?"),
         ("reconstruct desk --diffusion_steps 30", "--steps is a flag of generate and run"),
