@@ -18,11 +18,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import trimesh
 from measure import CACHE, NAMES, Array, on_white, pictures, test_views
 from PIL import Image
 from scipy.ndimage import binary_erosion, gaussian_filter
@@ -123,8 +122,7 @@ def as_made(project: Project) -> Mesh:
 
 def baked(project: Project, photos: Sequence[View], source: str, size: int) -> Mesh:
     """The project's surface, textured by the code as it is now."""
-    read = trimesh.load_mesh(project.path("mesh/colours.obj"), process=False)
-    mesh = Mesh(np.asarray(read.vertices, np.float32), np.asarray(read.faces, np.int32))
+    mesh = replace(as_made(project), texture=None)
     views = load_views(project, chosen_views(project, project.load()))
     sources = {"views": views, "photos": list(photos), "both": [*photos, *views]}[source]
     return bake(mesh, sources, TextureSettings(size=size), silent)
