@@ -42,15 +42,16 @@ def bicubic(image: Array, x: float, y: float) -> Any:
         row = min(max(i + m, 0), height - 1)
         line = 0.0
         for n in range(-1, 3):
-            line += _catmull_rom(n - b) * image[row, min(max(j + n, 0), width - 1)]
-        total += _catmull_rom(m - a) * line
+            line += catmull_rom(n - b) * image[row, min(max(j + n, 0), width - 1)]
+        total += catmull_rom(m - a) * line
     low = min(image[i, j], image[i, right], image[below, j], image[below, right])
     high = max(image[i, j], image[i, right], image[below, j], image[below, right])
     return min(max(total, low), high)
 
 
 @kernel()
-def _catmull_rom(distance: float) -> float:
+def catmull_rom(distance: float) -> float:
+    """Weight of a pixel at this distance in pixels (Catmull and Rom 1974, as a cubic convolution)."""
     t = abs(distance)
     if t < 1.0:
         return 1.0 + t * t * (1.5 * t - 2.5)
