@@ -197,12 +197,20 @@ class LrmSettings:
     texture: bool = True  # bake a texture; without it only the vertices have colours
 
 
+TextureFormat = Literal[
+    "jpeg",  # smaller by a factor of four to eight
+    "png",  # lossless
+]
+
+
 @dataclass(frozen=True)
 class TextureSettings:
     """Simplifying the mesh, unwrapping it and baking its texture; see meshes/simplify.py and texturing/."""
 
     faces: Annotated[int, Range(4, 10_000_000)] = 20000  # triangles to reduce the mesh to
-    size: Annotated[int, Range(16, 16384)] = 1024  # width and height of the texture in texels
+    size: Annotated[int, Range(16, 8192)] = 2048  # width and height of the texture in texels
+    format: TextureFormat = "jpeg"  # of the texture inside the GLB; the one beside the OBJ is a PNG, to be edited
+    quality: Annotated[int, Range(1, 100)] = 92  # of a JPEG
 
 
 Source = Literal[

@@ -32,7 +32,9 @@ def unwrap(mesh: Mesh, size: int) -> tuple[NDArray[np.float32], NDArray[np.int32
     atlas.add_mesh(mesh.vertices, mesh.faces)
     packing = xatlas.PackOptions()
     packing.resolution = min(size, PACKING_SIZE)
-    packing.padding = max(2, packing.resolution // 256)  # texels between charts: bilinear lookup and small mipmaps do not mix them
+    packing.padding = max(
+        2, packing.resolution // 256
+    )  # texels between charts: bilinear lookup and small mipmaps do not mix them
     packing.bilinear = True
     atlas.generate(xatlas.ChartOptions(), packing)
     _, rows, coordinates = atlas[0]
@@ -120,9 +122,7 @@ def barycentric(corners: Array, texels: Array, size: int) -> Array:
     """Barycentric weights (N, 3) of the centres of texels (row * size + column) in triangles (N, 3, 2)."""
     weights = np.empty((len(texels), 3))
     for n in prange(len(texels)):
-        texel_weights(
-            corners[n], (texels[n] % size + 0.5) / size, 1.0 - (texels[n] // size + 0.5) / size, weights[n]
-        )
+        texel_weights(corners[n], (texels[n] % size + 0.5) / size, 1.0 - (texels[n] // size + 0.5) / size, weights[n])
     return weights
 
 

@@ -110,7 +110,9 @@ def _labels(patches: Patches, stack: PictureStack, coarse: Coarse) -> NDArray[np
     base = np.zeros((len(patches.faces), *coarse.values.shape[1:]), np.float32)
     for corner in range(3):
         base += coarse.values[patches.faces[:, corner]] / 3.0
-    detail = Detail(colours - base[:, :, None], np.stack([each.quality > 0.0 for each in looks], axis=2))
+    detail = Detail(
+        colours.astype(np.float32) - base[:, :, None], np.stack([each.quality > 0.0 for each in looks], axis=2)
+    )
     return label(patches, quality, detail)
 
 

@@ -24,7 +24,7 @@ SEAM_COST = 0.5  # of PATCH_SIZE of seam, in natural logarithms of quality over 
 DETAIL_COST = 15.0  # the same per RGB distance, 0 to 1, of the pictures' fine detail
 MAX_DIFFERENCE = 0.25  # RGB distance of a picture that does not see the place
 MAX_COST = 8.0  # of a picture in a patch: a quality of 1/3,000
-ROUNDS = 30  # of message passing: the energy changes by less than 1 % after 20
+ROUNDS = 20  # of message passing; on the example desk 46 % below the greedy choice's energy, 100 rounds reach 52 %
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,9 @@ def label(patches: Patches, quality: Array, detail: Detail) -> NDArray[np.int32]
     labelled = candidates[:, 0] >= 0
     ratio = np.where(best > 0.0, best, 1.0) / np.maximum(best[:, :1], 1e-30)
     area = patches.areas[:, None] / (0.5 * PATCH_SIZE**2)
-    costs = np.where(candidates >= 0, np.minimum(-np.log(ratio), MAX_COST) * area, 1e9)
+    costs = np.where(
+        candidates >= 0, np.minimum(-np.log(ratio), MAX_COST) * area, np.where(labelled[:, None], 1e9, 0.0)
+    )
     edges = labelled[patches.neighbours].all(axis=1)
     pairs, ends = patches.neighbours[edges], patches.vertices[patches.shared_edges[edges]]
     length = np.linalg.norm(ends[:, 0] - ends[:, 1], axis=1) / PATCH_SIZE
@@ -81,7 +83,8 @@ def _difference(face: int, one: int, other: int, values: Array, seen: Array) -> 
             squared += (values[face, one, s, k] - values[face, other, s, k]) ** 2
         distance = np.sqrt(squared) / 255.0 if seen[face, one, s] and seen[face, other, s] else MAX_DIFFERENCE
         total += min(distance, MAX_DIFFERENCE)
-    return total / values.shape[2]
+    mean: float = total / values.shape[2]
+    return mean
 
 
 @kernel(parallel=True)
@@ -134,7 +137,9 @@ def _pass_messages(costs: Array, seams: Array, pairs: Array, starts: Array, inci
                 if (pairs[edge, 1 - side] < node) != forward:
                     _send(belief, share, seams[edge], messages[edge], side)
             if forward:
-                chosen[node] = _choice(node, costs, seams, messages, pairs, incident[starts[node] : starts[node + 1]], chosen)
+                chosen[node] = _choice(
+                    node, costs, seams, messages, pairs, incident[starts[node] : starts[node + 1]], chosen
+                )
         if forward:
             energy = _energy(costs, seams, pairs, chosen)
             if energy < lowest:

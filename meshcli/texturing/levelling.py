@@ -67,11 +67,11 @@ def coarse_colours(patches: Patches, looks: Looks) -> Coarse:
     mean = csr_array(diags_array((1.0 / mean.sum(axis=1)).astype(np.float32)) @ mean)
     for _ in range(min(max(1, round((COARSE_REACH / max(edge, 1e-9)) ** 2)), MAX_ROUNDS)):
         packed = mean @ packed
-    packed = packed.reshape(count, pictures, 4)
-    known = packed[..., 3] > 1e-4
-    values = np.where(known[..., None], packed[..., :3] / np.maximum(packed[..., 3:], 1e-4), 0.0).astype(np.float32)
+    sums = packed.reshape(count, pictures, 4)
+    known = sums[..., 3] > 1e-4
+    values = np.where(known[..., None], sums[..., :3] / np.maximum(sums[..., 3:], 1e-4), 0.0).astype(np.float32)
     # What is seen close to a vertex has a say where nothing sees the vertex itself.
-    quality = np.where(known, np.maximum(doubt(quality, values), 1e-6 * packed[..., 3]), 0.0)
+    quality = np.where(known, np.maximum(doubt(quality, values), 1e-6 * sums[..., 3]), 0.0)
     total = quality.sum(axis=1, keepdims=True)
     shared = (quality[..., None] * values).sum(axis=1) / np.maximum(total, 1e-12)
     return Coarse(values, known, shared.astype(np.float32))
@@ -83,9 +83,7 @@ def mix(patches: Patches, labels: Array, looks: Looks, coarse: Coarse) -> Mixtur
     corner = np.repeat(labels[:, None], 3, axis=1)
     nodes, share = _nodes(patches.faces, corner, len(patches.vertices), count)
     offsets = _offsets(patches, nodes, labels, looks, coarse)
-    table = csr_array(
-        (np.arange(1, len(nodes) + 1), (nodes[:, 0], nodes[:, 1])), shape=(len(patches.vertices), count)
-    )
+    table = csr_array((np.arange(1, len(nodes) + 1), (nodes[:, 0], nodes[:, 1])), shape=(len(patches.vertices), count))
     pictures = np.full((len(labels), CORNERS), -1, np.int32)
     weights = np.zeros((len(labels), CORNERS, 3), np.float32)
     added = np.zeros((len(labels), CORNERS, 3, 3), np.float32)
@@ -179,12 +177,19 @@ def _gather(
                     pictures[face, place] = columns[at]
                     weights[face, place, corner] = share[rows[at]]
         for place in range(CORNERS):
-            picture = pictures[face, place]
-            if picture < 0:
-                continue
-            for corner in range(3):
-                vertex = faces[face, corner]
-                added[face, place, corner] = fallback[vertex, picture]
-                for at in range(starts[vertex], starts[vertex + 1]):
-                    if columns[at] == picture:
-                        added[face, place, corner] = offsets[rows[at]]
+            if pictures[face, place] >= 0:
+                _gather_offsets(faces[face], pictures[face, place], table, offsets, fallback, added[face, place])
+
+
+@kernel()
+def _gather_offsets(
+    corners: Array, picture: int, table: tuple[Array, Array, Array], offsets: Array, fallback: Array, added: Array
+) -> None:
+    """Write one picture's offsets (3, 3) at a patch's corners."""
+    starts, columns, rows = table
+    for corner in range(3):
+        vertex = corners[corner]
+        added[corner] = fallback[vertex, picture]
+        for at in range(starts[vertex], starts[vertex + 1]):
+            if columns[at] == picture:
+                added[corner] = offsets[rows[at]]

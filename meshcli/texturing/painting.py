@@ -8,13 +8,12 @@ from numpy.typing import NDArray
 
 from meshcli.arrays import Array
 from meshcli.meshes.colouring import CONFIDENT_WEIGHT, MIN_COSINE, BlendedColours
-from meshcli.pictures.interpolation import adjacent_pixels, catmull_rom
+from meshcli.pictures.interpolation import adjacent_pixels, six_point
 from meshcli.system.numba_kernel import kernel
 from meshcli.texturing.atlas import TexelMap, texel_weights
 from meshcli.texturing.levelling import Mixture
 from meshcli.texturing.patches import Patches
 from meshcli.texturing.picture_stack import (
-    COSINE_POWER,
     MAP,
     SHARP,
     PictureStack,
@@ -67,9 +66,9 @@ class Painter:
 
 @kernel()
 def _sample(camera: Array, place: Array, image: Array, point: Array, colour: Array) -> bool:
-    """Write the bicubic colour (3,) at a point (3,); whether the picture is opaque there.
+    """Write the colour (3,) at a point (3,); whether the picture is opaque there.
 
-    Catmull-Rom on colours times alpha, clamped to the range of the four nearest pixels; `place` (3,) is the layout.
+    Six-point interpolation of colours times alpha; `place` (3,) is the layout.
     """
     start, height, width = place
     column, row, _ = project_point(camera, point, height, width)
@@ -77,23 +76,23 @@ def _sample(camera: Array, place: Array, image: Array, point: Array, colour: Arr
         return False
     j, _, b = adjacent_pixels(column, width)
     i, _, a = adjacent_pixels(row, height)
-    total, low, high = np.zeros(4), np.full(3, 255.0), np.zeros(3)
-    for m in range(-1, 3):
+    total = np.zeros(4)
+    across = np.empty(6)
+    for n in range(6):
+        across[n] = six_point(n - 2 - b)
+    for m in range(-2, 4):
         line = start + min(max(i + m, 0), height - 1) * width
-        vertical = catmull_rom(m - a)
-        for n in range(-1, 3):
-            at = line + min(max(j + n, 0), width - 1)
-            alpha = vertical * catmull_rom(n - b) * image[at, 3]
+        vertical = six_point(m - a)
+        for n in range(6):
+            at = line + min(max(j + n - 2, 0), width - 1)
+            alpha = vertical * across[n] * image[at, 3]
             total[3] += alpha
             for k in range(3):
                 total[k] += alpha * image[at, k]
-            if 0 <= m <= 1 and 0 <= n <= 1 and image[at, 3] > 0:
-                for k in range(3):
-                    low[k], high[k] = min(low[k], float(image[at, k])), max(high[k], float(image[at, k]))
     if total[3] < 128.0:
         return False
     for k in range(3):
-        colour[k] = min(max(total[k] / total[3], low[k]), high[k])
+        colour[k] = min(max(total[k] / total[3], 0.0), 255.0)
     return True
 
 
@@ -112,9 +111,8 @@ def _paint_point(
     numbers, weights, offsets = mixed
     point, normal, sample = np.zeros(3), np.zeros(3), np.empty(3)
     for corner in range(3):
-        for k in range(3):
-            point[k] += inside[corner] * vertices[faces[face, corner], k]
-            normal[k] += inside[corner] * normals[faces[face, corner], k]
+        point += inside[corner] * vertices[faces[face, corner]]
+        normal += inside[corner] * normals[faces[face, corner]]
     normal /= max(np.sqrt((normal**2).sum()), 1e-9)
     colour[:] = 0.0
     total, seen, everything = 0.0, 0.0, 0.0
@@ -134,16 +132,13 @@ def _paint_point(
         if clear <= 0.0 or not _sample(cameras[picture], layout[SHARP, picture], sharp, point, sample):
             continue
         total += share
-        seen += share * cosine**COSINE_POWER * clear
-        for k in range(3):
-            offset = 0.0
-            for corner in range(3):
-                offset += inside[corner] * offsets[face, place, corner, k]
-            colour[k] += share * (sample[k] + offset)
+        seen += share * cosine**4 * clear
+        for corner in range(3):
+            sample += inside[corner] * offsets[face, place, corner]
+        colour += share * sample
     if total <= 0.0:
         return 0.0
-    for k in range(3):
-        colour[k] = min(max(colour[k] / total, 0.0), 255.0)
+    colour /= total
     return min(everything, 1.0) * seen / total
 
 

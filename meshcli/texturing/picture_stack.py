@@ -31,7 +31,7 @@ MAX_DEPTH_SIDE = 2048  # pixels of a depth map, so that cameras very close to th
 DEPTH_TOLERANCE = 0.008
 OVERSAMPLING = 1.25  # pixels per texel that pictures are reduced to: more would alias, less would blur
 SHARP, SOFT, MAP = 0, 1, 2
-COSINE_POWER = 4  # of the view angle in the quality
+QUALITY_POWER = 2  # of the cosine in the quality: the resolution along the direction that the picture foreshortens
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Looks:
     """What P pictures show of N points."""
 
     seen: NDArray[np.float32]  # (N, P) cos^4 of the view angle x feather; 0 where the picture does not see the point
-    quality: NDArray[np.float32]  # (N, P) the same x (pixels per unit)^2 x trust, relative to views of VIEW_SIZE
+    quality: NDArray[np.float32]  # (N, P) (pixels per unit)^2 of the foreshortened direction x feather x trust
     colours: NDArray[np.uint8]  # (N, P, 3) of the soft pictures
 
 
@@ -211,7 +211,8 @@ def unoccluded(camera: Array, place: Array, depth: Array, feather: Array, point:
         return 0.0
     upper = (1.0 - b) * feather[first + j] + b * feather[first + right]
     lower = (1.0 - b) * feather[second + j] + b * feather[second + right]
-    return float(((1.0 - a) * upper + a * lower) / 255.0)
+    result: float = ((1.0 - a) * upper + a * lower) / 255.0
+    return clear
 
 
 @kernel(parallel=True)
@@ -244,7 +245,7 @@ def _look(
             pixel = (1.0 - a) * upper + a * lower
             if pixel[3] < 128.0:
                 continue
-            seen[p, i] = cosine**COSINE_POWER * weight
-            quality[p, i] = seen[p, i] * (density[i] / z) ** 2 * trust[i]
+            seen[p, i] = cosine**4 * weight
+            quality[p, i] = cosine**QUALITY_POWER * weight * (density[i] / z) ** 2 * trust[i]
             for channel in range(3):
                 colours[p, i, channel] = np.uint8(min(pixel[channel] * 255.0 / pixel[3], 255.0) + 0.5)
