@@ -204,6 +204,10 @@ TextureSource = Literal[
     "both",
     "field",  # the colours that a network predicts
 ]
+TextureFormat = Literal[
+    "jpeg",  # smaller by a factor of four to eight
+    "png",  # lossless
+]
 
 
 @dataclass(frozen=True)
@@ -212,7 +216,9 @@ class TextureSettings:
 
     faces: Annotated[int, Range(4, 10_000_000)] = 20000  # triangles to reduce the mesh to
     source: TextureSource = "auto"  # the pictures that colour the mesh
-    size: Annotated[int, Range(16, 16384)] = 1024  # width and height of the texture in texels
+    size: Annotated[int, Range(16, 8192)] = 2048  # width and height of the texture in texels
+    format: TextureFormat = "jpeg"  # of the texture inside the GLB; the one beside the OBJ is a PNG, to be edited
+    quality: Annotated[int, Range(1, 100)] = 92  # of a JPEG
 
 
 Source = Literal[

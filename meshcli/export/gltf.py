@@ -16,7 +16,8 @@ from meshcli.arrays import Array
 from meshcli.export.frames import to_gltf
 from meshcli.export.unique_rows import unique_rows
 from meshcli.meshes.mesh import Mesh, corner_normals
-from meshcli.pictures.image import encode_png
+from meshcli.pictures.image import encode_jpeg, encode_png
+from meshcli.pictures.pixels import Pixels
 
 # Constants of OpenGL
 FLOAT, UNSIGNED_SHORT, UNSIGNED_INT = 5126, 5123, 5125
@@ -26,8 +27,11 @@ LINEAR, LINEAR_MIPMAP_LINEAR, CLAMP_TO_EDGE = 9729, 9987, 33071
 NORMAL_DECIMALS = 4  # finer differences of normals do not split vertices
 
 
-def write_glb(mesh: Mesh, scale: float = 1.0) -> bytes:
-    """The file's bytes, deterministic. `scale` is in metres per unit of our world."""
+def write_glb(mesh: Mesh, scale: float = 1.0, jpeg_quality: int | None = None) -> bytes:
+    """The file's bytes, deterministic. `scale` is in metres per unit of our world.
+
+    The texture is a PNG, or a JPEG of this quality, 1 to 100.
+    """
     rows, corners = _split_vertices(mesh)
     file = _GlbBuilder()
     attributes = {
@@ -47,7 +51,7 @@ def write_glb(mesh: Mesh, scale: float = 1.0) -> bytes:
             "samplers": [
                 {"magFilter": LINEAR, "minFilter": LINEAR_MIPMAP_LINEAR, "wrapS": CLAMP_TO_EDGE, "wrapT": CLAMP_TO_EDGE}
             ],
-            "images": [{"mimeType": "image/png", "bufferView": file.view(encode_png(mesh.texture.image))}],
+            "images": [_encoded(mesh.texture.image, jpeg_quality, file)],
         }
     elif mesh.colours is not None:
         attributes["COLOR_0"] = file.add(_linear(mesh.colours[corners["vertex"]]), UNSIGNED_SHORT, "VEC4", ARRAY_BUFFER)
@@ -63,6 +67,13 @@ def write_glb(mesh: Mesh, scale: float = 1.0) -> bytes:
             **pictures,
         }
     )
+
+
+def _encoded(image: Pixels, jpeg_quality: int | None, file: "_GlbBuilder") -> dict[str, Any]:
+    """The entry of a picture that is inside the file."""
+    if jpeg_quality is None:
+        return {"mimeType": "image/png", "bufferView": file.view(encode_png(image))}
+    return {"mimeType": "image/jpeg", "bufferView": file.view(encode_jpeg(image, jpeg_quality))}
 
 
 def read_glb(path: Path, scale: float = 1.0) -> Mesh:

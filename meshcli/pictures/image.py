@@ -175,6 +175,13 @@ def encode_png(pixels: Pixels) -> bytes:
     return buffer.getvalue()
 
 
+def encode_jpeg(pixels: Pixels, quality: int) -> bytes:
+    """Encode RGB (H, W, 3) as a JPEG file with unreduced colour channels; `quality` is 1 to 100."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="JPEG", quality=quality, subsampling=0, optimize=True)
+    return buffer.getvalue()
+
+
 def _to_eight_bit(picture: Image.Image) -> Image.Image:
     """Convert any of Pillow's modes to L, LA, RGB, RGBA, CMYK or LAB and keep the colour profile."""
     if picture.mode in DEEP_GREY_MODES:

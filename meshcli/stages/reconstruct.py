@@ -10,7 +10,7 @@ from meshcli.engines import NETWORKS, Reconstructor, refuse_unsupported_flags
 from meshcli.errors import MeshcliError, UsageError
 from meshcli.project.artefacts import FIXED_ARTEFACTS, PLANES
 from meshcli.project.project import Project
-from meshcli.settings import Settings
+from meshcli.settings import Settings, TextureSettings
 from meshcli.stages import networks
 from meshcli.stages.inputs import COLOURS, chosen_views, fingerprint, reconstruction_parts, view_parts
 from meshcli.stages.mesh_check import check_mesh
@@ -147,7 +147,7 @@ def _run_fit(run: StageRun, settings: Settings, seed: int, pictures: TexturePict
     _record_face_count(run, settings.texture.faces, len(dense.faces))
     if settings.fit.texture:
         mesh = _textured(run, mesh, views, settings, pictures)
-    _write_mesh(run, mesh, len(views))
+    _write_mesh(run, mesh, settings.texture, len(views))
 
 
 def _textured(
@@ -202,7 +202,7 @@ def _run_network(run: StageRun, network: PreparedNetwork, settings: Settings, pi
 
         with run.step("texture"):
             mesh = bake_colours(mesh, built.colour_at, settings.texture, run.run_options.progress)
-    _write_mesh(run, mesh, len(views))
+    _write_mesh(run, mesh, settings.texture, len(views))
     if device.type == "cuda":
         import torch
 
@@ -254,7 +254,7 @@ def _selected_views(run: StageRun) -> "list[View]":
     return load_views(run.project, chosen_views(run.project, run.manifest))
 
 
-def _write_mesh(run: StageRun, mesh: "Mesh", views: int) -> None:
+def _write_mesh(run: StageRun, mesh: "Mesh", texture: TextureSettings, views: int) -> None:
     """Write GLB and OBJ, and an OBJ with vertex colours when the mesh has colours and a texture."""
     from meshcli.export.gltf import write_glb
     from meshcli.export.obj import write_obj
@@ -263,7 +263,8 @@ def _write_mesh(run: StageRun, mesh: "Mesh", views: int) -> None:
     with run.step("write"):
         both = mesh.colours is not None and mesh.texture is not None
         coloured = write_obj(replace(mesh, texture=None), "colours") if both else {}
-        files = {"mesh.glb": write_glb(mesh), **write_obj(mesh, "mesh"), **coloured}
+        jpeg_quality = texture.quality if texture.format == "jpeg" else None
+        files = {"mesh.glb": write_glb(mesh, jpeg_quality=jpeg_quality), **write_obj(mesh, "mesh"), **coloured}
         run.write({f"mesh/{name}": data for name, data in files.items()})
     run.facts = {**run.facts, "views": views, "vertices": len(mesh.vertices), "faces": len(mesh.faces)}
     check_mesh(run, mesh)

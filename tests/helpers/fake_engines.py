@@ -182,7 +182,7 @@ def modules(exports: bool = False) -> dict[str, ModuleType]:
         "meshcli.texturing.bake": {"bake": bake},
     }
     if exports:
-        table["meshcli.export.gltf"] = {"write_glb": _bytes, "read_glb": Path.read_bytes}
+        table["meshcli.export.gltf"] = {"write_glb": lambda mesh, **_: _bytes(mesh), "read_glb": Path.read_bytes}
         table["meshcli.export.obj"] = {"write_obj": lambda mesh, name: {f"{name}.obj": _bytes(mesh)}}
         table["meshcli.rendering.turntable"] = {"MeshPictures": MeshPictures}
     made = {}

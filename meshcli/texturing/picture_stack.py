@@ -1,0 +1,251 @@
+"""Pictures of different sizes, prepared for baking: what each shows at points of a surface, and how well it sees them.
+
+Everything but the finest detail is compared at one scale of the world, so that a photo of 2,048 pixels and a view of
+320 are treated alike: each picture has a soft copy with pixels of SOFT_PIXEL, a depth map and a feather map.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numba import prange
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt, gaussian_filter
+
+from meshcli.arrays import Array
+from meshcli.meshes.colouring import DEPTH_EDGE, EDGE_WEIGHT, FEATHER_WIDTH, MIN_COSINE
+from meshcli.pictures.image import resize, resize_floats
+from meshcli.pictures.interpolation import adjacent_pixels
+from meshcli.pictures.pixels import VIEW_SIZE
+from meshcli.system.numba_kernel import kernel
+from meshcli.views.camera import DISTANCE, FOV
+from meshcli.views.projection import world_to_camera
+from meshcli.views.view import View
+
+# World units. A view of VIEW_SIZE has pixels of this size at the object: the finest scale that all pictures share.
+SOFT_PIXEL = 2.0 * DISTANCE * float(np.tan(np.radians(FOV / 2.0))) / VIEW_SIZE
+SOFT_SIGMA = 1.0  # soft pixels: of the Gaussian that keeps samples as far apart as patches are from aliasing
+DEPTH_PIXEL = SOFT_PIXEL / 2.0
+MAX_DEPTH_SIDE = 2048  # pixels of a depth map, so that cameras very close to the object do not fill the memory
+# World units that a point may lie behind the depth map: it is that of the pixels around, and surfaces are uneven.
+DEPTH_TOLERANCE = 0.008
+OVERSAMPLING = 1.25  # pixels per texel that pictures are reduced to: more would alias, less would blur
+SHARP, SOFT, MAP = 0, 1, 2
+QUALITY_POWER = 2  # of the cosine in the quality: the resolution along the direction that the picture foreshortens
+
+
+@dataclass(frozen=True)
+class PictureStack:
+    """Pictures with their cameras, as arrays for compiled loops."""
+
+    cameras: NDArray[np.float64]  # (P, 19) world to camera row by row, position, fx, fy, cx, cy as fractions
+    # Rasters of different sizes, each kind in one array: layout[kind, i] is the start, height and width of number i.
+    layout: NDArray[np.int64]  # (3, P, 3) by kind: SHARP, SOFT, MAP
+    sharp: NDArray[np.uint8]  # (N, 4) RGBA, straight alpha
+    soft: NDArray[np.float32]  # (N, 4) RGBA, premultiplied, 0 to 255
+    depth: NDArray[np.float32]  # (N,) a map, along the viewing direction; infinite off the surface
+    feather: NDArray[np.uint8]  # (N,) a map, 255 away from silhouettes and depth edges, 0 off the surface
+    density: NDArray[np.float64]  # (P,) pixels per unit at depth 1, no more than the texture's texels
+    trust: NDArray[np.float64]  # (P,)
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What P pictures show of N points."""
+
+    seen: NDArray[np.float32]  # (N, P) cos^4 of the view angle x feather; 0 where the picture does not see the point
+    quality: NDArray[np.float32]  # (N, P) (pixels per unit)^2 of the foreshortened direction x feather x trust
+    colours: NDArray[np.uint8]  # (N, P, 3) of the soft pictures
+
+
+def stack_pictures(
+    pictures: Sequence[View], vertices: Array, faces: Array, texel_density: float, trust: Sequence[float]
+) -> PictureStack:
+    """Prepare pictures of a mesh for a texture of `texel_density` texels per world unit."""
+    cameras, sharp, soft, depths, feathers, densities = [], [], [], [], [], []
+    for picture in pictures:
+        camera = picture.camera
+        pose = world_to_camera(camera)[:3]
+        numbers = np.concatenate([pose.reshape(-1), camera.position, (camera.fx, camera.fy, camera.cx, camera.cy)])
+        far = -(pose[2, :3] @ vertices.mean(axis=0) + pose[2, 3])
+        pixels_per_unit = camera.fy * picture.height / max(far, 1e-3)
+        size = _scaled(picture, 1.0 / DEPTH_PIXEL / pixels_per_unit, MAX_DEPTH_SIDE)
+        depth = np.full(size, np.inf, np.float32)
+        _draw_depth(vertices, faces, numbers, depth)
+        pixels = picture.pixels
+        if pixels_per_unit > OVERSAMPLING**2 * texel_density:
+            height, width = _scaled(picture, OVERSAMPLING * texel_density / pixels_per_unit)
+            pixels = resize(pixels, width, height)
+        densities.append(min(camera.fy * picture.height, texel_density * max(far, 1e-3)))
+        sharp.append(pixels)
+        soft.append(_soft(picture, min(1.0, 1.0 / SOFT_PIXEL / pixels_per_unit)))
+        feathers.append(_feather(depth, soft[-1][..., 3], far, camera.fy * size[0]))
+        depths.append(depth)
+        cameras.append(numbers)
+    return PictureStack(
+        np.array(cameras), np.stack([_layout(kind) for kind in (sharp, soft, depths)]), _joined(sharp), _joined(soft),
+        _joined(depths), _joined(feathers), np.array(densities), np.asarray(trust, np.float64),
+    )  # fmt: skip
+
+
+def look(stack: PictureStack, points: Array, normals: Array, flat_normals: Array) -> Looks:
+    """What all pictures show of points (N, 3) with smoothed and with true unit normals (N, 3)."""
+    count = len(points), len(stack.cameras)
+    seen, quality = np.zeros(count, np.float32), np.zeros(count, np.float32)
+    colours = np.zeros((*count, 3), np.uint8)
+    _look(
+        (points, normals, flat_normals), (stack.cameras, stack.layout, stack.depth, stack.feather, stack.soft),
+        stack.density * SOFT_PIXEL, stack.trust, (seen, quality, colours),
+    )  # fmt: skip
+    return Looks(seen, quality, colours)
+
+
+def _layout(rasters: Sequence[Array]) -> NDArray[np.int64]:
+    """Start, height and width (P, 3) of rasters (H, W, ...) one after the other."""
+    sizes = np.array([raster.shape[:2] for raster in rasters], np.int64)
+    ends = np.cumsum(sizes.prod(axis=1))
+    return np.column_stack([ends - sizes.prod(axis=1), sizes])
+
+
+def _joined(rasters: Sequence[Array]) -> Array:
+    """Rasters (H, W, ...) as one array of pixels (N, ...)."""
+    return np.concatenate([raster.reshape(-1, *raster.shape[2:]) for raster in rasters])
+
+
+def _scaled(picture: View, scale: float, limit: int = 1 << 20) -> tuple[int, int]:
+    """Height and width of the picture scaled, and its longer side limited."""
+    scale = min(scale, limit / max(picture.height, picture.width))
+    return max(1, round(picture.height * scale)), max(1, round(picture.width * scale))
+
+
+def _soft(picture: View, scale: float) -> Array:
+    """The picture at the common scale, premultiplied (H, W, 4)."""
+    values = picture.pixels.astype(np.float32)
+    values[..., :3] *= values[..., 3:] / 255.0
+    height, width = _scaled(picture, scale)
+    if (height, width) != picture.pixels.shape[:2]:
+        values = resize_floats(values, width, height).clip(0.0, 255.0)
+    return gaussian_filter(values, (SOFT_SIGMA, SOFT_SIGMA, 0.0))
+
+
+def _feather(depth: Array, alpha: Array, far: float, focal: float) -> NDArray[np.uint8]:
+    """Weight of every pixel of the depth map by its distance from silhouettes and depth edges."""
+    surface = np.isfinite(depth)
+    padded = np.where(surface, depth, 1e6)
+    limit = DEPTH_EDGE * far / focal
+    edge = ~surface
+    for axis in (0, 1):
+        jump = np.abs(np.diff(padded, axis=axis)) > limit
+        padding = [(0, 1), (0, 0)] if axis == 0 else [(0, 0), (0, 1)]
+        edge |= np.pad(jump, padding) | np.pad(jump, [side[::-1] for side in padding])
+    rows, columns = (
+        np.minimum((np.arange(count) + 0.5) / count * size, size - 1).astype(np.int64)
+        for count, size in zip(depth.shape, alpha.shape, strict=True)
+    )
+    edge |= alpha[rows][:, columns] < 128.0
+    distance = distance_transform_edt(np.pad(~edge, 1))[1:-1, 1:-1]
+    width = FEATHER_WIDTH * SOFT_PIXEL * focal / far
+    feather = np.maximum(np.minimum(distance / width, 1.0) ** 2, np.where(surface, EDGE_WEIGHT, 0.0))
+    result: NDArray[np.uint8] = np.ceil(feather * 255.0).astype(np.uint8)
+    return result
+
+
+@kernel()
+def _draw_depth(vertices: Array, faces: Array, camera: Array, depth: Array) -> None:
+    """Draw the nearest depth of the faces into a map (H, W) that starts infinite."""
+    height, width = depth.shape
+    place = np.empty((3, 3))
+    for face in range(len(faces)):
+        behind = False
+        for k in range(3):
+            place[k] = project_point(camera, vertices[faces[face, k]], height, width)
+            behind = behind or place[k, 2] < 1e-3
+        (ax, ay, az), (bx, by, bz), (cx, cy, cz) = place[0], place[1], place[2]
+        ax, ay, bx, by, cx, cy = ax - 0.5, ay - 0.5, bx - 0.5, by - 0.5, cx - 0.5, cy - 0.5
+        area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
+        if behind or area == 0.0:
+            continue
+        for row in range(int(max(0.0, np.ceil(min(ay, by, cy)))), int(min(height - 1.0, max(ay, by, cy))) + 1):
+            for column in range(int(max(0.0, np.ceil(min(ax, bx, cx)))), int(min(width - 1.0, max(ax, bx, cx))) + 1):
+                second = ((column - ax) * (cy - ay) - (cx - ax) * (row - ay)) / area
+                third = ((bx - ax) * (row - ay) - (column - ax) * (by - ay)) / area
+                if second >= 0.0 and third >= 0.0 and second + third <= 1.0:
+                    z = 1.0 / ((1.0 - second - third) / az + second / bz + third / cz)
+                    depth[row, column] = min(depth[row, column], z)
+
+
+@kernel()
+def project_point(camera: Array, point: Array, height: int, width: int) -> tuple[float, float, float]:
+    """Column, row and depth of a point (3,) in a raster; the depth is at least 1e-9."""
+    x = camera[0] * point[0] + camera[1] * point[1] + camera[2] * point[2] + camera[3]
+    y = camera[4] * point[0] + camera[5] * point[1] + camera[6] * point[2] + camera[7]
+    z = max(-(camera[8] * point[0] + camera[9] * point[1] + camera[10] * point[2] + camera[11]), 1e-9)
+    return (camera[17] + camera[15] * x / z) * width, (camera[18] - camera[16] * y / z) * height, z
+
+
+@kernel()
+def view_cosine(camera: Array, point: Array, normal: Array) -> float:
+    """Cosine between a normal (3,) and the direction to the camera."""
+    squared, cosine = 0.0, 0.0
+    for k in range(3):
+        towards = camera[12 + k] - point[k]
+        squared += towards * towards
+        cosine += towards * normal[k]
+    return cosine / np.sqrt(squared)
+
+
+@kernel()
+def unoccluded(camera: Array, place: Array, depth: Array, feather: Array, point: Array) -> float:
+    """The feather, 0 to 1, at a point (3,) that a picture sees; 0 where it lies outside or behind something.
+
+    `place` (3,) is the layout of the picture's map.
+    """
+    start, height, width = place
+    column, row, z = project_point(camera, point, height, width)
+    if z < 1e-3 or not (0.0 <= column <= width and 0.0 <= row <= height):
+        return 0.0
+    j, right, b = adjacent_pixels(column, width)
+    i, below, a = adjacent_pixels(row, height)
+    first, second = start + i * width, start + below * width
+    if z > max(depth[first + j], depth[first + right], depth[second + j], depth[second + right]) + DEPTH_TOLERANCE:
+        return 0.0
+    upper = (1.0 - b) * feather[first + j] + b * feather[first + right]
+    lower = (1.0 - b) * feather[second + j] + b * feather[second + right]
+    result: float = ((1.0 - a) * upper + a * lower) / 255.0
+    return clear
+
+
+@kernel(parallel=True)
+def _look(
+    surface: tuple[Array, Array, Array],
+    views: tuple[Array, Array, Array, Array, Array],
+    density: Array,
+    trust: Array,
+    results: tuple[Array, Array, Array],
+) -> None:
+    """Fill in the arrays of Looks."""
+    points, normals, flat_normals = surface
+    cameras, layout, depth, feather, image = views
+    seen, quality, colours = results
+    for p in prange(len(points)):
+        for i in range(len(cameras)):
+            cosine = view_cosine(cameras[i], points[p], normals[p])
+            if cosine < MIN_COSINE or view_cosine(cameras[i], points[p], flat_normals[p]) <= 0.0:
+                continue
+            weight = unoccluded(cameras[i], layout[MAP, i], depth, feather, points[p])
+            if weight <= 0.0:
+                continue
+            start, height, width = layout[SOFT, i]
+            column, row, z = project_point(cameras[i], points[p], height, width)
+            j, right, b = adjacent_pixels(column, width)
+            k, below, a = adjacent_pixels(row, height)
+            first, second = start + k * width, start + below * width
+            upper = (1.0 - b) * image[first + j] + b * image[first + right]
+            lower = (1.0 - b) * image[second + j] + b * image[second + right]
+            pixel = (1.0 - a) * upper + a * lower
+            if pixel[3] < 128.0:
+                continue
+            seen[p, i] = cosine**4 * weight
+            quality[p, i] = cosine**QUALITY_POWER * weight * (density[i] / z) ** 2 * trust[i]
+            for channel in range(3):
+                colours[p, i, channel] = np.uint8(min(pixel[channel] * 255.0 / pixel[3], 255.0) + 0.5)
