@@ -10,21 +10,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.ndimage import binary_erosion, distance_transform_edt, gaussian_filter, map_coordinates
+from scipy.ndimage import binary_erosion, distance_transform_edt, map_coordinates
 from scipy.spatial.transform import Rotation
 
 from meshcli.arrays import Array, Float32Array, Float64Array, Mask
+from meshcli.texturing.detail import flattened
 from meshcli.texturing.sights import Sight, Surface, look
 from meshcli.views.camera import Camera
 from meshcli.views.projection import camera_to_world, project, world_to_camera
 
-BLURS = (4.0, 2.0, 1.0, 1.0)  # pixels, of the colours that are compared, one per rendering: coarse to fine
-STEPS = 6  # Gauss-Newton steps per rendering
+BLURS = (4, 2, 1)  # pixels: radii of the blur of the colours that are compared, one per rendering: coarse to fine
+STEPS = 5  # Gauss-Newton steps per rendering
 POINTS = 6000  # of the surface whose colours are compared
 OUTLINE_SCALE = 1.0  # pixels: distances from the outline well above it count as errors of the mesh
 COLOUR_SCALE = 0.06  # of the range: differences well above it are highlights, shadows or other surfaces
 COLOUR_SHARE = 3.0  # of the colours against the outline, so that a shift by a pixel costs about the same in either
-FLAT_SIGMA = 12.0  # pixels: coarser differences of colour are lighting and are taken away
+LIGHTING = 14  # pixels: radius beyond which differences of colour are lighting
 # Standard deviations of a camera's error: three angles, shift (fractions of the picture), log of zoom. Small steps are
 # wanted, and what the picture does not tell (the turn of a plain ball) must stay.
 PRIOR_SIGMA = np.array([*[np.radians(4.0)] * 3, 0.03, 0.03, 0.05])
@@ -52,10 +53,12 @@ class Registration:
 def register(surface: Surface, sight: Sight, reference: Reference) -> Registration:
     """Correct the camera of a picture; the given one is kept unless the corrected one fits clearly better."""
     best, total = sight, np.zeros(6)
+    signed = signed_distance(sight.opaque)
     for blur in BLURS:
-        camera, change = _minimise(best, surface.centre, reference(best), blur, total)
+        compared = _Outline.of(best, signed), _Colours.of(best, reference(best), blur)
+        camera, change = _minimise(best.camera, surface.centre, compared, blur, total)
         best, total = look(surface, camera, sight.colours), total + change
-    before, after = (cost(candidate, reference(candidate)) for candidate in (sight, best))
+    before, after = (cost(candidate, reference(candidate), signed) for candidate in (sight, best))
     if not after < before * (1.0 - MIN_GAIN):
         return Registration(sight, 0.0, 0.0, 1.0, before, before)
     height, width = sight.depth.shape
@@ -91,13 +94,16 @@ def moved(camera: Camera, centre: Array, change: Array) -> Camera:
     )
 
 
-def cost(sight: Sight, reference: tuple[Float32Array, Float32Array]) -> float:
-    """How badly a picture fits the mesh: 0 for perfectly, 1 + COLOUR_SHARE for nonsense."""
-    outline, colours = _Outline.of(sight), _Colours.of(sight, reference, BLURS[-1])
+def cost(sight: Sight, reference: tuple[Float32Array, Float32Array], signed: Float64Array) -> float:
+    """How badly a picture fits the mesh: 0 for perfectly, 1 + COLOUR_SHARE for nonsense.
+
+    `signed` (h, w): the signed distance of what the picture shows of the object.
+    """
+    outline, colours = _Outline.of(sight, signed), _Colours.of(sight, reference, BLURS[-1])
     value = 1.0
     if len(outline.points) >= MIN_POINTS and sight.opaque.any():
         # Both ways: a part of the picture without mesh is as bad as a part of the mesh beside the picture.
-        beyond = _signed_distance(sight.covered)[_rim(sight.opaque)] - 1.0
+        beyond = signed_distance(sight.covered)[_rim(sight.opaque)] - 1.0
         inside = outline.distances(sight.camera)[0]
         value = float(np.mean([_robust(part / OUTLINE_SCALE)[0].mean() for part in (inside, beyond)]))
     if len(colours.points) >= MIN_POINTS:
@@ -106,27 +112,20 @@ def cost(sight: Sight, reference: tuple[Float32Array, Float32Array]) -> float:
     return value
 
 
-def flattened(colours: Array, mask: Array, blur: float) -> Float32Array:
-    """Colours (h, w, C) blurred, minus their coarse average within a mask (h, w): detail without lighting."""
-    weighted = np.concatenate([colours * mask[..., None], mask[..., None]], axis=-1, dtype=np.float32)
-    fine, coarse = (_mean_of(weighted, sigma) for sigma in (blur, FLAT_SIGMA))
-    detail: Float32Array = fine - coarse
-    return detail
-
-
 @dataclass(frozen=True)
 class _Outline:
     """The rim of the mesh in one rendering, beside the picture's outline."""
 
     points: Float64Array  # (N, 3)
     signed: Float64Array  # (h, w) pixels from the picture's outline, positive inside
+    slopes: Float64Array  # (2, h, w) of it, to the right and down
     own: Float64Array  # (N,) the same from the mesh's own outline
 
     @classmethod
-    def of(cls, sight: Sight) -> "_Outline":
+    def of(cls, sight: Sight, signed: Float64Array) -> "_Outline":
         rim = _rim(sight.covered).reshape(-1)[sight.cells]
-        own = _signed_distance(sight.covered).reshape(-1)[sight.cells]
-        return cls(sight.points[rim], _signed_distance(sight.opaque), own[rim])
+        own = signed_distance(sight.covered).reshape(-1)[sight.cells]
+        return cls(sight.points[rim], signed, np.stack(np.gradient(signed)[::-1]), own[rim])
 
     def distances(self, camera: Camera) -> tuple[Float64Array, Float64Array]:
         """Signed pixels (N,) by which the rim lies inside the picture's outline, and pixel positions (N, 2)."""
@@ -137,7 +136,7 @@ class _Outline:
     def system(self, camera: Camera, centre: Array, scale: float) -> tuple[Float64Array, Float64Array]:
         """Normal matrix (6, 6) and right side (6,) of the robust mean."""
         values, positions = self.distances(camera)
-        slopes = np.stack([_lookup(slope, positions) for slope in np.gradient(self.signed)[::-1]], axis=-1)
+        slopes = np.stack([_lookup(slope, positions) for slope in self.slopes], axis=-1)
         rows = np.einsum("nk,nkp->np", slopes, _motion(camera, centre, self.points, self.signed.shape))
         weights = _robust(values / scale)[1] / (len(values) * scale**2)
         return rows.T @ (rows * weights[:, None]), -rows.T @ (weights * values)
@@ -151,18 +150,21 @@ class _Colours:
     weights: Float64Array  # (N,)
     wanted: Float32Array  # (N, 3) without lighting
     picture: Float32Array  # (h, w, 3) without lighting
+    slopes: Float32Array  # (2, h, w, 3) of it, to the right and down
 
     @classmethod
-    def of(cls, sight: Sight, reference: tuple[Float32Array, Float32Array], blur: float) -> "_Colours":
+    def of(cls, sight: Sight, reference: tuple[Float32Array, Float32Array], blur: int) -> "_Colours":
         colours, weight = reference
         both = np.minimum(weight / CONFIDENT, 1.0) * sight.quality * sight.opaque
         picture = sight.colours[..., :3] / np.maximum(sight.colours[..., 3:], 1e-3)
         seen = np.flatnonzero(both.reshape(-1)[sight.cells] > 0.0)
         seen = seen[:: max(1, len(seen) // POINTS)]
         cells = sight.cells[seen]
-        wanted = flattened(colours, both, blur).reshape(-1, 3)[cells]
+        wanted = flattened(colours, both, blur, LIGHTING).reshape(-1, 3)[cells]
         weights = both.reshape(-1)[cells].astype(np.float64)
-        return cls(sight.points[seen], weights, wanted, flattened(picture, both, blur))
+        flat = flattened(picture, both, blur, LIGHTING)
+        slopes = np.stack([np.gradient(flat, axis=axis) for axis in (1, 0)])
+        return cls(sight.points[seen], weights, wanted, flat, slopes)
 
     def differences(self, camera: Camera) -> tuple[Float64Array, Float64Array]:
         """Picture minus wanted colours (N, 3), and pixel positions (N, 2)."""
@@ -173,9 +175,7 @@ class _Colours:
     def system(self, camera: Camera, centre: Array) -> tuple[Float64Array, Float64Array]:
         """Normal matrix (6, 6) and right side (6,) of the robust mean."""
         values, positions = self.differences(camera)
-        slopes = np.stack(
-            [_lookup_colours(np.gradient(self.picture, axis=axis), positions) for axis in (1, 0)], axis=1
-        )
+        slopes = np.stack([_lookup_colours(slope, positions) for slope in self.slopes], axis=1)
         motion = _motion(camera, centre, self.points, self.picture.shape[:2])
         rows = np.einsum("nkc,nkp->ncp", slopes, motion).reshape(-1, 6)
         weights = _robust(values / COLOUR_SCALE)[1] * self.weights[:, None]
@@ -184,15 +184,15 @@ class _Colours:
 
 
 def _minimise(
-    sight: Sight, centre: Array, reference: tuple[Float32Array, Float32Array], blur: float, total: Float64Array
+    camera: Camera, centre: Array, compared: tuple[_Outline, _Colours], blur: int, total: Float64Array
 ) -> tuple[Camera, Float64Array]:
     """A better camera for one rendering, and the change (6,); `total` (6,) is how far it has moved already."""
-    outline, colours = _Outline.of(sight), _Colours.of(sight, reference, blur)
-    camera, change = sight.camera, np.zeros(6)
+    outline, colours = compared
+    change = np.zeros(6)
     prior = PRIOR_SHARE / PRIOR_SIGMA**2
     for _ in range(STEPS):
         matrix, right = np.diag(prior), -prior * (total + change)
-        if len(outline.points) >= MIN_POINTS and sight.opaque.any():
+        if len(outline.points) >= MIN_POINTS:
             more, side = outline.system(camera, centre, OUTLINE_SCALE * blur)
             matrix, right = matrix + more, right + side
         if len(colours.points) >= MIN_POINTS:
@@ -233,17 +233,10 @@ def _rim(mask: Mask) -> Mask:
     return mask & ~binary_erosion(mask, border_value=1)
 
 
-def _signed_distance(mask: Mask) -> Float64Array:
+def signed_distance(mask: Mask) -> Float64Array:
     """Pixels from the outline (h, w), positive inside; the picture's border is none."""
     inside, outside = distance_transform_edt(mask), distance_transform_edt(~mask)
     return np.where(mask, inside - 0.5, 0.5 - outside)
-
-
-def _mean_of(weighted: Float32Array, sigma: float) -> Float32Array:
-    """Gaussian averages (h, w, C) of colours times weights, followed by the weights (h, w, C + 1)."""
-    blurred = gaussian_filter(weighted, (sigma, sigma, 0.0), truncate=3.0)
-    mean: Float32Array = blurred[..., :-1] / np.maximum(blurred[..., -1:], 1e-4)
-    return mean
 
 
 def _lookup(image: Array, positions: Float64Array) -> Float64Array:
