@@ -21,11 +21,18 @@ def smoothed(values: Float32Array, radius: int) -> Float32Array:
 
     Its sigma is about .82 (radius + 1/2). The cost does not depend on the radius.
     """
-    result = np.ascontiguousarray(values, np.float32)
+    source, result = np.array(values, np.float32), np.empty(values.shape, np.float32)
     for _ in range(2):
-        result = _box_along_rows(np.ascontiguousarray(_box_along_rows(result, radius).transpose(1, 0, 2)), radius)
-        result = np.ascontiguousarray(result.transpose(1, 0, 2))
-    return result
+        _box_rows(source, result, radius)
+        _box_columns(result, source, radius)
+    return source
+
+
+def halved(values: Float32Array) -> Float32Array:
+    """Averages (h / 2, w / 2, C) of squares of 2 x 2 pixels; h and w are even."""
+    rows = values[0::2] + values[1::2]
+    half: Float32Array = (rows[:, 0::2] + rows[:, 1::2]) * np.float32(0.25)
+    return half
 
 
 def _divided(weighted: Float32Array) -> Float32Array:
@@ -35,22 +42,40 @@ def _divided(weighted: Float32Array) -> Float32Array:
 
 
 @kernel()
-def _box_along_rows(values: Array, radius: int) -> Array:
-    """Averages along axis 1 of (h, w, C)."""
+def _box_rows(values: Array, result: Array, radius: int) -> None:
+    """Averages along the rows of (h, w, C); running sums in double precision, whose rounding does not add up."""
     height, width, channels = values.shape
-    result = np.empty_like(values)
-    total = np.empty(channels)  # double precision: a running sum keeps its rounding
-    for row in range(height):
+    total = np.empty(channels)
+    share = 1.0 / (2 * radius + 1)
+    for i in range(height):
         total[:] = 0.0
-        for column in range(min(radius, width)):
+        for j in range(min(radius, width)):
             for k in range(channels):
-                total[k] += values[row, column, k]
-        for column in range(width):
-            first, last = column - radius - 1, column + radius
+                total[k] += values[i, j, k]
+        for j in range(width):
             for k in range(channels):
-                if last < width:
-                    total[k] += values[row, last, k]
-                if first >= 0:
-                    total[k] -= values[row, first, k]
-                result[row, column, k] = total[k] / (2 * radius + 1)
-    return result
+                if j + radius < width:
+                    total[k] += values[i, j + radius, k]
+                if j > radius:
+                    total[k] -= values[i, j - radius - 1, k]
+                result[i, j, k] = total[k] * share
+
+
+@kernel()
+def _box_columns(values: Array, result: Array, radius: int) -> None:
+    """Averages along the columns of (h, w, C)."""
+    height, width, channels = values.shape
+    total = np.zeros((width, channels))
+    share = 1.0 / (2 * radius + 1)
+    for i in range(min(radius, height)):
+        for j in range(width):
+            for k in range(channels):
+                total[j, k] += values[i, j, k]
+    for i in range(height):
+        for j in range(width):
+            for k in range(channels):
+                if i + radius < height:
+                    total[j, k] += values[i + radius, j, k]
+                if i > radius:
+                    total[j, k] -= values[i - radius - 1, j, k]
+                result[i, j, k] = total[j, k] * share

@@ -11,15 +11,16 @@ from meshcli.arrays import Array, Float32Array
 from meshcli.pictures.interpolation import bicubic, bilinear
 from meshcli.pictures.pixels import Pixels
 from meshcli.system.numba_kernel import kernel
-from meshcli.texturing.detail import flattened, smoothed
+from meshcli.texturing.detail import flattened, halved, smoothed
 
 LIMIT = 4.0  # pixels at working size: what is farther apart is another thing, or a wrong surface
-BLURS = (3, 1)  # pixels: radii of the blur of what is compared, coarse to fine
-STEPS = 2  # per blur
-LIGHTING = 14  # pixels: radius beyond which differences of colour are lighting
+MARGIN = 8  # pixels around what can be compared, within which the flow falls off
+STEPS = 2  # at half and at full working size each
+BLUR = 1  # pixels: radius of the blur of what is compared
+LIGHTING = 12  # pixels: radius beyond which differences of colour are lighting
 WINDOW = 5  # pixels: radius over which the flow is taken as constant
 SPREAD = 6  # pixels: radius over which it is smoothed
-NOISE = 3e-4  # squared slope of the colours (0 to 1 per pixel) from which on a place has something to align
+NOISE = 1e-4  # squared slope of the colours (0 to 1 per pixel) from which on a place has something to align
 COLOUR_SCALE = 0.08  # of the range: differences well above it are highlights or other surfaces
 RELIABLE = 0.02  # share of the window that must be reliable for the flow to be taken in full
 
@@ -32,18 +33,51 @@ def find_flow(
     `colours` (h, w, 4) premultiplied, `wanted` (h, w, 3), both 0 to 1; `weight` (h, w), 0 to 1, tells where they can be
     compared; `start` (h, w, 2) is a first guess.
     """
-    flow = start
-    for blur in BLURS:
-        moved = warped(colours, flow)
-        mask = weight * (moved[..., 3] >= 0.5)
-        target = flattened(wanted, mask, blur, LIGHTING)
-        opaque = moved[..., :3] / np.maximum(moved[..., 3:], np.float32(1e-3))
-        picture = flattened(opaque, mask, blur, LIGHTING)
-        change = np.zeros_like(flow)
-        for _ in range(STEPS):
-            change = change + _step(warped(picture, change), target, mask)
-        flow = _limited(flow + change, LIMIT)
+    box = _bounds(weight)
+    flow = np.zeros_like(start)
+    if box is None:
+        return flow
+    colours, wanted, weight, part = colours[box], wanted[box], weight[box], start[box]
+    for level in (1, 0):
+        images = colours, wanted * weight[..., None], weight[..., None], part
+        reduced = [halved(image) for image in images] if level else images
+        scale = np.float32(0.5) if level else np.float32(1.0)
+        change = _find(reduced[0], reduced[1], reduced[2][..., 0], reduced[3] * scale)
+        part = part + (change.repeat(2, axis=0).repeat(2, axis=1) if level else change) / scale
+    flow[box] = _limited(part, LIMIT)
     return flow
+
+
+def _bounds(weight: Float32Array) -> tuple[slice, slice] | None:
+    """The rectangle of even sides where there is weight, and a margin around it; None where there is none."""
+    sides = []
+    for axis in (0, 1):
+        places = np.flatnonzero(weight.any(axis=1 - axis))
+        if not len(places):
+            return None
+        first = max(int(places[0]) - MARGIN, 0)
+        last = min(int(places[-1]) + 1 + MARGIN, weight.shape[axis])
+        sides.append(slice(first, last - (last - first) % 2))
+    return sides[0], sides[1]
+
+
+def _find(colours: Float32Array, wanted: Float32Array, weight: Float32Array, flow: Float32Array) -> Float32Array:
+    """The change (h, w, 2) of a flow at one size; `wanted` (h, w, 3) is multiplied by the weights."""
+    moved = warped(colours, flow)
+    mask = weight * (moved[..., 3] >= 0.5)
+    target = flattened(wanted / np.maximum(weight[..., None], np.float32(1e-6)), mask, BLUR, LIGHTING)
+    picture = flattened(moved[..., :3] / np.maximum(moved[..., 3:], np.float32(1e-3)), mask, BLUR, LIGHTING)
+    change = np.zeros_like(flow)
+    for _ in range(STEPS):
+        change = change + _step(warped(picture, change), target, mask)
+    return change
+
+
+def spread(values: Float32Array, weight: Float32Array) -> Float32Array:
+    """Values (h, w) where they have weight (h, w), continued smoothly a little beyond; 0 far away."""
+    sums = smoothed(np.stack([values * weight, weight], axis=-1), SPREAD)
+    result: Float32Array = sums[..., 0] / (sums[..., 1] + np.float32(1e-3))
+    return result
 
 
 def warped(image: Float32Array, flow: Float32Array) -> Float32Array:

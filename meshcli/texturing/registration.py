@@ -103,7 +103,7 @@ def cost(sight: Sight, reference: tuple[Float32Array, Float32Array], signed: Flo
     value = 1.0
     if len(outline.points) >= MIN_POINTS and sight.opaque.any():
         # Both ways: a part of the picture without mesh is as bad as a part of the mesh beside the picture.
-        beyond = signed_distance(sight.covered)[_rim(sight.opaque)] - 1.0
+        beyond = signed_distance(sight.covered)[rim(sight.opaque)] - 1.0
         inside = outline.distances(sight.camera)[0]
         value = float(np.mean([_robust(part / OUTLINE_SCALE)[0].mean() for part in (inside, beyond)]))
     if len(colours.points) >= MIN_POINTS:
@@ -123,9 +123,9 @@ class _Outline:
 
     @classmethod
     def of(cls, sight: Sight, signed: Float64Array) -> "_Outline":
-        rim = _rim(sight.covered).reshape(-1)[sight.cells]
+        edge = rim(sight.covered).reshape(-1)[sight.cells]
         own = signed_distance(sight.covered).reshape(-1)[sight.cells]
-        return cls(sight.points[rim], signed, np.stack(np.gradient(signed)[::-1]), own[rim])
+        return cls(sight.points[edge], signed, np.stack(np.gradient(signed)[::-1]), own[edge])
 
     def distances(self, camera: Camera) -> tuple[Float64Array, Float64Array]:
         """Signed pixels (N,) by which the rim lies inside the picture's outline, and pixel positions (N, 2)."""
@@ -228,7 +228,7 @@ def _robust(values: Array) -> tuple[Float64Array, Float64Array]:
     return squares / (1.0 + squares), 1.0 / np.square(1.0 + squares)
 
 
-def _rim(mask: Mask) -> Mask:
+def rim(mask: Mask) -> Mask:
     """The pixels of a mask that touch its outside; where the picture's border cuts the mask there is no rim."""
     return mask & ~binary_erosion(mask, border_value=1)
 

@@ -102,7 +102,7 @@ def others_colours(sight: Sight, others: Sequence[Sight], trusts: Sequence[float
     height, width = sight.depth.shape
     total = np.zeros((len(sight.cells), 4), np.float32)
     for other, trust in zip(others, trusts, strict=True):
-        if trust > 0.0 and _share_a_side(sight.camera, other.camera):
+        if trust > 0.0 and share_a_side(sight.camera, other.camera):
             add_colours(sight.points, other, np.float32(trust), total)
     colours = np.zeros((height * width, 3), np.float32)
     weight = np.zeros(height * width, np.float32)
@@ -120,12 +120,8 @@ def add_colours(points: Array, sight: Sight, trust: np.float32, total: Array) ->
     _add_colours(points, pose, intrinsics, sight.depth, sight.quality, sight.colours, trust, total)
 
 
-def blend_weight(quality: Array) -> Array:
-    """The weight that a picture has in a blend, by its quality at a point: mostly the best picture's."""
-    return quality * quality
-
-
-def _share_a_side(a: Camera, b: Camera) -> bool:
+def share_a_side(a: Camera, b: Camera) -> bool:
+    """Whether two cameras' directions are close enough for surfaces that both see well."""
     directions = [-camera_to_world(camera)[:3, 2] for camera in (a, b)]
     return float(directions[0] @ directions[1]) > DIRECTION_LIMIT
 
