@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import distance_transform_edt, find_objects
 
 from meshcli.arrays import Float32Array
 from meshcli.texturing.detail import flattened
-from meshcli.texturing.registration import rim, signed_distance
+from meshcli.texturing.registration import rim
 from meshcli.texturing.sights import Sight
 
 MAX_DISTANCE = 10.0  # pixels: farther outlines count as much
@@ -37,7 +38,8 @@ def measure_agreement(sight: Sight, reference: tuple[Float32Array, Float32Array]
         return Agreement(outline, iou, 0.0, 0.0, 0.0)
     own = sight.colours[..., :3] / np.maximum(sight.colours[..., 3:], np.float32(1e-3))
     error = float(np.einsum("hw,hwc->", both, np.square(own - colours))) / (3.0 * total)
-    ours, theirs = (flattened(each, both, BLUR, LIGHTING) for each in (own, colours))
+    detail = flattened(np.concatenate([own, colours], axis=-1), both, BLUR, LIGHTING)
+    ours, theirs = detail[..., :3], detail[..., 3:]
     energy = [float(np.einsum("hw,hwc->", both, np.square(each))) for each in (ours, theirs)]
     product = float(np.einsum("hw,hwc->", both, ours * theirs))
     return Agreement(
@@ -51,13 +53,10 @@ def measure_agreement(sight: Sight, reference: tuple[Float32Array, Float32Array]
 
 def _outline_distance(sight: Sight) -> float:
     """Mean pixels from the rim of either silhouette to the other's; MAX_DISTANCE where one is empty."""
-    masks = sight.covered, sight.opaque
-    if not (masks[0].any() and masks[1].any()):
+    edges = rim(sight.covered), rim(sight.opaque)
+    if not (edges[0].any() and edges[1].any()):
         return MAX_DISTANCE
-    means = []
-    for mask, other in (masks, masks[::-1]):
-        edge = rim(mask)
-        # A rim's own distance is half a pixel.
-        distances = np.abs(signed_distance(other)[edge] - 0.5).clip(0.0, MAX_DISTANCE)
-        means.append(float(distances.mean()) if len(distances) else 0.0)
+    box = find_objects((edges[0] | edges[1]).astype(np.int8))[0]
+    a, b = edges[0][box], edges[1][box]
+    means = [distance_transform_edt(~to)[of].clip(0.0, MAX_DISTANCE).mean() for of, to in ((a, b), (b, a))]
     return float(np.mean(means))

@@ -61,6 +61,7 @@ class _State:
     photo: bool
     fixed: bool
     original: Float32Array  # (h, w, 4) its colours at working size
+    gained: Float32Array  # (h, w, 4) the same times its gains
     sight: Sight  # with colours as they are now: gains and flow applied
     flow: Float32Array  # (h, w, 2)
     gains: Float64Array  # (3,)
@@ -109,7 +110,7 @@ def align_pictures(
 def _state(surface: Surface, view: View, photo: bool, fixed: bool) -> _State:
     colours = working_colours(view)
     flow = np.zeros((*colours.shape[:2], 2), np.float32)
-    return _State(view, photo, fixed, colours, look(surface, view.camera, colours), flow, np.ones(3))
+    return _State(view, photo, fixed, colours, colours, look(surface, view.camera, colours), flow, np.ones(3))
 
 
 def _reference(state: _State, states: Sequence[_State], sight: Sight) -> tuple[Float32Array, Float32Array]:
@@ -132,8 +133,8 @@ def _apply_gains(states: Sequence[_State]) -> None:
     sights = [replace(state.sight, colours=warped(state.original, state.flow)) for state in kept]
     gains = find_gains(sights, [state.photo for state in kept], [state.fixed for state in kept])
     for state, sight, gain in zip(kept, sights, gains, strict=True):
-        state.gains = gain
-        state.sight = replace(sight, colours=_with_gains(sight.colours, gain))
+        state.gains, state.gained = gain, _with_gains(state.original, gain)
+        state.sight = replace(sight, colours=warped(state.gained, state.flow))
 
 
 def _with_gains(colours: Float32Array, gains: Float64Array) -> Float32Array:
@@ -153,8 +154,7 @@ def _next_flow(state: _State, states: Sequence[_State]) -> Float32Array:
     trust = PHOTO_TRUST if state.photo else 1.0
     own = trust * state.sight.quality**2
     comparable = np.minimum(weight / CONFIDENT, 1.0) * state.sight.quality
-    source = _with_gains(state.original, state.gains)
-    found = find_flow(source, colours, comparable.astype(np.float32), state.flow)
+    found = find_flow(state.gained, colours, comparable.astype(np.float32), state.flow)
     share = weight / np.maximum(weight + own, 1e-9)
     result: Float32Array = state.flow + spread(share, comparable)[..., None] * (found - state.flow)
     return result
@@ -163,9 +163,9 @@ def _next_flow(state: _State, states: Sequence[_State]) -> Float32Array:
 def _apply_flows(states: Sequence[_State], flows: Sequence[Float32Array]) -> None:
     """Take new flows, all at once, so that no picture's result depends on their order."""
     for state, flow in zip(states, flows, strict=True):
-        state.flow = flow
-        colours = _with_gains(warped(state.original, flow), state.gains)
-        state.sight = replace(state.sight, colours=colours)
+        if flow is not state.flow:
+            state.flow = flow
+            state.sight = replace(state.sight, colours=warped(state.gained, flow))
 
 
 def _agreement(state: _State, states: Sequence[_State]) -> Agreement:
@@ -174,8 +174,9 @@ def _agreement(state: _State, states: Sequence[_State]) -> Agreement:
 
 def _leave_out(states: Sequence[_State]) -> None:
     """Mark the photos that do not fit the mesh."""
-    for state, agreement in [(state, _agreement(state, states)) for state in states]:
-        state.out = state.photo and not state.fixed and not fits(agreement)
+    doubtful = [state for state in states if state.photo and not state.fixed]
+    for state, agreement in [(state, _agreement(state, states)) for state in doubtful]:
+        state.out = not fits(agreement)
 
 
 def fits(agreement: Agreement) -> bool:

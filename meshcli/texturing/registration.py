@@ -234,9 +234,12 @@ def rim(mask: Mask) -> Mask:
 
 
 def signed_distance(mask: Mask) -> Float64Array:
-    """Pixels from the outline (h, w), positive inside; the picture's border is none."""
-    inside, outside = distance_transform_edt(mask), distance_transform_edt(~mask)
-    return np.where(mask, inside - 0.5, 0.5 - outside)
+    """Pixels from the outline (h, w), positive inside; far away everywhere where there is no outline."""
+    edge = rim(mask)
+    if not edge.any():
+        return np.where(mask, float(max(mask.shape)), -float(max(mask.shape)))
+    distance = distance_transform_edt(~edge)
+    return np.where(mask, distance + 0.5, 0.5 - distance)
 
 
 def _lookup(image: Array, positions: Float64Array) -> Float64Array:

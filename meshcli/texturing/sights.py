@@ -12,7 +12,7 @@ from meshcli.meshes.colouring import NORMAL_RADIUS
 from meshcli.meshes.mesh import Mesh, smooth_normals
 from meshcli.meshes.raycasting import Scene
 from meshcli.pictures.image import resize
-from meshcli.pictures.interpolation import adjacent_pixels, bilinear
+from meshcli.pictures.interpolation import adjacent_pixels
 from meshcli.system.numba_kernel import kernel
 from meshcli.views.camera import Camera
 from meshcli.views.projection import camera_to_world, pixel_centres, view_directions, world_to_camera
@@ -164,17 +164,31 @@ def _add_colours(
         column, row = intrinsics[2] + intrinsics[0] * right / away, intrinsics[3] - intrinsics[1] * up / away
         if column < 0.0 or row < 0.0 or column > width or row > height:
             continue
-        left_column, right_column, _ = adjacent_pixels(column, width)
-        upper_row, lower_row, _ = adjacent_pixels(row, height)
-        nearest = min(depth[upper_row, left_column], depth[upper_row, right_column])
-        nearest = min(nearest, min(depth[lower_row, left_column], depth[lower_row, right_column]))
+        left, right_of, b = adjacent_pixels(column, width)
+        above, below, a = adjacent_pixels(row, height)
+        nearest = min(min(depth[above, left], depth[above, right_of]), min(depth[below, left], depth[below, right_of]))
         if away > nearest + DEPTH_TOLERANCE * away / intrinsics[1]:
             continue
-        value = bilinear(quality, column, row)
-        alpha = bilinear(colours[:, :, 3], column, row)
-        if value <= 0.0 or alpha < 0.5:
+        shares = (1.0 - a) * (1.0 - b), (1.0 - a) * b, a * (1.0 - b), a * b
+        value = (
+            shares[0] * quality[above, left]
+            + shares[1] * quality[above, right_of]
+            + shares[2] * quality[below, left]
+            + shares[3] * quality[below, right_of]
+        )
+        if value <= 0.0:
+            continue
+        mixed = np.empty(4)
+        for k in range(4):
+            mixed[k] = (
+                shares[0] * colours[above, left, k]
+                + shares[1] * colours[above, right_of, k]
+                + shares[2] * colours[below, left, k]
+                + shares[3] * colours[below, right_of, k]
+            )
+        if mixed[3] < 0.5:
             continue
         weight = trust * value * value
         for k in range(3):
-            total[p, k] += weight * min(bilinear(colours[:, :, k], column, row) / alpha, 1.0)
+            total[p, k] += weight * min(mixed[k] / mixed[3], 1.0)
         total[p, 3] += weight
