@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation
 from meshcli.arrays import Array, Float32Array, Float64Array, Mask
 from meshcli.texturing.detail import flattened
 from meshcli.texturing.sights import Sight, Surface, look
-from meshcli.views.camera import Camera
+from meshcli.views.camera import Camera, orbit
 from meshcli.views.projection import camera_to_world, project, world_to_camera
 
 BLURS = (4, 2, 1)  # pixels: radii of the blur of the colours that are compared, one per rendering: coarse to fine
@@ -33,6 +33,8 @@ PRIOR_SHARE = 0.02
 MIN_GAIN = 0.02  # share of the cost by which a corrected camera must be better
 CONFIDENT = 0.05  # weight of the others' colours from which on they count in full
 MAX_STEP = 1.5  # prior sigmas that a step may go
+ELEVATIONS = (-20.0, -10.0, 0.0, 10.0, 20.0, 30.0, 40.0, 50.0)  # degrees, of photos whose camera nobody knows
+FITTING_IOU = 0.9  # of an assumed camera's silhouettes: above it the mesh was made for this camera
 MIN_POINTS = 50  # that outline or colours must have to be used at all
 
 Reference = Callable[[Sight], tuple[Float32Array, Float32Array]]  # others' colours (h, w, 3) and weights (h, w)
@@ -51,24 +53,81 @@ class Registration:
 
 
 def register(surface: Surface, sight: Sight, reference: Reference) -> Registration:
-    """Correct the camera of a picture; the given one is kept unless the corrected one fits clearly better."""
-    best, total = sight, np.zeros(6)
+    """Correct the camera of a picture; the given one is kept unless the corrected one fits clearly better.
+
+    A camera that is assumed and whose silhouette does not fit is looked for at other elevations first.
+    """
     signed = signed_distance(sight.opaque)
+    best, total = sight, np.zeros(6)
+    if sight.camera.known == "assumed" and sight.opaque.any() and _overlap(sight) < FITTING_IOU:
+        best = _best_elevation(surface, sight, reference, signed)
+    searched = best
     for blur in BLURS:
         compared = _Outline.of(best, signed), _Colours.of(best, reference(best), blur)
         camera, change = _minimise(best.camera, surface.centre, compared, blur, total)
         best, total = look(surface, camera, sight.colours), total + change
-    before, after = (cost(candidate, reference(candidate), signed) for candidate in (sight, best))
-    if not after < before * (1.0 - MIN_GAIN):
-        return Registration(sight, 0.0, 0.0, 1.0, before, before)
-    height, width = sight.depth.shape
+    candidates = [sight, best] if searched is sight else [sight, searched, best]
+    costs = [cost(candidate, reference(candidate), signed) for candidate in candidates]
+    if not min(costs) < costs[0] * (1.0 - MIN_GAIN):
+        return Registration(sight, 0.0, 0.0, 1.0, costs[0], costs[0])
+    chosen = candidates[int(np.argmin(costs))]
+    return _compared(surface, sight, chosen, costs[0], min(costs))
+
+
+def _compared(surface: Surface, given: Sight, found: Sight, before: float, after: float) -> Registration:
+    """What a camera's correction amounts to."""
+    height, width = given.depth.shape
+    old, new = given.camera, found.camera
+    turn = camera_to_world(new)[:3, :3].T @ camera_to_world(old)[:3, :3]
+    centres = [project(camera, surface.centre, width, height)[0] for camera in (old, new)]
     return Registration(
-        best,
-        turn=float(np.degrees(np.linalg.norm(total[:3]))),
-        shift=float(np.hypot(total[3] * width, total[4] * height)),
-        zoom=float(np.exp(total[5])),
+        found,
+        turn=float(np.degrees(Rotation.from_matrix(turn).magnitude())),
+        shift=float(np.linalg.norm(centres[1] - centres[0])),
+        zoom=new.fy / old.fy,
         before=before,
         after=after,
+    )
+
+
+def _overlap(sight: Sight) -> float:
+    """IoU of the silhouettes."""
+    return float((sight.covered & sight.opaque).sum() / max((sight.covered | sight.opaque).sum(), 1))
+
+
+def _best_elevation(surface: Surface, sight: Sight, reference: Reference, signed: Float64Array) -> Sight:
+    """The best of the given camera and of cameras at other elevations, framed like the picture."""
+    best, lowest = sight, cost(sight, reference(sight), signed)
+    for elevation in ELEVATIONS:
+        camera = sight.camera
+        turned = orbit(camera.azimuth, elevation, camera.distance, known="assumed")
+        turned = replace(turned, fx=camera.fx, fy=camera.fy, cx=camera.cx, cy=camera.cy)
+        candidate = look(surface, _framed(turned, surface, sight.opaque), sight.colours)
+        value = cost(candidate, reference(candidate), signed)
+        if value < lowest:
+            best, lowest = candidate, value
+    return best
+
+
+def _framed(camera: Camera, surface: Surface, opaque: Mask) -> Camera:
+    """A camera zoomed and shifted until the mesh's box in the picture has the silhouette's centre and area."""
+    height, width = opaque.shape
+    positions, depth = project(camera, surface.mesh.vertices.astype(np.float64), width, height)
+    if depth.min() <= 0.0:
+        return camera
+    low, high = positions.min(axis=0), positions.max(axis=0)
+    places = np.argwhere(opaque)[:, ::-1]
+    first, last = places.min(axis=0), places.max(axis=0) + 1.0
+    zoom = float(np.sqrt(np.prod(last - first) / max(np.prod(high - low), 1e-6)))
+    size = np.array([width, height])
+    centre = np.array([camera.cx, camera.cy])
+    shift = ((first + last) / 2.0 - centre * size - zoom * ((low + high) / 2.0 - centre * size)) / size
+    return replace(
+        camera,
+        fx=camera.fx * zoom,
+        fy=camera.fy * zoom,
+        cx=camera.cx + float(shift[0]),
+        cy=camera.cy + float(shift[1]),
     )
 
 
