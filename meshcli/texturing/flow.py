@@ -25,9 +25,7 @@ COLOUR_SCALE = 0.08  # of the range: differences well above it are highlights or
 RELIABLE = 0.02  # share of the window that must be reliable for the flow to be taken in full
 
 
-def find_flow(
-    colours: Float32Array, wanted: Float32Array, weight: Float32Array, start: Float32Array
-) -> Float32Array:
+def find_flow(colours: Float32Array, wanted: Float32Array, weight: Float32Array, start: Float32Array) -> Float32Array:
     """The flow (h, w, 2), right and down in pixels, with which colours(x + flow) resembles `wanted`(x).
 
     `colours` (h, w, 4) premultiplied, `wanted` (h, w, 3), both 0 to 1; `weight` (h, w), 0 to 1, tells where they can be
@@ -112,9 +110,9 @@ def _step(picture: Float32Array, target: Float32Array, mask: Float32Array) -> Fl
 
 
 def _limited(flow: Float32Array, limit: float) -> Float32Array:
-    """A flow no longer than `limit` anywhere, shortened softly."""
+    """A flow (h, w, 2) shortened to `limit` where it is longer."""
     length = np.linalg.norm(flow, axis=-1, keepdims=True)
-    shorter: Float32Array = (flow / np.maximum(length, 1e-9) * limit * np.tanh(length / limit)).astype(np.float32)
+    shorter: Float32Array = flow * np.minimum(np.float32(limit) / np.maximum(length, np.float32(1e-9)), np.float32(1.0))
     return shorter
 
 

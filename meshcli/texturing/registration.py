@@ -34,7 +34,7 @@ MIN_GAIN = 0.02  # share of the cost by which a corrected camera must be better
 CONFIDENT = 0.05  # weight of the others' colours from which on they count in full
 MAX_STEP = 1.5  # prior sigmas that a step may go
 ELEVATIONS = (-20.0, -10.0, 0.0, 10.0, 20.0, 30.0, 40.0, 50.0)  # degrees, of photos whose camera nobody knows
-FITTING_IOU = 0.9  # of an assumed camera's silhouettes: above it the mesh was made for this camera
+FITTING_COST = 1.0  # of an assumed camera: below it the mesh was made for this camera
 MIN_POINTS = 50  # that outline or colours must have to be used at all
 
 Reference = Callable[[Sight], tuple[Float32Array, Float32Array]]  # others' colours (h, w, 3) and weights (h, w)
@@ -55,17 +55,15 @@ class Registration:
 def register(surface: Surface, sight: Sight, reference: Reference) -> Registration:
     """Correct the camera of a picture; the given one is kept unless the corrected one fits clearly better.
 
-    A camera that is assumed and whose silhouette does not fit is looked for at other elevations first.
+    A camera that is assumed and that does not fit is looked for at other elevations first.
     """
-    signed = signed_distance(sight.opaque)
+    signed = signed_distance(sight.opaque, sight.colours[..., 3])
     best, total = sight, np.zeros(6)
-    if sight.camera.known == "assumed" and sight.opaque.any() and _overlap(sight) < FITTING_IOU:
+    if sight.camera.known == "assumed" and sight.opaque.any() and cost(sight, reference(sight), signed) > FITTING_COST:
         best = _best_elevation(surface, sight, reference, signed)
     searched = best
     for blur in BLURS:
-        compared = _Outline.of(best, signed), _Colours.of(best, reference(best), blur)
-        camera, change = _minimise(best.camera, surface.centre, compared, blur, total)
-        best, total = look(surface, camera, sight.colours), total + change
+        best, total = _improve(surface, best, reference, signed, blur, total)
     candidates = [sight, best] if searched is sight else [sight, searched, best]
     costs = [cost(candidate, reference(candidate), signed) for candidate in candidates]
     if not min(costs) < costs[0] * (1.0 - MIN_GAIN):
@@ -90,23 +88,29 @@ def _compared(surface: Surface, given: Sight, found: Sight, before: float, after
     )
 
 
-def _overlap(sight: Sight) -> float:
-    """IoU of the silhouettes."""
-    return float((sight.covered & sight.opaque).sum() / max((sight.covered | sight.opaque).sum(), 1))
-
-
 def _best_elevation(surface: Surface, sight: Sight, reference: Reference, signed: Float64Array) -> Sight:
     """The best of the given camera and of cameras at other elevations, framed like the picture."""
-    best, lowest = sight, cost(sight, reference(sight), signed)
+    blur = 2 * BLURS[0]
+    best, lowest = sight, cost(sight, reference(sight), signed, blur)
     for elevation in ELEVATIONS:
         camera = sight.camera
         turned = orbit(camera.azimuth, elevation, camera.distance, known="assumed")
         turned = replace(turned, fx=camera.fx, fy=camera.fy, cx=camera.cx, cy=camera.cy)
-        candidate = look(surface, _framed(turned, surface, sight.opaque), sight.colours)
-        value = cost(candidate, reference(candidate), signed)
+        start = look(surface, _framed(turned, surface, sight.opaque), sight.colours)
+        candidate, _ = _improve(surface, start, reference, signed, blur, np.zeros(6))
+        value = cost(candidate, reference(candidate), signed, blur)
         if value < lowest:
             best, lowest = candidate, value
     return best
+
+
+def _improve(
+    surface: Surface, sight: Sight, reference: Reference, signed: Float64Array, blur: int, total: Float64Array
+) -> tuple[Sight, Float64Array]:
+    """A better camera by one rendering, and how far it has moved in all (6,), having moved by `total`."""
+    compared = _Outline.of(sight, signed), _Colours.of(sight, reference(sight), blur)
+    camera, change = _minimise(sight.camera, surface.centre, compared, blur, total)
+    return look(surface, camera, sight.colours), total + change
 
 
 def _framed(camera: Camera, surface: Surface, opaque: Mask) -> Camera:
@@ -153,18 +157,21 @@ def moved(camera: Camera, centre: Array, change: Array) -> Camera:
     )
 
 
-def cost(sight: Sight, reference: tuple[Float32Array, Float32Array], signed: Float64Array) -> float:
+def cost(
+    sight: Sight, reference: tuple[Float32Array, Float32Array], signed: Float64Array, blur: int = BLURS[-1]
+) -> float:
     """How badly a picture fits the mesh: 0 for perfectly, 1 + COLOUR_SHARE for nonsense.
 
-    `signed` (h, w): the signed distance of what the picture shows of the object.
+    `signed` (h, w): the signed distance of what the picture shows of the object; `blur` in pixels: how coarsely.
     """
-    outline, colours = _Outline.of(sight, signed), _Colours.of(sight, reference, BLURS[-1])
+    outline, colours = _Outline.of(sight, signed), _Colours.of(sight, reference, blur)
     value = 1.0
-    if len(outline.points) >= MIN_POINTS and sight.opaque.any():
+    edge = rim(sight.opaque)
+    if len(outline.points) >= MIN_POINTS and edge.any():
         # Both ways: a part of the picture without mesh is as bad as a part of the mesh beside the picture.
-        beyond = signed_distance(sight.covered)[rim(sight.opaque)] - 1.0
+        beyond = (signed_distance(sight.covered, sight.coverage) - (sight.colours[..., 3] - 0.5))[edge]
         inside = outline.distances(sight.camera)[0]
-        value = float(np.mean([_robust(part / OUTLINE_SCALE)[0].mean() for part in (inside, beyond)]))
+        value = float(np.mean([_robust(part / (OUTLINE_SCALE * blur))[0].mean() for part in (inside, beyond)]))
     if len(colours.points) >= MIN_POINTS:
         loss = _robust(colours.differences(sight.camera)[0] / COLOUR_SCALE)[0]
         value += COLOUR_SHARE * float(np.average(loss.mean(axis=1), weights=colours.weights))
@@ -183,7 +190,7 @@ class _Outline:
     @classmethod
     def of(cls, sight: Sight, signed: Float64Array) -> "_Outline":
         edge = rim(sight.covered).reshape(-1)[sight.cells]
-        own = signed_distance(sight.covered).reshape(-1)[sight.cells]
+        own = signed_distance(sight.covered, sight.coverage).reshape(-1)[sight.cells]
         return cls(sight.points[edge], signed, np.stack(np.gradient(signed)[::-1]), own[edge])
 
     def distances(self, camera: Camera) -> tuple[Float64Array, Float64Array]:
@@ -292,13 +299,17 @@ def rim(mask: Mask) -> Mask:
     return mask & ~binary_erosion(mask, border_value=1)
 
 
-def signed_distance(mask: Mask) -> Float64Array:
-    """Pixels from the outline (h, w), positive inside; far away everywhere where there is no outline."""
+def signed_distance(mask: Mask, coverage: Float32Array) -> Float64Array:
+    """Pixels from the outline (h, w), positive inside; far away everywhere where there is no outline.
+
+    `coverage` (h, w), 0 to 1, tells where the outline passes through the pixels at the mask's rim.
+    """
     edge = rim(mask)
     if not edge.any():
         return np.where(mask, float(max(mask.shape)), -float(max(mask.shape)))
-    distance = distance_transform_edt(~edge)
-    return np.where(mask, distance + 0.5, 0.5 - distance)
+    distance, nearest = distance_transform_edt(~edge, return_indices=True)
+    within = coverage[nearest[0], nearest[1]] - 0.5
+    return within + np.where(mask, distance, -distance)
 
 
 def _lookup(image: Array, positions: Float64Array) -> Float64Array:

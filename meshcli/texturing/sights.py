@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numba import prange
-from scipy.ndimage import distance_transform_edt
+from scipy.ndimage import binary_dilation, binary_erosion, distance_transform_edt
 
 from meshcli.arrays import Array, Float32Array, Mask
 from meshcli.meshes.colouring import NORMAL_RADIUS
@@ -22,6 +22,7 @@ WORKING_SIZE = 320  # pixels along a picture's longer side; lengths in pixels be
 FEATHER_WIDTH = 4.0  # pixels from a depth edge to full weight: colours near it belong to one side or the other
 DEPTH_EDGE = 6.0  # pixels' worth of depth between neighbours that make an edge
 DEPTH_TOLERANCE = 3.0  # pixels' worth of depth by which a point may lie behind the surface that a picture shows
+OUTLINE_SAMPLES = 3  # rays along a pixel's side where the mesh's outline passes
 DIRECTION_LIMIT = -0.5  # cosine between two pictures' directions (120 degrees) beyond which they share nothing of use
 
 
@@ -49,6 +50,7 @@ class Sight:
     colours: Float32Array  # (h, w, 4) premultiplied RGBA, 0 to 1
     camera: Camera
     depth: Float32Array  # (h, w) along the viewing direction; infinite beside the mesh
+    coverage: Float32Array  # (h, w) share of each pixel that the mesh covers, 0 to 1
     quality: Float32Array  # (h, w), 0 to 1: squared cosine of the view angle times a feather at depth edges
     cells: Array  # (N,) pixels (row * w + column) that show the mesh
     points: Array  # (N, 3) of the surface at their centres
@@ -91,7 +93,7 @@ def look(surface: Surface, camera: Camera, colours: Float32Array) -> Sight:
     depth = hits.depths.reshape(height, width)
     feather = np.minimum(_edge_distance(depth, camera.fy * height) / FEATHER_WIDTH, 1.0)
     quality = (cosine.reshape(height, width) ** 2 * feather**2).astype(np.float32)
-    return Sight(colours, camera, depth, quality, cells, points)
+    return Sight(colours, camera, depth, _coverage(surface, camera, depth), quality, cells, points)
 
 
 def others_colours(sight: Sight, others: Sequence[Sight], trusts: Sequence[float]) -> tuple[Float32Array, Float32Array]:
@@ -124,6 +126,21 @@ def share_a_side(a: Camera, b: Camera) -> bool:
     """Whether two cameras' directions are close enough for surfaces that both see well."""
     directions = [-camera_to_world(camera)[:3, 2] for camera in (a, b)]
     return float(directions[0] @ directions[1]) > DIRECTION_LIMIT
+
+
+def _coverage(surface: Surface, camera: Camera, depth: Float32Array) -> Float32Array:
+    """The share (h, w) of each pixel that the mesh covers, by several rays where its outline passes."""
+    height, width = depth.shape
+    covered = np.isfinite(depth)
+    coverage = covered.astype(np.float32)
+    rows, columns = np.nonzero(binary_dilation(covered) & ~binary_erosion(covered, border_value=1))
+    offsets = (np.arange(OUTLINE_SAMPLES) + 0.5) / OUTLINE_SAMPLES
+    inner = np.stack(np.meshgrid(offsets, offsets), axis=-1).reshape(-1, 2)
+    places = np.stack([columns, rows], axis=-1)[:, None] + inner
+    directions = view_directions(camera, places, width, height).reshape(-1, 3)
+    hits = surface.scene.cast(np.array(camera.position), directions.astype(np.float32))
+    coverage[rows, columns] = (hits.faces >= 0).reshape(-1, len(inner)).mean(axis=1)
+    return coverage
 
 
 def _edge_distance(depth: Float32Array, focal: float) -> Float32Array:
@@ -166,7 +183,7 @@ def _add_colours(
             continue
         left, right_of, b = adjacent_pixels(column, width)
         above, below, a = adjacent_pixels(row, height)
-        nearest = min(min(depth[above, left], depth[above, right_of]), min(depth[below, left], depth[below, right_of]))
+        nearest = min(depth[above, left], depth[above, right_of], depth[below, left], depth[below, right_of])
         if away > nearest + DEPTH_TOLERANCE * away / intrinsics[1]:
             continue
         shares = (1.0 - a) * (1.0 - b), (1.0 - a) * b, a * (1.0 - b), a * b
