@@ -35,6 +35,7 @@ from meshcli.weights.locations import require_weights
 if TYPE_CHECKING:
     from meshcli.meshes.mesh import Mesh
     from meshcli.reconstructors.instantmesh import Triplanes
+    from meshcli.texturing.textured_mesh import TextureReport
     from meshcli.views.view import View
 
 
@@ -155,15 +156,30 @@ def _textured(
 ) -> "Mesh":
     """The mesh with a texture from photos or views."""
     from meshcli.stages.view_loading import load_views
-    from meshcli.texturing.bake import bake
+    from meshcli.texturing.textured_mesh import texture_mesh
 
     run.run_options.tell(texture_sentence(pictures))
     photos = load_views(run.project, pictures.photos)
+    used = views if pictures.source != "photos" else []
     with run.step("texture"):
-        return bake(
-            mesh, [*photos, *(views if pictures.source != "photos" else ())], settings.texture,
-            run.run_options.progress,
-        )  # fmt: skip
+        textured, report = texture_mesh(mesh, photos, used, settings.texture, run.run_options.progress)
+    run.facts["texture"] = {
+        "from": pictures.source,
+        "photos": [photo.name for photo in photos if photo.name not in report.left_out],
+        "seen": round(report.seen, 3),
+        "mirrored": round(report.mirrored, 3),
+        "continued": round(report.continued, 3),
+    }
+    if report.left_out:
+        run.note(f"{', '.join(report.left_out)} left out of the texture: too unlike the mesh")
+    run.note(_coverage_sentence(report))
+    return textured
+
+
+def _coverage_sentence(report: "TextureReport") -> str:
+    """How much of the surface pictures show, in words."""
+    mirrored = f", their mirror images {report.mirrored:.0%}" if report.mirrored >= 0.005 else ""
+    return f"pictures show {report.seen:.0%} of the surface{mirrored}; the rest is coloured after its surroundings"
 
 
 def _run_network(run: StageRun, network: PreparedNetwork, settings: Settings, pictures: TexturePictures) -> None:

@@ -36,7 +36,7 @@ from meshcli.rendering.renderer import Renderer
 from meshcli.settings import TextureSettings
 from meshcli.stages.inputs import chosen_views
 from meshcli.stages.view_loading import load_views
-from meshcli.texturing.bake import bake
+from meshcli.texturing.textured_mesh import texture_mesh
 from meshcli.views.camera import orbit
 from meshcli.views.view import View
 
@@ -124,8 +124,12 @@ def baked(project: Project, photos: Sequence[View], source: str, size: int) -> M
     """The project's surface, textured by the code as it is now."""
     mesh = replace(as_made(project), texture=None)
     views = load_views(project, chosen_views(project, project.load()))
-    sources = {"views": views, "photos": list(photos), "both": [*photos, *views]}[source]
-    return bake(mesh, sources, TextureSettings(size=size), silent)
+    photos = [] if source == "views" else photos
+    textured, report = texture_mesh(
+        mesh, photos, [] if source == "photos" else views, TextureSettings(size=size), silent
+    )
+    print(report, file=sys.stderr)
+    return textured
 
 
 def seen_inside(renderer: Renderer, photo: View) -> Inside:

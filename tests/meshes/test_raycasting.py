@@ -13,11 +13,13 @@ def test_hits_have_barycentric_coordinates_and_depths() -> None:
     assert hits.faces.tolist() == [0, -1]
     assert hits.barycentric[0] == pytest.approx([0.5, 0.2, 0.3], abs=1e-6)
     assert hits.barycentric[1].tolist() == [0, 0, 0]
-    assert hits.depths.tolist() == [2.0, np.inf]
+    assert hits.depths.tolist() == [pytest.approx(2.0, rel=1e-6), np.inf]
 
 
 def test_depth_is_in_lengths_of_the_direction() -> None:
-    assert Scene(*TRIANGLE).cast(np.array([0.2, 0.3, 2.0]), np.array([[0, 0, -0.5]])).depths.tolist() == [4.0]
+    assert Scene(*TRIANGLE).cast(np.array([0.2, 0.3, 2.0]), np.array([[0, 0, -0.5]])).depths.tolist() == [
+        pytest.approx(4.0, rel=1e-6)
+    ]
 
 
 def test_both_sides_stop_a_ray() -> None:
