@@ -43,7 +43,7 @@ SAME_SIDE = 0.3  # cosine between a mirrored normal and the surface's: thin wall
 DIFFERENT = 40.0  # RGB distance: not the same paint
 MAX_LIGHT = 0.5  # log of the brightness that light from one side may add
 
-# From the evidence for 24 sets of pictures of meshes with truth, ten real networks' meshes and the example's desk.
+# From the evidence for 27 sets of pictures of meshes with truth, ten real networks' meshes and the example's desk.
 MIN_SHAPE = 0.88  # planes by eye: .89 to 1; the best of what has none: .66 (desk) to .83, .92 (extinguisher)
 MAX_OUTLINE = 0.05  # planes: .00 to .01; extinguisher .06, robot's front and back .07, desk .08
 FEW_SHARED = 0.15  # below this, nothing can be said
