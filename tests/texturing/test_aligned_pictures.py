@@ -70,7 +70,7 @@ def test_a_wrong_camera_a_moved_view_and_a_dark_photo_are_mended(aligned: Aligne
     assert found["a"].turn == pytest.approx(np.degrees(np.linalg.norm(np.radians([1.0, -1.5, 0.5]))), abs=0.5)
     assert found["a"].zoom == pytest.approx(1 / np.exp(0.02), abs=0.004)
     assert found["a"].after.detail > max(0.9, found["a"].before.detail)
-    assert found["c0"].after.detail > found["c0"].before.detail + 0.1
+    assert found["c0"].after.detail > found["c0"].before.detail + 0.05
     assert found["c0"].mean_flow > 1.0 > found["c2"].mean_flow
     assert all(report.after.psnr > report.before.psnr - 0.1 for report in aligned.report if report.name != "z")
     assert found["b"].gains[1] / found["a"].gains[1] > 1.1
