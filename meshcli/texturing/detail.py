@@ -31,14 +31,12 @@ def smoothed(values: Float32Array, radius: int) -> Float32Array:
 def halved(values: Float32Array) -> Float32Array:
     """Averages (h / 2, w / 2, C) of squares of 2 x 2 pixels; h and w are even."""
     rows = values[0::2] + values[1::2]
-    half: Float32Array = (rows[:, 0::2] + rows[:, 1::2]) * np.float32(0.25)
-    return half
+    return np.asarray((rows[:, 0::2] + rows[:, 1::2]) / 4.0, np.float32)
 
 
 def _divided(weighted: Float32Array) -> Float32Array:
     """Colours times weights, followed by the weights (h, w, C + 1), divided by the weights (h, w, C)."""
-    mean: Float32Array = weighted[..., :-1] / np.maximum(weighted[..., -1:], np.float32(1e-4))
-    return mean
+    return np.asarray(weighted[..., :-1] / np.maximum(weighted[..., -1:], np.float32(1e-4)), np.float32)
 
 
 @kernel()

@@ -23,6 +23,8 @@ def find_gains(sights: Sequence[Sight], leading: Sequence[bool], fixed: Sequence
     squares of the logarithms: medians of the quotients of two pictures, and gains close to 1.
     """
     count = len(sights)
+    if not count:
+        return np.ones((0, 3))
     sigma = np.where(fixed, 1e-6, np.where(leading, LEADING_SIGMA, GAIN_SIGMA))
     matrix = np.repeat(np.diag(1.0 / sigma**2)[None], 3, axis=0)
     right = np.zeros((3, count))
@@ -57,7 +59,7 @@ def _samples(sight: Sight) -> tuple[Array, Float32Array]:
 def _log_ratios(points: Array, colours: Float32Array, other: Sight) -> Float64Array:
     """Logarithms (M, 3) of a picture's colours over another one's, at the points that both see well."""
     total = np.zeros((len(points), 4), np.float32)
-    add_colours(points, other, np.float32(1.0), total)
+    add_colours(points, other, 1.0, total)
     seen = total[:, 3] > 0.01
     theirs = total[seen, :3] / total[seen, 3:]
     both = np.stack([colours[seen], theirs])

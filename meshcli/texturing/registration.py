@@ -191,7 +191,7 @@ class _Outline:
     def of(cls, sight: Sight, signed: Float64Array) -> "_Outline":
         edge = rim(sight.covered).reshape(-1)[sight.cells]
         own = signed_distance(sight.covered, sight.coverage).reshape(-1)[sight.cells]
-        return cls(sight.points[edge], signed, np.stack(np.gradient(signed)[::-1]), own[edge])
+        return cls(sight.points[edge], signed, np.stack([np.gradient(signed, axis=axis) for axis in (1, 0)]), own[edge])
 
     def distances(self, camera: Camera) -> tuple[Float64Array, Float64Array]:
         """Signed pixels (N,) by which the rim lies inside the picture's outline, and pixel positions (N, 2)."""
@@ -309,7 +309,8 @@ def signed_distance(mask: Mask, coverage: Float32Array) -> Float64Array:
         return np.where(mask, float(max(mask.shape)), -float(max(mask.shape)))
     distance, nearest = distance_transform_edt(~edge, return_indices=True)
     within = coverage[nearest[0], nearest[1]] - 0.5
-    return within + np.where(mask, distance, -distance)
+    signed: Float64Array = within + np.where(mask, distance, -distance)
+    return signed
 
 
 def _lookup(image: Array, positions: Float64Array) -> Float64Array:

@@ -105,7 +105,7 @@ def others_colours(sight: Sight, others: Sequence[Sight], trusts: Sequence[float
     total = np.zeros((len(sight.cells), 4), np.float32)
     for other, trust in zip(others, trusts, strict=True):
         if trust > 0.0 and share_a_side(sight.camera, other.camera):
-            add_colours(sight.points, other, np.float32(trust), total)
+            add_colours(sight.points, other, trust, total)
     colours = np.zeros((height * width, 3), np.float32)
     weight = np.zeros(height * width, np.float32)
     weight[sight.cells] = total[:, 3]
@@ -113,7 +113,7 @@ def others_colours(sight: Sight, others: Sequence[Sight], trusts: Sequence[float
     return colours.reshape(height, width, 3), weight.reshape(height, width)
 
 
-def add_colours(points: Array, sight: Sight, trust: np.float32, total: Array) -> None:
+def add_colours(points: Array, sight: Sight, trust: float, total: Array) -> None:
     """Add a picture's colours at surface points (N, 3), times their weights, and the weights to `total` (N, 4)."""
     camera = sight.camera
     height, width = sight.depth.shape
