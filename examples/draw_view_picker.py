@@ -7,9 +7,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.terminal_theme import MONOKAI
 
+from meshcli.commands.picker.pictures import pictures
 from meshcli.commands.picker.screen import Row, Size, build_screen
 from meshcli.commands.picker.state import PickerState
-from meshcli.commands.picker.terminal import pictures
 from meshcli.project.project import Project
 from meshcli.stages.view_choice import suggest_views
 
@@ -34,7 +34,7 @@ def main() -> None:
     console = Console(
         record=True, file=io.StringIO(), force_terminal=True, color_system="truecolor", width=COLUMNS, height=ROWS
     )
-    screen = build_screen(project.root.name, rows, state, small, large, Size(COLUMNS, ROWS))
+    screen = build_screen(project.root.name, rows, state, small, large, Size(COLUMNS, ROWS, len(rows)))
     console.print(screen, height=ROWS)
     OUTPUT.write_text(console.export_svg(title=f"meshcli select {project.root.name}", theme=MONOKAI), encoding="utf-8")
 

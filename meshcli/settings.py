@@ -201,6 +201,13 @@ TextureFormat = Literal[
     "jpeg",  # smaller by a factor of four to eight
     "png",  # lossless
 ]
+TextureSource = Literal[
+    "auto",  # photos whose camera is known, with the chosen views where these show more; else as without photos
+    "photos",  # the cut-out photos at their own size
+    "views",  # the chosen views
+    "both",
+    "field",  # the colours that a network predicts
+]
 
 
 @dataclass(frozen=True)
@@ -208,6 +215,7 @@ class TextureSettings:
     """Simplifying the mesh, unwrapping it and baking its texture; see meshes/simplify.py and texturing/."""
 
     faces: Annotated[int, Range(4, 10_000_000)] = 20000  # triangles to reduce the mesh to
+    source: TextureSource = "auto"  # the pictures that colour the mesh
     size: Annotated[int, Range(16, 8192)] = 2048  # width and height of the texture in texels
     format: TextureFormat = "jpeg"  # of the texture inside the GLB; the one beside the OBJ is a PNG, to be edited
     quality: Annotated[int, Range(1, 100)] = 92  # of a JPEG

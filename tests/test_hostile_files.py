@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,10 @@ OPTIONS = settings(max_examples=120, deadline=None, database=None, derandomize=T
                    suppress_health_check=list(HealthCheck))  # fmt: skip
 POSE = orbit(40, 10).to_json()["camera_to_world"]
 COLMAP = {"cameras.txt": "7 PINHOLE 640 480 900 900 320 240\n", "images.txt": "1 1 0 0 0 1 2 3 7 a.png\n\n"}
+COLMAP_BINARY = {
+    "cameras.bin": struct.pack("<QiiQQ4d", 1, 7, 1, 640, 480, 900, 900, 320, 240),
+    "images.bin": struct.pack("<Qi7di6sQddq", 1, 1, 1, 0, 0, 0, 1, 2, 3, 7, b"a.png", 1, 5.0, 6.0, -1),
+}
 
 
 @st.composite
@@ -95,6 +100,20 @@ def test_colmap(tmp_path_factory: pytest.TempPathFactory, case: tuple[str, bytes
         (folder / name).write_text(text)
     (folder / case[0]).write_bytes(case[1])
     survives(lambda: read_rig(folder), "colmap")
+
+
+@OPTIONS
+@given(
+    st.sampled_from(list(COLMAP_BINARY)).flatmap(lambda name: st.tuples(st.just(name), damaged(COLMAP_BINARY[name])))
+)
+def test_colmap_in_binary(tmp_path_factory: pytest.TempPathFactory, case: tuple[str, bytes]) -> None:
+    folder = tmp_path_factory.getbasetemp() / "colmap binary"
+    folder.mkdir(exist_ok=True)
+    for name, data in COLMAP_BINARY.items():
+        (folder / name).write_bytes(data)
+    assert [image.name for image in read_rig(folder).images] == ["a.png"]
+    (folder / case[0]).write_bytes(case[1])
+    survives(lambda: read_rig(folder), "colmap binary")
 
 
 YAML = b"""fit: {rays: 200, resolutions: [16, 20], steps: [1, 2]}

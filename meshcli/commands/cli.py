@@ -140,7 +140,12 @@ def _explain(error: TyperException, line: Sequence[str]) -> str:
         from meshcli.commands.hints import explain_unknown_flag
 
         return explain_unknown_flag(str(error.option_name), context, line)  # type: ignore[attr-defined]
-    return f"{message} (see `{context.command_path} --help`)"
+    if message.startswith("Got unexpected extra argument"):
+        from meshcli.commands.hints import explain_extra_arguments
+
+        if hint := explain_extra_arguments(context, line):
+            return hint
+    return f"{message.replace('Value error, ', '', 1)} (see `{context.command_path} --help`)"  # pydantic's words
 
 
 def _report(error: MeshcliError, code: int, line: Sequence[str]) -> int:

@@ -17,6 +17,8 @@ from pathlib import Path
 
 from meshcli.project.log_file import Kind, LogEntry, append, holds
 
+WAITING_VARIABLE = "MESHCLI_WAITING_LOG"  # hands entries that wait to child processes: the first to log writes them
+MAX_WAITING = 100_000  # bytes of that; Linux allows 131,072 in a variable
 MASK = "***"
 SECRETS = (  # what comes before a secret, and the secret
     re.compile(r"()\bhf_\w{6,}"),
@@ -43,6 +45,11 @@ class CommandLog:
         before, entry = self.waiting, LogEntry.now(self.process, kind, mask_secrets(text))
         fresh = [each for each in before if not holds(self.root, each)]  # a fork may have been first
         self.waiting = [] if append(self.root, [*fresh, entry]) else [*before, entry]
+        lines = "\n".join(map(str, self.waiting))
+        if lines and len(lines.encode()) <= MAX_WAITING:
+            os.environ[WAITING_VARIABLE] = lines
+        else:
+            os.environ.pop(WAITING_VARIABLE, None)
 
     def end(self, code: int) -> None:
         """Append how the command ended."""
@@ -60,7 +67,8 @@ class CommandLog:
 @contextmanager
 def logging_command(words: Sequence[str], root: Path) -> Iterator[CommandLog]:
     """Log a command on a project while the block runs: the words that were typed, and a bug where it ends with one."""
-    log = CommandLog(root)
+    waiting = map(LogEntry.read, os.environ.get(WAITING_VARIABLE, "").split("\n"))
+    log = CommandLog(root, waiting=[entry for entry in waiting if entry])
     log.add("$", shlex.join(["meshcli", *words]))
     token = _CURRENT.set(log)
     try:
@@ -70,6 +78,7 @@ def logging_command(words: Sequence[str], root: Path) -> Iterator[CommandLog]:
         raise
     finally:
         _CURRENT.reset(token)
+        os.environ.pop(WAITING_VARIABLE, None)
 
 
 def log_message(sentence: str) -> None:

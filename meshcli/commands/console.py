@@ -18,10 +18,11 @@ from meshcli.commands.prose import wrap_prose
 from meshcli.project.artefacts import GUESSES_SHEET
 from meshcli.project.manifest import Manifest
 from meshcli.project.project import Project
+from meshcli.stages.cut_outs import rembg_advice
 from meshcli.stages.mesh_check import mesh_match
 from meshcli.stages.photo_azimuths import MIN_CHANCE, azimuth_command, azimuth_lines, photos_of_unknown_azimuth
 from meshcli.stages.stage_runner import assignments
-from meshcli.stages.status import ProjectStatus, changed_settings, seconds
+from meshcli.stages.status import ProjectStatus, changed_settings, seconds, stale_choice
 from meshcli.stages.view_choice import shown_coverage, shown_scores
 from meshcli.system import compilation
 
@@ -194,7 +195,7 @@ def outcome_json(project: Project, outcome: "Outcome", following: str) -> dict[s
         "outputs": [output.to_json() for output in record.outputs],
         "facts": record.facts,
         "notes": list(outcome.notes),
-        **({"left_out": [left.to_json() for left in outcome.left_out]} if outcome.left_out else {}),
+        **_left_out_json(outcome),
         "next": following,
     }
 
@@ -202,8 +203,15 @@ def outcome_json(project: Project, outcome: "Outcome", following: str) -> dict[s
 def outcome_plan(outcome: "Outcome") -> dict[str, Any]:
     """The plan of a dry run as a JSON document."""
     runs = bool(outcome.would_run)
-    return {"stage": outcome.stage, "runs": runs, "reason": outcome.would_run or outcome.skipped,
-            "engine": outcome.record.engine}  # fmt: skip
+    return {
+        "stage": outcome.stage, "runs": runs, "reason": outcome.would_run or outcome.skipped,
+        "engine": outcome.record.engine, **_left_out_json(outcome),
+    }  # fmt: skip
+
+
+def _left_out_json(outcome: "Outcome") -> dict[str, Any]:
+    """The photos that cannot be used, where there are any."""
+    return {"left_out": [left.to_json() for left in outcome.left_out]} if outcome.left_out else {}
 
 
 def print_plan(rows: Sequence[Mapping[str, Any]]) -> None:
@@ -277,6 +285,8 @@ def print_status(status: ProjectStatus) -> None:
             console.print(f"settings of {row.stage}: {text}", markup=False, soft_wrap=True)
     for line in (
         *azimuth_lines(status.manifest),
+        *filter(None, [rembg_advice(status.project, status.manifest)]),
+        *filter(None, [stale_choice(status.project, status.manifest)]),
         *filter(None, [mesh_match(status.manifest.stages.get("reconstruct"))]),
     ):
         console.print(escape_controls(line), markup=False, soft_wrap=True)

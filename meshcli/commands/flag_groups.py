@@ -11,7 +11,8 @@ Typer wants one parameter per flag; a command here takes one per group:
     def align(directory: Directory, settings: SettingsFlags) -> None: ...
 
 A field describes its flag once. The options that Typer parses and their panels in `--help`, the words that hand a
-typed flag on to a child process, and the settings that it overrides all come from there.
+typed flag on to a child process, and the settings that it overrides all come from there. `usual_first` puts a command's
+usual flags before those of its groups.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -100,6 +101,34 @@ def expand_flag_groups(command: Callable[..., Result]) -> Callable[..., Result]:
     expanded.__signature__ = Signature(parameters, return_annotation=result)  # type: ignore[attr-defined]
     expanded.__annotations__ = {flag.name: flag.annotation for flag in parameters}
     return expanded
+
+
+def usual_first(*names: str) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
+    """Let `--help` show these flags of an expanded command first, in this order, in the panel that needs no name."""
+
+    def reorder(command: Callable[..., Result]) -> Callable[..., Result]:
+        flags = signature(command).parameters
+        usual = [_without_panel(flags[name]) for name in names]
+        rest = [flag for name, flag in flags.items() if name not in names]
+        arguments = [flag for flag in rest if _is_argument(flag)]
+        ordered = [*arguments, *usual, *(flag for flag in rest if flag not in arguments)]
+        command.__signature__ = Signature(ordered, return_annotation=signature(command).return_annotation)  # type: ignore[attr-defined]
+        command.__annotations__ = {flag.name: flag.annotation for flag in ordered}
+        return command
+
+    return reorder
+
+
+def _without_panel(flag: Parameter) -> Parameter:
+    """A flag of an expanded command, in the panel of flags that belong to none."""
+    kind, *metadata = get_args(flag.annotation)
+    option = copy(next(each for each in metadata if isinstance(each, OptionInfo)))
+    option.rich_help_panel = None
+    return flag.replace(annotation=Annotated[kind, option])
+
+
+def _is_argument(flag: Parameter) -> bool:
+    return any(isinstance(each, ArgumentInfo) for each in get_args(flag.annotation))
 
 
 def _expand(name: str, hint: Any, default: Any, title: str = "") -> Iterator[Parameter]:

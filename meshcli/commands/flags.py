@@ -11,7 +11,7 @@ from meshcli.commands.flag_groups import FlagGroup, Only, Overrides
 from meshcli.engines import Generator, Reconstructor
 from meshcli.errors import UsageError
 from meshcli.project.manifest import Stage
-from meshcli.settings import Attention, Parts, Precision, Source, Vram, WhichUNet
+from meshcli.settings import Attention, Cutout, Parts, Precision, Source, TextureSource, Vram, WhichUNet
 
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The project directory.", show_default=False)]
 
@@ -59,7 +59,7 @@ class InputFlags(FlagGroup, title="Photos and cameras"):
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Calibrated cameras: cameras.json, nerfstudio's transforms.json, COLMAP's text.",
+            help="Calibrated cameras: cameras.json, nerfstudio's transforms.json, COLMAP's model.",
             show_default=False,
         ),
     ] = None
@@ -221,6 +221,9 @@ class PhotoFlags(FlagGroup, title="Photo preparation"):
         single, for_all = [word for word in words if "=" in word], [word for word in words if "=" not in word]
         if len(for_all) > 1:
             raise UsageError(f"--cutout {for_all[0]} and --cutout {for_all[1]} are both for all photos; take one")
+        if for_all and for_all[0] not in get_args(Cutout):
+            known = ", ".join(get_args(Cutout))
+            raise UsageError(f"--cutout {for_all[0]}: it is one of {known}; for one photo with its letter, as b=rembg")
         ways = {"photo.cutout": for_all[0]} if for_all else {}
         allowed = {"photo.rembg": True} if for_all == ["rembg"] else {}
         return {**ways, **({"photo.cutouts": ",".join(single)} if words else {}), **allowed, **super().overrides()}
@@ -274,6 +277,11 @@ class ReconstructorFlags(FlagGroup, title="Reconstruction"):
         Overrides("texture.size"),
         typer.Option(help="Texture width and height in pixels.", show_default=False),
     ] = None
+    texture_from: Annotated[
+        TextureSource | None,
+        Overrides("texture.source"),
+        typer.Option(help="What colours the mesh; auto: photos whose camera is known, else views.", show_default=False),
+    ] = None
     no_texture: Annotated[
         bool,
         Overrides("fit.texture", "lrm.texture", value=False),
@@ -318,7 +326,7 @@ class RenderFlags(FlagGroup, title="Rendering"):
 
 
 @dataclass(frozen=True)
-class StageFlags(FlagGroup, title="Stages and engines"):
+class StageFlags(FlagGroup, title="Stages"):
     """Which stages `run` runs, and with which engines."""
 
     first: Annotated[
@@ -340,12 +348,12 @@ class StageFlags(FlagGroup, title="Stages and engines"):
 class StageOptionFlags:
     """The flags that `run` hands on to single stages, group by group."""
 
-    generator: Annotated[GeneratorFlags, Only("steps", "unet", "vram")]
-    network: NetworkFlags
     photo: PhotoFlags
+    generator: Annotated[GeneratorFlags, Only("steps", "unet", "vram")]
     selection: Annotated[SelectionFlags, Only("views", "include_photos")]
     reconstructor: Annotated[ReconstructorFlags, Only("faces", "texture_size")]
     render: Annotated[RenderFlags, Only("frames", "size", "fps")]
+    network: NetworkFlags
 
 
 @dataclass(frozen=True)

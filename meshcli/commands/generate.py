@@ -5,7 +5,7 @@ from dataclasses import replace
 import typer
 
 from meshcli.commands.console import Reporter
-from meshcli.commands.flag_groups import expand_flag_groups
+from meshcli.commands.flag_groups import expand_flag_groups, usual_first
 from meshcli.commands.flags import (
     Directory,
     ExecutionFlags,
@@ -26,13 +26,25 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command(cls=Command, epilog="Example: meshcli generate desk 1.png 2.png 3.png --azimuth 0,40,-50")
+@usual_first(
+    "azimuth",
+    "rig",
+    "cutout",
+    "add",
+    "remove",
+    "engine",
+    "steps",
+    "seed",
+    "config",
+    "dry_run",
+)
 @expand_flag_groups
 def generate(
     directory: Directory,
     inputs: InputFlags,
+    photo: PhotoFlags,
     generator: GeneratorFlags,
     network: NetworkFlags,
-    photo: PhotoFlags,
     settings: SettingsFlags,
     execution: ExecutionFlags,
     output: OutputFlags,

@@ -35,6 +35,7 @@ _PHOTOS = "photos follow DIR without a flag: `meshcli run DIR PHOTO...`"
 _DIRECTORY = "everything is written to DIR, the first argument: `meshcli run DIR PHOTO...`"
 _VIDEO = "`run` and `render` always write renders/turntable.mp4; --frames, --size and --fps shape it"
 _TEXTURE = "the mesh is textured by default; `meshcli reconstruct DIR --no-texture` leaves the texture out"
+_SEVERAL = "several values are one word, with commas: --azimuth 0,74,-138"
 # The same for what needs no flag here.
 EXPLAINED = {
     **dict.fromkeys(("photo", "picture", "image", "input", "input-path", "i"), _PHOTOS),
@@ -57,8 +58,8 @@ def explain_unknown_flag(flag: str, context: Any, line: Sequence[str]) -> str:
     says = f"{command or 'meshcli'} has no {flag}: "
     if command == "run" and name == "engine":
         return says + _engine_of_run(_value_of(flag, line))
-    if name in EXPLAINED:
-        return says + EXPLAINED[name]
+    if explained := EXPLAINED.get(name, _SEVERAL if flag[1:2].isdecimal() else ""):
+        return says + explained
     own = {option for each in context.command.params for option in each.opts}
     for wanted in _same_flag(name):
         if wanted in own:
@@ -87,6 +88,7 @@ def explain_unknown_command(words: Sequence[str], known: Collection[str], group:
 def refuse_photos_as_directory(directory: Path, command: str, handed_in: Sequence[str | Path]) -> None:
     """UsageError where the project directory is a file or a folder of pictures: the directory was forgotten."""
     words = shlex.join([str(directory), *map(str, handed_in)])
+    named = bool(handed_in) and command in TAKING_PHOTOS  # photos follow, so this is the directory
     if command not in TAKING_PHOTOS:
         command = "run"
     says = f"the project directory comes first: `meshcli {command} DIR {words}`"
@@ -95,12 +97,28 @@ def refuse_photos_as_directory(directory: Path, command: str, handed_in: Sequenc
             words = shlex.join([*map(str, handed_in), "--config", str(directory)])
             says = f"the project directory comes first: `meshcli {command} DIR {words}`"
         raise UsageError(f"{directory} is a file; {says}")
-    if handed_in or Project(directory).exists:
+    if named or Project(directory).exists:
         return
     if _is_photo_name(str(directory)) and not directory.exists():
         raise UsageError(f"{directory} is the name of a picture; {says}")
     if _holds_pictures(directory):
         raise UsageError(f"{directory} is a folder of pictures; {says}")
+
+
+def explain_extra_arguments(context: Any, line: Sequence[str]) -> str:
+    """The message for more arguments than a command takes, where these are photos; empty for any other."""
+    command = str(context.command_path).removeprefix("meshcli").strip()
+    parsed = context.command.make_context(command, list(line[1:]), resilient_parsing=True)
+    directory, extra = parsed.params.get("directory"), parsed.args
+    if not isinstance(directory, Path) or not extra:
+        return ""
+    try:
+        refuse_photos_as_directory(directory, command, extra)
+    except UsageError as error:
+        return str(error)
+    if not all(map(_is_photo_name, extra)):
+        return ""
+    return f"{command} takes no photos; hand them in with `meshcli generate {shlex.join([str(directory), *extra])}`"
 
 
 def _arguments_of_run(words: Sequence[str]) -> list[str]:

@@ -60,7 +60,7 @@ def run_stage(directory: Path, name: Stage, stage: RunStage, options: RunOptions
                 print_json({"meshcli": 1, "project": str(project.root), **plan})
             else:
                 print_plan([plan])
-            return 0
+            return InputError.exit_code if outcome.left_out else 0
         following = read_status(project).next
         if output.as_json:
             print_json(outcome_json(project, outcome, following))

@@ -2,7 +2,7 @@
 
 import typer
 
-from meshcli.commands.flag_groups import expand_flag_groups
+from meshcli.commands.flag_groups import expand_flag_groups, usual_first
 from meshcli.commands.flags import (
     Directory,
     ExecutionFlags,
@@ -20,6 +20,7 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command(cls=Command, epilog="Example: meshcli reconstruct desk --faces 10000 --texture-size 2048")
+@usual_first("engine", "faces", "texture_size", "config", "dry_run")
 @expand_flag_groups
 def reconstruct(
     directory: Directory,
@@ -33,8 +34,9 @@ def reconstruct(
     from meshcli.stages.reconstruct import reconstruct_mesh
 
     refuse_photos_as_directory(directory, "reconstruct", [])
-    if reconstructor.no_texture and reconstructor.texture_size:
-        raise UsageError("--no-texture and --texture-size exclude each other")
+    for flag, value in (("--texture-size", reconstructor.texture_size), ("--texture-from", reconstructor.texture_from)):
+        if reconstructor.no_texture and value:
+            raise UsageError(f"--no-texture and {flag} exclude each other")
     typed = read_settings_flags(settings, {**reconstructor.overrides(), **network.dtype_override("lrm")})
     return run_stage(
         directory,

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from meshcli.commands.console import Reporter, print_plan, print_room, print_summary
-from meshcli.commands.flag_groups import expand_flag_groups
+from meshcli.commands.flag_groups import expand_flag_groups, usual_first
 from meshcli.commands.flags import (
     Directory,
     ExecutionFlags,
@@ -36,13 +36,25 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command(cls=Command, epilog="Example: meshcli run desk 1.png 2.png 3.png --azimuth 0,40,-50")
+@usual_first(
+    "azimuth",
+    "guess",
+    "rig",
+    "cutout",
+    "generator",
+    "views",
+    "reconstructor",
+    "faces",
+    "config",
+    "dry_run",
+)
 @expand_flag_groups
 def run(
     directory: Directory,
     inputs: InputFlags,
-    stages: StageFlags,
     options: StageOptionFlags,
     settings: SettingsFlags,
+    stages: StageFlags,
     execution: ExecutionFlags,
     output: OutputFlags,
 ) -> int:

@@ -74,6 +74,7 @@ class CutOut:
     pixels: Pixels  # (H, W, 4), alpha is coverage
     method: Method
     notes: tuple[str, ...] = ()  # for the user
+    uncompared: bool = False  # it looks doubtful, and rembg's network, to be compared with, is not on this machine
 
 
 def cut_out(
@@ -163,7 +164,9 @@ def _better_cut_out(rgb: Pixels, plain: Pixels, model: str, weights: Path | None
                 return replace(other, notes=(REMBG_IS_BETTER,)) if better else kept
             return replace(kept, notes=(f"{DOUBTFUL}; rembg's has others: {BY_HAND}",))
     advice = f"get rembg's network (`meshcli models pull {model}`) and say --cutout rembg, or " if model else ""
-    return replace(kept, notes=(f"{DOUBTFUL}; if so, {advice}{BY_HAND}",)) if doubts.visible else kept
+    if not doubts.visible:
+        return kept
+    return replace(kept, notes=(f"{DOUBTFUL}; if so, {advice}{BY_HAND}",), uncompared=bool(model))
 
 
 def cut_from_page(pixels: Pixels) -> Pixels | None:
@@ -271,7 +274,9 @@ def _rembg_mask(rgb: Pixels, model: str, offline: bool, problem: str, weights: P
     except Exception as error:  # onnxruntime, pooch and requests share no base class
         where = rembg_file(model, weights)
         named = f"{model} ({where})" if where else model
-        raise MissingError(f"rembg's model {named} cannot be used ({_first_line(error)}); {BY_HAND}") from error
+        raise MissingError(
+            f"rembg's model {named} cannot be used ({_first_line(error)}); {_check_hint(model)}{BY_HAND}"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -323,6 +328,11 @@ def _on_white(rgb: Pixels, alpha: Pixels) -> Pixels:
 
 def _to_bytes(values: NDArray[np.float32]) -> Pixels:
     return (values * 255.0).round().clip(0, 255).astype(np.uint8)
+
+
+def _check_hint(model: str) -> str:
+    """How to find out whether the file of a network is damaged; empty for one whose checksum is not known."""
+    return f"`meshcli models verify {model}` checks the file, or " if model in MODELS else ""
 
 
 def _first_line(error: Exception) -> str:

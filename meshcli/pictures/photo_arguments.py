@@ -57,6 +57,17 @@ def existing_path(name: str | Path) -> Path | None:
     return None
 
 
+def other_ending(missing: str) -> str:
+    """A hint to the file beside a missing one that has its name but for the ending or capitals; empty without one."""
+    path = Path(missing)
+    try:
+        names = sorted(each.name for each in path.parent.iterdir() if each.is_file())
+    except (OSError, ValueError):
+        return ""
+    same = [name for name in names if Path(name).stem.casefold() == path.stem.casefold()]
+    return f"; did you mean {path.parent / same[0]}?" if same else ""
+
+
 def natural_sort_key(name: str) -> list[tuple[int, int, str]]:
     """A sort key: digits count as numbers, capitals as lower case."""
     words = re.split(r"([0-9]+)", name)  # every second item is a number

@@ -4,14 +4,24 @@ Reading checks every type and refuses paths that leave the project; unknown fiel
 numpy.
 """
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self, get_args
 
 from meshcli.errors import ProjectError
 from meshcli.json_table import JsonTable
-from meshcli.project.artefacts import FIXED_ARTEFACTS, FOLDERS, SELECTION_SHEET, generated_files
+from meshcli.project.artefacts import FIXED_ARTEFACTS, generated_files
+from meshcli.project.manifest_fields import (
+    PHOTO_NAME,
+    VIEW_NAME,
+    limited_tables,
+    read_crop,
+    read_name,
+    read_size,
+    read_strings,
+    safe_path,
+    unknown_with_camera,
+)
 from meshcli.views.camera import Camera, read_camera
 from meshcli.views.photo_cameras import CameraPrior
 
@@ -20,10 +30,7 @@ SCHEMA_VERSION = 1
 Stage = Literal["generate", "select", "reconstruct", "render"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 Status = Literal["running", "done", "failed"]
-PHOTO_NAME = re.compile("[a-z]{1,4}")  # becomes part of file names
-VIEW_NAME = re.compile("[a-z]{1,4}[0-9]{0,2}")  # the name of its photo, then which of the photo's views it is
 MAX_VIEWS_PER_PHOTO = 7  # the six of a generator, and the photo itself
-MAX_SIDE = 10**6  # pixels of a picture; also the largest ratio, and 1 / the smallest, of a frame to its picture
 # By choice: far more than the networks use, and 3500 views are still read in half a second.
 MAX_PHOTOS, MAX_VIEWS, MAX_OUTPUTS = 500, 3500, 10_000
 SelectedBy = Literal["person", "flag", "auto"]
@@ -102,8 +109,8 @@ class StageRecord:
             status,
             table.string("engine", ""),
             table.get("options", dict, {}),
-            _read_strings(table.table("inputs")),
-            tuple(Output.read(row) for row in _limited_tables(table, "outputs", MAX_OUTPUTS)),
+            read_strings(table.table("inputs")),
+            tuple(Output.read(row) for row in limited_tables(table, "outputs", MAX_OUTPUTS)),
             table.get("facts", dict, {}),
             table.string("started", ""),
             table.string("finished", ""),
@@ -131,6 +138,7 @@ class Photo:
     crop: tuple[float, ...] = ()  # the frame: left, top, width, height as fractions of the original
     prepared: str = ""  # digest of the original and of the cut-out options; empty until it is cut out
     method: str = ""  # of the cut-out: alpha, plain background, rembg ...
+    uncompared: bool = False  # the cut-out looks doubtful, and rembg was not there to be compared with
     painted: str = ""  # digest of what its views were generated from; only of engines that take one photo at a time
     removed: bool = False  # from the set; the entry stays, so that its name and view numbers are never reused
     unknown_fields: dict[str, Any] = field(default_factory=dict)
@@ -150,6 +158,7 @@ class Photo:
             "crop": list(self.crop),
             "prepared": self.prepared,
             "method": self.method,
+            "uncompared": self.uncompared,
             "painted": self.painted,
             "removed": self.removed,
         }
@@ -158,21 +167,22 @@ class Photo:
     def read(cls, table: JsonTable) -> Self:
         """Read the JSON object in the manifest."""
         photo = cls(
-            _read_name(table, "name", PHOTO_NAME),
+            read_name(table, "name", PHOTO_NAME),
             safe_path(table, "file"),
             safe_path(table, "original"),
             table.string("source", ""),
             table.string("sha256"),
             read_camera(table, "camera"),
             CameraPrior.read(table.table("stated")),
-            _read_size(table),
-            _read_crop(table),
+            read_size(table),
+            read_crop(table),
             table.string("prepared", ""),
             table.string("method", ""),
+            table.get("uncompared", bool, False),
             table.string("painted", ""),
             table.get("removed", bool, False),
         )
-        return replace(photo, unknown_fields=_unknown_fields(table, photo.to_json()))
+        return replace(photo, unknown_fields=unknown_with_camera(table, photo.to_json()))
 
 
 @dataclass(frozen=True)
@@ -205,15 +215,15 @@ class ViewEntry:
     def read(cls, table: JsonTable) -> Self:
         """Read the JSON object in the manifest."""
         view = cls(
-            _read_name(table, "name", VIEW_NAME),
+            read_name(table, "name", VIEW_NAME),
             safe_path(table, "file"),
-            _read_name(table, "photo", PHOTO_NAME),
+            read_name(table, "photo", PHOTO_NAME),
             read_camera(table, "camera"),
             table.string("engine", ""),
             table.get("scores", dict, {}),
             table.get("removed", bool, False),
         )
-        return replace(view, unknown_fields=_unknown_fields(table, view.to_json()))
+        return replace(view, unknown_fields=unknown_with_camera(table, view.to_json()))
 
 
 @dataclass(frozen=True)
@@ -314,8 +324,8 @@ class Manifest:
         if unknown := stages.values.keys() - set(STAGES):
             raise stages.invalid(sorted(unknown)[0], "no such stage")
         manifest = cls(
-            tuple(Photo.read(row) for row in _limited_tables(table, "photos", MAX_PHOTOS)),
-            tuple(ViewEntry.read(row) for row in _limited_tables(table, "views", MAX_VIEWS)),
+            tuple(Photo.read(row) for row in limited_tables(table, "photos", MAX_PHOTOS)),
+            tuple(ViewEntry.read(row) for row in limited_tables(table, "views", MAX_VIEWS)),
             Selection.read(table.table("selection")) if table.values.get("selection") is not None else None,
             {stage: StageRecord.read(stages.table(stage)) for stage in STAGES if stage in stages.values},
             table.string("scored", ""),
@@ -329,34 +339,6 @@ class Manifest:
                 if len(set(values)) != len(values):
                     raise ProjectError(f"{table.where}: {key} holds a {field_name} twice")
         return replace(manifest, unknown_fields=table.unknown_fields(*manifest.to_json()))
-
-
-def safe_path(table: JsonTable, key: str) -> str:
-    """The path at a key, checked: the manifest may come from an untrusted source.
-
-    Relative, with / as separator, inside one of the FOLDERS. Names that cannot be printed are refused, and hidden ones
-    too, which could be those of the lock or of another program's data.
-    """
-    text: str = table.string(key)
-    folder, *names = text.split("/")
-    plain = text.isprintable() and len(text) < 200 and not set(text) & {"\\", ":"}
-    inside = folder in FOLDERS and names and all(name and not name.startswith(".") for name in names)
-    if not plain or not (inside or text == SELECTION_SHEET):
-        raise ProjectError(f"{table.where}: {key} is not a path inside the project ({text[:80]!r})")
-    return text
-
-
-def _read_name(table: JsonTable, key: str, pattern: re.Pattern[str]) -> str:
-    name: str = table.string(key)
-    if not pattern.fullmatch(name):
-        raise table.invalid(key, name)
-    return name
-
-
-def _limited_tables(table: JsonTable, key: str, limit: int) -> Iterator[JsonTable]:
-    if len(table.get(key, list, [])) > limit:
-        raise ProjectError(f"{table.where}: {key} has more than {limit} entries")
-    return table.tables(key)
 
 
 def _read_unlisted(table: JsonTable) -> frozenset[str]:
@@ -374,27 +356,3 @@ def _places_before_unlisted(manifest: Manifest) -> frozenset[str]:
         first, most = len(manifest.views), MAX_VIEWS_PER_PHOTO * max(1, len(manifest.photos))
         files += generated_files((photo.name for photo in manifest.photos), range(first, first + most))
     return frozenset(files)
-
-
-def _read_strings(table: JsonTable) -> dict[str, str]:
-    return {key: table.string(key) for key in table.values}
-
-
-def _read_size(table: JsonTable) -> tuple[int, ...]:
-    size = tuple(int(value) for value in table.numbers("size", 2))
-    if not all(1 <= side <= MAX_SIDE for side in size):
-        raise table.invalid("size", list(size))
-    return size
-
-
-def _read_crop(table: JsonTable) -> tuple[float, ...]:
-    crop = table.numbers("crop", 4)
-    if min(crop[2:]) < 1.0 / MAX_SIDE or max(map(abs, crop)) > MAX_SIDE:
-        raise table.invalid("crop", list(crop))
-    return crop
-
-
-def _unknown_fields(table: JsonTable, known: Mapping[str, Any]) -> dict[str, Any]:
-    """The unknown fields of a photo or view, and under "camera" those of its camera."""
-    camera = {key: value for key, value in table.values["camera"].items() if key not in known["camera"]}
-    return table.unknown_fields(*known) | ({"camera": camera} if camera else {})

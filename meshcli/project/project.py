@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shlex
 import shutil
 import stat
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.json"
 LOCK = ".lock"
+LOCK_OWNER = re.compile(rb"\d+\n")  # what filelock writes where the system has no locks; elsewhere a lock is empty
 LOCKING_UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # reported by some network file systems
 NAMED_FILES = 5  # in a message; more are counted
 LOCK_TIMEOUT = 0.5  # seconds: longer than `status` holds the lock while testing it
@@ -164,11 +166,19 @@ class Project:
             tell(f"{self.root} is on a disk without locks: make sure that nobody else writes there")
 
     def _lock_path(self) -> Path:
-        """The path of the lock file; ProjectError for a link or anything else that opening could change or block on."""
+        """The path of the lock file; ProjectError for a link or anything else that opening could change or block on.
+
+        UsageError for a file of the user's, which older versions of filelock would empty.
+        """
         path = self.path(LOCK)
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError, PermissionError):
             if not stat.S_ISREG(path.lstat().st_mode):
                 raise ProjectError(f"{path} is not a file; remove it")
+            with path.open("rb") as file:
+                if (content := file.read(64)) and not LOCK_OWNER.match(content):
+                    raise UsageError(
+                        f"{path} is not meshcli's, whose lock is empty; choose another DIR or move it away"
+                    )
         return path
 
     def _refuse_damaged_manifest(self) -> None:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Container
 from dataclasses import replace
+from pathlib import Path
 from shlex import quote
 
 from meshcli.config import TypedSettings
@@ -10,12 +11,14 @@ from meshcli.engines import VERSIONS
 from meshcli.errors import InputError, UsageError
 from meshcli.project.artefacts import CUTOUTS_SHEET
 from meshcli.project.manifest import Manifest, Photo
+from meshcli.project.project import Project
 from meshcli.settings import PhotoSettings, Settings, cutout_table
 from meshcli.stages.imported_views import PreparedPhoto, prepare_import
 from meshcli.stages.photo_set import RequestedPhoto
 from meshcli.stages.stage_runner import StageRun
 from meshcli.system.digests import digest
 from meshcli.views.photo_cameras import MAX_LISTED_PHOTOS
+from meshcli.weights.locations import rembg_file
 
 
 def prepare_photo(run: StageRun, photo: Photo, requested: RequestedPhoto, settings: PhotoSettings) -> PreparedPhoto:
@@ -49,6 +52,7 @@ def prepare_photo(run: StageRun, photo: Photo, requested: RequestedPhoto, settin
     frame = (crop.left, crop.top, crop.width, crop.height)
     camera = requested.stated.framed(frame, *size)
     after = replace(photo, camera=camera, size=size, crop=frame, prepared=prepared, method=cut.method)
+    after = replace(after, uncompared=cut.uncompared)
     return after, {photo.file: encode_png(framed)}
 
 
@@ -80,6 +84,46 @@ def refuse_useless_methods(
         if name not in named:
             letters = ", ".join(photo.name for photo in manifest.active_photos) or "a, b ... in the order of the photos"
             raise UsageError(f"--cutout {name}={method}: there is no photo of that letter; they are {letters}")
+
+
+def without_failed_methods(manifest: Manifest) -> Manifest:
+    """The manifest of a set that could not be cut out whole, its record without the typed ways that photos failed by.
+
+    On record they would make the next call fail in the same way, though it says nothing about them.
+    """
+    record = manifest.stages["generate"]
+    failed = {photo.name for photo in manifest.active_photos if not photo.prepared}
+    single = cutout_table(str(record.settings.get("photo.cutouts", "")))
+    kept = ",".join(f"{name}={method}" for name, method in single.items() if name not in failed)
+    settings = {key: value for key, value in record.settings.items() if key != "photo.cutouts"}
+    if failed - single.keys():
+        settings.pop("photo.cutout", None)
+    settings |= {"photo.cutouts": kept} if kept else {}
+    return manifest.with_record("generate", replace(record, settings=settings))
+
+
+def rembg_advice(project: Project, manifest: Manifest, weights: Path | None = None) -> str:
+    """How doubtful cut-outs may be made again where rembg's network has come since; empty without them or it.
+
+    Those that were edited by hand since are left out. Nothing is made again unasked.
+    """
+    record = manifest.stages.get("generate")
+    if record is None or record.status != "done":
+        return ""
+    written = {output.file: output.sha256 for output in record.outputs}
+    names = [
+        photo.name
+        for photo in manifest.active_photos
+        if photo.uncompared and project.digest(photo.file) == written.get(photo.file)
+    ]
+    model = str(record.settings.get("photo.rembg_model", PhotoSettings().rembg_model))
+    if not names or rembg_file(model, weights) is None:
+        return ""
+    ways = ",".join(f"{name}=rembg" for name in names)
+    return (
+        f"the cut-out of {', '.join(names)} by the plain background looked doubtful, and rembg's {model} is here now: "
+        f"`{project.command('generate')} --cutout {ways}` makes it again"
+    )
 
 
 def write_cutouts_sheet(run: StageRun) -> None:

@@ -19,7 +19,14 @@ from meshcli.project.artefacts import FIXED_ARTEFACTS, cut_out_file, generated_f
 from meshcli.project.manifest import Manifest, Output, Photo, StageRecord
 from meshcli.project.project import Project
 from meshcli.settings import PhotoSettings, Settings
-from meshcli.stages.cut_outs import cut_out_key, prepare_photo, refuse_useless_methods, write_cutouts_sheet
+from meshcli.stages.cut_outs import (
+    cut_out_key,
+    prepare_photo,
+    refuse_useless_methods,
+    rembg_advice,
+    without_failed_methods,
+    write_cutouts_sheet,
+)
 from meshcli.stages.imported_views import (
     FULL_FRAME,
     PreparedPhoto,
@@ -53,6 +60,7 @@ from meshcli.stages.stage_runner import (
     with_reduced_settings,
     write_lock,
 )
+from meshcli.stages.status import stale_choice
 from meshcli.stages.view_candidates import is_photo_view, write_candidates
 from meshcli.stages.view_generation import (
     VIEWS_PER_PHOTO,
@@ -108,6 +116,8 @@ def generate_views(
         task, resolved = _resolve(project, manifest, named, chosen, in_force, run_options)
         check = partial(_check_runnable, project, manifest, named, chosen, resolved, run_options)
         if outcome := outcome_without_running(project, manifest, task, run_options, check):
+            if outcome.skipped and (advice := rembg_advice(project, manifest, run_options.weights)):
+                run_options.tell(advice)
             return replace(outcome, left_out=tuple(validator.left_out))
         ensure_memory(project, manifest, task, run_options)
         check()
@@ -296,13 +306,18 @@ def _restoring_set(project: Project, before: Manifest, validator: PhotoValidator
 
 
 def _restore_set(project: Project, before: Manifest) -> None:
-    """Bring back the set as it was before a photo failed; new cut-outs are kept for the next call."""
+    """Bring back the set as it was before a photo failed; new cut-outs are kept for the next call.
+
+    A new set stays, for the next call to go on with, but not the typed ways to cut out that failed.
+    """
     if before.active_photos:
         now, names = project.load(), {photo.name for photo in before.photos}
         more = [replace(photo, removed=True) for photo in now.photos if photo.prepared and photo.name not in names]
         before = replace(before, unlisted=now.own_files)
         project.save(before)
         _save_photos(project, replace(before, photos=now.photos), [*before.photos, *more])
+    else:
+        project.save(without_failed_methods(project.load()))
 
 
 def _save_photos(project: Project, manifest: Manifest, photos: Sequence[Photo]) -> None:
@@ -329,6 +344,8 @@ def _make_views(run: StageRun, settings: Settings, seed: int, before: str) -> No
             f"from which sides {', '.join(unknown)} were taken is not known: say --azimuth, or "
             f"`{run.project.command('align')}` estimates it"
         )
+    if sentence := stale_choice(run.project, run.manifest):
+        run.note(sentence)
 
 
 def _register_photos(run: StageRun, named: NamedPhotos) -> None:

@@ -16,6 +16,8 @@ from meshcli.project.manifest import Manifest, Selection, Stage, ViewEntry
 from meshcli.project.project import Project
 from meshcli.system.digests import digest
 
+COLOURS = "colours"  # the option of a reconstruction that says which pictures colour the mesh
+
 Parts = dict[str, str]  # what it is called in messages -> version, value or digest
 
 
@@ -44,6 +46,18 @@ def view_parts(project: Project, views: Sequence[ViewEntry]) -> Parts:
     for view in views:
         parts[f"view {view.name}"] = project.digest(view.file)
         parts[f"camera of view {view.name}"] = digest(view.camera.to_json())
+    return parts
+
+
+def reconstruction_parts(project: Project, manifest: Manifest, options: Mapping[str, Any]) -> Parts:
+    """Parts for a mesh: the chosen views in order, and the photos that colour it."""
+    parts = view_parts(project, chosen_views(project, manifest))
+    colours = options.get(COLOURS)
+    names = colours.get("photos") if isinstance(colours, dict) else ()
+    for photo in manifest.active_photos:
+        if isinstance(names, list) and photo.name in names:
+            parts[f"cut-out of photo {photo.name}"] = project.digest(photo.file)
+            parts[f"camera of photo {photo.name}"] = digest(photo.camera.to_json())
     return parts
 
 
@@ -88,7 +102,7 @@ def current_inputs(project: Project, manifest: Manifest, stage: Stage) -> Parts:
                 for photo in manifest.active_photos
             },
         ),
-        "reconstruct": lambda: view_parts(project, chosen_views(project, manifest)),
+        "reconstruct": lambda: reconstruction_parts(project, manifest, record.options),
         "render": lambda: mesh_parts(project, manifest, _source(record.options)),
     }
     if stage == "select":

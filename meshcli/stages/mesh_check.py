@@ -12,7 +12,7 @@ from meshcli.out_of_memory import reserved
 from meshcli.project.manifest import Manifest, Photo, StageRecord, ViewEntry
 from meshcli.stages.photo_azimuths import photos_of_unknown_azimuth
 from meshcli.stages.stage_runner import StageRun
-from meshcli.stages.view_candidates import has_known_camera, is_photo_view
+from meshcli.stages.view_candidates import camera_is_known, is_photo_view
 from meshcli.system.memory_check import MEGABYTE
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def check_mesh(run: StageRun, mesh: "Mesh") -> None:
 
 def compared_pictures(manifest: Manifest) -> tuple[str, Sequence[Photo | ViewEntry]]:
     """What a mesh of the selected views is compared with: "photos", "views not selected" or "selected views"."""
-    known = [photo for photo in manifest.active_photos if _camera_is_known(manifest, photo)]
+    known = [photo for photo in manifest.active_photos if camera_is_known(manifest, photo)]
     if known:
         return "photos", _spread(known)
     selected = manifest.selection.names if manifest.selection else ()
@@ -86,14 +86,6 @@ def _sentence(comparison: Any) -> str:
             last = f"; worst: {worst} {min(shares):.0%}" if len(shares) > 1 else ""
             return f"the mesh matches the {against} by {mean:.0%} (silhouettes {iou:.0%}, colours {psnr:.1f} dB{last})"
     return ""
-
-
-def _camera_is_known(manifest: Manifest, photo: Photo) -> bool:
-    """Whether the photo's camera is known, or is the one that its body was carved with."""
-    if photo.stated.ready or photo.name in photos_of_unknown_azimuth(manifest):
-        return False
-    carved = any(view.photo == photo.name and view.engine == "sculpt" for view in manifest.active_views.values())
-    return carved or has_known_camera(photo)
 
 
 def _spread(entries: Sequence[Any]) -> Sequence[Any]:

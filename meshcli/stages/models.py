@@ -65,7 +65,7 @@ def pull_models(
         found = find_if_present(each.name, to)
         if found:
             _check_rembg_model(found)
-            tell(f"{each.name} is already on this machine ({found.where})")
+            tell(f"{each.name} is already {f'in {to}' if to else f'on this machine ({found.where})'}")
         elif offline:
             raise MissingError(f"{each.name} is not on this machine, and --offline fetches nothing")
         else:

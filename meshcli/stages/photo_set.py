@@ -13,7 +13,8 @@ from pathlib import Path
 from meshcli.errors import InputError, ProjectError, UsageError
 from meshcli.pictures.source_photo import SourcePhoto
 from meshcli.progress import Tell
-from meshcli.project.manifest import MAX_PHOTOS, PHOTO_NAME, Manifest, Photo
+from meshcli.project.manifest import MAX_PHOTOS, Manifest, Photo
+from meshcli.project.manifest_fields import PHOTO_NAME
 from meshcli.project.project import Project
 from meshcli.stages.photo_validation import PhotoValidator, values_at
 from meshcli.views.lens import exif_field_of_view, field_of_view

@@ -12,7 +12,7 @@ from meshcli.project.artefacts import FIXED_ARTEFACTS, PLANES
 from meshcli.project.project import Project
 from meshcli.settings import Settings, TextureSettings
 from meshcli.stages import networks
-from meshcli.stages.inputs import chosen_views, fingerprint, view_parts
+from meshcli.stages.inputs import COLOURS, chosen_views, fingerprint, reconstruction_parts, view_parts
 from meshcli.stages.mesh_check import check_mesh
 from meshcli.stages.networks import PreparedNetwork, pick_engine, prepare_network
 from meshcli.stages.photo_azimuths import guess_warning
@@ -28,6 +28,7 @@ from meshcli.stages.stage_runner import (
     with_reduced_settings,
     write_lock,
 )
+from meshcli.stages.texture_sources import TexturePictures, pick_texture_pictures, texture_sentence
 from meshcli.stages.view_choice import DEFAULT_VIEW_COUNT
 from meshcli.weights.locations import require_weights
 
@@ -51,7 +52,8 @@ def reconstruct_mesh(
     """
     with write_lock(project, run_options):
         manifest = project.load()
-        views = view_parts(project, chosen_views(project, manifest))
+        chosen_entries = chosen_views(project, manifest)
+        views = view_parts(project, chosen_entries)
         record = manifest.stages.get("reconstruct")
         # Another network that is named is not the one that a recorded file describes.
         renamed = record is not None and engine in NETWORKS and engine != record.engine
@@ -62,12 +64,13 @@ def reconstruct_mesh(
         network = None
         if chosen in NETWORKS:
             network, settings = prepare_network(project, chosen, settings, views, run_options)
+        pictures = pick_texture_pictures(manifest, chosen_entries, chosen, settings)
         settings, requested_digest, reduced = with_reduced_settings(
-            record, chosen, settings, _recorded_options(settings, seed, network), run_options
+            record, chosen, settings, _recorded_options(settings, seed, network, pictures), run_options
         )
-        options = _recorded_options(settings, seed, network)
+        options = _recorded_options(settings, seed, network, pictures)
         next_reduced = networks.smaller_settings(settings) if network else smaller_settings(settings)
-        inputs = fingerprint(chosen, options, views)
+        inputs = fingerprint(chosen, options, reconstruction_parts(project, manifest, options))
         task = ResolvedTask(
             "reconstruct", chosen, options, inputs, requested_digest, reduced, next_reduced, requested.to_record,
             files=FIXED_ARTEFACTS["reconstruct"],
@@ -81,9 +84,9 @@ def reconstruct_mesh(
             run_options.tell(warning)
         with recording(project, manifest, task, run_options) as run:
             if network:
-                _run_network(run, network, settings)
+                _run_network(run, network, settings, pictures)
             else:
-                _run_fit(run, settings, seed)
+                _run_fit(run, settings, seed, pictures)
         return run.outcome()
 
 
@@ -116,21 +119,22 @@ def refuse_unused_flags(flags: Sequence[str], settings: Settings, engine: str, w
         )
 
 
-def _recorded_options(settings: Settings, seed: int, network: PreparedNetwork | None) -> dict[str, Any]:
+def _recorded_options(
+    settings: Settings, seed: int, network: PreparedNetwork | None, pictures: TexturePictures
+) -> dict[str, Any]:
     """The options that the mesh depends on, for the record and the fingerprint."""
     if network is None:
-        return {**sections(settings, "fit", "texture"), "seed": seed}
-    table = sections(settings, "lrm", "texture")
+        return {**sections(settings, "fit", "texture"), "seed": seed, COLOURS: pictures.option()}
+    table = {**sections(settings, "lrm", "texture"), COLOURS: pictures.option()}
     del table["lrm"]["file"]  # its contents are under `network`
     del table["texture"]["faces"]  # lrm.simplify takes its place
     return {**table, **network.options()}
 
 
-def _run_fit(run: StageRun, settings: Settings, seed: int) -> None:
+def _run_fit(run: StageRun, settings: Settings, seed: int, pictures: TexturePictures) -> None:
     """Fit a surface to the views, simplify and texture it."""
     from meshcli.meshes.simplify import simplify
     from meshcli.reconstructors.fit import fit
-    from meshcli.texturing.bake import bake
 
     progress = run.run_options.progress
     progress(0, 1, "reading the views")
@@ -142,12 +146,27 @@ def _run_fit(run: StageRun, settings: Settings, seed: int) -> None:
         mesh = simplify(dense, settings.texture.faces)
     _record_face_count(run, settings.texture.faces, len(dense.faces))
     if settings.fit.texture:
-        with run.step("texture"):
-            mesh = bake(mesh, views, settings.texture, progress)
+        mesh = _textured(run, mesh, views, settings, pictures)
     _write_mesh(run, mesh, settings.texture, len(views))
 
 
-def _run_network(run: StageRun, network: PreparedNetwork, settings: Settings) -> None:
+def _textured(
+    run: StageRun, mesh: "Mesh", views: "list[View]", settings: Settings, pictures: TexturePictures
+) -> "Mesh":
+    """The mesh with a texture from photos or views."""
+    from meshcli.stages.view_loading import load_views
+    from meshcli.texturing.bake import bake
+
+    run.run_options.tell(texture_sentence(pictures))
+    photos = load_views(run.project, pictures.photos)
+    with run.step("texture"):
+        return bake(
+            mesh, [*photos, *(views if pictures.source != "photos" else ())], settings.texture,
+            run.run_options.progress,
+        )  # fmt: skip
+
+
+def _run_network(run: StageRun, network: PreparedNetwork, settings: Settings, pictures: TexturePictures) -> None:
     """Predict triplanes from the views, or reuse those of an earlier run, and extract the mesh."""
     from meshcli.reconstructors.instantmesh import Triplanes, extract_mesh
     from meshcli.weights.device import dtype_name, resolve_device, resolve_dtype
@@ -176,7 +195,9 @@ def _run_network(run: StageRun, network: PreparedNetwork, settings: Settings) ->
         _record_face_count(run, settings.lrm.simplify, built.faces_before_simplifying)
         if len(mesh.faces) < built.faces_before_simplifying:
             run.note(f"simplified to {len(mesh.faces)} faces")
-    if settings.lrm.texture:
+    if settings.lrm.texture and pictures.source != "field":
+        mesh = _textured(run, mesh, views, settings, pictures)
+    elif settings.lrm.texture:
         from meshcli.texturing.bake import bake_colours
 
         with run.step("texture"):

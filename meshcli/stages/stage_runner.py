@@ -181,6 +181,9 @@ def outcome_without_running(
     record = manifest.stages.get(task.stage)
     reason = "--force" if run_options.force else _reason_to_run(project, manifest, task)
     if record and not reason:
+        if record.settings != task.settings and not run_options.dry:  # typed ones that this engine makes no use of
+            record = replace(record, settings=task.settings)
+            project.save(manifest.with_record(task.stage, record))
         return Outcome(task.stage, record, f"unchanged since {record.finished}")
     project.refuse_foreign_files(manifest, task.files)
     if run_options.dry:

@@ -119,6 +119,20 @@ def stage_status(project: Project, manifest: Manifest, stage: Stage, holds_lock:
     return StageStatus(stage, "stale" if changed else "done", changed, record)
 
 
+def stale_choice(project: Project, manifest: Manifest) -> str:
+    """What became of a choice of views that a person or a flag made and that no longer fits; empty where it does."""
+    selection, record = manifest.selection, manifest.stages.get("select")
+    if selection is None or selection.by == "auto" or record is None or record.status != "done":
+        return ""
+    status = stage_status(project, manifest, "select")
+    if status.state != "stale":
+        return ""
+    how = "by hand" if selection.by == "person" else "with a flag"
+    lost = any(name not in (view.name for view in manifest.active_views.values()) for name in selection.names)
+    command = "" if lost else f"; look at views/sheet.png and choose again: `{project.command('select')}`"
+    return f"the choice of views that was made {how} no longer fits: {status.reason}{command}"
+
+
 def changed_settings(record: StageRecord | None) -> dict[str, Any]:
     """The settings on record that are not the defaults, in the sections that the recorded engine uses."""
     used = {"seed", *record.options} if record else set()

@@ -48,6 +48,14 @@ def has_known_camera(photo: Photo) -> bool:
     return photo.camera.known == "rig" or refined or all(angle is not None for angle in angles)
 
 
+def camera_is_known(manifest: Manifest, photo: Photo) -> bool:
+    """Whether the photo's camera is known, or is the one that its body was carved with."""
+    if photo.stated.ready or photo.name in photos_of_unknown_azimuth(manifest):
+        return False
+    carved = any(view.photo == photo.name and view.engine == "sculpt" for view in manifest.active_views.values())
+    return carved or has_known_camera(photo)
+
+
 def scores_digest(project: Project, manifest: Manifest) -> str:
     """Digest of what the scores depend on: pictures on disk, cameras, the version of the scores."""
     views = [[view.name, project.digest(view.file), view.camera.to_json()] for view in manifest.active_views.values()]

@@ -191,7 +191,8 @@ def view_cosine(camera: Array, point: Array, normal: Array) -> float:
         towards = camera[12 + k] - point[k]
         squared += towards * towards
         cosine += towards * normal[k]
-    return cosine / np.sqrt(squared)
+    result: float = cosine / np.sqrt(squared)
+    return result
 
 
 @kernel()
@@ -211,7 +212,7 @@ def unoccluded(camera: Array, place: Array, depth: Array, feather: Array, point:
         return 0.0
     upper = (1.0 - b) * feather[first + j] + b * feather[first + right]
     lower = (1.0 - b) * feather[second + j] + b * feather[second + right]
-    result: float = ((1.0 - a) * upper + a * lower) / 255.0
+    clear: float = ((1.0 - a) * upper + a * lower) / 255.0
     return clear
 
 

@@ -16,7 +16,7 @@ from typing import Any, Literal, Self, get_args
 
 from meshcli.errors import InputError, UsageError
 from meshcli.json_table import JsonTable
-from meshcli.pictures.photo_arguments import SUFFIXES, counted, existing_path
+from meshcli.pictures.photo_arguments import SUFFIXES, counted, existing_path, other_ending
 from meshcli.pictures.picture_file import check_regular_file
 from meshcli.pictures.source_photo import SourcePhoto
 from meshcli.progress import Tell
@@ -200,7 +200,8 @@ def parse_photo_argument(argument: str | Path) -> PhotoArgument:
         return PhotoArgument(SourcePhoto(path), azimuth)
     if NUMBER.fullmatch(str(argument).split(",")[0]):
         raise InputError(f"there is no photo {argument}; if it is an angle, write --azimuth 0,120,240 (one per photo)")
-    raise InputError(f"there is no photo {(head if has_angle else argument) or 'without a name'}")
+    wanted = (head if has_angle else str(argument)) or "without a name"
+    raise InputError(f"there is no photo {wanted}{other_ending(wanted)}")
 
 
 def typed_priors(

@@ -1,4 +1,4 @@
-"""Files of calibrated cameras: our cameras.json, nerfstudio's transforms.json, COLMAP's text files. Light: no numpy.
+"""Files of calibrated cameras: our cameras.json, nerfstudio's transforms.json, COLMAP's models. Light: no numpy.
 
 Ours is in our world coordinates already. The others have a coordinate system of their own, which one similarity takes
 to ours (world_transform.py). nerfstudio: camera_to_world with OpenGL axes, as here (docs.nerf.studio, "data
@@ -7,9 +7,8 @@ conventions"). COLMAP: world_to_camera as quaternion and translation, x right, y
 """
 
 import math
-import reprlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,17 +16,19 @@ from typing import Any
 
 from meshcli.errors import InputError
 from meshcli.json_table import JsonTable, read_table
-from meshcli.system.text_files import read_text
 from meshcli.views.camera import Camera, PoseMatrix, read_camera
+from meshcli.views.colmap_files import (
+    BINARY_FILES,
+    COLMAP_FILES,
+    TEXT_FILES,
+    ColmapCamera,
+    find_colmap,
+    focal_count,
+    read_colmap_files,
+)
 from meshcli.views.picture_names import path_parts, short_names
 
 JSON_FILES = ("transforms.json", "cameras.json")
-COLMAP_FILES = ("cameras.txt", "images.txt")
-COLMAP_TABLES = (*COLMAP_FILES, "points3D.txt", "frames.txt", "rigs.txt")  # all that COLMAP writes beside them
-# The number of focal lengths by camera model, COLMAP's names and nerfstudio's; other models are no pinhole cameras.
-FOCAL_LENGTHS = {
-    "SIMPLE_PINHOLE": 1, "PINHOLE": 2, "SIMPLE_RADIAL": 1, "RADIAL": 1, "OPENCV": 2, "FULL_OPENCV": 2, "PERSPECTIVE": 2,
-}  # fmt: skip
 DISTORTION_KEYS = ("k1", "k2", "k3", "k4", "p1", "p2")  # nerfstudio's names for OpenCV's coefficients
 NON_PINHOLE_KEYS = ("is_fisheye", "ftheta_p0", "latlong")  # instant-ngp's names for other kinds of lenses
 MAX_SIDE = 1e6  # pixels along a picture's side; far beyond any picture, so that sizes stay computable
@@ -113,11 +114,13 @@ def read_rig(path: Path) -> Rig:
         path = next((path / name for name in JSON_FILES if (path / name).is_file()), path)
     if path.is_dir() or path.name in COLMAP_FILES:
         folder = path if path.is_dir() else path.parent
+        names = next((pair for pair in (TEXT_FILES, BINARY_FILES) if path.name in pair), COLMAP_FILES)
         places = (folder, folder / "sparse" / "0", folder / "sparse")
-        found = next((place for place in places if all((place / name).is_file() for name in COLMAP_FILES)), None)
+        found = next((files for place in places if (files := find_colmap(place, names)) is not None), None)
         if found is None:
-            raise InputError(f"{path} has no cameras.txt and images.txt; COLMAP writes them with `--output_type TXT`")
-        return _read_colmap(found)
+            wanted = " or ".join(" and ".join(pair) for pair in (TEXT_FILES, BINARY_FILES) if set(pair) <= set(names))
+            raise InputError(f"{path} has no {wanted}, which COLMAP writes")
+        return _read_colmap(*found)
     table = read_table(path, InputError)
     if "meshcli" in table.values:
         images = (_read_own_image(path, row) for row in table.tables("photos"))
@@ -125,7 +128,7 @@ def read_rig(path: Path) -> Rig:
     if "frames" in table.values and _is_nerfstudio(table):
         return _read_nerfstudio(path, table)
     raise InputError(
-        f"{path} is no rig that can be read: cameras.json of meshcli, transforms.json of nerfstudio, COLMAP's text"
+        f"{path} is no rig that can be read: cameras.json of meshcli, transforms.json of nerfstudio, COLMAP's model"
     )
 
 
@@ -163,7 +166,7 @@ def _read_nerfstudio(path: Path, table: JsonTable) -> Rig:
     for row in table.tables("frames"):
         both = JsonTable({**table.values, **row.values}, row.where, InputError)
         other_kinds = [key for key in NON_PINHOLE_KEYS if both.values.get(key) not in (None, False)]
-        _focal_count(row.where, other_kinds[0] if other_kinds else both.string("camera_model", "") or "PINHOLE")
+        focal_count(row.where, other_kinds[0] if other_kinds else both.string("camera_model", "") or "PINHOLE")
         name = both.string("file_path")
         if not _is_picture_name(name):
             raise both.invalid("file_path", name)
@@ -177,15 +180,6 @@ def _read_nerfstudio(path: Path, table: JsonTable) -> Rig:
 def _is_picture_name(name: str) -> bool:
     """Whether a picture may have this name."""
     return path_parts(name)[-1:] not in ((), ("..",)) and "\0" not in name
-
-
-def _focal_count(where: str, model: str) -> int:
-    """The number of focal lengths of a camera model; InputError if it is not known to be a pinhole camera."""
-    if model.upper() not in FOCAL_LENGTHS:
-        raise InputError(
-            f"{where}: the camera model {reprlib.repr(model)} cannot be used; undistort the pictures into PINHOLE first"
-        )
-    return FOCAL_LENGTHS[model.upper()]
 
 
 def _read_size(row: JsonTable) -> Size | None:
@@ -242,75 +236,37 @@ def _without_scale(rows: list[Any]) -> list[Any]:
     return [*turned, last]
 
 
-def _read_colmap(folder: Path) -> Rig:
-    lenses, sizes, distorted = {}, {}, False
-    for where, text in _data_lines(folder / "cameras.txt"):
-        words = text.split()
-        lenses[words[0]] = _colmap_intrinsics(where, words)
-        sizes[words[0]] = (round(_number_at(where, words, 2)), round(_number_at(where, words, 3)))
-        rest = range(6 + _focal_count(where, words[1]), len(words))
-        distorted = distorted or any(abs(_number_at(where, words, index)) > MIN_DISTORTION for index in rest)
-    images = []
+def _read_colmap(cameras: Path, images: Path) -> Rig:
+    folder = cameras.parent
+    stored_cameras, stored_images = read_colmap_files(cameras, images)
+    lenses = {
+        each.key: (_colmap_intrinsics(each), (round(each.size[0]), round(each.size[1]))) for each in stored_cameras
+    }
+    distorted = any(
+        abs(value) > MIN_DISTORTION
+        for each in stored_cameras
+        for value in each.parameters[focal_count(each.where, each.model) + 2 :]
+    )
     places = [parent / subfolder for parent in (folder, *folder.parents[:2]) for subfolder in ("images", "")]
-    for where, text in _data_lines(folder / "images.txt"):
-        words = text.split()
-        if _is_points_line(words):
-            continue
-        name = " ".join(text.split(maxsplit=9)[9:])  # it may hold spaces
-        if len(words) < 10 or words[8] not in lenses or not _is_picture_name(name):
-            raise InputError(f"{where} is no image with a camera of cameras.txt")
-        numbers = [_number_at(where, words, index) for index in range(1, 8)]
-        camera = Camera(_opengl_pose(numbers[:4], numbers[4:], where), *lenses[words[8]])
-        camera = read_camera(JsonTable({"camera": camera.to_json()}, where, InputError), "camera")
-        files = tuple(place / name.replace("\\", "/") for place in places)
-        images.append(RigImage(name, camera, sizes[words[8]], files))
-    return _with_unique_names(Rig(folder, tuple(images), True, distorted))
+    found = []
+    for each in stored_images:
+        if each.camera not in lenses or not _is_picture_name(each.name):
+            raise InputError(f"{each.where} is no image with a camera of {cameras.name}")
+        lens, size = lenses[each.camera]
+        camera = Camera(_opengl_pose(each.quaternion, each.shift, each.where), *lens)
+        camera = read_camera(JsonTable({"camera": camera.to_json()}, each.where, InputError), "camera")
+        files = tuple(place / each.name.replace("\\", "/") for place in places)
+        found.append(RigImage(each.name, camera, size, files))
+    return _with_unique_names(Rig(folder, tuple(found), True, distorted))
 
 
-def _is_points_line(words: Sequence[str]) -> bool:
-    """Whether a line of images.txt holds an image's points, triples of numbers; the image's own line ends with a name.
-
-    Points follow each image, or an empty line does where there are none; some programs leave out both, some add more.
-    """
-    return len(words) % 3 == 0 and all(map(_is_number, words[:12]))
-
-
-def _is_number(word: str) -> bool:
-    with suppress(ValueError):
-        float(word)
-        return True
-    return False
-
-
-def _data_lines(path: Path) -> Iterator[tuple[str, str]]:
-    """Lines of a text file that are neither empty nor a comment, with file and line number."""
-    try:
-        lines = read_text(path).splitlines()
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
-    for number, line in enumerate(lines, 1):
-        if line.strip() and not line.lstrip().startswith("#"):
-            yield f"{path}: line {number}", line.strip()
-
-
-def _number_at(where: str, words: Sequence[str], index: int) -> float:
-    try:
-        value = float(words[index])
-    except (ValueError, IndexError) as error:
-        raise InputError(f"{where} has no number at place {index + 1}") from error
-    if not math.isfinite(value):
-        raise InputError(f"{where} holds a number that is not finite")
-    return value
-
-
-def _colmap_intrinsics(where: str, words: Sequence[str]) -> tuple[float, float, float, float]:
+def _colmap_intrinsics(camera: ColmapCamera) -> tuple[float, float, float, float]:
     """fx, fy, cx, cy as fractions of width and height."""
-    focals = _focal_count(where, words[1] if len(words) > 1 else "")
-    width, height = _number_at(where, words, 2), _number_at(where, words, 3)
-    first, last = _number_at(where, words, 4), _number_at(where, words, 3 + focals)
-    cx, cy = _number_at(where, words, 4 + focals), _number_at(where, words, 5 + focals)
+    focals = focal_count(camera.where, camera.model)
+    (width, height), first, last = camera.size, camera.parameters[0], camera.parameters[focals - 1]
+    cx, cy = camera.parameters[focals : focals + 2]
     if min(width, height) < 1.0 or max(width, height) > MAX_SIDE or min(first, last) <= 0.0:
-        raise InputError(f"{where} holds a size or a focal length that no picture has")
+        raise InputError(f"{camera.where} holds a size or a focal length that no picture has")
     return first / width, last / height, cx / width, cy / height
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from meshcli.errors import MeshcliError, UsageError
 from meshcli.pictures.photo_arguments import SUFFIXES, existing_path
+from meshcli.views.colmap_files import COLMAP_TABLES, find_colmap
 from meshcli.views.photo_cameras import pictures_of_rig
-from meshcli.views.rig_files import COLMAP_FILES, COLMAP_TABLES, JSON_FILES, read_rig
+from meshcli.views.rig_files import JSON_FILES, read_rig
 from meshcli.views.rig_photos import match_photos
 
 
@@ -75,7 +76,7 @@ def _as_rig(argument: str) -> Path | None:
         return path if path.suffix.lower() == ".json" else None
     with suppress(OSError):
         if path.is_dir() and not any(_is_picture(each) for each in path.iterdir()):
-            return next((each for each in (path, path / "0") if _has_colmap(each)), None)
+            return next((each for each in (path, path / "0") if find_colmap(each)), None)
     return None
 
 
@@ -83,11 +84,7 @@ def _rigs_in(folder: Path) -> list[Path]:
     """The rigs of other programs in a folder; a cameras.json of ours is read without being looked for here."""
     files = [folder / JSON_FILES[0]] if (folder / JSON_FILES[0]).is_file() else []
     models = (folder, folder / "sparse" / "0", folder / "sparse")
-    return [*files, *[each for each in models if _has_colmap(each)][:1]]
-
-
-def _has_colmap(folder: Path) -> bool:
-    return all((folder / name).is_file() for name in COLMAP_FILES)
+    return [*files, *[each for each in models if find_colmap(each)][:1]]
 
 
 def _is_picture(path: Path) -> bool:

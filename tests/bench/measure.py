@@ -92,9 +92,9 @@ def test_views(name: str) -> list[View]:
     return _pictures(name, "test", cameras, 2)
 
 
-def pictures(name: str, cameras: Sequence[Camera], samples: int) -> Array:
-    """Pictures of the truth from any cameras, (N, SIZE, SIZE, 4)."""
-    return _render_truth(load_truth(name), cameras, samples)
+def pictures(name: str, cameras: Sequence[Camera], samples: int, size: int = SIZE) -> Array:
+    """Pictures of the truth from any cameras, (N, size, size, 4)."""
+    return _render_truth(load_truth(name), cameras, samples, size)
 
 
 def score(mesh: Mesh, name: str) -> Scores:
@@ -201,20 +201,20 @@ def _pictures(name: str, label: str, cameras: Sequence[Camera], samples: int) ->
     return [View(f"a{i}", pixels[i], camera) for i, camera in enumerate(cameras)]
 
 
-def _render_truth(truth: Truth, cameras: Sequence[Camera], samples: int) -> Array:
+def _render_truth(truth: Truth, cameras: Sequence[Camera], samples: int, size: int = SIZE) -> Array:
     scene = Scene(truth.vertices, truth.faces)
-    return np.stack([_picture(truth, scene, camera, samples) for camera in cameras])
+    return np.stack([_picture(truth, scene, camera, samples, size) for camera in cameras])
 
 
-def _picture(truth: Truth, scene: Scene, camera: Camera, samples: int) -> Array:
-    """One picture (SIZE, SIZE, 4) with straight alpha, white where nothing is."""
-    origins, directions = rays(camera, pixel_centres(SIZE * samples, SIZE * samples) / samples, SIZE, SIZE)
+def _picture(truth: Truth, scene: Scene, camera: Camera, samples: int, size: int) -> Array:
+    """One picture (size, size, 4) with straight alpha, white where nothing is."""
+    origins, directions = rays(camera, pixel_centres(size * samples, size * samples) / samples, size, size)
     hits = scene.cast(origins.reshape(-1, 3), directions.reshape(-1, 3))
     seen = hits.faces >= 0
     colours = np.zeros((len(seen), 4))
     colours[seen, :3] = _lit(truth, hits.faces[seen], hits.barycentric[seen], directions.reshape(-1, 3)[seen])
     colours[seen, 3] = 1.0
-    mean = colours.reshape(SIZE, samples, SIZE, samples, 4).mean((1, 3))
+    mean = colours.reshape(size, samples, size, samples, 4).mean((1, 3))
     alpha = mean[..., 3:]
     rgb = np.where(alpha > 0.0, mean[..., :3] / np.maximum(alpha, 1e-9), 1.0)
     return np.rint(255.0 * np.concatenate([rgb, alpha], axis=-1)).astype(np.uint8)

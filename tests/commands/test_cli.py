@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,6 +16,7 @@ from PIL import Image
 from helpers.cli_processes import FAKE_MESHCLI
 from meshcli.commands import cli
 from meshcli.commands.lazy_commands import load_command
+from meshcli.commands.manual import manual
 from meshcli.project.manifest import Manifest, Photo
 from meshcli.project.project import Project
 from meshcli.stages.photo_azimuths import azimuth_lines
@@ -89,13 +91,30 @@ def test_the_list_of_commands_shows_the_first_sentence_of_each(verb: str) -> Non
 
 def test_help_shows_every_flag_in_a_panel(meshcli) -> None:  # type: ignore[no-untyped-def]
     text = meshcli("run", "--help").out
-    panels = ("Arguments", "Options", "Photos and cameras", "Stages and engines", "View generation",
-              "Network", "Photo preparation", "View selection", "Reconstruction", "Rendering", "Settings",
-              "Run", "Output")  # fmt: skip
+    panels = ("Arguments", "Options", "Photos and cameras", "Photo preparation", "View generation", "View selection",
+              "Reconstruction", "Rendering", "Network", "Settings", "Stages", "Run", "Output")  # fmt: skip
     places = [text.index(f" {panel} \u2500") for panel in panels]
     assert places == sorted(places)
     for option in (option for each in load_command("run").params[2:] if not each.hidden for option in each.opts):
         assert option in text
+
+
+@pytest.mark.parametrize(
+    ("verb", "usual"),
+    [
+        ("run", "azimuth guess rig cutout generator views reconstructor faces config dry-run"),
+        ("generate", "azimuth rig cutout add remove engine steps seed config dry-run"),
+        ("reconstruct", "engine faces texture-size config dry-run"),
+    ],
+)
+def test_help_and_the_man_page_show_the_usual_flags_first(verb: str, usual: str, meshcli) -> None:  # type: ignore[no-untyped-def]
+    words = usual.split()
+    text = meshcli(verb, "--help").out
+    first = text[text.index(" Options \u2500") :].partition("\u2570")[0]
+    assert re.findall(r"^\u2502 --([a-z-]+)", first, re.MULTILINE) == [*words, "help"]
+    section = manual().replace("\\-", "-").partition(f'.SS "meshcli {verb}"')[2]
+    assert re.findall(r"^\.B --([a-z-]+)", section, re.MULTILINE)[: len(words)] == words
+    assert max(map(len, text.splitlines())) <= 80
 
 
 def test_help_lists_the_exit_codes(meshcli) -> None:  # type: ignore[no-untyped-def]
@@ -133,11 +152,13 @@ def test_the_four_verbs(painted) -> None:  # type: ignore[no-untyped-def]
         (["generate", "new", "1.png", "--azimuth", "nan"], 2, "finite"),
         (["generate", "new", "1.png", "--azimuth", "0,4"], 2, "2 values for 1 photo; one per photo, in this order"),
         (["generate", "new", "4.png"], 3, "no photo 4.png"),
+        (["generate", "new", "1.JPG"], 3, "no photo 1.JPG; did you mean 1.png?"),
+        (["generate", "new", "1.png", "--cutout", "rembgg"], 2, "error: --cutout rembgg: it is one of auto, alpha"),
         (["generate", "new", "1.png", "0,40"], 3, "--azimuth 0,120,240"),
         (["generate", "new", "cameras.txt"], 3, "cameras.txt"),
         (["generate", "1.png", "2.png"], 2, "project directory comes first"),
         (["generate", "new"], 2, "meshcli generate new PHOTO"),
-        (["generate", "new", "1.png", "--engine", "zero"], 2, "--engine"),
+        (["generate", "new", "1.png", "--engine", "zero"], 2, "'--engine': 'zero' is not one of 'auto', "),
         (["generate", "new", "1.png", "--set", "fit.ray=4"], 2, "did you mean fit.rays?"),
         (["generate", "new", "1.png", "--config", "no.yaml"], 2, "no.yaml"),
         (["generate", "new", "1.png", "--max-pixels", "100"], 3, "--max-pixels"),
@@ -311,6 +332,7 @@ def test_a_person_at_a_plain_terminal_is_asked(painted) -> None:  # type: ignore
         os.execv(FAKE_MESHCLI[0], [*FAKE_MESHCLI, "select", "desk"])  # noqa: S606 (our own interpreter)
     shown = _shown(terminal, "> ")
     assert "which views?" in shown
+    assert "\x1b[?" not in shown  # no mouse, no other screen
     os.write(terminal, b"0,99\n")
     shown = _shown(terminal, "> ")
     assert "there is no view 99; views are 0-5, 6-11, 12-17" in shown

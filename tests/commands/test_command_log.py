@@ -1,6 +1,7 @@
 """What commands leave in the log of their project, and what `status` makes of it."""
 
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +31,18 @@ def test_a_command_from_its_line_to_its_end(command_line: Call) -> None:
     assert any(text.startswith("engine sculpt (auto: ") for text in told)
     assert "meshcli select desk --auto 4" in [entry.text for entry in middle]
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", entry.time) for entry in entries())
+
+
+def test_the_line_of_a_run_comes_before_those_of_its_steps(
+    tmp_path: Path, photos: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert meshcli("run", "desk", "1.png", "--to", "select").returncode == 0
+    lines = [entry.text.split()[1] for entry in entries() if entry.kind == "$"]
+    assert lines == ["run", "generate", "select"]
+    first, *_, last = entries()
+    assert (first.process, last.kind) == (last.process, "=")
+    assert "MESHCLI_WAITING_LOG" not in os.environ
 
 
 def test_commands_that_change_nothing_leave_no_trace(command_line: Call) -> None:

@@ -54,6 +54,8 @@ def test_the_schema_is_one() -> None:
 def test_documents_of_the_stages(document: Callable[..., Any]) -> None:
     Path("bad.png").write_text("no picture")
     document("plan", "generate desk 1.png 2.png --dry-run")
+    document("plan", "generate desk 1.png 2.png bad.png --keep-going --dry-run", 3)
+    document("run_plan", "run desk 1.png 2.png bad.png --azimuth=0,90,180 --keep-going --dry-run", 3)
     document("stage", "generate desk 1.png 2.png bad.png --keep-going", 3)
     document("status", "status desk")
     document("align", "align desk")

@@ -331,6 +331,8 @@ def test_rembgs_model_that_lies_there_already(tmp_path, monkeypatch, capsys):
     for words in (["pull", "u2netp", "--to", "ckpts"], ["pull", "u2netp", "--offline"], ["path", "u2netp"]):
         assert cli.main(["models", *words]) == 0
         assert capsys.readouterr().out == f"{file}\n"
+    assert cli.main(["models", "pull", "u2netp", "--to", "ckpts"]) == 0
+    assert capsys.readouterr().err == "u2netp is already in ckpts\n"
     assert cli.main(["models", "verify", "u2netp"]) == 0
     assert "as published (md5)" in capsys.readouterr().out
     assert cli.main(["models", "list", "--json"]) == 0

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -98,3 +99,28 @@ def test_colmap_text_in_the_directory_is_a_rig(folder: Path, command_line: Call)
         code, _, err = command_line("generate", "desk", *name.split())
         assert code == 0, err
         assert has_rig_cameras()
+
+
+def test_colmap_binary_among_the_photos_or_beside_them(folder: Path, command_line: Call) -> None:
+    lens = struct.pack("<QiiQQ4d", 1, 1, 1, 120, 90, 150, 150, 60, 45)
+    images = struct.pack("<Q", 2)
+    for name, w, x in (("1.png", 0, 1), ("2.png", 0.7071068, 0.7071068)):
+        images += struct.pack("<i7di6sQ", 1, w, x, 0, 0, 0, 0, 4, 1, name.encode(), 0)
+    model = folder / "sparse/0"
+    model.mkdir(parents=True)
+    (model / "cameras.bin").write_bytes(lens)
+    (model / "images.bin").write_bytes(images)
+    (model / "points3D.bin").write_bytes(bytes(8))
+    assert "with --rig photos/sparse/0 it is" in command_line("generate", "beside", "photos/1.png", "photos/2.png")[2]
+    names = (
+        "photos",
+        "photos/1.png photos/2.png --rig photos",
+        "photos/1.png photos/2.png photos/sparse/0/points3D.bin",
+    )
+    for name in names:
+        code, _, err = command_line("generate", "desk", *name.split())
+        assert code == 0, err
+        assert has_rig_cameras()
+    (model / "images.bin").write_bytes(images[:-1])
+    code, _, err = command_line("generate", "new", "photos/1.png", "photos/2.png", "--rig", "photos")
+    assert (code, err.count("\n"), "images.bin is cut off" in err) == (3, 1, True), err

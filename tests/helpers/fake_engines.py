@@ -20,6 +20,7 @@ from meshcli.settings import FitSettings
 from meshcli.views.camera import zero123plus_rig
 from meshcli.views.view import View
 
+BAKED: list[str] = []  # the names of the pictures that the last texture was baked from
 COUNTS = dict.fromkeys(("cut_out", "sculpt", "fit", "bake", "score_views", "register"), 0)
 
 
@@ -49,7 +50,7 @@ class Sculpture:
 
 def cut_out(pixels: Any, settings: Any, rembg: bool = True, offline: bool = False, weights: Path | None = None) -> Any:
     COUNTS["cut_out"] += 1
-    return SimpleNamespace(pixels=pixels, method="alpha", notes=())
+    return SimpleNamespace(pixels=pixels, method="alpha", notes=(), uncompared=False)
 
 
 def sculpt(photos: Sequence[View], settings: Any, fit: Any, seeds: Sequence[int], progress: Any) -> Sculpture:
@@ -136,6 +137,7 @@ def simplify(mesh: Mesh, faces: int) -> Mesh:
 
 def bake(mesh: Mesh, views: Sequence[View], settings: Any, progress: Any) -> Mesh:
     COUNTS["bake"] += 1
+    BAKED[:] = [view.name for view in views]
     image = np.full((settings.size, settings.size, 3), 128, np.uint8)
     coordinates = np.random.default_rng(0).random((8, 2)).astype(np.float32)
     return Mesh(mesh.vertices, mesh.faces, mesh.colours, Texture(image, coordinates, mesh.faces))

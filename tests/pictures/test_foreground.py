@@ -134,6 +134,20 @@ def test_rembg_absent_and_offline(monkeypatch, tmp_path):
         cut_out(busy(), PhotoSettings(), offline=True)
 
 
+def test_rembgs_file_is_damaged(monkeypatch, tmp_path):
+    monkeypatch.setenv("U2NET_HOME", str(tmp_path))
+    (tmp_path / "u2netp.onnx").write_text("<html>404</html>")
+    broken = fake_rembg(np.zeros((64, 64), np.uint8))
+
+    def refuse(*_):
+        raise RuntimeError("Protobuf parsing failed")
+
+    broken.new_session = refuse
+    monkeypatch.setitem(sys.modules, "rembg", broken)
+    with pytest.raises(MissingError, match=r"u2netp.onnx\) cannot be used \(Protobuf.*`meshcli models verify u2netp`"):
+        cut_out(busy(), PhotoSettings(), offline=True)
+
+
 def test_rembg_switched_off():
     with pytest.raises(InputError, match="rembg"):
         cut_out(busy(), PhotoSettings(), rembg=False)

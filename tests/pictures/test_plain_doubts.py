@@ -118,7 +118,11 @@ def test_without_the_network_a_doubt_is_said() -> None:
     assert cut.method == "plain"
     assert "may have left holes, specks" in cut.notes[0]
     assert "`meshcli models pull u2netp`" in cut.notes[0]
-    assert "models pull" not in cut_out(with_speck(), PhotoSettings(), rembg=False).notes[0]
+    assert cut.uncompared
+    switched_off = cut_out(with_speck(), PhotoSettings(), rembg=False)
+    assert "models pull" not in switched_off.notes[0]
+    assert not switched_off.uncompared
+    assert not cut_out(picture(BODY), PhotoSettings()).uncompared
     assert cut_out(picture(BODY), PhotoSettings()).notes == ()
 
 

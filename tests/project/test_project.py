@@ -214,3 +214,16 @@ def test_a_command_can_be_typed_as_it_is_said(tmp_path: Path) -> None:
     project = Project(tmp_path / "two words")
     assert shlex.split(project.command("select")) == ["meshcli", "select", str(project.root)]
     assert shlex.split(project.command("generate"))[-1] == "PHOTO..."
+
+
+def test_a_users_own_file_called_lock_is_refused_and_kept(project: Project) -> None:
+    project.create()
+    lock = project.root / ".lock"
+    lock.write_text("my notes")
+    for write in (lambda: project.write_lock(new=True).__enter__(), project.is_locked):
+        with pytest.raises(UsageError, match=r"\.lock is not meshcli's"):
+            write()
+    assert lock.read_text() == "my notes"
+    lock.write_text("")
+    with project.write_lock(new=True):
+        assert lock.read_bytes() == b""

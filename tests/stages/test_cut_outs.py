@@ -16,6 +16,7 @@ from meshcli.errors import InputError, UsageError
 from meshcli.pictures.image import join_sheet
 from meshcli.project.project import Project
 from meshcli.settings import PhotoSettings
+from meshcli.stages.cut_outs import rembg_advice
 from meshcli.stages.generate import generate_views
 from meshcli.stages.photo_set import CameraArguments
 from meshcli.stages.stage_runner import RunOptions
@@ -127,3 +128,62 @@ def test_edited_cut_outs_outlive_a_new_version(
     cut.clear()
     generate_views(project, settings=typed(cutouts="b=plain"))
     assert cut == ["plain"]
+
+
+def test_a_way_that_failed_does_not_stay_on_record(
+    project: Project, photos: list[Path], cut: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = sys.modules["meshcli.pictures.foreground"]
+    quick = module.cut_out
+
+    def no_alpha(pixels: Any, settings: PhotoSettings, **rest: Any) -> Any:
+        if settings.cutout == "alpha":
+            raise InputError("there is none that separates anything")
+        return quick(pixels, settings, **rest)
+
+    monkeypatch.setattr(module, "cut_out", no_alpha)
+    with pytest.raises(InputError, match="separates"):
+        generate_views(project, photos[:2], CameraArguments([0, 40]), settings=typed(cutouts="a=plain,b=alpha"))
+    assert project.load().stages["generate"].settings == {"photo.cutouts": "a=plain"}
+    with pytest.raises(InputError, match="separates"):  # of a recorded set too, and for all photos
+        generate_views(project, settings=typed(cutout="alpha"))
+    cut.clear()
+    generate_views(project)
+    assert cut == ["auto"]
+    assert project.load().stages["generate"].settings == {"photo.cutouts": "a=plain"}
+    with pytest.raises(InputError, match="separates"):
+        generate_views(project, settings=typed(cutouts="b=alpha"))
+    assert project.load().stages["generate"].settings == {"photo.cutouts": "a=plain"}
+    assert generate_views(project).skipped
+
+
+def test_doubtful_cut_outs_are_named_once_the_network_is_here(
+    project: Project, photos: list[Path], cut: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    module = sys.modules["meshcli.pictures.foreground"]
+    quick = module.cut_out
+
+    def doubtful(pixels: Any, settings: PhotoSettings, **rest: Any) -> Any:
+        found = quick(pixels, settings, **rest)
+        found.uncompared = settings.cutout == "auto"
+        return found
+
+    monkeypatch.setattr(module, "cut_out", doubtful)
+    monkeypatch.setenv("U2NET_HOME", str(tmp_path / "rembg"))
+    monkeypatch.setenv("MESHCLI_CKPTS", str(tmp_path / "ckpts"))
+    said: list[str] = []
+    run_options = RunOptions(tell=said.append)
+    generate_views(project, photos[:2], CameraArguments([0, 40]), settings=typed(cutouts="b=plain"))
+    assert generate_views(project, run_options=run_options).skipped
+    assert (said, rembg_advice(project, project.load())) == ([], "")
+    (tmp_path / "ckpts").mkdir()
+    (tmp_path / "ckpts/u2netp.onnx").touch()
+    cut.clear()
+    assert generate_views(project, run_options=run_options).skipped
+    assert said == [rembg_advice(project, project.load())]
+    assert said[0].startswith("the cut-out of a by the plain background looked doubtful")
+    assert f"`{project.command('generate')} --cutout a=rembg`" in said[0]
+    assert cut == []
+    generate_views(project, settings=typed(cutouts="a=rembg"))
+    assert cut == ["rembg"]
+    assert rembg_advice(project, project.load()) == ""

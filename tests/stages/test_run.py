@@ -227,6 +227,7 @@ def test_run_leaves_unusable_photos_out_and_does_the_others() -> None:
     words = ["run", "desk", "1.png", "bad.png", "2.png", "--azimuth=0,1,90", *QUICK]
     stopped = meshcli(*words)
     assert (stopped.returncode, Path("desk").exists()) == (3, False)
+    assert meshcli(*words, "--dry-run").returncode == 3
     result = meshcli(*words, "--keep-going")
     assert result.returncode == 3
     assert len(error_lines(result.stderr)) == 1

@@ -277,3 +277,16 @@ def test_python_calls_keep_what_is_on_record(whole: Call) -> None:
     assert not generate_views(project, settings=Settings(), seed=0, typed=CameraArguments()).skipped
     select_views(project)
     assert project.load().selection.by == "auto"  # type: ignore[union-attr]
+
+
+def test_a_setting_that_only_another_engine_uses_is_kept_though_nothing_runs(meshcli: Call) -> None:
+    meshcli("generate", "desk", *PHOTOS, ANGLES)
+    before = record("generate")
+    meshcli("generate", "desk", "--set", "zero123plus.steps=30", "--dry-run")
+    assert record("generate") == before
+    meshcli("generate", "desk", "--set", "zero123plus.steps=30")
+    assert record("generate") == replace(before, settings={**before.settings, "zero123plus.steps": 30})
+    meshcli("generate", "desk")
+    assert record("generate").settings["zero123plus.steps"] == 30
+    meshcli("generate", "desk", "--defaults")
+    assert record("generate") == before

@@ -22,7 +22,7 @@ from meshcli.stages.render import render_mesh
 from meshcli.stages.run import automatic_count, select_arguments
 from meshcli.stages.select import select_views
 from meshcli.stages.stage_runner import RunOptions
-from meshcli.stages.status import read_status
+from meshcli.stages.status import read_status, stale_choice
 
 SMALL = override(Settings(), {"render.size": 64, "render.frames": 3, "texture.size": 64}, "")
 
@@ -296,6 +296,26 @@ def test_explicit_choices_are_kept(finished: Project) -> None:
         UsageError, match=r"chosen by a person, and now views/01\.png \(view a1\) was changed by hand.*meshcli select"
     ):
         select_arguments(finished, "")
+
+
+def test_a_choice_that_no_longer_fits_is_said_at_once(finished: Project) -> None:
+    assert stale_choice(finished, finished.load()) == ""
+    select_views(finished, "a0,c1", by="person")
+    assert stale_choice(finished, finished.load()) == ""
+    outcome = generate_views(finished, remove=["c"])
+    assert outcome.notes[-1].startswith(
+        "the choice of views that was made by hand no longer fits: the selected view c1 is no longer in"
+    )
+    assert outcome.notes[-1].endswith(f"choose again: `{finished.command('select')}`")
+    select_views(finished, "a0,a1")
+    finished.path("views/01.png").write_bytes(b"other")
+    assert re.search(
+        r"made with a flag no longer fits: views/01.png \(view a1\) was changed by hand; .*: `meshcli select ",
+        stale_choice(finished, finished.load()),
+    )
+    select_views(finished, "a0,a1", by="auto")
+    finished.path("views/01.png").write_bytes(b"another")
+    assert stale_choice(finished, finished.load()) == ""
 
 
 def test_painted_views_are_chosen_by_six(finished: Project) -> None:

@@ -6,12 +6,12 @@ import trimesh
 
 from helpers.painted_ball import ball, ball_views
 from helpers.rendering import render_picture
-from meshcli.meshes import texture
 from meshcli.meshes.mesh import Mesh
-from meshcli.meshes.simplify import simplify
+from meshcli.meshes.simplify import _without_duplicates, simplify
 from meshcli.pictures.image import over
 from meshcli.progress import silent
 from meshcli.settings import TextureSettings
+from meshcli.texturing import atlas
 from meshcli.texturing.atlas import unwrap
 from meshcli.texturing.bake import bake
 
@@ -42,16 +42,16 @@ def test_an_atlas_ends_when_its_threads_have_long_been_asleep() -> None:
     kept = []
     for count in (60, 80):
         unwrap(simplify(ball(5), count), 64)
-        kept += texture.LAST_ATLAS
+        kept += atlas.LAST_ATLAS
     assert len(kept) == 2
     assert kept[0] is not kept[1]
-    assert kept[1:] == texture.LAST_ATLAS
+    assert kept[1:] == atlas.LAST_ATLAS
 
 
 def test_faces_that_lie_back_to_back_go() -> None:
     flap = np.array([[0, 1, 50], [1, 0, 50]])
     faces = np.concatenate([ball(2).faces, flap, flap + 60])
-    assert (texture._without_duplicates(faces) == ball(2).faces).all()
+    assert (_without_duplicates(faces) == ball(2).faces).all()
 
 
 def test_few_faces_stay_as_they_are() -> None:
@@ -73,7 +73,7 @@ def test_the_map_fits_the_picture_and_does_not_overlap(baked: Mesh) -> None:
     assert corners.max() <= 1
     sides = np.abs(np.linalg.det(np.stack([corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]], axis=-1)))
     owner = np.full((1024, 1024), -1, np.int32)
-    texture._rasterise_charts(corners, owner)
+    atlas._rasterise_charts(corners, owner)
     assert (owner >= 0).mean() == pytest.approx(0.5 * sides.sum(), rel=0.01)  # every texel is counted once
     assert 0.5 * sides.sum() > 0.5
 

@@ -1,5 +1,6 @@
 import json
 import math
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +111,94 @@ def test_colmap_with_one_focal_length_and_distortion(tmp_path: Path) -> None:
     camera = rig.images[0].camera((1, 1))
     assert (camera.fx, camera.fy, camera.cy) == pytest.approx((900 / 640, 900 / 480, 250 / 480))
     assert rig.distorted
+
+
+MODEL_NUMBERS = {"SIMPLE_PINHOLE": 0, "PINHOLE": 1, "SIMPLE_RADIAL": 2, "RADIAL": 3, "OPENCV": 4, "FULL_OPENCV": 6}
+
+
+def binary(folder: Path, points: int = 2) -> None:
+    """The text in a folder as COLMAP writes it in binary."""
+    lines = [line.split() for line in (folder / "cameras.txt").read_text().splitlines() if line[0] != "#"]
+    data = struct.pack("<Q", len(lines))
+    for key, model, width, height, *parameters in lines:
+        data += struct.pack("<iiQQ", int(key), MODEL_NUMBERS[model], int(width), int(height))
+        data += struct.pack(f"<{len(parameters)}d", *map(float, parameters))
+    (folder / "cameras.bin").write_bytes(data)
+    named = [line for line in (folder / "images.txt").read_text().splitlines() if line and line[0] != "#"]
+    data = struct.pack("<Q", len(named))
+    for line in named:
+        words = line.split(maxsplit=9)
+        data += struct.pack("<i7di", int(words[0]), *map(float, words[1:8]), int(words[8]))
+        data += words[9].encode() + b"\0" + struct.pack("<Q", points) + struct.pack("<ddq", 1.5, 2.5, -1) * points
+    (folder / "images.bin").write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("model", "parameters"),
+    [("SIMPLE_PINHOLE", "900 310 250"), ("PINHOLE", "900 890 310 250"), ("SIMPLE_RADIAL", "900 310 250 0.02"),
+     ("RADIAL", "900 310 250 0 0"), ("OPENCV", "900 890 310 250 0 0 .1 0"),
+     ("FULL_OPENCV", "900 890 310 250 0 0 0 0 0 0 0 .1")],
+)  # fmt: skip
+def test_colmap_in_binary_is_the_same_to_the_bit(model: str, parameters: str, tmp_path: Path) -> None:
+    colmap(tmp_path / "sparse/0", model, parameters)
+    wanted = read_rig(tmp_path)
+    binary(tmp_path / "sparse/0")
+    for name in ("cameras.txt", "images.txt"):
+        (tmp_path / "sparse/0" / name).unlink()
+    assert len(wanted.images) == 3
+    assert read_rig(tmp_path) == read_rig(tmp_path / "sparse/0/images.bin") == wanted
+
+
+def test_of_binary_and_text_the_binary_is_taken_unless_the_text_is_named(tmp_path: Path) -> None:
+    colmap(tmp_path)
+    binary(tmp_path)
+    colmap(tmp_path, parameters="800 890 310 250")
+    assert [read_rig(tmp_path / name).images[0].camera((1, 1)).fx for name in ("", "cameras.bin", "images.txt")] == [
+        900 / 640, 900 / 640, 800 / 640,
+    ]  # fmt: skip
+    (tmp_path / "images.bin").unlink()
+    assert read_rig(tmp_path).images[0].camera((1, 1)).fx == 800 / 640
+    with pytest.raises(InputError, match=r"has no cameras\.bin and images\.bin"):
+        read_rig(tmp_path / "cameras.bin")
+
+
+def numbers(layout: str, *values: float) -> bytes:
+    return struct.pack(f"<{layout}", *values)
+
+
+IMAGE_START = numbers("Q", 1) + numbers("i7di", 1, 1, 0, 0, 0, 1, 2, 3, 7)
+
+
+@pytest.mark.parametrize(
+    ("file", "data", "says"),
+    [
+        ("cameras.bin", b"", "is cut off"),
+        ("cameras.bin", numbers("Q", 2**63), f"promises {2**63} cameras"),
+        ("cameras.bin", numbers("QiiQQ", 1, 7, 1, 640, 480), "is cut off"),
+        ("cameras.bin", numbers("QiiQQ4d", 1, 7, 5, 640, 480, 1, 2, 3, 4), "the camera model 'OPENCV_FISHEYE' cannot"),
+        ("cameras.bin", numbers("QiiQQ4d", 1, 7, -1, 640, 480, 1, 2, 3, 4), "'number -1' cannot"),
+        ("cameras.bin", numbers("QiiQQ4d", 1, 7, 1, 2**64 - 1, 480, 9, 9, 3, 4), "no picture has"),
+        ("cameras.bin", numbers("QiiQQ4d", 1, 7, 1, 640, 480, math.nan, 9, 3, 4), "camera 1 holds a number that"),
+        ("cameras.bin", numbers("QiiQQ4d", 1, 8, 1, 640, 480, 9, 9, 3, 4), "no image with a camera of cameras.bin"),
+        ("cameras.bin", numbers("QiiQQ4d", 1, 7, 1, 640, 480, 9, 9, 3, 4) + b"x", "goes on after its last record"),
+        ("images.bin", numbers("Q", 0), "has no cameras"),
+        ("images.bin", numbers("Q", 10**9), "promises 1000000000 images"),
+        ("images.bin", IMAGE_START + b"a" * 9000 + numbers("xQ", 0), "image 1 has a name that does not end"),
+        ("images.bin", IMAGE_START + b"a.png" + b"\1" * 8, "name that does not end"),
+        ("images.bin", IMAGE_START + b"\xff.png" + numbers("xQ", 0), "no text in UTF-8"),
+        ("images.bin", IMAGE_START + numbers("xQ", 0), "no image with a camera"),
+        ("images.bin", IMAGE_START + b"a.png" + numbers("xQ", 2**62), f"promises {2**62} points"),
+        ("images.bin", IMAGE_START + b"a.png" + numbers("xQ", 0) + b"\0", "goes on after"),
+    ],
+)
+def test_damaged_binary_says_where(file: str, data: bytes, says: str, tmp_path: Path) -> None:
+    colmap(tmp_path)
+    binary(tmp_path)
+    (tmp_path / file).write_bytes(data)
+    with pytest.raises(InputError, match=says) as caught:
+        read_rig(tmp_path)
+    assert str(tmp_path) in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_our_own(tmp_path: Path) -> None:

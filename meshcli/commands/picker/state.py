@@ -15,6 +15,7 @@ KEYS = (  # as the list of keys and docs/choosing-views.md have them; the keys b
     ("page up/down, h, l", "move by a screen"),
     ("home, end", "first or last view"),
     ("space", "take or drop it"),
+    ("click, wheel", "take or drop, move"),
     ("s", "take the suggested"),
     ("a, n", "take all, or none"),
     ("u", "undo a change"),
@@ -39,6 +40,7 @@ class PickerState:
     proposed: tuple[str, ...]  # what `s` selects
     chosen: tuple[str, ...] = ()  # in the order of selection
     row: int = 0  # the current one
+    first: int = 0  # the first visible row
     page: int = 1  # visible rows, which page-up and page-down move by
     typed: str = ""  # the answer so far, with its leading ":"
     message: str = ""
@@ -51,7 +53,25 @@ class PickerState:
         now = replace(self, message="")
         if self.help:
             return replace(now, help=False)
-        return now._edit_answer(key, read) if self.typed else now._run_command(key)
+        return now._edit_answer(key, read) if self.typed else now._run_command(key).with_page(self.page)
+
+    def click(self, row: int | None) -> "PickerState":
+        """The state after a click on a row, which is taken or dropped, or beside the rows. Typing goes on."""
+        if self.help or self.typed or row is None:
+            return replace(self, help=False)
+        return replace(self, message="", row=row)._with_chosen(_toggle(self.chosen, self.names[row]))
+
+    def scroll(self, rows: int) -> "PickerState":
+        """The state after a turn of the wheel: the current row moves and, as far as there is more, the list with it."""
+        if self.help or self.typed:
+            return replace(self, help=False)
+        row = min(max(self.row + rows, 0), len(self.names) - 1)
+        return replace(self, message="", row=row, first=self.first + rows).with_page(self.page)
+
+    def with_page(self, page: int) -> "PickerState":
+        """With this many visible rows; the list is moved as little as possible until the current one is among them."""
+        first = min(max(self.first, self.row - page + 1), self.row)
+        return replace(self, page=page, first=max(0, min(first, len(self.names) - page)))
 
     def _run_command(self, key: str) -> "PickerState":
         sets = {"s": self.proposed, "a": self.names, "n": ()}

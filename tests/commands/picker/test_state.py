@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 from meshcli.commands.picker.state import KEYS, PickerState
@@ -54,6 +55,37 @@ def test_every_change_can_be_undone() -> None:
 def test_h_and_l_move_by_a_screen() -> None:
     assert after("l").row == 2
     assert after("l", "l", "h").row == 2
+
+
+def test_a_click_takes_and_drops_and_the_list_stays() -> None:
+    state = after("end")
+    assert state.first == 3
+    clicked = state.click(3)
+    assert (clicked.chosen, clicked.row, clicked.first) == (("b0",), 3, 3)
+    again = clicked.click(3)
+    assert (again.chosen, again.past) == ((), ((), ("b0",)))
+    assert state.click(None) == state
+    assert after("4").click(0) == after("4")  # typing goes on
+    assert after("?").click(0) == after()
+
+
+def test_the_wheel_moves_the_list_and_the_bar_to_the_ends() -> None:
+    places = [(0, 0)]
+    state = after()
+    for _ in range(5):
+        state = state.scroll(1)
+        places.append((state.row, state.first))
+    assert places == [(0, 0), (1, 1), (2, 2), (3, 3), (4, 3), (4, 3)]
+    assert state.scroll(-1).scroll(-1) == replace(state, row=2, first=1)
+    assert after("4").scroll(1) == after("4")
+    assert after("?").scroll(1) == after()
+
+
+def test_the_list_moves_no_more_than_it_must() -> None:
+    assert [after(*["j"] * times).first for times in range(5)] == [0, 0, 1, 2, 3]
+    assert [after("end", *["k"] * times).first for times in range(5)] == [3, 3, 2, 1, 0]
+    assert after("end").with_page(4).first == 1
+    assert after("end").with_page(9).first == 0
 
 
 def test_help_hides_at_any_key_and_changes_nothing() -> None:

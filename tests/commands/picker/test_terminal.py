@@ -1,16 +1,13 @@
 """The picker in a terminal of its own: keys in, manifest out."""
 
-import fcntl
 import os
-import pty
 import signal
-import struct
-import termios
+import sys
 from pathlib import Path
 
 import pytest
 
-from helpers.cli_processes import FAKE_MESHCLI
+from helpers.terminals import MOUSE, Terminal
 from meshcli.project.manifest import Selection
 from meshcli.project.project import Project
 from meshcli.stages.generate import generate_views
@@ -18,47 +15,17 @@ from meshcli.stages.photo_set import CameraArguments
 from meshcli.stages.select import select_views
 
 UP, DOWN = "\x1b[A", "\x1b[B"
-
-
-class Terminal:
-    """A process in a terminal of 80 x 24 characters, which hears Ctrl-C or, as after `trap '' INT`, does not."""
-
-    def __init__(self, *words: str, deaf: bool = False, **environment: str) -> None:
-        self.child, self.terminal = pty.fork()
-        if self.child == 0:
-            signal.signal(signal.SIGINT, signal.SIG_IGN if deaf else signal.SIG_DFL)
-            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 800, 480))
-            os.environ |= {"TERM": "xterm-256color", "COLORTERM": "truecolor", **environment}
-            # Not execv: readline, where something loaded it, has put LINES and COLUMNS where Python does not see them.
-            os.execve(FAKE_MESHCLI[0], [*FAKE_MESHCLI, *words], dict(os.environ))  # noqa: S606 (our own interpreter)
-        self.text = ""
-
-    def until(self, *last: str) -> str:
-        """What it shows until all of these have come."""
-        text = b""
-        while not all(word.encode() in text for word in last):
-            more = self._read()
-            assert more, text.decode(errors="replace")[-3000:]
-            text += more
-        return text.decode(errors="replace")
-
-    def type(self, keys: str) -> None:
-        os.write(self.terminal, keys.encode())
-
-    def end(self) -> int:
-        """Read to the end; the exit code."""
-        while self._read():
-            pass
-        code = os.waitstatus_to_exitcode(os.waitpid(self.child, 0)[1])
-        os.close(self.terminal)
-        return code
-
-    def _read(self) -> bytes:
-        """The next bytes; none when the other side is closed, which is an error on Linux."""
-        try:
-            return os.read(self.terminal, 65536)
-        except OSError:
-            return b""
+LEFT_PRESS, LEFT_RELEASE, WHEEL_DOWN, RIGHT_PRESS = "\x1b[<0;{}M", "\x1b[<0;{}m", "\x1b[<65;{}M", "\x1b[<2;{}M"
+FAILING = """
+from pathlib import Path
+from meshcli.commands.picker.screen import Row
+from meshcli.commands.picker.state import PickerState
+from meshcli.commands.picker.terminal import pick
+from meshcli.project.manifest import ViewEntry
+from meshcli.views.camera import zero123plus_rig
+view = ViewEntry("a0", "", "a", zero123plus_rig(0.0)[0], "sculpt", {})
+pick("desk", [Row(0, view, "1.png")], {"a0": Path("a0.png")}, PickerState(("a0",), ()), lambda text: 1 // 0)
+"""
 
 
 @pytest.fixture
@@ -144,12 +111,52 @@ def test_without_colour_it_works_in_shades(painted: Project) -> None:
     assert terminal.end() == 0
 
 
-def test_a_smaller_window_is_noticed(painted: Project) -> None:
+def test_another_size_of_the_window_is_drawn_whole_at_once(painted: Project) -> None:
     terminal, _ = opened(painted)
-    fcntl.ioctl(terminal.terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 1000, 600))
-    assert "┃" not in terminal.until("q leave")
+    for columns, rows in ((59, 20), (120, 40), (20, 8), (100, 30), (80, 24)):
+        fresh = terminal.resize(columns, rows)
+        lines = terminal.until_shown(lambda _, fresh=fresh: fresh.display[-1].startswith("chosen: a0"))  # type: ignore[misc]
+        assert lines == fresh.display
+        assert lines[0].startswith("desk: 6 of 18 views"[:columns])
+        assert lines[-2].startswith("? keys · enter"[:columns])
+        assert sum(line.startswith(("chosen:", "? keys")) for line in lines) == 2
     terminal.type("q")
     assert terminal.end() == 130
+
+
+def test_the_mouse_takes_and_drops_and_scrolls(painted: Project) -> None:
+    terminal, _ = opened(painted)
+    assert terminal.screen.private_modes >= {1000, 1006}
+    assert terminal.screen.cursor.hidden
+    third = "10;9"  # column and row from 1; two rows of titles, three for each of the views before
+    terminal.type((LEFT_PRESS + LEFT_RELEASE).format(third, third))
+    shown = terminal.until_shown(lambda lines: "at 3 of 18" in lines[0])
+    assert "7 of 18 views chosen" in shown[0]
+    terminal.type(RIGHT_PRESS.format(third) + LEFT_PRESS.format("10;1") + LEFT_PRESS.format("70;9"))  # nothing
+    terminal.type((WHEEL_DOWN * 2).format(third, third))
+    shown = terminal.until_shown(lambda lines: "at 5 of 18" in lines[0])
+    assert "7 of 18 views chosen" in shown[0]
+    assert " a2 " in shown[2]  # two rows further, the list as well as the bar
+    terminal.type("\r")
+    assert terminal.end() == 0
+    selection = painted.load().selection
+    assert selection is not None
+    assert (len(selection.names), selection.names[-1]) == (7, "a2")
+
+
+def test_sigterm_leaves_the_terminal_as_it_was(painted: Project) -> None:
+    terminal, _ = opened(painted)
+    assert terminal.screen.private_modes & MOUSE
+    os.kill(terminal.child, signal.SIGTERM)
+    assert terminal.end() == 143
+
+
+def test_a_failure_leaves_the_terminal_as_it_was() -> None:
+    terminal = Terminal(command=[sys.executable, "-c", FAILING])
+    terminal.until("q leave", "\x1b[?1006h")
+    terminal.type("1\r")
+    terminal.until("ZeroDivisionError")
+    assert terminal.end() == 1
 
 
 def test_sixel_pictures_where_the_terminal_has_them(painted: Project) -> None:

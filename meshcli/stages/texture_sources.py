@@ -1,0 +1,72 @@
+"""Which pictures colour a mesh: photos at their own size, chosen views, or a network's colours. Light: no numpy."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+from meshcli.engines import NETWORKS
+from meshcli.errors import UsageError
+from meshcli.project.manifest import Manifest, Photo, ViewEntry
+from meshcli.settings import Settings
+from meshcli.stages.view_candidates import camera_is_known, is_photo_view
+
+Source = Literal["photos", "views", "both", "field"]
+
+
+@dataclass(frozen=True)
+class TexturePictures:
+    """What a mesh is coloured from, and why."""
+
+    source: Source
+    photos: tuple[Photo, ...]  # those that colour it; none for `views` and `field`
+    reason: str
+
+    def option(self) -> dict[str, Any]:
+        """The option of a record that a fingerprint depends on."""
+        return {"from": self.source, "photos": [photo.name for photo in self.photos]}
+
+
+def pick_texture_pictures(
+    manifest: Manifest, views: Sequence[ViewEntry], engine: str, settings: Settings
+) -> TexturePictures:
+    """The pictures that colour the mesh of these chosen views.
+
+    `auto` takes photos whose camera is known, alone where `sculpt` made all views, since these show nothing but the
+    photos' own colours, smaller; beside the views otherwise. Without such photos it takes the views, and for a network
+    its colour field, as published. Raises UsageError where what was asked for is not there.
+    """
+    asked = settings.texture.source
+    textured = settings.lrm.texture if engine in NETWORKS else settings.fit.texture
+    if asked == "field" and engine not in NETWORKS:
+        raise UsageError(f"--texture-from field: {engine} has no colour field; the networks have one")
+    if asked in ("views", "field") or not textured:
+        return TexturePictures("field" if asked == "field" else "views", (), "asked for" if textured else "no texture")
+    known = tuple(photo for photo in manifest.active_photos if camera_is_known(manifest, photo))
+    if asked in ("photos", "both") and not known:
+        raise UsageError(f"--texture-from {asked}: {_nothing_known(manifest)}")
+    if asked in ("photos", "both"):
+        return TexturePictures(cast("Source", asked), known, "asked for")
+    if not known:
+        source: Source = "field" if engine in NETWORKS else "views"
+        return TexturePictures(source, (), _nothing_known(manifest))
+    if all(view.engine == "sculpt" or is_photo_view(view) for view in views):
+        return TexturePictures("photos", known, "their cameras are known, and sculpt's views show nothing else")
+    return TexturePictures("both", known, "the photos' cameras are known")
+
+
+def texture_sentence(pictures: TexturePictures) -> str:
+    """What colours the mesh, in words, for the outcome."""
+    names = ", ".join(photo.name for photo in pictures.photos)
+    photos = f"photo{'s' if len(pictures.photos) > 1 else ''} {names}"
+    sources = {
+        "photos": photos, "both": f"{photos} and the chosen views", "views": "the chosen views",
+        "field": "the network's colour field",
+    }  # fmt: skip
+    return f"texture from {sources[pictures.source]} ({pictures.reason})"
+
+
+def _nothing_known(manifest: Manifest) -> str:
+    """Why no photo can colour the mesh."""
+    if all(photo.stated.ready for photo in manifest.active_photos):
+        return "there are no photos, only ready views"
+    return "no photo's camera is known (azimuth, elevation and lens, or a rig)"

@@ -1,0 +1,78 @@
+"""Which pictures colour the mesh, and that the record knows them."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from helpers.fake_engines import BAKED
+from meshcli.config import override
+from meshcli.errors import UsageError
+from meshcli.project.project import Project
+from meshcli.settings import Settings
+from meshcli.stages.generate import generate_views
+from meshcli.stages.inputs import current_inputs
+from meshcli.stages.photo_set import CameraArguments
+from meshcli.stages.reconstruct import reconstruct_mesh
+from meshcli.stages.select import select_views
+from meshcli.stages.stage_runner import RunOptions
+
+pytestmark = pytest.mark.usefixtures("engine_calls")
+
+
+def textured_from(source: str) -> Settings:
+    return override(Settings(), {"texture.size": 16, "texture.source": source}, "")
+
+
+@pytest.fixture
+def posed(project: Project, photos: list[Path]) -> Project:
+    """Three photos with typed azimuths; the views 0 to 5 are chosen."""
+    generate_views(project, photos, CameraArguments([0, 40, -50]))
+    select_views(project, "0-5")
+    return project
+
+
+def test_photos_of_known_cameras_colour_the_mesh(posed: Project) -> None:
+    said: list[str] = []
+    reconstruct_mesh(posed, settings=textured_from("auto"), run_options=RunOptions(tell=said.append))
+    assert BAKED == ["a", "b", "c"]
+    assert posed.load().stages["reconstruct"].options["colours"] == {"from": "photos", "photos": ["a", "b", "c"]}
+    assert any(each.startswith("texture from photos a, b, c (") for each in said)
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ("photos", ["a", "b", "c"]),
+        ("views", ["a0", "a1", "a2", "a3", "a4", "a5"]),
+        ("both", ["a", "b", "c", "a0", "a1", "a2", "a3", "a4", "a5"]),
+    ],
+)
+def test_the_source_is_as_typed(posed: Project, source: str, names: list[str]) -> None:
+    reconstruct_mesh(posed, settings=textured_from(source))
+    assert names == BAKED
+
+
+def test_a_fitted_mesh_has_no_field(posed: Project) -> None:
+    with pytest.raises(UsageError, match="fit has no colour field"):
+        reconstruct_mesh(posed, settings=textured_from("field"))
+    assert "reconstruct" not in posed.load().stages
+
+
+def test_photos_of_unknown_azimuth_do_not_colour_it(project: Project, photos: list[Path]) -> None:
+    generate_views(project, photos)
+    select_views(project, "0-5")
+    reconstruct_mesh(project, settings=textured_from("auto"))
+    assert BAKED == ["a0", "a1", "a2", "a3", "a4", "a5"]
+    with pytest.raises(UsageError, match="no photo's camera is known"):
+        reconstruct_mesh(project, settings=textured_from("both"))
+
+
+@pytest.mark.parametrize(("source", "counts"), [("views", False), ("photos", True), ("auto", True)])
+def test_a_cut_out_counts_as_an_input_if_it_colours_the_mesh(posed: Project, source: str, counts: bool) -> None:
+    reconstruct_mesh(posed, settings=textured_from(source))
+    manifest = posed.load()
+    assert current_inputs(posed, manifest, "reconstruct") == manifest.stages["reconstruct"].inputs
+    Image.new("RGBA", (8, 8)).save(posed.path("photos/b.png"))
+    changed = current_inputs(posed, manifest, "reconstruct") != manifest.stages["reconstruct"].inputs
+    assert changed == counts
