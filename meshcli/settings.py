@@ -197,16 +197,16 @@ class LrmSettings:
     texture: bool = True  # bake a texture; without it only the vertices have colours
 
 
+TextureFormat = Literal[
+    "jpeg",  # smaller by a factor of four to eight
+    "png",  # lossless
+]
 TextureSource = Literal[
     "auto",  # photos whose camera is known, with the chosen views where these show more; else as without photos
     "photos",  # the cut-out photos at their own size
     "views",  # the chosen views
     "both",
     "field",  # the colours that a network predicts
-]
-TextureFormat = Literal[
-    "jpeg",  # smaller by a factor of four to eight
-    "png",  # lossless
 ]
 
 

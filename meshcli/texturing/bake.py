@@ -30,6 +30,10 @@ Fill = Callable[[Array, Array, BlendedColours], Array]
 SAMPLES = np.array([[1, 1, 1], [4, 1, 1], [1, 4, 1], [1, 1, 4]]) / np.array([[3], [6], [6], [6]])  # barycentric
 HALF_SEEN = 0.05  # of the quality of a picture that sees some of a patch's samples only, by choice
 
+# Of a picture's quality, kept however much it contradicts the others: where two disagree, neither is a majority, and
+# seams must be free to run around a feature that they show at different places.
+LEAST_DOUBT = 0.3
+
 
 @dataclass(frozen=True)
 class Coverage:
@@ -106,7 +110,7 @@ def _labels(patches: Patches, stack: PictureStack, coarse: Coarse) -> NDArray[np
     whole = (qualities > 0.0).all(axis=0)
     quality = qualities.mean(axis=0) * np.where(whole, 1.0, HALF_SEEN)
     colours = np.stack([each.colours for each in looks], axis=2)  # (F, P, S, 3)
-    quality = doubt(quality, colours.mean(axis=2, dtype=np.float32))
+    quality = np.maximum(doubt(quality, colours.mean(axis=2, dtype=np.float32)), LEAST_DOUBT * quality)
     base = np.zeros((len(patches.faces), *coarse.values.shape[1:]), np.float32)
     for corner in range(3):
         base += coarse.values[patches.faces[:, corner]] / 3.0

@@ -2,6 +2,7 @@
 
 import json
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -162,3 +163,22 @@ def test_a_textured_obj_of_instantmesh_is_read(numbers: Numbers, tmp_path: Path)
     texture = (given["export_texture"] * np.float32(255)).clip(0, 255)
     painted = texture.sum(axis=-1) > 3.0
     np.testing.assert_array_equal(mesh.texture.image[::-1][painted], texture.astype(np.uint8)[painted])
+
+
+@pytest.mark.parametrize(("quality", "mime", "error"), [(None, "image/png", 0), (92, "image/jpeg", 6)])
+def test_textures_are_read_back_from_png_and_jpeg(quality: int | None, mime: str, error: int, tmp_path: Path) -> None:
+    data = write_glb(textured(), jpeg_quality=quality)
+    assert header(data)["images"][0]["mimeType"] == mime
+    (tmp_path / "mesh.glb").write_bytes(data)
+    before, after = textured().texture, read_glb(tmp_path / "mesh.glb").texture
+    assert before is not None
+    assert after is not None
+    assert np.abs(after.image.astype(int) - before.image).max() <= error
+
+
+def test_a_jpeg_of_a_picture_is_smaller() -> None:
+    y, x = np.mgrid[:128, :128]
+    image = np.rint(128 + 100 * np.sin(x / 9.0) * np.cos(y / 7.0) + (x * 7 + y * 13) % 5).astype(np.uint8)
+    texture = replace(textured().texture, image=np.repeat(image[..., None], 3, axis=2))
+    mesh = replace(textured(), texture=texture)
+    assert len(write_glb(mesh, jpeg_quality=92)) < 0.8 * len(write_glb(mesh))

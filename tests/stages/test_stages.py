@@ -462,7 +462,7 @@ def test_a_dry_run_says_why_and_changes_nothing(
     )
     assert select_views(finished, "0-5", run_options=dry).would_run
     assert reconstruct_mesh(finished, settings=Settings(), run_options=dry).would_run == (
-        "the setting texture.size went from 64 to 1024"
+        "the setting texture.size went from 64 to 2048"
     )
     assert render_mesh(finished, settings=SMALL, run_options=replace(dry, force=True)).would_run == "--force"
     finished.path("renders/top.png").unlink()
