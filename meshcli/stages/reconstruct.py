@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from meshcli.config import TypedSettings
 from meshcli.config import options as sections
-from meshcli.engines import NETWORKS, Reconstructor, refuse_unsupported_flags
+from meshcli.engines import IMPORT, NETWORKS, Reconstructor, refuse_unsupported_flags
 from meshcli.errors import MeshcliError, UsageError
 from meshcli.project.artefacts import FIXED_ARTEFACTS, PLANES
 from meshcli.project.project import Project
@@ -14,6 +15,13 @@ from meshcli.settings import Settings
 from meshcli.stages import networks
 from meshcli.stages.inputs import chosen_views, fingerprint, view_parts
 from meshcli.stages.mesh_check import check_mesh
+from meshcli.stages.mesh_import import (
+    ImportedMesh,
+    engine_for_file,
+    place_import,
+    prepare_import,
+    smaller_import_settings,
+)
 from meshcli.stages.networks import PreparedNetwork, pick_engine, prepare_network
 from meshcli.stages.photo_azimuths import guess_warning
 from meshcli.stages.settings_in_force import settings_in_force
@@ -36,43 +44,49 @@ if TYPE_CHECKING:
     from meshcli.reconstructors.instantmesh import Triplanes
     from meshcli.views.view import View
 
+Source = PreparedNetwork | ImportedMesh | None  # what an engine starts from beside the views; `fit`: nothing
+
 
 def reconstruct_mesh(
     project: Project,
     *,
     settings: Settings | TypedSettings = TypedSettings(),
     engine: Reconstructor = "auto",
+    from_mesh: Path | None = None,
     seed: int | None = None,
     run_options: RunOptions = RunOptions(),
 ) -> Outcome:
     """Build the textured mesh of the selected views, each with its own camera.
 
-    Settings and seed that are not given are those on record.
+    Settings and seed that are not given are those on record. `from_mesh` is a file of another program that the shape
+    is taken from.
     """
     with write_lock(project, run_options):
         manifest = project.load()
         views = view_parts(project, chosen_views(project, manifest))
         record = manifest.stages.get("reconstruct")
+        engine = engine_for_file(engine, from_mesh)
         # Another network that is named is not the one that a recorded file describes.
         renamed = record is not None and engine in NETWORKS and engine != record.engine
         requested = settings_in_force("reconstruct", record, settings, seed, ("lrm.file",) if renamed else ())
         settings, seed = requested.settings, requested.seed
         chosen, why = pick_engine(engine, record, settings, run_options)
         refuse_unused_flags(run_options.flags, settings, chosen, why)
-        network = None
+        source: Source = None
         if chosen in NETWORKS:
-            network, settings = prepare_network(project, chosen, settings, views, run_options)
+            source, settings = prepare_network(project, chosen, settings, views, run_options)
+        elif chosen == IMPORT:
+            source = prepare_import(project, record, from_mesh, run_options)
+            views |= source.parts()
         settings, requested_digest, reduced = with_reduced_settings(
-            record, chosen, settings, _recorded_options(settings, seed, network), run_options
+            record, chosen, settings, _recorded_options(settings, seed, source), run_options
         )
-        options = _recorded_options(settings, seed, network)
-        next_reduced = networks.smaller_settings(settings) if network else smaller_settings(settings)
-        inputs = fingerprint(chosen, options, views)
+        options = _recorded_options(settings, seed, source)
         task = ResolvedTask(
-            "reconstruct", chosen, options, inputs, requested_digest, reduced, next_reduced, requested.to_record,
-            files=FIXED_ARTEFACTS["reconstruct"],
+            "reconstruct", chosen, options, fingerprint(chosen, options, views), requested_digest, reduced,
+            _next_smaller(source, settings), requested.to_record, files=FIXED_ARTEFACTS["reconstruct"],
         )  # fmt: skip
-        check = _check_of(network, settings, run_options)
+        check = _check_of(source, settings, run_options)
         if outcome := outcome_without_running(project, manifest, task, run_options, check):
             return outcome
         ensure_memory(project, manifest, task, run_options)
@@ -80,18 +94,32 @@ def reconstruct_mesh(
         if warning := guess_warning(project, manifest):
             run_options.tell(warning)
         with recording(project, manifest, task, run_options) as run:
-            if network:
-                _run_network(run, network, settings)
-            else:
-                _run_fit(run, settings, seed)
+            _run(run, source, settings, seed)
         return run.outcome()
 
 
-def _check_of(network: PreparedNetwork | None, settings: Settings, run_options: RunOptions) -> Callable[[], None]:
-    """What raises the reason for which the engine cannot run; `fit` always can."""
-    if network is None:
+def _run(run: StageRun, source: Source, settings: Settings, seed: int) -> None:
+    """Build and write the mesh with the engine that starts from this."""
+    if isinstance(source, PreparedNetwork):
+        _run_network(run, source, settings)
+    elif isinstance(source, ImportedMesh):
+        _run_import(run, source, settings)
+    else:
+        _run_fit(run, settings, seed)
+
+
+def _check_of(source: Source, settings: Settings, run_options: RunOptions) -> Callable[[], None]:
+    """What raises the reason for which the engine cannot run; only networks need more than what is known by now."""
+    if not isinstance(source, PreparedNetwork):
         return lambda: None
-    return lambda: networks.check_network(network.located, network.file, settings, run_options)
+    return lambda: networks.check_network(source.located, source.file, settings, run_options)
+
+
+def _next_smaller(source: Source, settings: Settings) -> dict[str, Any]:
+    """Settings to take after memory ran out; empty when nothing is left."""
+    if isinstance(source, PreparedNetwork):
+        return networks.smaller_settings(settings)
+    return smaller_import_settings(settings) if source else smaller_settings(settings)
 
 
 def smaller_settings(settings: Settings) -> dict[str, Any]:
@@ -108,7 +136,7 @@ def smaller_settings(settings: Settings) -> dict[str, Any]:
 def refuse_unused_flags(flags: Sequence[str], settings: Settings, engine: str, why: str) -> None:
     """Raise UsageError for a flag that this engine would ignore; `why` says how it was chosen."""
     refuse_unsupported_flags(flags, engine, why)
-    section = "lrm" if engine in NETWORKS else "fit"
+    section = "lrm" if engine in NETWORKS else "place" if engine == IMPORT else "fit"
     texture_size = [flag for flag in flags if flag.startswith("--texture-size")]
     if texture_size and not getattr(settings, section).texture:
         raise UsageError(
@@ -116,14 +144,16 @@ def refuse_unused_flags(flags: Sequence[str], settings: Settings, engine: str, w
         )
 
 
-def _recorded_options(settings: Settings, seed: int, network: PreparedNetwork | None) -> dict[str, Any]:
+def _recorded_options(settings: Settings, seed: int, source: Source) -> dict[str, Any]:
     """The options that the mesh depends on, for the record and the fingerprint."""
-    if network is None:
+    if source is None:
         return {**sections(settings, "fit", "texture"), "seed": seed}
+    if isinstance(source, ImportedMesh):
+        return source.options(settings)
     table = sections(settings, "lrm", "texture")
     del table["lrm"]["file"]  # its contents are under `network`
     del table["texture"]["faces"]  # lrm.simplify takes its place
-    return {**table, **network.options()}
+    return {**table, **source.options()}
 
 
 def _run_fit(run: StageRun, settings: Settings, seed: int) -> None:
@@ -144,6 +174,27 @@ def _run_fit(run: StageRun, settings: Settings, seed: int) -> None:
     if settings.fit.texture:
         with run.step("texture"):
             mesh = bake(mesh, views, settings.texture, progress)
+    _write_mesh(run, mesh, len(views))
+
+
+def _run_import(run: StageRun, imported: ImportedMesh, settings: Settings) -> None:
+    """Place the mesh of another program among the views, simplify and texture it."""
+    from meshcli.meshes.colouring import colour_vertices
+    from meshcli.meshes.simplify import simplify
+    from meshcli.texturing.bake import bake
+
+    views = _selected_views(run)
+    mesh = place_import(run, imported, settings, views)
+    if len(mesh.faces) > settings.texture.faces:
+        with run.step("simplify"):
+            smaller = simplify(mesh, settings.texture.faces)
+        run.note(f"simplified from {len(mesh.faces)} to {len(smaller.faces)} faces; --faces keeps more")
+        mesh = smaller
+    with run.step("texture"):
+        if settings.place.texture:
+            mesh = bake(mesh, views, settings.texture, run.run_options.progress)
+        else:
+            mesh = colour_vertices(mesh, views)
     _write_mesh(run, mesh, len(views))
 
 
