@@ -90,7 +90,7 @@ def reconstruct_mesh(
         if outcome := outcome_without_running(project, manifest, task, run_options, check):
             return outcome
         ensure_memory(project, manifest, task, run_options)
-        run_options.tell(f"engine {chosen} ({why})")
+        run_options.tell(f"engine {chosen} ({'--from-mesh' if from_mesh else why})")
         if warning := guess_warning(project, manifest):
             run_options.tell(warning)
         with recording(project, manifest, task, run_options) as run:
