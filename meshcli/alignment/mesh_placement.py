@@ -60,10 +60,10 @@ def place(
     """
     centre, radius = box(mesh.vertices)
     unit = replace(mesh, vertices=((mesh.vertices - centre) / radius).astype(np.float32), texture=None)
-    compared = _spread_out(views)
-    search = PlacementSearch(unit, compared)
+    fine, compared = simplify(unit, FACES), _spread_out(views)
+    search = PlacementSearch(fine, compared)
     found = search.run(start_axes(settings), progress)
-    fine, masks = simplify(unit, FACES), ViewMasks(views, SIZE)
+    masks = ViewMasks(views, SIZE)
     found = sorted((measured(each.similarity, fine, masks) for each in found), key=lambda each: -each.overlap)
     before = measured(search.fitted(np.eye(3)), fine, masks)
     best, other, decided_by = _choose(found, fine, compared)

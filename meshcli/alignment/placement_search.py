@@ -44,7 +44,8 @@ class PlacementSearch:
     """Looks for a mesh, whose box is centred at the origin and whose radius is 1, in views."""
 
     def __init__(self, mesh: Mesh, views: Sequence[View]) -> None:
-        self.coarse, self.fine = simplify(mesh, COARSE_FACES), simplify(mesh, FINE_FACES)
+        self.fine = simplify(mesh, FINE_FACES)
+        self.coarse = simplify(self.fine, COARSE_FACES)
         self.small, self.large = ViewMasks(views, COARSE_SIZE), ViewMasks(views, FINE_SIZE)
         self._hull = _outermost(self.coarse.vertices)
         self._extents = _extents(self.small)
