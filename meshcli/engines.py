@@ -7,8 +7,9 @@ from meshcli.errors import UsageError
 
 Generator = Literal["auto", "sculpt", "zero123plus", "photos"]
 Reconstructor = Literal[
-    "auto", "fit", "instant-mesh-large", "instant-mesh-base", "instant-nerf-large", "instant-nerf-base"
+    "auto", "fit", "import", "instant-mesh-large", "instant-mesh-base", "instant-nerf-large", "instant-nerf-base"
 ]  # fmt: skip
+IMPORT = "import"  # a mesh file of another program, placed among the views; taken only where one is handed in
 NETWORKS = ("instant-mesh-large", "instant-mesh-base", "instant-nerf-large", "instant-nerf-base")
 AUTO_NETWORKS = NETWORKS[:2]  # in the order in which `auto` tries them; radiance fields are taken only by name
 
@@ -21,12 +22,14 @@ ENGINE_FLAGS: dict[str, tuple[str, ...]] = {
     ),
     **dict.fromkeys(NETWORK_FLAGS, ("zero123plus", *NETWORKS)),
     "--grid": NETWORKS,
+    "--parts": ("fit", *NETWORKS),
+    **dict.fromkeys(("--mesh-up", "--mesh-front", "--mesh-mirror"), (IMPORT,)),
 }
 
 # The version of each engine is part of the fingerprint: raise it when the same input gives a different result.
 VERSIONS = {
     "cut_out": 5, "sculpt": 4, "zero123plus": 2, "photos": 1, "fit": 8, "select": 1, "embree": 2, "scores": 1,
-    **dict.fromkeys(NETWORKS[:2], 2), **dict.fromkeys(NETWORKS[2:], 3),
+    IMPORT: 1, **dict.fromkeys(NETWORKS[:2], 2), **dict.fromkeys(NETWORKS[2:], 3),
 }  # fmt: skip
 
 
@@ -55,7 +58,7 @@ def pick_reconstructor(name: Reconstructor, before: str = "", lacks: Callable[[s
     """
     if name != "auto":
         return name, "named"
-    if before in ("fit", *NETWORKS):
+    if before in ("fit", IMPORT, *NETWORKS):
         return before, "auto: as before"
     for engine in AUTO_NETWORKS:
         if not lacks(engine):

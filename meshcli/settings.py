@@ -197,6 +197,32 @@ class LrmSettings:
     texture: bool = True  # bake a texture; without it only the vertices have colours
 
 
+FileAxis = Literal["auto", "x", "-x", "y", "-y", "z", "-z"]  # of a mesh file; auto is found out
+Mirror = Literal[
+    "auto",  # found out
+    "no",  # the file shows the object as it is
+    "yes",  # it shows its mirror image, like the OBJ files that InstantMesh writes
+]
+
+
+@dataclass(frozen=True)
+class PlacementSettings:
+    """The place of a mesh from a file in the world of the views; see alignment/mesh_placement.py."""
+
+    up: FileAxis = "auto"  # axis of the file that points up
+    front: FileAxis = "auto"  # axis of the file that points to azimuth 0, within 45 degrees
+    mirror: Mirror = "auto"  # whether the file shows the object mirrored
+    # least overlap (intersection over union) of the silhouettes of mesh and views, below which the mesh is refused
+    overlap: Annotated[float, Range(0.0, 1.0)] = 0.7
+    texture: bool = True  # bake a texture; without it only the vertices have colours
+
+    def conflict(self) -> str:
+        """A description of settings that contradict each other; empty if none do."""
+        if self.up != "auto" and self.up[-1] == self.front[-1]:
+            return f"place.up={self.up} and place.front={self.front} are one axis of the file; they must be two"
+        return ""
+
+
 TextureFormat = Literal[
     "jpeg",  # smaller by a factor of four to eight
     "png",  # lossless
@@ -248,12 +274,13 @@ class Settings:
     zero123plus: Zero123PlusSettings = field(default_factory=Zero123PlusSettings)
     fit: FitSettings = field(default_factory=FitSettings)
     lrm: LrmSettings = field(default_factory=LrmSettings)
+    place: PlacementSettings = field(default_factory=PlacementSettings)
     texture: TextureSettings = field(default_factory=TextureSettings)
     render: RenderSettings = field(default_factory=RenderSettings)
 
     def conflict(self) -> str:
         """A description of the first settings that contradict each other; empty if none do."""
-        return self.photo.conflict() or self.fit.conflict() or self.sculpt.conflict()
+        return self.photo.conflict() or self.fit.conflict() or self.sculpt.conflict() or self.place.conflict()
 
 
 def cutout_table(text: str) -> dict[str, str]:

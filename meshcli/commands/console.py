@@ -20,6 +20,7 @@ from meshcli.project.manifest import Manifest
 from meshcli.project.project import Project
 from meshcli.stages.cut_outs import rembg_advice
 from meshcli.stages.mesh_check import mesh_match
+from meshcli.stages.mesh_import import engine_label
 from meshcli.stages.photo_azimuths import MIN_CHANCE, azimuth_command, azimuth_lines, photos_of_unknown_azimuth
 from meshcli.stages.stage_runner import assignments
 from meshcli.stages.status import ProjectStatus, changed_settings, seconds, stale_choice
@@ -267,7 +268,7 @@ def print_status(status: ProjectStatus) -> None:
     for row in status.stages:
         took = seconds(row.record)
         details = (
-            _escape_markup(row.record.engine if row.record else ""),
+            _escape_markup(engine_label(row.record)),
             f"{took:.1f}" if took is not None else "",
             _escape_markup({"done": "", "failed": "see below"}.get(row.state, row.reason)),
         )

@@ -14,6 +14,7 @@ from meshcli.commands.flags import (
 from meshcli.commands.hints import refuse_photos_as_directory
 from meshcli.commands.invocation import read_settings_flags, run_options, run_stage
 from meshcli.commands.lazy_commands import Command
+from meshcli.commands.mesh_file_flags import MeshFileFlags
 from meshcli.errors import UsageError
 
 app = typer.Typer(add_completion=False)
@@ -25,6 +26,7 @@ app = typer.Typer(add_completion=False)
 def reconstruct(
     directory: Directory,
     reconstructor: ReconstructorFlags,
+    mesh_file: MeshFileFlags,
     network: NetworkFlags,
     settings: SettingsFlags,
     execution: ExecutionFlags,
@@ -37,13 +39,20 @@ def reconstruct(
     for flag, value in (("--texture-size", reconstructor.texture_size), ("--texture-from", reconstructor.texture_from)):
         if reconstructor.no_texture and value:
             raise UsageError(f"--no-texture and {flag} exclude each other")
-    typed = read_settings_flags(settings, {**reconstructor.overrides(), **network.dtype_override("lrm")})
+    typed = read_settings_flags(
+        settings, {**reconstructor.overrides(), **mesh_file.overrides(), **network.dtype_override("lrm")}
+    )
     return run_stage(
         directory,
         "reconstruct",
         lambda project, reported: reconstruct_mesh(
-            project, settings=typed, engine=reconstructor.engine, seed=settings.seed, run_options=reported
+            project,
+            settings=typed,
+            engine=reconstructor.engine,
+            from_mesh=mesh_file.from_mesh,
+            seed=settings.seed,
+            run_options=reported,
         ),
-        run_options(execution, network, [*reconstructor.words(), *network.network_words()]),
+        run_options(execution, network, [*reconstructor.words(), *mesh_file.words(), *network.network_words()]),
         output,
     )

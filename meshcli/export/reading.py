@@ -18,7 +18,9 @@ MAX_COORDINATE = 1e6  # in the file's units: what is beyond is damaged
 
 
 @dataclass(frozen=True)
-class _Part:
+class MeshPart:
+    """One object of a file, as trimesh read it."""
+
     points: Array  # (V, 3) in the file's frame
     faces: Array  # (F, 3)
     visual: Any
@@ -40,18 +42,18 @@ def read_mesh(path: Path, scale: float = 1.0) -> Mesh:
         raise InputError(f"{path} cannot be read as a mesh: {error}") from error
 
 
-def _one_mesh(parts: list[_Part], linear: bool, scale: float) -> Mesh:
+def _one_mesh(parts: list[MeshPart], linear: bool, scale: float) -> Mesh:
     """All parts merged; `linear`: whether vertex colours are linear instead of sRGB."""
     starts = np.cumsum([0] + [len(part.points) for part in parts])
     corners = np.concatenate([part.faces + start for part, start in zip(parts, starts[:-1], strict=True)])
     points = from_gltf(np.concatenate([part.points for part in parts]), scale)
-    images = [_texture_image(part) for part in parts]
+    images = [texture_image(part) for part in parts]
     if any(image is not None for image in images):
-        kept, rows = _merge_equal(points)
+        kept, rows = merge_equal(points)
         return Mesh(points[kept], rows[corners], texture=_stack_textures(parts, images, corners))
-    colours = [_colours(part, linear) for part in parts]
+    colours = [part_colours(part, linear) for part in parts]
     if all(colour is None for colour in colours):
-        kept, rows = _merge_equal(points)
+        kept, rows = merge_equal(points)
         return Mesh(points[kept], rows[corners])
     painted = np.concatenate(
         [
@@ -59,11 +61,11 @@ def _one_mesh(parts: list[_Part], linear: bool, scale: float) -> Mesh:
             for part, colour in zip(parts, colours, strict=True)
         ]
     )
-    kept, rows = _merge_equal(np.hstack([points, painted]))
+    kept, rows = merge_equal(np.hstack([points, painted]))
     return Mesh(points[kept], rows[corners], colours=painted[kept])
 
 
-def _load(path: Path) -> list[_Part]:
+def _load(path: Path) -> list[MeshPart]:
     """The meshes of a file, transformed into its world frame; ValueError where vertices or indices are invalid."""
     # Not Scene.dump(): its copies have lost the colours beside a material.
     if path.suffix.lower() == ".glb":  # from memory: a foreign file must not refer to other files
@@ -80,11 +82,11 @@ def _load(path: Path) -> list[_Part]:
             if not np.abs(points).max() < MAX_COORDINATE or faces.min() < 0 or faces.max() >= len(points):
                 raise ValueError("a vertex or an index is out of range")
             mirrored = np.linalg.det(transform[:3, :3]) < 0.0
-            parts.append(_Part(points, faces[:, ::-1] if mirrored else faces, part.visual))
+            parts.append(MeshPart(points, faces[:, ::-1] if mirrored else faces, part.visual))
     return parts
 
 
-def _merge_equal(corners: Array) -> tuple[Array, Array]:
+def merge_equal(corners: Array) -> tuple[Array, Array]:
     """The first of each group of equal rows, in order, and for every row its group."""
     _, first, rows = np.unique(corners, axis=0, return_index=True, return_inverse=True)
     rank = np.empty(len(first), np.int32)
@@ -92,7 +94,7 @@ def _merge_equal(corners: Array) -> tuple[Array, Array]:
     return np.sort(first), rank[rows.reshape(-1)]
 
 
-def _texture_image(part: _Part) -> Array | None:
+def texture_image(part: MeshPart) -> Array | None:
     """A part's texture (H, W, 3); None without texture or UV coordinates."""
     material = getattr(part.visual, "material", None)
     picture = getattr(material, "baseColorTexture", None) or getattr(material, "image", None)
@@ -101,7 +103,7 @@ def _texture_image(part: _Part) -> Array | None:
     return np.asarray(picture.convert("RGB"))
 
 
-def _stack_textures(parts: list[_Part], images: list[Array | None], corners: Array) -> Texture:
+def _stack_textures(parts: list[MeshPart], images: list[Array | None], corners: Array) -> Texture:
     """The parts' textures stacked into one image; parts without a texture get a grey texel."""
     rasters = [np.full((1, 1, 3), PLAIN_GREY, np.uint8) if image is None else image for image in images]
     width, height = max(raster.shape[1] for raster in rasters), sum(raster.shape[0] for raster in rasters)
@@ -116,7 +118,7 @@ def _stack_textures(parts: list[_Part], images: list[Array | None], corners: Arr
     return Texture(sheet, np.concatenate(coordinates).astype(np.float32), corners.astype(np.int32))
 
 
-def _uv(part: _Part) -> Array:
+def _uv(part: MeshPart) -> Array:
     """A part's texture coordinates (V, 2)."""
     uv = np.asarray(part.visual.uv, np.float64)
     if uv.shape != (len(part.points), 2) or not np.isfinite(uv).all():
@@ -124,7 +126,7 @@ def _uv(part: _Part) -> Array:
     return uv
 
 
-def _colours(part: _Part, linear: bool) -> Array | None:
+def part_colours(part: MeshPart, linear: bool) -> Array | None:
     """A part's vertex colours in sRGB (V, 3), or None; glTF's are linear, of any bit depth."""
     colours = getattr(part.visual, "vertex_attributes", {}).get("color")
     if colours is None and part.visual.kind == "vertex":

@@ -11,6 +11,7 @@ CUTOUTS_SHEET = "photos/cutouts.png"  # all cut-outs on a checkerboard, labelled
 VIEWS_SHEET = "views/sheet.png"  # all views, labelled
 GUESSES_SHEET = "photos/guesses.png"  # photos beside the object as seen from their estimated azimuths
 MESH = "mesh/mesh.glb"
+IMPORTED_MESH = "mesh/imported.glb"  # a mesh file of another program, as it was handed in
 PLANES = "mesh/triplane.safetensors"  # a network's triplanes of the views
 TURNTABLE = "renders/turntable.mp4"
 CONTACT_SHEET = "renders/contact.png"
@@ -20,7 +21,7 @@ SIDES = ("front", "right", "back", "left", "top")  # of the stills
 FIXED_ARTEFACTS: Mapping[str, tuple[str, ...]] = {  # stage -> what it may write in every project
     "generate": (CUTOUTS_SHEET, VIEWS_SHEET, GUESSES_SHEET),
     "select": (SELECTION_SHEET,),
-    "reconstruct": (MESH, "mesh/mesh.obj", "mesh/mesh.mtl", "mesh/mesh.png", "mesh/colours.obj", PLANES),
+    "reconstruct": (MESH, "mesh/mesh.obj", "mesh/mesh.mtl", "mesh/mesh.png", "mesh/colours.obj", PLANES, IMPORTED_MESH),
     "render": (TURNTABLE, CONTACT_SHEET, *(f"renders/{side}.png" for side in SIDES)),
 }
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from meshcli.engines import VERSIONS
+from meshcli.engines import IMPORT, VERSIONS
 from meshcli.errors import UsageError
-from meshcli.project.artefacts import MESH, PLANES, cut_out_file
+from meshcli.project.artefacts import IMPORTED_MESH, MESH, PLANES, cut_out_file
 from meshcli.project.manifest import Manifest, Selection, Stage, ViewEntry
 from meshcli.project.project import Project
 from meshcli.system.digests import digest
@@ -102,7 +102,10 @@ def current_inputs(project: Project, manifest: Manifest, stage: Stage) -> Parts:
                 for photo in manifest.active_photos
             },
         ),
-        "reconstruct": lambda: reconstruction_parts(project, manifest, record.options),
+        "reconstruct": lambda: {
+            **reconstruction_parts(project, manifest, record.options),
+            **({"imported mesh": project.digest(IMPORTED_MESH)} if record.engine == IMPORT else {}),
+        },
         "render": lambda: mesh_parts(project, manifest, _source(record.options)),
     }
     if stage == "select":

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from meshcli.config import override
-from meshcli.engines import NETWORKS, Reconstructor, pick_reconstructor
+from meshcli.engines import IMPORT, NETWORKS, Reconstructor, pick_reconstructor
 from meshcli.errors import MeshcliError, MissingError, ProjectError, UsageError
 from meshcli.lrm.sizes import Sizes, VitSizes
 from meshcli.project.artefacts import PLANES
@@ -54,6 +54,8 @@ def pick_engine(
 ) -> tuple[str, str]:
     """Choose the engine that reconstructs the mesh; returns its name and the reason."""
     before = record.engine if record and record.status == "done" and not run_options.force else ""
+    if record and record.engine == IMPORT:  # a mesh that was handed in is not dropped for a failure, or with --force
+        before = IMPORT
     recorded = record.settings.get("lrm.file") if record and before else ""
     if settings.lrm.file not in ("", recorded) and name == "auto":
         return _engine_described_by(settings.lrm.file), f"auto: the one that {settings.lrm.file} describes"

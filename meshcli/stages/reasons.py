@@ -9,13 +9,14 @@ import reprlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from meshcli.project.artefacts import MESH, PLANES, cut_out_file
+from meshcli.project.artefacts import IMPORTED_MESH, MESH, PLANES, cut_out_file
 from meshcli.project.manifest import Manifest
 
 ABSENT = "missing"  # in place of the digest of a file that does not exist
 CHOSEN = {"auto": "automatically", "flag": "with --views", "person": "by hand"}
 WHOLE_SENTENCES = {
     "set of views": "the views to choose from changed, or their scores",
+    "source.sha256": "another mesh file",
     "weights": "the network's weights are other ones",
 }
 
@@ -61,7 +62,8 @@ def _explain_picture(manifest: Manifest, part: str, before: str | None, now: str
     if kind == "photo":
         return _explain_photo(name, before, now)
     views = {f"view {view.name}": view.file for view in manifest.views}
-    files = {"mesh": MESH, "field": PLANES, f"cut-out of photo {name}": cut_out_file(name), **views}
+    cut_out = {f"cut-out of photo {name}": cut_out_file(name)}
+    files = {"mesh": MESH, "imported mesh": IMPORTED_MESH, "field": PLANES, **cut_out, **views}
     anew = {"mesh": "the mesh was built anew", "field": "the radiance field was predicted anew"}
     anew |= {view: f"{view} was made anew" for view in views}
     if part not in files:

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from meshcli.config import TypedSettings
 from meshcli.config import options as sections
-from meshcli.engines import NETWORKS, Reconstructor, refuse_unsupported_flags
+from meshcli.engines import IMPORT, NETWORKS, Reconstructor, refuse_unsupported_flags
 from meshcli.errors import MeshcliError, UsageError
 from meshcli.project.artefacts import FIXED_ARTEFACTS, PLANES
 from meshcli.project.project import Project
@@ -14,6 +15,14 @@ from meshcli.settings import Settings, TextureSettings
 from meshcli.stages import networks
 from meshcli.stages.inputs import COLOURS, chosen_views, fingerprint, reconstruction_parts, view_parts
 from meshcli.stages.mesh_check import check_mesh
+from meshcli.stages.mesh_import import (
+    ImportedMesh,
+    engine_for_file,
+    place_import,
+    prepare_import,
+    smaller_import_settings,
+)
+from meshcli.stages.mesh_texture import texture_from_pictures
 from meshcli.stages.networks import PreparedNetwork, pick_engine, prepare_network
 from meshcli.stages.photo_azimuths import guess_warning
 from meshcli.stages.settings_in_force import settings_in_force
@@ -28,15 +37,16 @@ from meshcli.stages.stage_runner import (
     with_reduced_settings,
     write_lock,
 )
-from meshcli.stages.texture_sources import TexturePictures, pick_texture_pictures, texture_sentence
+from meshcli.stages.texture_sources import TexturePictures, pick_texture_pictures
 from meshcli.stages.view_choice import DEFAULT_VIEW_COUNT
 from meshcli.weights.locations import require_weights
 
 if TYPE_CHECKING:
     from meshcli.meshes.mesh import Mesh
     from meshcli.reconstructors.instantmesh import Triplanes
-    from meshcli.texturing.textured_mesh import TextureReport
     from meshcli.views.view import View
+
+Source = PreparedNetwork | ImportedMesh | None  # what an engine starts from beside the views; `fit`: nothing
 
 
 def reconstruct_mesh(
@@ -44,58 +54,78 @@ def reconstruct_mesh(
     *,
     settings: Settings | TypedSettings = TypedSettings(),
     engine: Reconstructor = "auto",
+    from_mesh: Path | None = None,
     seed: int | None = None,
     run_options: RunOptions = RunOptions(),
 ) -> Outcome:
     """Build the textured mesh of the selected views, each with its own camera.
 
-    Settings and seed that are not given are those on record.
+    Settings and seed that are not given are those on record. `from_mesh` is a file of another program that the shape
+    is taken from.
     """
     with write_lock(project, run_options):
         manifest = project.load()
         chosen_entries = chosen_views(project, manifest)
         views = view_parts(project, chosen_entries)
         record = manifest.stages.get("reconstruct")
+        engine = engine_for_file(engine, from_mesh)
         # Another network that is named is not the one that a recorded file describes.
         renamed = record is not None and engine in NETWORKS and engine != record.engine
         requested = settings_in_force("reconstruct", record, settings, seed, ("lrm.file",) if renamed else ())
         settings, seed = requested.settings, requested.seed
         chosen, why = pick_engine(engine, record, settings, run_options)
         refuse_unused_flags(run_options.flags, settings, chosen, why)
-        network = None
+        source: Source = None
         if chosen in NETWORKS:
-            network, settings = prepare_network(project, chosen, settings, views, run_options)
+            source, settings = prepare_network(project, chosen, settings, views, run_options)
+        elif chosen == IMPORT:
+            source = prepare_import(project, record, from_mesh, run_options)
         pictures = pick_texture_pictures(manifest, chosen_entries, chosen, settings)
         settings, requested_digest, reduced = with_reduced_settings(
-            record, chosen, settings, _recorded_options(settings, seed, network, pictures), run_options
+            record, chosen, settings, _recorded_options(settings, seed, source, pictures), run_options
         )
-        options = _recorded_options(settings, seed, network, pictures)
-        next_reduced = networks.smaller_settings(settings) if network else smaller_settings(settings)
-        inputs = fingerprint(chosen, options, reconstruction_parts(project, manifest, options))
+        options = _recorded_options(settings, seed, source, pictures)
+        parts = reconstruction_parts(project, manifest, options)
+        if isinstance(source, ImportedMesh):
+            parts |= source.parts()
         task = ResolvedTask(
-            "reconstruct", chosen, options, inputs, requested_digest, reduced, next_reduced, requested.to_record,
-            files=FIXED_ARTEFACTS["reconstruct"],
+            "reconstruct", chosen, options, fingerprint(chosen, options, parts), requested_digest, reduced,
+            _next_smaller(source, settings), requested.to_record, files=FIXED_ARTEFACTS["reconstruct"],
         )  # fmt: skip
-        check = _check_of(network, settings, run_options)
+        check = _check_of(source, settings, run_options)
         if outcome := outcome_without_running(project, manifest, task, run_options, check):
             return outcome
         ensure_memory(project, manifest, task, run_options)
-        run_options.tell(f"engine {chosen} ({why})")
+        run_options.tell(f"engine {chosen} ({'--from-mesh' if from_mesh else why})")
         if warning := guess_warning(project, manifest):
             run_options.tell(warning)
         with recording(project, manifest, task, run_options) as run:
-            if network:
-                _run_network(run, network, settings, pictures)
-            else:
-                _run_fit(run, settings, seed, pictures)
+            _run(run, source, settings, seed, pictures)
         return run.outcome()
 
 
-def _check_of(network: PreparedNetwork | None, settings: Settings, run_options: RunOptions) -> Callable[[], None]:
-    """What raises the reason for which the engine cannot run; `fit` always can."""
-    if network is None:
+def _run(run: StageRun, source: Source, settings: Settings, seed: int, pictures: TexturePictures) -> None:
+    """Build and write the mesh with the engine that starts from this."""
+    if isinstance(source, PreparedNetwork):
+        _run_network(run, source, settings, pictures)
+    elif isinstance(source, ImportedMesh):
+        _run_import(run, source, settings, pictures)
+    else:
+        _run_fit(run, settings, seed, pictures)
+
+
+def _check_of(source: Source, settings: Settings, run_options: RunOptions) -> Callable[[], None]:
+    """What raises the reason for which the engine cannot run; only networks need more than what is known by now."""
+    if not isinstance(source, PreparedNetwork):
         return lambda: None
-    return lambda: networks.check_network(network.located, network.file, settings, run_options)
+    return lambda: networks.check_network(source.located, source.file, settings, run_options)
+
+
+def _next_smaller(source: Source, settings: Settings) -> dict[str, Any]:
+    """Settings to take after memory ran out; empty when nothing is left."""
+    if isinstance(source, PreparedNetwork):
+        return networks.smaller_settings(settings)
+    return smaller_import_settings(settings) if source else smaller_settings(settings)
 
 
 def smaller_settings(settings: Settings) -> dict[str, Any]:
@@ -112,7 +142,7 @@ def smaller_settings(settings: Settings) -> dict[str, Any]:
 def refuse_unused_flags(flags: Sequence[str], settings: Settings, engine: str, why: str) -> None:
     """Raise UsageError for a flag that this engine would ignore; `why` says how it was chosen."""
     refuse_unsupported_flags(flags, engine, why)
-    section = "lrm" if engine in NETWORKS else "fit"
+    section = "lrm" if engine in NETWORKS else "place" if engine == IMPORT else "fit"
     texture_size = [flag for flag in flags if flag.startswith("--texture-size")]
     if texture_size and not getattr(settings, section).texture:
         raise UsageError(
@@ -120,16 +150,16 @@ def refuse_unused_flags(flags: Sequence[str], settings: Settings, engine: str, w
         )
 
 
-def _recorded_options(
-    settings: Settings, seed: int, network: PreparedNetwork | None, pictures: TexturePictures
-) -> dict[str, Any]:
+def _recorded_options(settings: Settings, seed: int, source: Source, pictures: TexturePictures) -> dict[str, Any]:
     """The options that the mesh depends on, for the record and the fingerprint."""
-    if network is None:
+    if source is None:
         return {**sections(settings, "fit", "texture"), "seed": seed, COLOURS: pictures.option()}
+    if isinstance(source, ImportedMesh):
+        return {**source.options(settings), COLOURS: pictures.option()}
     table = {**sections(settings, "lrm", "texture"), COLOURS: pictures.option()}
     del table["lrm"]["file"]  # its contents are under `network`
     del table["texture"]["faces"]  # lrm.simplify takes its place
-    return {**table, **network.options()}
+    return {**table, **source.options()}
 
 
 def _run_fit(run: StageRun, settings: Settings, seed: int, pictures: TexturePictures) -> None:
@@ -147,39 +177,28 @@ def _run_fit(run: StageRun, settings: Settings, seed: int, pictures: TexturePict
         mesh = simplify(dense, settings.texture.faces)
     _record_face_count(run, settings.texture.faces, len(dense.faces))
     if settings.fit.texture:
-        mesh = _textured(run, mesh, views, settings, pictures)
+        mesh = texture_from_pictures(run, mesh, views, settings.texture, pictures)
     _write_mesh(run, mesh, settings.texture, len(views))
 
 
-def _textured(
-    run: StageRun, mesh: "Mesh", views: "list[View]", settings: Settings, pictures: TexturePictures
-) -> "Mesh":
-    """The mesh with a texture from photos or views."""
-    from meshcli.stages.view_loading import load_views
-    from meshcli.texturing.textured_mesh import texture_mesh
+def _run_import(run: StageRun, imported: ImportedMesh, settings: Settings, pictures: TexturePictures) -> None:
+    """Place the mesh of another program among the views, simplify and texture it."""
+    from meshcli.meshes.colouring import colour_vertices
+    from meshcli.meshes.simplify import simplify
 
-    run.run_options.tell(texture_sentence(pictures))
-    photos = load_views(run.project, pictures.photos)
-    used = views if pictures.source != "photos" else []
-    with run.step("texture"):
-        textured, report = texture_mesh(mesh, photos, used, settings.texture, run.run_options.progress)
-    run.facts["texture"] = {
-        "from": pictures.source,
-        "photos": [photo.name for photo in photos if photo.name not in report.left_out],
-        "seen": round(report.seen, 3),
-        "mirrored": round(report.mirrored, 3),
-        "continued": round(report.continued, 3),
-    }
-    if report.left_out:
-        run.note(f"{', '.join(report.left_out)} left out of the texture: too unlike the mesh")
-    run.note(_coverage_sentence(report))
-    return textured
-
-
-def _coverage_sentence(report: "TextureReport") -> str:
-    """How much of the surface pictures show, in words."""
-    mirrored = f", their mirror images {report.mirrored:.0%}" if report.mirrored >= 0.005 else ""
-    return f"pictures show {report.seen:.0%} of the surface{mirrored}; the rest is coloured after its surroundings"
+    views = _selected_views(run)
+    mesh = place_import(run, imported, settings, views)
+    if len(mesh.faces) > settings.texture.faces:
+        with run.step("simplify"):
+            smaller = simplify(mesh, settings.texture.faces)
+        run.note(f"simplified from {len(mesh.faces)} to {len(smaller.faces)} faces; --faces keeps more")
+        mesh = smaller
+    if settings.place.texture:
+        mesh = texture_from_pictures(run, mesh, views, settings.texture, pictures)
+    else:
+        with run.step("colours"):
+            mesh = colour_vertices(mesh, views)
+    _write_mesh(run, mesh, settings.texture, len(views))
 
 
 def _run_network(run: StageRun, network: PreparedNetwork, settings: Settings, pictures: TexturePictures) -> None:
@@ -212,7 +231,7 @@ def _run_network(run: StageRun, network: PreparedNetwork, settings: Settings, pi
         if len(mesh.faces) < built.faces_before_simplifying:
             run.note(f"simplified to {len(mesh.faces)} faces")
     if settings.lrm.texture and pictures.source != "field":
-        mesh = _textured(run, mesh, views, settings, pictures)
+        mesh = texture_from_pictures(run, mesh, views, settings.texture, pictures)
     elif settings.lrm.texture:
         from meshcli.texturing.bake import bake_colours
 

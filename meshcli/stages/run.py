@@ -336,7 +336,7 @@ def _stage_error(project: Project, stage: Stage, code: int, before: StageRecord 
     """The error for a child that failed with an exit code, negative for a signal."""
     if error := killed_child_error(project, stage, code, before, command):
         return error
-    if code == UncertainError.exit_code:
+    if code == UncertainError.exit_code and stage == "generate":
         uncertain = UncertainError("the azimuths of the photos are guesses")
         uncertain.printed, uncertain.details = True, guesses_json(project, project.load())
         return uncertain

@@ -6,6 +6,7 @@ from meshcli.project.artefacts import CONTACT_SHEET, MESH, SELECTION_SHEET, TURN
 from meshcli.project.manifest import Manifest, Stage, StageRecord
 from meshcli.project.project import Project
 from meshcli.stages.mesh_check import mesh_match
+from meshcli.stages.mesh_import import engine_label
 from meshcli.stages.photo_azimuths import azimuth_lines, photos_of_unknown_azimuth
 
 CHOSEN_BY = {"auto": "chosen automatically", "flag": "chosen with a flag", "person": "chosen by hand"}
@@ -58,7 +59,7 @@ def _results(project: Project, manifest: Manifest) -> Iterator[tuple[str, str]]:
     if manifest.active_photos:
         engines = {view.engine for view in manifest.active_views.values()}
         made = f", views by {' and '.join(sorted(engines))}" if engines else ""
-        built = f", mesh by {reconstruct.engine}" if reconstruct else ""
+        built = f", mesh by {engine_label(reconstruct)}" if reconstruct else ""
         count = len(manifest.active_photos)
         yield "from", f"{count} photo{'s' if count > 1 else ''}{made}{built}"
 

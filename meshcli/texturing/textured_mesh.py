@@ -1,6 +1,6 @@
 """A mesh textured from photos and views: aligned with it first, and what they do not show filled in."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from meshcli.arrays import Array
@@ -36,15 +36,23 @@ class TextureReport:
 
 
 def texture_mesh(
-    mesh: Mesh, photos: Sequence[View], views: Sequence[View], settings: TextureSettings, progress: Progress
+    mesh: Mesh,
+    photos: Sequence[View],
+    views: Sequence[View],
+    settings: TextureSettings,
+    progress: Progress,
+    calibrated: Collection[str] = (),
 ) -> tuple[Mesh, TextureReport]:
     """The mesh with a texture and vertex colours; photos lead where both show the surface.
 
-    Where no picture fits the mesh, all are taken as they are.
+    `calibrated`: the names of photos whose cameras are measured; they stay as they are. Where no picture fits the mesh,
+    all are taken as they are.
     """
-    everything = [*photos, *views]
-    aligned = align_pictures(mesh, everything, progress, photos=[photo.name for photo in photos])
-    pictures, left_out = (aligned.pictures, aligned.left_out) if aligned.pictures else (everything, [])
+    pictures, left_out = [*photos, *views], []
+    if any(picture.name not in calibrated for picture in pictures):
+        aligned = align_pictures(mesh, pictures, progress, [photo.name for photo in photos], calibrated)
+        if aligned.pictures:
+            pictures, left_out = aligned.pictures, aligned.left_out
     progress(0, 1, "looking for a mirror plane")
     search = find_mirror_plane(mesh, pictures)
     names = {photo.name for photo in photos}

@@ -1,0 +1,39 @@
+"""The flags of `reconstruct` about a mesh file of another program."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from meshcli.commands.flag_groups import FlagGroup, Overrides
+from meshcli.settings import FileAxis, Mirror
+
+
+@dataclass(frozen=True)
+class MeshFileFlags(FlagGroup, title="Mesh of another program"):
+    """The file, and what is known about its axes."""
+
+    from_mesh: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Take the shape from a GLB, glTF, OBJ, PLY or STL file of any program, and colour it anew.",
+            show_default=False,
+        ),
+    ] = None
+    mesh_up: Annotated[
+        FileAxis | None,
+        Overrides("place.up"),
+        typer.Option("--mesh-up", metavar="AXIS", help="Up axis of that file: x, -x ... -z.", show_default=False),
+    ] = None
+    mesh_front: Annotated[
+        FileAxis | None,
+        Overrides("place.front"),
+        typer.Option("--mesh-front", metavar="AXIS", help="Its axis towards azimuth 0.", show_default=False),
+    ] = None
+    mesh_mirror: Annotated[
+        Mirror | None,
+        Overrides("place.mirror"),
+        typer.Option("--mesh-mirror", help="Whether that file shows a mirror image.", show_default=False),
+    ] = None

@@ -1,0 +1,44 @@
+"""Colour a stage's mesh from the project's photos and views. Light until it works."""
+
+from typing import TYPE_CHECKING
+
+from meshcli.settings import TextureSettings
+from meshcli.stages.stage_runner import StageRun
+from meshcli.stages.texture_sources import TexturePictures, texture_sentence
+
+if TYPE_CHECKING:
+    from meshcli.meshes.mesh import Mesh
+    from meshcli.texturing.textured_mesh import TextureReport
+    from meshcli.views.view import View
+
+
+def texture_from_pictures(
+    run: StageRun, mesh: "Mesh", views: "list[View]", settings: TextureSettings, pictures: TexturePictures
+) -> "Mesh":
+    """The mesh with a texture from photos, views or both; how much of it they show is a fact and a note."""
+    from meshcli.stages.view_loading import load_views
+    from meshcli.texturing.textured_mesh import texture_mesh
+
+    run.run_options.tell(texture_sentence(pictures))
+    photos = load_views(run.project, pictures.photos)
+    calibrated = [photo.name for photo in pictures.photos if photo.camera.known == "rig"]
+    used = views if pictures.source != "photos" else []
+    with run.step("texture"):
+        textured, report = texture_mesh(mesh, photos, used, settings, run.run_options.progress, calibrated)
+    run.facts["texture"] = {
+        "from": pictures.source,
+        "photos": [photo.name for photo in photos if photo.name not in report.left_out],
+        "seen": round(report.seen, 3),
+        "mirrored": round(report.mirrored, 3),
+        "continued": round(report.continued, 3),
+    }
+    if report.left_out:
+        run.note(f"{', '.join(report.left_out)} left out of the texture: too unlike the mesh")
+    run.note(_coverage_sentence(report))
+    return textured
+
+
+def _coverage_sentence(report: "TextureReport") -> str:
+    """How much of the surface pictures show, in words."""
+    mirrored = f", their mirror images {report.mirrored:.0%}" if report.mirrored >= 0.005 else ""
+    return f"pictures show {report.seen:.0%} of the surface{mirrored}; the rest is coloured after its surroundings"
