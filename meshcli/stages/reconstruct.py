@@ -155,14 +155,15 @@ def _textured(
 ) -> "Mesh":
     """The mesh with a texture from photos or views."""
     from meshcli.stages.view_loading import load_views
-    from meshcli.texturing.bake import bake
+    from meshcli.texturing.bake import VIEW_TRUST, bake
 
     run.run_options.tell(texture_sentence(pictures))
     photos = load_views(run.project, pictures.photos)
+    others = views if pictures.source != "photos" else []
     with run.step("texture"):
         return bake(
-            mesh, [*photos, *(views if pictures.source != "photos" else ())], settings.texture,
-            run.run_options.progress,
+            mesh, [*photos, *others], settings.texture, run.run_options.progress,
+            trust=[1.0] * len(photos) + [VIEW_TRUST] * len(others),
         )  # fmt: skip
 
 
