@@ -38,7 +38,7 @@ def test_later_sources_win(tmp_path: Path) -> None:
         ("render.elevation=90.5", "not 90.5"),
         ("render.elevation=false", "type float"),
         ("photo.foreground_ratio=0", "photo.foreground_ratio must be between 0.2 and 1, not 0"),
-        ("texture.size=-4", "texture.size must be between 16 and 16384, not -4"),
+        ("texture.size=-4", "texture.size must be between 16 and 8192, not -4"),
         ("texture.faces=0", "between 4 and"),
         ("lrm.grid=15", "lrm.grid must be 0 or between 16 and 512, not 15"),
         ("zero123plus.view_size=100", "a multiple of 32 between"),

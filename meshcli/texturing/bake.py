@@ -30,6 +30,9 @@ Fill = Callable[[Array, Array, BlendedColours], Array]
 SAMPLES = np.array([[1, 1, 1], [4, 1, 1], [1, 4, 1], [1, 1, 4]]) / np.array([[3], [6], [6], [6]])  # barycentric
 HALF_SEEN = 0.05  # of the quality of a picture that sees some of a patch's samples only, by choice
 
+# Of views beside photos, which engines made from these. On the example desk, fine detail in place from the photos'
+# cameras is 0.82 with it and 0.79 with 1.
+VIEW_TRUST = 0.25
 # Of a picture's quality, kept however much it contradicts the others: where two disagree, neither is a majority, and
 # seams must be free to run around a feature that they show at different places.
 LEAST_DOUBT = 0.3

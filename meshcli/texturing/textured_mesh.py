@@ -10,12 +10,11 @@ from meshcli.meshes.mirror_plane import find_mirror_plane
 from meshcli.progress import Progress
 from meshcli.settings import TextureSettings
 from meshcli.texturing.aligned_pictures import align_pictures
-from meshcli.texturing.bake import Coverage, bake
+from meshcli.texturing.bake import VIEW_TRUST, Coverage, bake
 from meshcli.texturing.mirrored_pictures import mirrored_pictures
 from meshcli.texturing.unseen import fill_unseen
 from meshcli.views.view import View
 
-VIEW_TRUST = 0.25  # against a photo's: a view was painted, and at 320 pixels it has less to show anyway
 # Of a mirror image against the picture itself: it colours what no picture sees, or sees at the flattest angles only.
 MIRROR_TRUST = 0.02
 

@@ -125,8 +125,9 @@ def baked(project: Project, photos: Sequence[View], source: str, size: int) -> M
     mesh = replace(as_made(project), texture=None)
     views = load_views(project, chosen_views(project, project.load()))
     photos = [] if source == "views" else photos
+    calibrated = [photo.name for photo in photos if photo.camera.known == "rig"]
     textured, report = texture_mesh(
-        mesh, photos, [] if source == "photos" else views, TextureSettings(size=size), silent
+        mesh, photos, [] if source == "photos" else views, TextureSettings(size=size), silent, calibrated
     )
     print(report, file=sys.stderr)
     return textured

@@ -135,7 +135,7 @@ def simplify(mesh: Mesh, faces: int) -> Mesh:
     return mesh
 
 
-def bake(mesh: Mesh, views: Sequence[View], settings: Any, progress: Any) -> Mesh:
+def bake(mesh: Mesh, views: Sequence[View], settings: Any, progress: Any, **_: Any) -> Mesh:
     COUNTS["bake"] += 1
     BAKED[:] = [view.name for view in views]
     image = np.full((settings.size, settings.size, 3), 128, np.uint8)
@@ -179,7 +179,7 @@ def modules(exports: bool = False) -> dict[str, ModuleType]:
         "meshcli.rendering.picture_match": {"compare_with_pictures": compare_with_pictures},
         "meshcli.reconstructors.fit": {"fit": fit},
         "meshcli.meshes.simplify": {"simplify": simplify},
-        "meshcli.texturing.bake": {"bake": bake},
+        "meshcli.texturing.bake": {"bake": bake, "VIEW_TRUST": 0.25},
     }
     if exports:
         table["meshcli.export.gltf"] = {"write_glb": lambda mesh, **_: _bytes(mesh), "read_glb": Path.read_bytes}
