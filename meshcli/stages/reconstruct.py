@@ -136,7 +136,7 @@ def smaller_settings(settings: Settings) -> dict[str, Any]:
 def refuse_unused_flags(flags: Sequence[str], settings: Settings, engine: str, why: str) -> None:
     """Raise UsageError for a flag that this engine would ignore; `why` says how it was chosen."""
     refuse_unsupported_flags(flags, engine, why)
-    section = "lrm" if engine in NETWORKS else "place" if engine == IMPORT else "fit"
+    section = "lrm" if engine in NETWORKS else "placement" if engine == IMPORT else "fit"
     texture_size = [flag for flag in flags if flag.startswith("--texture-size")]
     if texture_size and not getattr(settings, section).texture:
         raise UsageError(
@@ -191,7 +191,7 @@ def _run_import(run: StageRun, imported: ImportedMesh, settings: Settings) -> No
         run.note(f"simplified from {len(mesh.faces)} to {len(smaller.faces)} faces; --faces keeps more")
         mesh = smaller
     with run.step("texture"):
-        if settings.place.texture:
+        if settings.placement.texture:
             mesh = bake(mesh, views, settings.texture, run.run_options.progress)
         else:
             mesh = colour_vertices(mesh, views)
