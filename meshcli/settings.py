@@ -219,7 +219,7 @@ class PlacementSettings:
     def conflict(self) -> str:
         """A description of settings that contradict each other; empty if none do."""
         if self.up != "auto" and self.up[-1] == self.front[-1]:
-            return f"place.up={self.up} and place.front={self.front} are one axis of the file; they must be two"
+            return f"placement.up={self.up} and placement.front={self.front} are one axis of the file; they must be two"
         return ""
 
 
@@ -274,13 +274,13 @@ class Settings:
     zero123plus: Zero123PlusSettings = field(default_factory=Zero123PlusSettings)
     fit: FitSettings = field(default_factory=FitSettings)
     lrm: LrmSettings = field(default_factory=LrmSettings)
-    place: PlacementSettings = field(default_factory=PlacementSettings)
+    placement: PlacementSettings = field(default_factory=PlacementSettings)
     texture: TextureSettings = field(default_factory=TextureSettings)
     render: RenderSettings = field(default_factory=RenderSettings)
 
     def conflict(self) -> str:
         """A description of the first settings that contradict each other; empty if none do."""
-        return self.photo.conflict() or self.fit.conflict() or self.sculpt.conflict() or self.place.conflict()
+        return self.photo.conflict() or self.fit.conflict() or self.sculpt.conflict() or self.placement.conflict()
 
 
 def cutout_table(text: str) -> dict[str, str]:

@@ -284,7 +284,7 @@ class ReconstructorFlags(FlagGroup, title="Reconstruction"):
     ] = None
     no_texture: Annotated[
         bool,
-        Overrides("fit.texture", "lrm.texture", "place.texture", value=False),
+        Overrides("fit.texture", "lrm.texture", "placement.texture", value=False),
         typer.Option("--no-texture", help="Vertex colours instead of a texture."),
     ] = False
     parts: Annotated[

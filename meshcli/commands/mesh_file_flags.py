@@ -24,16 +24,16 @@ class MeshFileFlags(FlagGroup, title="Mesh of another program"):
     ] = None
     mesh_up: Annotated[
         FileAxis | None,
-        Overrides("place.up"),
+        Overrides("placement.up"),
         typer.Option("--mesh-up", metavar="AXIS", help="Up axis of that file: x, -x ... -z.", show_default=False),
     ] = None
     mesh_front: Annotated[
         FileAxis | None,
-        Overrides("place.front"),
+        Overrides("placement.front"),
         typer.Option("--mesh-front", metavar="AXIS", help="Its axis towards azimuth 0.", show_default=False),
     ] = None
     mesh_mirror: Annotated[
         Mirror | None,
-        Overrides("place.mirror"),
+        Overrides("placement.mirror"),
         typer.Option("--mesh-mirror", help="Whether that file shows a mirror image.", show_default=False),
     ] = None

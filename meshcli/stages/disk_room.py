@@ -75,7 +75,7 @@ def _mesh_bytes(engine: str, settings: Settings) -> float:
     faces = settings.texture.faces
     if network:
         faces = settings.lrm.simplify or FACES_PER_GRID_CELL * (settings.lrm.grid or DEFAULT_GRID) ** 2
-    textured = (settings.lrm if network else settings.place if engine == IMPORT else settings.fit).texture
+    textured = (settings.lrm if network else settings.placement if engine == IMPORT else settings.fit).texture
     texture = settings.texture.size**2 * BYTES_PER_TEXEL if textured else 0.0
     return faces * BYTES_PER_FACE + texture + (TRIPLANE_BYTES if network else 0.0)
 

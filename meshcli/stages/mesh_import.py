@@ -41,7 +41,7 @@ class ImportedMesh:
 
     def options(self, settings: Settings) -> dict[str, Any]:
         """The options that the mesh depends on, for the record and the fingerprint."""
-        return {**sections(settings, "place", "texture"), "source": dict(self.source)}
+        return {**sections(settings, "placement", "texture"), "source": dict(self.source)}
 
     def parts(self) -> dict[str, str]:
         """What is added to the fingerprint."""
@@ -116,7 +116,7 @@ def place_import(run: StageRun, imported: ImportedMesh, settings: Settings, view
     mesh = replace(mesh, vertices=to_gltf(mesh.vertices))  # the file's own axes
     with run.step("place"):
         found = place(
-            mesh, views, settings.place,
+            mesh, views, settings.placement,
             lambda share: run.run_options.progress(round(100 * share), 100, "finding the mesh's place"),
         )  # fmt: skip
     _report(run, imported.source, settings, found)
@@ -129,7 +129,7 @@ def place_import(run: StageRun, imported: ImportedMesh, settings: Settings, view
 def smaller_import_settings(settings: Settings) -> dict[str, Any]:
     """Settings to take after memory ran out: a smaller texture; empty when nothing is left."""
     smaller = {"texture.size": settings.texture.size // 2}
-    return smaller if settings.place.texture and settings.texture.size > 512 else {}
+    return smaller if settings.placement.texture and settings.texture.size > 512 else {}
 
 
 def engine_label(record: StageRecord | None) -> str:
@@ -168,11 +168,11 @@ def _report(run: StageRun, source: Mapping[str, Any], settings: Settings, found:
     }  # fmt: skip
     name, mirrored = source["file"], ", mirrored" if similarity.mirrored else ""
     place = f"its {up} axis up and its {front} axis to the front{mirrored}"
-    if found.overlap < settings.place.overlap:
+    if found.overlap < settings.placement.overlap:
         raise UncertainError(
             f"{name} does not look like the object of these views: at best, with {place}, their silhouettes overlap by "
-            f"{found.overlap:.0%}, and {settings.place.overlap:.0%} are required; check file and views, or take it "
-            f"all the same with --set place.overlap={max(0.0, found.overlap - 0.01):.2f}"
+            f"{found.overlap:.0%}, and {settings.placement.overlap:.0%} are required; check file and views, or take it "
+            f"all the same with --set placement.overlap={max(0.0, found.overlap - 0.01):.2f}"
         )
     run.note(
         f"{name} was found with {place}, to be scaled by {similarity.scale:.4g}: its silhouettes and the views' "

@@ -142,7 +142,7 @@ def smaller_settings(settings: Settings) -> dict[str, Any]:
 def refuse_unused_flags(flags: Sequence[str], settings: Settings, engine: str, why: str) -> None:
     """Raise UsageError for a flag that this engine would ignore; `why` says how it was chosen."""
     refuse_unsupported_flags(flags, engine, why)
-    section = "lrm" if engine in NETWORKS else "place" if engine == IMPORT else "fit"
+    section = "lrm" if engine in NETWORKS else "placement" if engine == IMPORT else "fit"
     texture_size = [flag for flag in flags if flag.startswith("--texture-size")]
     if texture_size and not getattr(settings, section).texture:
         raise UsageError(
@@ -193,7 +193,7 @@ def _run_import(run: StageRun, imported: ImportedMesh, settings: Settings, pictu
             smaller = simplify(mesh, settings.texture.faces)
         run.note(f"simplified from {len(mesh.faces)} to {len(smaller.faces)} faces; --faces keeps more")
         mesh = smaller
-    if settings.place.texture:
+    if settings.placement.texture:
         mesh = texture_from_pictures(run, mesh, views, settings.texture, pictures)
     else:
         with run.step("colours"):

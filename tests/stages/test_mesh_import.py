@@ -24,7 +24,7 @@ from meshcli.stages.run_summary import summary_lines
 from meshcli.stages.stage_runner import Outcome, RunOptions
 from meshcli.stages.status import stage_status
 
-SMALL = TypedSettings({"texture.size": 64, "place.up": "y", "place.front": "z"})
+SMALL = TypedSettings({"texture.size": 64, "placement.up": "y", "placement.front": "z"})
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def test_a_mesh_of_something_else_is_refused_unless_the_user_insists(
         build(project, file)
     assert state(project)[0] == "failed"
     assert not project.path("mesh/mesh.glb").exists()
-    outcome = build(project, typed={"place.overlap": 0.4})  # without the file: the copy is there
+    outcome = build(project, typed={"placement.overlap": 0.4})  # without the file: the copy is there
     assert any("the place is a guess" in note for note in outcome.notes)
 
 
@@ -150,7 +150,7 @@ def test_a_twin_that_nothing_rules_out_is_told(project: Project, file: Path, kno
 
 
 def test_a_large_mesh_is_simplified_and_says_so(project: Project, file: Path, known_place: dict[str, Any]) -> None:
-    outcome = build(project, file, {"texture.faces": 24, "place.texture": False})
+    outcome = build(project, file, {"texture.faces": 24, "placement.texture": False})
     assert outcome.record.facts["faces"] <= 24
     assert any(note.startswith("simplified from 48 to") for note in outcome.notes)
 
@@ -177,7 +177,7 @@ def test_what_does_not_go_together(project: Project, file: Path) -> None:
     with pytest.raises(UsageError, match="--mesh-up=y is for import"):
         build(project, engine="fit", run_options=RunOptions(flags=["--mesh-up=y"]))
     with pytest.raises(UsageError, match="must be two"):
-        build(project, file, {"place.front": "-y"})
+        build(project, file, {"placement.front": "-y"})
 
 
 def test_files_of_the_user_are_not_overwritten(project: Project, file: Path) -> None:
