@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
-from meshcli.engines import NETWORKS
+from meshcli.engines import IMPORT, NETWORKS
 from meshcli.errors import UsageError
 from meshcli.project.manifest import Manifest, Photo, ViewEntry
 from meshcli.settings import Settings
@@ -36,7 +36,8 @@ def pick_texture_pictures(
     its colour field, as published. Raises UsageError where what was asked for is not there.
     """
     asked = settings.texture.source
-    textured = settings.lrm.texture if engine in NETWORKS else settings.fit.texture
+    own = settings.lrm if engine in NETWORKS else settings.placement if engine == IMPORT else settings.fit
+    textured = own.texture
     if asked == "field" and engine not in NETWORKS:
         raise UsageError(f"--texture-from field: {engine} has no colour field; the networks have one")
     if asked in ("views", "field") or not textured:
