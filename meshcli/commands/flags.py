@@ -280,7 +280,11 @@ class ReconstructorFlags(FlagGroup, title="Reconstruction"):
     texture_from: Annotated[
         TextureSource | None,
         Overrides("texture.source"),
-        typer.Option(help="What colours the mesh; auto: photos whose camera is known, else views.", show_default=False),
+        typer.Option(
+            metavar="SOURCE",
+            help="What colours the mesh: auto, photos, views, both, field.",
+            show_default=False,
+        ),
     ] = None
     no_texture: Annotated[
         bool,

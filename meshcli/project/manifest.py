@@ -158,7 +158,7 @@ class Photo:
             "crop": list(self.crop),
             "prepared": self.prepared,
             "method": self.method,
-            "uncompared": self.uncompared,
+            **({"uncompared": True} if self.uncompared else {}),
             "painted": self.painted,
             "removed": self.removed,
         }

@@ -135,12 +135,15 @@ def simplify(mesh: Mesh, faces: int) -> Mesh:
     return mesh
 
 
-def bake(mesh: Mesh, views: Sequence[View], settings: Any, progress: Any, **_: Any) -> Mesh:
+def texture_mesh(
+    mesh: Mesh, photos: Sequence[View], views: Sequence[View], settings: Any, progress: Any, calibrated: Any = ()
+) -> tuple[Mesh, Any]:
     COUNTS["bake"] += 1
-    BAKED[:] = [view.name for view in views]
+    BAKED[:] = [view.name for view in (*photos, *views)]
     image = np.full((settings.size, settings.size, 3), 128, np.uint8)
     coordinates = np.random.default_rng(0).random((8, 2)).astype(np.float32)
-    return Mesh(mesh.vertices, mesh.faces, mesh.colours, Texture(image, coordinates, mesh.faces))
+    report = SimpleNamespace(seen=0.75, mirrored=0.125, continued=0.125, left_out=())
+    return Mesh(mesh.vertices, mesh.faces, mesh.colours, Texture(image, coordinates, mesh.faces)), report
 
 
 def compare_with_pictures(mesh: Mesh, pictures: Sequence[View]) -> list[Any]:
@@ -179,7 +182,7 @@ def modules(exports: bool = False) -> dict[str, ModuleType]:
         "meshcli.rendering.picture_match": {"compare_with_pictures": compare_with_pictures},
         "meshcli.reconstructors.fit": {"fit": fit},
         "meshcli.meshes.simplify": {"simplify": simplify},
-        "meshcli.texturing.bake": {"bake": bake, "VIEW_TRUST": 0.25},
+        "meshcli.texturing.textured_mesh": {"texture_mesh": texture_mesh},
     }
     if exports:
         table["meshcli.export.gltf"] = {"write_glb": lambda mesh, **_: _bytes(mesh), "read_glb": Path.read_bytes}
