@@ -1,6 +1,10 @@
 """Small meshes that are nearly right, refined with pictures of bodies that are known exactly."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -145,6 +149,24 @@ def test_unwelded_and_oversized_meshes() -> None:
     mesh = refine(soup, ball_views(), SETTINGS, silent, notes.append)
     assert notes == ["the mesh has 20,480 faces: it is reduced to 8,000 before it is refined"]
     assert error(mesh) < 0.015
+
+
+def hash_with(threads: int) -> str:
+    code = (
+        "import hashlib, test_refine as t;"
+        "m = t.refine(t.mesh_of(t.ball_mesh(0.47)), t.ball_views(), t.SETTINGS, t.silent);"
+        "print(hashlib.sha256(m.vertices.tobytes() + m.faces.tobytes() + m.colours.tobytes()).hexdigest())"
+    )
+    path = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
+    environment = {**os.environ, "NUMBA_NUM_THREADS": str(threads), "PYTHONPATH": path}
+    return subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    ).stdout
+
+
+@pytest.mark.slow
+def test_the_number_of_threads_does_not_change_the_mesh() -> None:
+    assert hash_with(1) == hash_with(2)
 
 
 @pytest.mark.parametrize(
