@@ -182,6 +182,15 @@ class FitSettings:
 
 
 @dataclass(frozen=True)
+class RefineSettings:
+    """Moving the surface of a given mesh to where the views show it; see reconstructors/refine.py."""
+
+    # how far any point of the surface may move, in units of the world, in which objects reach to 0.95
+    reach: Annotated[float, Range(0.0, 1.0)] = 0.08
+    rounds: Annotated[int, Range(1, 1000)] = 2  # of finding and following targets, per level
+
+
+@dataclass(frozen=True)
 class LrmSettings:
     """The reconstruction networks; see reconstructors/instantmesh.py."""
 

@@ -1,0 +1,185 @@
+"""Small meshes that are nearly right, refined with pictures of bodies that are known exactly."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+
+from helpers.sphere_tracing import BALL, ROD, photograph, rod_on_ball
+from meshcli.errors import InputError
+from meshcli.meshes.mesh import Mesh
+from meshcli.progress import silent
+from meshcli.reconstructors import refine as module
+from meshcli.reconstructors.refine import refine
+from meshcli.settings import RefineSettings
+from meshcli.views.camera import orbit, zero123plus_rig
+from meshcli.views.view import View
+
+SIZE = 128  # pixels
+SETTINGS = RefineSettings(rounds=2)
+CENTRE = np.array([0.0, 0.0, -0.3])  # of the ball
+
+
+@pytest.fixture(autouse=True)
+def few_faces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Meshes small enough for quick tests."""
+    monkeypatch.setattr(module, "MAX_FACES", 8000)
+    monkeypatch.setattr(module, "MAX_COLOURED_FACES", 8000)
+
+
+def mesh_of(*bodies: trimesh.Trimesh) -> Mesh:
+    body = trimesh.util.concatenate(bodies)
+    return Mesh(body.vertices.astype(np.float32), body.faces.astype(np.int32))
+
+
+def ball_mesh(radius: float = BALL, offset: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> trimesh.Trimesh:
+    body = trimesh.creation.icosphere(4, radius=radius)
+    body.apply_translation(CENTRE + offset)
+    return body
+
+
+def rod_mesh(radius: float, offset: tuple[float, float, float]) -> trimesh.Trimesh:
+    body = trimesh.creation.capsule(height=0.6, radius=radius, count=(24, 24))
+    body = body.subdivide_to_size(0.06)
+    body.merge_vertices()
+    body.apply_translation(np.array([0.0, 0.0, 0.45]) + offset)
+    return body
+
+
+def ball(points: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(points - CENTRE, axis=-1) - BALL
+
+
+def rig_views() -> list[View]:
+    return [photograph(camera, size=SIZE) for camera in zero123plus_rig()]
+
+
+def ball_views(azimuths: tuple[float, ...] = (0, 60, 120, 180, 240, 300)) -> list[View]:
+    return [photograph(orbit(azimuth, 10.0), ball, SIZE) for azimuth in azimuths]
+
+
+def error(mesh: Mesh) -> float:
+    return float(np.abs(ball(mesh.vertices.astype(np.float64))).mean())
+
+
+def test_a_surface_moves_to_the_truth_and_a_thin_rod_with_it() -> None:
+    given = mesh_of(ball_mesh(BALL + 0.03), rod_mesh(0.05, (0.03, -0.03, 0.0)))
+    works: list[str] = []
+    mesh = refine(given, rig_views(), SETTINGS, lambda done, total, what: works.append(what))
+    outside = rod_on_ball(given.vertices.astype(np.float64)) > -0.02
+    before = np.abs(rod_on_ball(given.vertices[outside].astype(np.float64))).mean()
+    inside_ball = ball(mesh.vertices.astype(np.float64)) < -0.06  # the end of the rod, which nobody sees
+    after = np.abs(rod_on_ball(mesh.vertices[~inside_ball].astype(np.float64))).mean()
+    assert before > 0.02
+    assert after < 0.4 * before
+    rod = mesh.vertices[(mesh.vertices[:, 2] > 0.35) & (mesh.vertices[:, 2] < 0.65)]
+    around = rod[:, :2] - rod[:, :2].mean(axis=0)
+    assert np.linalg.norm(rod[:, :2].mean(axis=0)) < 0.018  # of 0.042
+    assert np.linalg.norm(around, axis=1).mean() == pytest.approx(ROD, abs=0.02)
+    assert mesh.vertices[:, 2].max() == pytest.approx(0.8 + ROD, abs=0.03)
+    assert mesh.colours is not None
+    assert list(dict.fromkeys(works)) == [
+        "reading the mesh", "removing ripples", "following the views", "smoothing the surface", "colouring the surface"
+    ]  # fmt: skip
+
+
+def test_what_no_picture_shows_stays() -> None:
+    given = mesh_of(ball_mesh(BALL - 0.04))
+    mesh = refine(given, ball_views((-20, 0, 20)), SETTINGS, silent)
+    radius = np.linalg.norm(mesh.vertices - CENTRE, axis=1)
+    back = mesh.vertices[:, 0] < -0.4
+    outline = np.abs(mesh.vertices[:, 0]) < 0.1
+    assert radius[back].max() < BALL - 0.02  # less than half the way
+    assert radius[outline].mean() == pytest.approx(BALL, abs=0.01)
+
+
+def test_no_point_moves_beyond_the_reach() -> None:
+    given = mesh_of(ball_mesh(BALL - 0.05))
+    for reach in (0.0, 0.02):
+        mesh = refine(given, ball_views(), replace(SETTINGS, reach=reach), silent)
+        radius = np.linalg.norm(mesh.vertices - CENTRE, axis=1)
+        assert radius.max() <= BALL - 0.05 + reach + 1e-5
+        assert radius.min() >= BALL - 0.05 - reach - 0.002  # facets lie a little inside
+
+
+def tilt(mesh: Mesh) -> float:
+    """Mean angle in degrees between the faces of a ball and the directions from its centre."""
+    body = trimesh.Trimesh(mesh.vertices, mesh.faces, process=False)
+    outwards = body.triangles_center - CENTRE
+    cosine = np.einsum("fk,fk->f", body.face_normals, outwards) / np.linalg.norm(outwards, axis=1)
+    return float(np.degrees(np.arccos(cosine.clip(-1, 1))).mean())
+
+
+def test_ripples_are_removed() -> None:
+    given = mesh_of(ball_mesh())
+    rippled = replace(given, vertices=(given.vertices * (1 + 0.004 * np.sin(80 * given.vertices))).astype(np.float32))
+    mesh = refine(rippled, ball_views(), SETTINGS, silent)
+    assert tilt(mesh) < 0.65 * tilt(rippled)
+
+
+def test_an_open_mesh_is_refined() -> None:
+    whole = ball_mesh(BALL - 0.04)
+    top = Mesh(
+        whole.vertices.astype(np.float32),
+        whole.faces[whole.triangles_center[:, 2] > CENTRE[2] - 0.2].astype(np.int32),
+    )
+    assert error(refine(top, ball_views(), SETTINGS, silent)) < 0.02
+
+
+def test_a_mesh_inside_out_is_turned() -> None:
+    given = mesh_of(ball_mesh(BALL - 0.04))
+    turned = replace(given, faces=np.ascontiguousarray(given.faces[:, ::-1]))
+    first, second = (refine(mesh, ball_views(), SETTINGS, silent) for mesh in (given, turned))
+    assert error(first) < 0.015
+    assert error(second) == pytest.approx(error(first), abs=0.003)
+    a, b, c = (second.vertices[second.faces[:, k]] - CENTRE for k in range(3))
+    assert (a * np.cross(b, c)).sum() > 0
+
+
+def test_unwelded_and_oversized_meshes() -> None:
+    body = trimesh.creation.icosphere(5, radius=BALL - 0.03)  # 20,480 faces
+    corners = (body.vertices + CENTRE)[body.faces].reshape(-1, 3)
+    soup = Mesh(corners.astype(np.float32), np.arange(len(corners), dtype=np.int32).reshape(-1, 3))
+    notes: list[str] = []
+    mesh = refine(soup, ball_views(), SETTINGS, silent, notes.append)
+    assert notes == ["the mesh has 20,480 faces: it is reduced to 8,000 before it is refined"]
+    assert error(mesh) < 0.015
+
+
+def hash_with(threads: int) -> str:
+    code = (
+        "import hashlib, test_refine as t;"
+        "m = t.refine(t.mesh_of(t.ball_mesh(0.47)), t.ball_views(), t.SETTINGS, t.silent);"
+        "print(hashlib.sha256(m.vertices.tobytes() + m.faces.tobytes() + m.colours.tobytes()).hexdigest())"
+    )
+    path = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
+    environment = {**os.environ, "NUMBA_NUM_THREADS": str(threads), "PYTHONPATH": path}
+    return subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    ).stdout
+
+
+@pytest.mark.slow
+def test_the_number_of_threads_does_not_change_the_mesh() -> None:
+    assert hash_with(1) == hash_with(2)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda mesh: replace(mesh, faces=mesh.faces[:0]), "no faces"),
+        (lambda mesh: replace(mesh, vertices=mesh.vertices * np.float32(np.nan)), "not finite"),
+        (lambda mesh: replace(mesh, faces=mesh.faces + len(mesh.vertices)), "does not have"),
+        (lambda mesh: replace(mesh, vertices=mesh.vertices * 0), "no view sees"),
+        (lambda mesh: replace(mesh, vertices=mesh.vertices + 9), "no view sees"),
+    ],
+)
+def test_hostile_meshes(spoil: object, message: str) -> None:
+    assert callable(spoil)
+    with pytest.raises(InputError, match=message):
+        refine(spoil(mesh_of(ball_mesh())), ball_views((0,)), SETTINGS, silent)
