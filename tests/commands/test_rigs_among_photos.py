@@ -46,6 +46,28 @@ def test_a_rig_handed_in_or_in_the_directory_is_used(command: str, line: str, fo
         assert has_rig_cameras()
 
 
+@pytest.mark.parametrize("name", ["transforms.json", "cameras.json"])
+def test_a_dry_run_names_the_rig_and_does_not_call_it_passed_over(name: str, folder: Path, command_line: Call) -> None:
+    rig = folder / name
+    if name == "cameras.json":
+        rows = [{"file": each, "camera": orbit(0.0, 10.0).to_json()} for each in ("1.png", "2.png")]
+        rig.write_text(json.dumps({"meshcli": 1, "photos": rows}))
+    else:
+        rig_file(rig, "1.png", "2.png")
+    code, _, err = command_line("run", "desk", "photos", "--dry-run")
+    assert (code, err) == (0, f"photos: 2 pictures\ncameras would be taken from {rig}\n")
+    code, _, err = command_line("run", "desk", "photos", "--dry-run", "--azimuth", "0,40")
+    assert (code, err) == (0, "photos: 2 pictures; 1 other passed over\n")
+
+
+def test_a_rig_of_another_name_in_the_folder_is_named(folder: Path, command_line: Call) -> None:
+    rig_file(folder / "scan.json", "1.png", "2.png")
+    code, _, err = command_line("generate", "desk", "photos/1.png", "photos/2.png", "--rig", "photos")
+    assert code == 3
+    assert "photos has no transforms.json or cameras.json, nor cameras.txt" in err
+    assert "if scan.json in it is the rig, name the file itself" in err
+
+
 def test_beside_single_photos_it_is_named(folder: Path, command_line: Call) -> None:
     rig_file(folder / "transforms.json", "1.png", "2.png")
     code, _, err = command_line("generate", "desk", "photos/1.png", "photos/2.png")
