@@ -38,12 +38,11 @@ def rig_in_directory(arguments: Sequence[str]) -> tuple[list[str], Path] | None:
     rigs = _rigs_in(folder)
     if len(rigs) != 1:
         return None
-    with suppress(MeshcliError):
-        own = [str(each) for each in sorted(folder.iterdir()) if _is_picture(each)]
-        if not own:
-            return [str(each) for each in pictures_of_rig(folder, rigs[0])], rigs[0]
-        if names_all(rigs[0], own):
-            return list(arguments), rigs[0]
+    if own := [str(each) for each in sorted(folder.iterdir()) if _is_picture(each)]:
+        return (list(arguments), rigs[0]) if names_all(rigs[0], own) else None
+    for place in (folder, folder / "images"):  # COLMAP's names are those in its folder of images
+        with suppress(MeshcliError):
+            return [str(each) for each in pictures_of_rig(place, rigs[0])], rigs[0]
     return None
 
 

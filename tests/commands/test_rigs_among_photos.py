@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from meshcli.project.project import Project
 from meshcli.views.camera import orbit
@@ -146,3 +147,15 @@ def test_colmap_binary_among_the_photos_or_beside_them(folder: Path, command_lin
     (model / "images.bin").write_bytes(images[:-1])
     code, _, err = command_line("generate", "new", "photos/1.png", "photos/2.png", "--rig", "photos")
     assert (code, err.count("\n"), "images.bin is cut off" in err) == (3, 1, True), err
+
+
+def test_the_folder_of_a_reconstruction_by_colmap_is_taken_whole(command_line: Call) -> None:
+    for folder in ("scan/images", "scan/sparse/0"):
+        Path(folder).mkdir(parents=True)
+    shutil.copy("1.png", "scan/images/1.png")
+    shutil.copy("2.png", "scan/images/2.png")
+    width, height = Image.open("1.png").size
+    Path("scan/sparse/0/cameras.txt").write_text(f"1 PINHOLE {width} {height} 70 70 {width / 2} {height / 2}\n")
+    Path("scan/sparse/0/images.txt").write_text("1 0.5 0.5 -0.5 -0.5 0 0 4 1 1.png\n\n2 0.7 0.7 0 0 0 0 4 1 2.png\n\n")
+    code, _, err = command_line("run", "desk", "scan", "--dry-run")
+    assert (code, err) == (0, "cameras would be taken from scan/sparse/0\n"), err

@@ -266,7 +266,7 @@ def test_auto_does_without_the_network_where_named_weights_are_for_cutting_out(
     assert project.load().stages["generate"].engine == "sculpt"
     (tmp_path / "u2netp.onnx").unlink()
     with pytest.raises(UsageError, match="has no complete folder zero123plus"):
-        generate_views(project, photos[:2], settings=SETTINGS, run_options=replace(options, flags=flags))
+        generate_views(project, settings=SETTINGS, run_options=replace(options, flags=flags, force=True))
 
 
 @pytest.mark.parametrize(
