@@ -16,6 +16,7 @@ shoot=$1
 out=$2
 shift 2
 mkdir -p "$out" || exit
+trap 'rm -f "$out/error.txt"' EXIT
 : >"$out/done.txt"
 : >"$out/look.txt"
 : >"$out/failed.txt"
@@ -35,5 +36,4 @@ for photos in "$shoot"/*/; do
     *) grep '^error:' "$out/error.txt" | sed "s|^error:|$name (exit code $code):|" | tee -a "$out/failed.txt" ;;
     esac
 done
-rm -f "$out/error.txt"
 [ ! -s "$out/failed.txt" ] && [ ! -s "$out/look.txt" ]

@@ -92,3 +92,8 @@ def _engines_of(flag: str) -> str:
     engines = ENGINE_FLAGS[flag.partition("=")[0]]
     names = [name for name in engines if name not in NETWORKS]
     return " and ".join([*names, "the networks"] if len(names) < len(engines) else names)
+
+
+def refines(engine: str, when: str) -> bool:
+    """Whether an engine's surface is moved to where the views show it, given the setting refine.when."""
+    return when == "always" or (when == "auto" and engine == IMPORT)

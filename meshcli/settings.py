@@ -181,10 +181,18 @@ class FitSettings:
         return _level_conflict("fit.resolutions", self.resolutions, "fit.steps", self.steps)
 
 
+RefineWhen = Literal[
+    "auto",  # a mesh from a file
+    "always",
+    "never",
+]
+
+
 @dataclass(frozen=True)
 class RefineSettings:
     """Moving the surface of a given mesh to where the views show it; see reconstructors/refine.py."""
 
+    when: RefineWhen = "auto"
     # how far any point of the surface may move, in units of the world, in which objects reach to 0.95
     reach: Annotated[float, Range(0.0, 1.0)] = 0.08
     rounds: Annotated[int, Range(1, 1000)] = 2  # of finding and following targets, per level
@@ -237,7 +245,7 @@ TextureFormat = Literal[
     "png",  # lossless
 ]
 TextureSource = Literal[
-    "auto",  # photos whose camera is known, with the chosen views where these show more; else as without photos
+    "auto",  # photos whose camera is known, beside the chosen views; without any, views or a network's field
     "photos",  # the cut-out photos at their own size
     "views",  # the chosen views
     "both",
@@ -284,6 +292,7 @@ class Settings:
     fit: FitSettings = field(default_factory=FitSettings)
     lrm: LrmSettings = field(default_factory=LrmSettings)
     placement: PlacementSettings = field(default_factory=PlacementSettings)
+    refine: RefineSettings = field(default_factory=RefineSettings)
     texture: TextureSettings = field(default_factory=TextureSettings)
     render: RenderSettings = field(default_factory=RenderSettings)
 

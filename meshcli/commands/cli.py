@@ -140,6 +140,11 @@ def _explain(error: TyperException, line: Sequence[str]) -> str:
         from meshcli.commands.hints import explain_unknown_flag
 
         return explain_unknown_flag(str(error.option_name), context, line)  # type: ignore[attr-defined]
+    if " is not one of " in message:
+        from meshcli.commands.hints import nearest_choice
+
+        if near := nearest_choice(message):
+            message = f"{message.rstrip('.')}; did you mean {near}?"
     if message.startswith("Got unexpected extra argument"):
         from meshcli.commands.hints import explain_extra_arguments
 

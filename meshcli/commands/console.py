@@ -74,6 +74,7 @@ class Reporter:
         self._last_line = time.monotonic()  # when the last progress line was printed
         self._start = (0, 0, 0.0)  # total, done and time at the first report of the current work
         self._work = (0, 1, "starting")  # done, total and description, as reported last
+        self._since = time.monotonic()  # when the work of this description began
         self._sends_records = child_reports.sends_records() and not quiet
         self._sent = ""  # the work that was sent to `run` last
         self._said_compiling = False
@@ -90,6 +91,8 @@ class Reporter:
     def progress(self, done: int, total: int, what: str) -> None:
         """Show progress: as a bar on a terminal, else as a line every few seconds."""
         what = escape_controls(what)
+        if what != self._work[2]:
+            self._since = time.monotonic()
         self._work = done, total, what
         if total != self._start[0] or done < self._start[1]:
             self._start = total, done, time.monotonic()
@@ -104,7 +107,8 @@ class Reporter:
             self._send_progress(done, total, what)
         elif time.monotonic() - self._last_line >= PROGRESS_INTERVAL:
             self._last_line = time.monotonic()
-            self._print(f"{what} {done}/{total}{self._remaining(done)}" if total > 1 else what)
+            count, left = (f" {done}/{total}", self._remaining(done)) if total > 1 else ("", "")
+            self._print(f"{what}{count}{left or self._elapsed()}")
 
     def _send_progress(self, done: int, total: int, what: str) -> None:
         """Send progress to `run`: each new work at once, the same work in intervals."""
@@ -161,6 +165,11 @@ class Reporter:
             return ""
         left = (time.monotonic() - start) / (done - before) * (total - done)
         return f", {left / 60:.0f} min left" if left > 90 else f", {left:.0f} s left"
+
+    def _elapsed(self) -> str:
+        """How long the current work has taken, as a sign of life; empty at its beginning."""
+        elapsed = time.monotonic() - self._since
+        return f", {elapsed:.0f} s so far" if elapsed >= PROGRESS_INTERVAL else ""
 
     def finished(self, project: Project, outcome: "Outcome", following: str) -> None:
         """Report the outcome of a stage, and print the path of its result."""

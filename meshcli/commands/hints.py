@@ -4,6 +4,7 @@ Words of other programs and likely slips stand in the tables below; a hint names
 """
 
 import difflib
+import re
 import shlex
 from collections.abc import Collection, Sequence
 from contextlib import suppress
@@ -18,6 +19,7 @@ from meshcli.project.project import Project
 
 # By choice: `generat` and `statuss` are slips of the hand; `desk`, which resembles `models` by 0.6, is a directory.
 SIMILAR_COMMAND, SIMILAR_FLAG = 0.75, 0.7
+SIMILAR_CHOICE, MIN_BEGINNING = 0.6, 3  # letters in a beginning; `zero` and `inst` are clear, `s` is not
 TAKING_PHOTOS = ("generate", "run")  # another command has no use for them: they go to `run` first
 SETTINGS_SUFFIXES = (".yaml", ".yml")
 
@@ -85,6 +87,19 @@ def explain_unknown_command(words: Sequence[str], known: Collection[str], group:
     return f"{says}; there are {_listed(list(known))} (see `{group} --help`)"
 
 
+def nearest_choice(message: str) -> str:
+    """The choice that the wrong value in a parser's message stands for: the first that it begins, else the nearest.
+
+    Dashes and capitals make no difference: InstantMesh is instant-mesh-large. Empty where none is near.
+    """
+    wrong, _, right = message.partition(" is not one of ")
+    value = _letters(wrong.rpartition(" '")[2])
+    plain = {_letters(choice): choice for choice in re.findall(r"'([^']*)'", right)}
+    begun = [choice for letters, choice in plain.items() if len(value) >= MIN_BEGINNING and letters.startswith(value)]
+    near = difflib.get_close_matches(value, list(plain), 1, SIMILAR_CHOICE)
+    return next(iter(begun), plain[near[0]] if near else "")
+
+
 def refuse_photos_as_directory(directory: Path, command: str, handed_in: Sequence[str | Path]) -> None:
     """UsageError where the project directory is a file or a folder of pictures: the directory was forgotten."""
     words = shlex.join([str(directory), *map(str, handed_in)])
@@ -130,6 +145,11 @@ def _arguments_of_run(words: Sequence[str]) -> list[str]:
     if not any(is_picture):
         return []
     return ["DIR", *words] if is_picture[0] else list(words)
+
+
+def _letters(word: str) -> str:
+    """Letters and digits in lower case: `Instant-Mesh` -> `instantmesh`."""
+    return re.sub(r"[^a-z0-9]", "", word.lower())
 
 
 def _same_flag(name: str) -> list[str]:

@@ -25,7 +25,7 @@ from meshcli.stages.status import read_status
 from meshcli.system.processes import fork_supervised
 from meshcli.views.lens import read_sensor
 from meshcli.views.photo_cameras import pictures_of_rig
-from meshcli.views.rigs_among_photos import rig_in_directory, take_rigs
+from meshcli.views.rigs_among_photos import own_rigs_beside, rig_file_names, rig_in_directory, take_rigs
 from meshcli.views.world_transform import parse_axis
 from meshcli.weights.device import check_device
 
@@ -150,6 +150,14 @@ def with_rig(inputs: InputFlags, project: Project) -> InputFlags:
     return replace(inputs, photos=photos, rig=rig)
 
 
+def tell_rig(photos: Sequence[str], cameras: CameraArguments, project: Project, tell: Tell) -> None:
+    """Say which file the photos' cameras would come from, if from any; for a dry run."""
+    unposed = not cameras.anything and not any("@" in photo for photo in photos) and not _has_typed_azimuths(project)
+    rigs = [cameras.rig] if cameras.rig else own_rigs_beside(photos) if photos and unposed else []
+    if rigs:
+        tell(f"cameras would be taken from {', '.join(map(str, rigs))}")
+
+
 def _has_typed_azimuths(project: Project) -> bool:
     return project.exists and any(photo.stated.azimuth is not None for photo in project.load().active_photos)
 
@@ -168,7 +176,8 @@ def read_inputs(inputs: InputFlags, tell: Tell) -> tuple[Sequence[str | Path], C
     if inputs.from_sheet:
         return inputs.from_sheet, replace(cameras, ready="sheet 1.1" if inputs.rig_version == "1.1" else "sheet 1.2")
     if inputs.from_views is None:
-        return list_photos(inputs.photos or (), getattr(sys.stdin, "buffer", None), tell), cameras
+        used = () if cameras.anything and not cameras.rig else rig_file_names(cameras.rig)
+        return list_photos(inputs.photos or (), getattr(sys.stdin, "buffer", None), tell, used), cameras
     if cameras.rig is None:
         raise UsageError("--from-views needs the cameras of the views: --rig FILE")
     return pictures_of_rig(inputs.from_views, cameras.rig), replace(cameras, ready="view")

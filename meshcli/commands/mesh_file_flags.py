@@ -11,8 +11,8 @@ from meshcli.settings import FileAxis, Mirror
 
 
 @dataclass(frozen=True)
-class MeshFileFlags(FlagGroup, title="Mesh of another program"):
-    """The file, and what is known about its axes."""
+class MeshFileFlags(FlagGroup, title="Mesh of another program, refining"):
+    """The file, what is known about its axes, and whether a surface is moved to where the views show it."""
 
     from_mesh: Annotated[
         Path | None,
@@ -37,3 +37,13 @@ class MeshFileFlags(FlagGroup, title="Mesh of another program"):
         Overrides("placement.mirror"),
         typer.Option("--mesh-mirror", help="Whether that file shows a mirror image.", show_default=False),
     ] = None
+    refine: Annotated[
+        bool,
+        Overrides("refine.when", value="always"),
+        typer.Option("--refine", help="Move the surface, of any engine, to where the views show it."),
+    ] = False
+    no_refine: Annotated[
+        bool,
+        Overrides("refine.when", value="never"),
+        typer.Option("--no-refine", help="Keep the shape of a mesh file; else it is refined."),
+    ] = False

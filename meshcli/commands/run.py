@@ -19,12 +19,12 @@ from meshcli.commands.flags import (
     StageOptionFlags,
 )
 from meshcli.commands.hints import refuse_photos_as_directory
-from meshcli.commands.invocation import read_inputs, read_settings_flags, run_options, with_rig
+from meshcli.commands.invocation import read_inputs, read_settings_flags, run_options, tell_rig, with_rig
 from meshcli.commands.lazy_commands import Command
 from meshcli.commands.plain_output import print_json, print_output
 from meshcli.commands.run_story import RunStory
 from meshcli.config import TypedSettings
-from meshcli.errors import InputError
+from meshcli.errors import InputError, UsageError
 from meshcli.progress import Tell
 from meshcli.project.manifest import Stage
 from meshcli.project.project import Project
@@ -62,8 +62,12 @@ def run(
     refuse_photos_as_directory(directory, "run", inputs.handed_in)
     tell = Reporter(output.quiet or output.as_json).tell
     inputs = with_rig(inputs, Project(directory))
-    pictures, _ = read_inputs(inputs, tell)
+    pictures, cameras = read_inputs(inputs, tell)
     photos = [str(each) for each in pictures] if inputs.photos else []
+    if not inputs.handed_in and not Project(directory).exists:
+        raise UsageError(f"{directory} has no photos; hand some in: `{Project(directory).command('run')} PHOTO...`")
+    if execution.dry_run:
+        tell_rig(photos, cameras, Project(directory), tell)
     arguments = _child_arguments(photos, inputs, stages, options, settings, execution, output)
     silent = output.quiet or output.as_json or execution.dry_run
     documents = _run(Project(directory), arguments, tell, output.as_json, silent)

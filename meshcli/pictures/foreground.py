@@ -256,6 +256,8 @@ def _rembg_mask(rgb: Pixels, model: str, offline: bool, problem: str, weights: P
             f"{problem}, and rembg's model {model} is not on this machine: `meshcli models pull {model}` gets it, or "
             f"put {model}.onnx into {rembg_folders(model)[0]}, or {BY_HAND}"
         )
+    import meshcli.system.numba_kernel  # noqa: F401  # tells that rembg's libraries compile: minutes, the first time
+
     try:
         import rembg  # slow, and it ends the program when onnxruntime is missing
 

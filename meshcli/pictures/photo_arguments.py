@@ -8,7 +8,7 @@ may contain a newline.
 import os
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,9 +25,10 @@ MAX_LIST_BYTES = 1 << 24  # 16 MiB, by choice: far more than any list of names; 
 PICTURE_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"II*\0", b"MM\0*", b"GIF8")  # JPEG, PNG, WebP, TIFF, GIF
 
 
-def list_photos(arguments: Sequence[str], stdin: BinaryIO | None, tell: Tell) -> list[str]:
+def list_photos(arguments: Sequence[str], stdin: BinaryIO | None, tell: Tell, used: Collection[str] = ()) -> list[str]:
     """Every photo of a command line, as `parse_photo_argument` takes it; tells how many a directory or a list holds.
 
+    Files of a directory whose names are `used`, those of a rig, do not count as passed over.
     Raises InputError for a directory without pictures and for a list that is empty or no list of names, UsageError for
     two lists.
     """
@@ -38,9 +39,9 @@ def list_photos(arguments: Sequence[str], stdin: BinaryIO | None, tell: Tell) ->
         if argument == STDIN:
             listed = _read_list(stdin)
             tell(f"{counted(len(listed), 'photo')} on standard input")
-            photos += [photo for each in listed for photo in _in_directory(each, tell)]
+            photos += [photo for each in listed for photo in _in_directory(each, tell, used)]
         else:
-            photos += _in_directory(argument, tell)
+            photos += _in_directory(argument, tell, used)
     return photos
 
 
@@ -79,7 +80,7 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _in_directory(argument: str, tell: Tell) -> list[str]:
+def _in_directory(argument: str, tell: Tell, used: Collection[str]) -> list[str]:
     """The pictures in a directory; any other argument as it is."""
     path = existing_path(argument)
     if path is None or not path.is_dir():
@@ -89,7 +90,7 @@ def _in_directory(argument: str, tell: Tell) -> list[str]:
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
     found = [entry for entry in entries if entry.suffix.lower() in SUFFIXES and not entry.is_dir()]
-    rest = len(entries) - len(found)
+    rest = len([entry for entry in entries if entry.name not in used]) - len(found)
     others = f"; {counted(rest, 'other')} passed over" if rest else ""
     if not found:
         raise InputError(f"{path} is a directory without pictures{others}")

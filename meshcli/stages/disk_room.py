@@ -4,12 +4,13 @@ The rates were measured on the example desk (three photos, `fit`, default settin
 take four bytes a pixel, so an estimate may be too low by a factor, but not by an order of magnitude.
 """
 
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 from meshcli.engines import IMPORT, NETWORKS
-from meshcli.errors import ResourceError
+from meshcli.errors import ProjectError, ResourceError
 from meshcli.project.manifest import Stage
 from meshcli.settings import Settings
 from meshcli.stages.view_choice import DEFAULT_VIEW_COUNT
@@ -42,21 +43,32 @@ def estimate_bytes(stage: Stage, engine: str, settings: Settings, photo_sizes: t
 
 def free_bytes(root: Path) -> int:
     """How much room the disk of a project has, also before its directory exists."""
-    place = root.absolute()
-    while not place.exists():
-        place = place.parent
-    return shutil.disk_usage(place).free
+    return shutil.disk_usage(_existing_place(root)).free
 
 
 def require_room(root: Path, estimates: Mapping[Stage, int]) -> None:
-    """ResourceError when the disk of the project has less room than the stages will need."""
+    """ResourceError when the disk of the project has less room than the stages will need.
+
+    Raises ProjectError where nothing may be written, as on a disk that is mounted read-only.
+    """
+    place = _existing_place(root)
     needed, free = sum(estimates.values()), free_bytes(root)
+    if needed and not os.access(place, os.W_OK):
+        raise ProjectError(f"{place} cannot be written to; choose another directory, or make it writable")
     if needed > free:
         parts = ", ".join(f"{stage} {size / MEGABYTE:.0f} MB" for stage, size in estimates.items())
         raise ResourceError(
             f"the disk of {root} has {free / MEGABYTE:.0f} MB left, and about {needed / MEGABYTE:.0f} MB are needed "
             f"({parts}); free some space and type the same command again"
         )
+
+
+def _existing_place(root: Path) -> Path:
+    """The directory of a project, or the nearest above it that exists."""
+    place = root.absolute()
+    while not place.exists():
+        place = place.parent
+    return place
 
 
 def _generated_bytes(engine: str, settings: Settings, photo_sizes: tuple[int, ...]) -> float:

@@ -22,13 +22,19 @@ def texture_from_pictures(
     run.run_options.tell(texture_sentence(pictures))
     photos = load_views(run.project, pictures.photos)
     calibrated = [photo.name for photo in pictures.photos if photo.camera.known == "rig"]
-    used = views if pictures.source != "photos" else []
+    named = {photo.name for photo in photos}  # a photo that is chosen as a view is not needed twice
+    used = [view for view in views if view.name not in named] if pictures.source != "photos" else []
+    by_sculpt = {view.name for view in run.manifest.active_views.values() if view.engine == "sculpt"}
+    rendered = [view.name for view in used if view.name in by_sculpt]
     with run.step("texture"):
-        textured, report = texture_mesh(mesh, photos, used, settings, run.run_options.progress, calibrated)
+        textured, report = texture_mesh(
+            mesh, photos, used, settings, run.run_options.progress, calibrated, rendered if photos else []
+        )
     run.facts["texture"] = {
         "from": pictures.source,
         "photos": [photo.name for photo in photos if photo.name not in report.left_out],
-        "seen": round(report.seen, 3),
+        "shown_by_photos": round(report.photos, 3),
+        "shown_by_views": round(report.views, 3),
         "mirrored": round(report.mirrored, 3),
         "continued": round(report.continued, 3),
     }
@@ -39,6 +45,10 @@ def texture_from_pictures(
 
 
 def _coverage_sentence(report: "TextureReport") -> str:
-    """How much of the surface pictures show, in words."""
-    mirrored = f", their mirror images {report.mirrored:.0%}" if report.mirrored >= 0.005 else ""
-    return f"pictures show {report.seen:.0%} of the surface{mirrored}; the rest is coloured after its surroundings"
+    """Which share of the surface has its colours from what, in words."""
+    shares = {
+        "photos": report.photos, "views": report.views, "mirror images": report.mirrored,
+        "their surroundings": report.continued,
+    }  # fmt: skip
+    parts = [f"{share:.0%} from {name}" for name, share in shares.items() if share >= 0.005]
+    return f"colours of the surface: {', '.join(parts)}"

@@ -67,7 +67,7 @@ def missing_requirement(engine: str, run_options: RunOptions) -> str:
     try:
         found = find_weights(engine, run_options.weights)
     except MissingError as error:
-        return str(error)
+        return f"weights ({error})"
     if found is None:
         return f"weights: `meshcli models pull {engine}`"
     return "" if find_spec("torch") else f"torch: {install_hint()}"

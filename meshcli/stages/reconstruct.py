@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshcli.config import TypedSettings
 from meshcli.config import options as sections
-from meshcli.engines import IMPORT, NETWORKS, Reconstructor, refuse_unsupported_flags
+from meshcli.engines import IMPORT, NETWORKS, Reconstructor, refines, refuse_unsupported_flags
 from meshcli.errors import MeshcliError, UsageError
 from meshcli.project.artefacts import FIXED_ARTEFACTS, PLANES
 from meshcli.project.project import Project
@@ -114,6 +114,25 @@ def _run(run: StageRun, source: Source, settings: Settings, seed: int, pictures:
         _run_fit(run, settings, seed, pictures)
 
 
+def _engine(source: Source) -> str:
+    """The engine that starts from this."""
+    if isinstance(source, PreparedNetwork):
+        return source.engine
+    return IMPORT if source else "fit"
+
+
+def _refined(run: StageRun, mesh: "Mesh", views: "list[View]", engine: str, settings: Settings) -> "Mesh":
+    """The mesh, moved to where the views show it if that is wanted, with about as many faces as before."""
+    if not refines(engine, settings.refine.when):
+        return mesh
+    from meshcli.meshes.simplify import simplify
+    from meshcli.reconstructors.refine import refine
+
+    with run.step("refine"):
+        moved = refine(mesh, views, settings.refine, run.run_options.progress, run.note)
+        return simplify(moved, len(mesh.faces))
+
+
 def _check_of(source: Source, settings: Settings, run_options: RunOptions) -> Callable[[], None]:
     """What raises the reason for which the engine cannot run; only networks need more than what is known by now."""
     if not isinstance(source, PreparedNetwork):
@@ -152,11 +171,14 @@ def refuse_unused_flags(flags: Sequence[str], settings: Settings, engine: str, w
 
 def _recorded_options(settings: Settings, seed: int, source: Source, pictures: TexturePictures) -> dict[str, Any]:
     """The options that the mesh depends on, for the record and the fingerprint."""
+    more: dict[str, Any] = {COLOURS: pictures.option()}
+    if refines(_engine(source), settings.refine.when):
+        more |= sections(settings, "refine")
     if source is None:
-        return {**sections(settings, "fit", "texture"), "seed": seed, COLOURS: pictures.option()}
+        return {**sections(settings, "fit", "texture"), "seed": seed, **more}
     if isinstance(source, ImportedMesh):
-        return {**source.options(settings), COLOURS: pictures.option()}
-    table = {**sections(settings, "lrm", "texture"), COLOURS: pictures.option()}
+        return {**source.options(settings), **more}
+    table = {**sections(settings, "lrm", "texture"), **more}
     del table["lrm"]["file"]  # its contents are under `network`
     del table["texture"]["faces"]  # lrm.simplify takes its place
     return {**table, **source.options()}
@@ -172,6 +194,7 @@ def _run_fit(run: StageRun, settings: Settings, seed: int, pictures: TexturePict
     views = _selected_views(run)
     with run.step("fit"):
         dense = fit(views, settings.fit, seed, progress, run.note)
+    dense = _refined(run, dense, views, "fit", settings)
     progress(0, 1, "simplifying the surface")
     with run.step("simplify"):
         mesh = simplify(dense, settings.texture.faces)
@@ -187,7 +210,7 @@ def _run_import(run: StageRun, imported: ImportedMesh, settings: Settings, pictu
     from meshcli.meshes.simplify import simplify
 
     views = _selected_views(run)
-    mesh = place_import(run, imported, settings, views)
+    mesh = _refined(run, place_import(run, imported, settings, views), views, IMPORT, settings)
     if len(mesh.faces) > settings.texture.faces:
         with run.step("simplify"):
             smaller = simplify(mesh, settings.texture.faces)
@@ -230,6 +253,7 @@ def _run_network(run: StageRun, network: PreparedNetwork, settings: Settings, pi
         _record_face_count(run, settings.lrm.simplify, built.faces_before_simplifying)
         if len(mesh.faces) < built.faces_before_simplifying:
             run.note(f"simplified to {len(mesh.faces)} faces")
+    mesh = _refined(run, mesh, views, network.engine, settings)
     if settings.lrm.texture and pictures.source != "field":
         mesh = texture_from_pictures(run, mesh, views, settings.texture, pictures)
     elif settings.lrm.texture:

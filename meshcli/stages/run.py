@@ -32,12 +32,12 @@ from meshcli.weights.locations import holds_rembg_model
 
 
 class StageFailedError(MeshcliError):
-    """A child failed and has printed its error already; carries its exit code."""
+    """A child failed and has printed its error already; carries its exit code, and its error where that is known."""
 
     printed = True
 
-    def __init__(self, command: str, exit_code: int) -> None:
-        super().__init__(f"{command} failed")
+    def __init__(self, command: str, exit_code: int, cause: str = "") -> None:
+        super().__init__(cause or f"{command} failed")
         self.command = command
         self.exit_code = exit_code  # type: ignore[misc]  # the child's
 
@@ -219,7 +219,7 @@ class _StageCommands:
             if not document:
                 self.documents.append({"stage": stage, "left_out": True})
         elif code:
-            raise _stage_error(self.project, stage, code, before, command)
+            raise _stage_error(self.project, stage, code, before, command, str(document.get("error", "")))
 
 
 def _check_range(project: Project, arguments: RunArguments) -> None:
@@ -332,8 +332,10 @@ def select_arguments(project: Project, views: str, include_photos: bool = False)
     return ["--views", ",".join(manifest.selection.names)]  # only its files are missing
 
 
-def _stage_error(project: Project, stage: Stage, code: int, before: StageRecord | None, command: str) -> MeshcliError:
-    """The error for a child that failed with an exit code, negative for a signal."""
+def _stage_error(
+    project: Project, stage: Stage, code: int, before: StageRecord | None, command: str, cause: str
+) -> MeshcliError:
+    """The error for a child that failed with an exit code, negative for a signal; `cause` is its error, if known."""
     if error := killed_child_error(project, stage, code, before, command):
         return error
     if code == UncertainError.exit_code and stage == "generate":
@@ -342,4 +344,4 @@ def _stage_error(project: Project, stage: Stage, code: int, before: StageRecord 
         return uncertain
     if code in (128 + number for number in SIGNALS):
         return ChildInterruptedError(code)
-    return StageFailedError(command or stage, 128 - code if code < 0 else code)
+    return StageFailedError(command or stage, 128 - code if code < 0 else code, cause)

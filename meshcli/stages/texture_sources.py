@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
-from meshcli.engines import IMPORT, NETWORKS
+from meshcli.engines import IMPORT, NETWORKS, refines
 from meshcli.errors import UsageError
 from meshcli.project.manifest import Manifest, Photo, ViewEntry
 from meshcli.settings import Settings
-from meshcli.stages.view_candidates import camera_is_known, is_photo_view
+from meshcli.stages.view_candidates import camera_is_known
 
 Source = Literal["photos", "views", "both", "field"]
 
@@ -31,15 +31,16 @@ def pick_texture_pictures(
 ) -> TexturePictures:
     """The pictures that colour the mesh of these chosen views.
 
-    `auto` takes photos whose camera is known, alone where `sculpt` made all views, since these show nothing but the
-    photos' own colours, smaller; beside the views otherwise. Without such photos it takes the views, and for a network
-    its colour field, as published. Raises UsageError where what was asked for is not there.
+    `auto` takes photos whose camera is known, beside the views. Without such photos it takes the views, and for a
+    network its colour field, as published. Raises UsageError where what was asked for is not there.
     """
     asked = settings.texture.source
     own = settings.lrm if engine in NETWORKS else settings.placement if engine == IMPORT else settings.fit
     textured = own.texture
     if asked == "field" and engine not in NETWORKS:
         raise UsageError(f"--texture-from field: {engine} has no colour field; the networks have one")
+    if asked == "field" and refines(engine, settings.refine.when):
+        raise UsageError("--texture-from field: a refined surface has left the field that the network predicted")
     if asked in ("views", "field") or not textured:
         return TexturePictures("field" if asked == "field" else "views", (), "asked for" if textured else "no texture")
     known = tuple(photo for photo in manifest.active_photos if camera_is_known(manifest, photo))
@@ -48,10 +49,10 @@ def pick_texture_pictures(
     if asked in ("photos", "both"):
         return TexturePictures(cast("Source", asked), known, "asked for")
     if not known:
-        source: Source = "field" if engine in NETWORKS else "views"
+        # A refined surface has left the field that the network predicted.
+        as_published = engine in NETWORKS and not refines(engine, settings.refine.when)
+        source: Source = "field" if as_published else "views"
         return TexturePictures(source, (), _nothing_known(manifest))
-    if all(view.engine == "sculpt" or is_photo_view(view) for view in views):
-        return TexturePictures("photos", known, "their cameras are known, and sculpt's views show nothing else")
     return TexturePictures("both", known, "the photos' cameras are known")
 
 

@@ -70,10 +70,17 @@ def check_engine(engine: str, settings: Settings, run_options: RunOptions) -> No
 
 
 def lacking(settings: Settings, named_weights: Path | None) -> str:
-    """What zero123plus needs and this machine lacks, with the command that gets it; empty when nothing is missing."""
+    """What zero123plus needs and this machine lacks, with the command that gets it; empty when nothing is missing.
+
+    Named weights may be those that cut photos out, or another network's.
+    """
     from meshcli.generators.zero123plus.files import first_missing
 
-    if weights := first_missing(settings.zero123plus.unet, named_weights):
+    try:
+        weights = first_missing(settings.zero123plus.unet, named_weights)
+    except MissingError as error:
+        return f"weights ({error})"
+    if weights:
         return f"weights: `meshcli models pull {weights}`"
     libraries = _missing_libraries()
     return f"{libraries[0]}: {install_hint()}" if libraries else ""

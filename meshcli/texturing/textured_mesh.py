@@ -17,13 +17,15 @@ from meshcli.views.view import View
 
 # Of a mirror image against the picture itself: it colours what no picture sees, or sees at the flattest angles only.
 MIRROR_TRUST = 0.02
+RENDERED_TRUST = 0.005  # of a view that was rendered from a body made of the photos: what only it shows is a guess
 
 
 @dataclass(frozen=True)
 class TextureReport:
     """Where the colours came from, as shares of the surface, and which pictures did not take part."""
 
-    seen: float
+    photos: float
+    views: float
     mirrored: float
     left_out: tuple[str, ...]  # pictures that do not fit the mesh
     mirror: str  # why there is a mirror plane, or none
@@ -31,7 +33,7 @@ class TextureReport:
     @property
     def continued(self) -> float:
         """The share that is coloured after its surroundings."""
-        return max(0.0, 1.0 - self.seen - self.mirrored)
+        return max(0.0, 1.0 - self.photos - self.views - self.mirrored)
 
 
 def texture_mesh(
@@ -41,29 +43,47 @@ def texture_mesh(
     settings: TextureSettings,
     progress: Progress,
     calibrated: Collection[str] = (),
+    rendered: Collection[str] = (),
 ) -> tuple[Mesh, TextureReport]:
     """The mesh with a texture and vertex colours; photos lead where both show the surface.
 
-    `calibrated`: the names of photos whose cameras are measured; they stay as they are. Where no picture fits the mesh,
-    all are taken as they are.
+    `calibrated`: the names of photos whose cameras are measured; they stay as they are. `rendered`: the names of views
+    that were rendered from a body made of these photos; they colour what nothing else does. Where no picture fits the
+    mesh, all are taken as they are.
     """
-    pictures, left_out = [*photos, *views], []
-    if any(picture.name not in calibrated for picture in pictures):
-        aligned = align_pictures(mesh, pictures, progress, [photo.name for photo in photos], calibrated)
+    pictures, left_out, fixed = [*photos, *views], [], {*calibrated, *rendered}
+    if any(picture.name not in fixed for picture in pictures):
+        aligned = align_pictures(mesh, pictures, progress, [photo.name for photo in photos], fixed)
         if aligned.pictures:
             pictures, left_out = aligned.pictures, aligned.left_out
     progress(0, 1, "looking for a mirror plane")
-    search = find_mirror_plane(mesh, pictures)
+    shown = [picture for picture in pictures if picture.name not in rendered]
+    search = find_mirror_plane(mesh, shown or pictures)
+    images = mirrored_pictures(shown, search.plane) if search.plane else []
     names = {photo.name for photo in photos}
-    images = mirrored_pictures(pictures, search.plane) if search.plane else []
-    trust = [1.0 if picture.name in names else VIEW_TRUST for picture in [*pictures, *images]]
-    trust = [each if index < len(pictures) else MIRROR_TRUST * each for index, each in enumerate(trust)]
     coverage: list[Coverage] = []
     textured = bake(
-        mesh, [*pictures, *images], settings, progress, trust=trust, fill=_continued, report=coverage.append
+        mesh, [*pictures, *images], settings, progress,
+        trust=[*(_trust(each, names, rendered) for each in pictures),
+               *(MIRROR_TRUST * _trust(each, names, rendered) for each in images)],
+        fill=_continued, report=coverage.append,
+    )  # fmt: skip
+    shares = coverage[0].by_picture
+    own = [share for share, picture in zip(shares, pictures, strict=False) if picture.name in names]
+    report = TextureReport(
+        photos=sum(own),
+        views=sum(shares[: len(pictures)]) - sum(own),
+        mirrored=sum(shares[len(pictures) :]),
+        left_out=tuple(left_out),
+        mirror=search.reason,
     )
-    own = sum(coverage[0].by_picture[: len(pictures)])
-    return textured, TextureReport(own, coverage[0].seen - own, tuple(left_out), search.reason)
+    return textured, report
+
+
+def _trust(picture: View, photos: Collection[str], rendered: Collection[str]) -> float:
+    if picture.name in photos:
+        return 1.0
+    return RENDERED_TRUST if picture.name in rendered else VIEW_TRUST
 
 
 def _continued(vertices: Array, faces: Array, found: BlendedColours) -> Array:

@@ -119,7 +119,10 @@ def read_rig(path: Path) -> Rig:
         found = next((files for place in places if (files := find_colmap(place, names)) is not None), None)
         if found is None:
             wanted = " or ".join(" and ".join(pair) for pair in (TEXT_FILES, BINARY_FILES) if set(pair) <= set(names))
-            raise InputError(f"{path} has no {wanted}, which COLMAP writes")
+            others = sorted(each.name for each in path.glob("*.json")) if path.is_dir() else []
+            hint = f"; if {' or '.join(others)} in it is the rig, name the file itself" if others else ""
+            also = f"{' or '.join(JSON_FILES)}, nor " if path.is_dir() else ""
+            raise InputError(f"{path} has no {also}{wanted}, which COLMAP writes{hint}")
         return _read_colmap(*found)
     table = read_table(path, InputError)
     if "meshcli" in table.values:

@@ -12,8 +12,8 @@ from pathlib import Path
 from meshcli.errors import MeshcliError, UsageError
 from meshcli.pictures.photo_arguments import SUFFIXES, existing_path
 from meshcli.views.colmap_files import COLMAP_TABLES, find_colmap
-from meshcli.views.photo_cameras import pictures_of_rig
-from meshcli.views.rig_files import JSON_FILES, read_rig
+from meshcli.views.photo_cameras import RIG_FILE, parse_photo_argument, pictures_of_rig
+from meshcli.views.rig_files import JSON_FILES, is_meshcli_rig, read_rig
 from meshcli.views.rig_photos import match_photos
 
 
@@ -38,12 +38,11 @@ def rig_in_directory(arguments: Sequence[str]) -> tuple[list[str], Path] | None:
     rigs = _rigs_in(folder)
     if len(rigs) != 1:
         return None
-    with suppress(MeshcliError):
-        own = [str(each) for each in sorted(folder.iterdir()) if _is_picture(each)]
-        if not own:
-            return [str(each) for each in pictures_of_rig(folder, rigs[0])], rigs[0]
-        if names_all(rigs[0], own):
-            return list(arguments), rigs[0]
+    if own := [str(each) for each in sorted(folder.iterdir()) if _is_picture(each)]:
+        return (list(arguments), rigs[0]) if names_all(rigs[0], own) else None
+    for place in (folder, folder / "images"):  # COLMAP's names are those in its folder of images
+        with suppress(MeshcliError):
+            return [str(each) for each in pictures_of_rig(place, rigs[0])], rigs[0]
     return None
 
 
@@ -56,6 +55,22 @@ def rigs_beside(photos: Sequence[Path]) -> list[Path]:
     above = folder.parent if folder.name else folder.absolute().parent
     names = [str(photo.absolute()) for photo in photos]
     return _rigs_in(folder) or [rig for rig in _rigs_in(above) if names_all(rig, names)]
+
+
+def rig_file_names(rig: Path | None) -> tuple[str, ...]:
+    """The names of the files that a rig consists of; of our cameras.json, which needs no flag, where there is none."""
+    if rig is None:
+        return (RIG_FILE,)
+    return (*COLMAP_TABLES, *JSON_FILES) if rig.is_dir() or rig.name in COLMAP_TABLES else (rig.name,)
+
+
+def own_rigs_beside(photos: Sequence[str]) -> list[Path]:
+    """The files `cameras.json` of ours in the folders of photos, where each of these has one."""
+    with suppress(MeshcliError):
+        folders = dict.fromkeys(parse_photo_argument(photo).photo.path.parent for photo in photos)
+        files = [folder / RIG_FILE for folder in folders]
+        return files if all(file.is_file() and is_meshcli_rig(file) for file in files) else []
+    return []
 
 
 def names_all(rig: Path, photos: Sequence[str]) -> bool:

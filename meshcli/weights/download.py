@@ -212,6 +212,7 @@ def _download_errors(wanted: Model, base: Path, trouble: str) -> Iterator[None]:
     except ImportError as error:
         raise MissingError(f"fetching needs the extra `models`: {install_hint()}") from error
     by_hand = f"or put {wanted.file} from there into {base}"
+    without = "--generator sculpt" if wanted.name.startswith("zero123plus") else "--reconstructor fit"
     try:
         yield
     except MeshcliError:
@@ -225,7 +226,10 @@ def _download_errors(wanted: Model, base: Path, trouble: str) -> Iterator[None]:
     except Exception as error:  # of any HTTP library; which one depends on the Hub library's version
         if isinstance(error, OSError) and error.errno in DISK_ERRORS:
             raise
-        raise MissingError(f"{wanted.repository} {trouble} ({_first_line(error)}); try again, {by_hand}") from error
+        raise MissingError(
+            f"{wanted.repository} {trouble} ({_first_line(error)}); try again, {by_hand}; `meshcli run` with {without} "
+            "needs no weights"
+        ) from error
 
 
 def _pull_rembg(wanted: Model, folder: Path, progress: Progress) -> Path:

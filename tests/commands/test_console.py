@@ -37,6 +37,20 @@ def test_lines_off_a_terminal_say_how_long_it_takes_yet(clock: list[float], caps
     assert capsys.readouterr().err == "fitting 1/3, 12 s left\n"
 
 
+def test_lines_of_work_that_cannot_be_counted_say_how_long_it_has_taken(
+    clock: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    reporter = Reporter()
+    for total, what, after in (
+        (1, "carving", 0.0), (1, "carving", 6.0), (1, "carving", 12.0), (3, "fitting", 17.5), (3, "fitting", 23.0),
+    ):  # fmt: skip
+        clock[0] = 100.0 + after
+        reporter.progress(0, total, what)
+    assert capsys.readouterr().err.splitlines() == [
+        "carving, 6 s so far", "carving, 12 s so far", "fitting 0/3", "fitting 0/3, 6 s so far",
+    ]  # fmt: skip
+
+
 def test_unfinished_pictures_are_shown_on_a_terminal_with_colours(capsys: pytest.CaptureFixture[str]) -> None:
     picture = np.full((120, 80, 3), (200, 30, 30), np.uint8)
     Reporter().show("a", picture)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from meshcli.project.project import Project
 from meshcli.views.camera import orbit
@@ -44,6 +45,28 @@ def test_a_rig_handed_in_or_in_the_directory_is_used(command: str, line: str, fo
     if command == "generate":
         assert "cameras are taken from photos/transforms.json (2 photos)" in err
         assert has_rig_cameras()
+
+
+@pytest.mark.parametrize("name", ["transforms.json", "cameras.json"])
+def test_a_dry_run_names_the_rig_and_does_not_call_it_passed_over(name: str, folder: Path, command_line: Call) -> None:
+    rig = folder / name
+    if name == "cameras.json":
+        rows = [{"file": each, "camera": orbit(0.0, 10.0).to_json()} for each in ("1.png", "2.png")]
+        rig.write_text(json.dumps({"meshcli": 1, "photos": rows}))
+    else:
+        rig_file(rig, "1.png", "2.png")
+    code, _, err = command_line("run", "desk", "photos", "--dry-run")
+    assert (code, err) == (0, f"photos: 2 pictures\ncameras would be taken from {rig}\n")
+    code, _, err = command_line("run", "desk", "photos", "--dry-run", "--azimuth", "0,40")
+    assert (code, err) == (0, "photos: 2 pictures; 1 other passed over\n")
+
+
+def test_a_rig_of_another_name_in_the_folder_is_named(folder: Path, command_line: Call) -> None:
+    rig_file(folder / "scan.json", "1.png", "2.png")
+    code, _, err = command_line("generate", "desk", "photos/1.png", "photos/2.png", "--rig", "photos")
+    assert code == 3
+    assert "photos has no transforms.json or cameras.json, nor cameras.txt" in err
+    assert "if scan.json in it is the rig, name the file itself" in err
 
 
 def test_beside_single_photos_it_is_named(folder: Path, command_line: Call) -> None:
@@ -124,3 +147,15 @@ def test_colmap_binary_among_the_photos_or_beside_them(folder: Path, command_lin
     (model / "images.bin").write_bytes(images[:-1])
     code, _, err = command_line("generate", "new", "photos/1.png", "photos/2.png", "--rig", "photos")
     assert (code, err.count("\n"), "images.bin is cut off" in err) == (3, 1, True), err
+
+
+def test_the_folder_of_a_reconstruction_by_colmap_is_taken_whole(command_line: Call) -> None:
+    for folder in ("scan/images", "scan/sparse/0"):
+        Path(folder).mkdir(parents=True)
+    shutil.copy("1.png", "scan/images/1.png")
+    shutil.copy("2.png", "scan/images/2.png")
+    width, height = Image.open("1.png").size
+    Path("scan/sparse/0/cameras.txt").write_text(f"1 PINHOLE {width} {height} 70 70 {width / 2} {height / 2}\n")
+    Path("scan/sparse/0/images.txt").write_text("1 0.5 0.5 -0.5 -0.5 0 0 4 1 1.png\n\n2 0.7 0.7 0 0 0 0 4 1 2.png\n\n")
+    code, _, err = command_line("run", "desk", "scan", "--dry-run")
+    assert (code, err) == (0, "cameras would be taken from scan/sparse/0\n"), err

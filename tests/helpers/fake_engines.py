@@ -21,7 +21,7 @@ from meshcli.views.camera import zero123plus_rig
 from meshcli.views.view import View
 
 BAKED: list[str] = []  # the names of the pictures that the last texture was baked from
-COUNTS = dict.fromkeys(("cut_out", "sculpt", "fit", "bake", "score_views", "register"), 0)
+COUNTS = dict.fromkeys(("cut_out", "sculpt", "fit", "bake", "score_views", "register", "refine"), 0)
 
 
 @dataclass(frozen=True)
@@ -135,6 +135,11 @@ def simplify(mesh: Mesh, faces: int) -> Mesh:
     return mesh
 
 
+def refine(mesh: Mesh, views: Sequence[View], settings: Any, progress: Any, note: Any) -> Mesh:
+    COUNTS["refine"] += 1
+    return mesh
+
+
 def texture_mesh(
     mesh: Mesh, photos: Sequence[View], views: Sequence[View], settings: Any, progress: Any, calibrated: Any = ()
 ) -> tuple[Mesh, Any]:
@@ -142,7 +147,7 @@ def texture_mesh(
     BAKED[:] = [view.name for view in (*photos, *views)]
     image = np.full((settings.size, settings.size, 3), 128, np.uint8)
     coordinates = np.random.default_rng(0).random((8, 2)).astype(np.float32)
-    report = SimpleNamespace(seen=0.75, mirrored=0.125, continued=0.125, left_out=())
+    report = SimpleNamespace(photos=0.75, views=0.125, mirrored=0.0, continued=0.125, left_out=())
     return Mesh(mesh.vertices, mesh.faces, mesh.colours, Texture(image, coordinates, mesh.faces)), report
 
 
@@ -181,6 +186,7 @@ def modules(exports: bool = False) -> dict[str, ModuleType]:
         "meshcli.alignment.guesses_sheet": {"draw_guesses": lambda *_: np.zeros((2, 2, 3), np.uint8)},
         "meshcli.rendering.picture_match": {"compare_with_pictures": compare_with_pictures},
         "meshcli.reconstructors.fit": {"fit": fit},
+        "meshcli.reconstructors.refine": {"refine": refine},
         "meshcli.meshes.simplify": {"simplify": simplify},
         "meshcli.texturing.textured_mesh": {"texture_mesh": texture_mesh},
     }

@@ -132,6 +132,17 @@ def test_a_disk_without_room(
     assert not Path("desk").exists()
 
 
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+def test_a_directory_that_cannot_be_written_to(
+    dry: list[str], call: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Path().absolute()
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path) != place)
+    code, _, said = call(*RUN, *dry)
+    assert (code, f"{place} cannot be written to" in said) == (5, True)
+    assert not Path("desk").exists()
+
+
 def test_stages_that_are_done_are_not_checked(
     call: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

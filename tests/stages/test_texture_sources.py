@@ -20,6 +20,9 @@ from meshcli.stages.stage_runner import RunOptions
 pytestmark = pytest.mark.usefixtures("engine_calls")
 
 
+VIEWS = [f"a{number}" for number in range(6)]
+
+
 def textured_from(source: str) -> Settings:
     return override(Settings(), {"texture.size": 16, "texture.source": source}, "")
 
@@ -35,17 +38,19 @@ def posed(project: Project, photos: list[Path]) -> Project:
 def test_photos_of_known_cameras_colour_the_mesh(posed: Project) -> None:
     said: list[str] = []
     reconstruct_mesh(posed, settings=textured_from("auto"), run_options=RunOptions(tell=said.append))
-    assert BAKED == ["a", "b", "c"]
-    assert posed.load().stages["reconstruct"].options["colours"] == {"from": "photos", "photos": ["a", "b", "c"]}
-    assert any(each.startswith("texture from photos a, b, c (") for each in said)
+    assert ["a", "b", "c", *VIEWS] == BAKED
+    record = posed.load().stages["reconstruct"]
+    assert record.options["colours"] == {"from": "both", "photos": ["a", "b", "c"]}
+    assert record.facts["texture"]["shown_by_photos"] == 0.75
+    assert any(each.startswith("texture from photos a, b, c and the chosen views (") for each in said)
 
 
 @pytest.mark.parametrize(
     ("source", "names"),
     [
         ("photos", ["a", "b", "c"]),
-        ("views", ["a0", "a1", "a2", "a3", "a4", "a5"]),
-        ("both", ["a", "b", "c", "a0", "a1", "a2", "a3", "a4", "a5"]),
+        ("views", VIEWS),
+        ("both", ["a", "b", "c", *VIEWS]),
     ],
 )
 def test_the_source_is_as_typed(posed: Project, source: str, names: list[str]) -> None:
@@ -63,7 +68,7 @@ def test_photos_of_unknown_azimuth_do_not_colour_it(project: Project, photos: li
     generate_views(project, photos)
     select_views(project, "0-5")
     reconstruct_mesh(project, settings=textured_from("auto"))
-    assert BAKED == ["a0", "a1", "a2", "a3", "a4", "a5"]
+    assert BAKED == VIEWS
     with pytest.raises(UsageError, match="no photo's camera is known"):
         reconstruct_mesh(project, settings=textured_from("both"))
 
@@ -76,3 +81,19 @@ def test_a_cut_out_counts_as_an_input_if_it_colours_the_mesh(posed: Project, sou
     Image.new("RGBA", (8, 8)).save(posed.path("photos/b.png"))
     changed = current_inputs(posed, manifest, "reconstruct") != manifest.stages["reconstruct"].inputs
     assert changed == counts
+
+
+def test_a_photo_that_is_chosen_as_a_view_colours_the_mesh_once(posed: Project) -> None:
+    select_views(posed, "a0,a1", include_photos=True)
+    select_views(posed, "a,a0,a1")
+    reconstruct_mesh(posed, settings=textured_from("both"))
+    assert sorted(BAKED) == ["a", "a0", "a1", "b", "c"]
+
+
+@pytest.mark.parametrize(("when", "times"), [("auto", 0), ("always", 1), ("never", 0)])
+def test_a_fitted_surface_is_refined_if_that_is_asked_for(
+    posed: Project, engine_calls: dict[str, int], when: str, times: int
+) -> None:
+    reconstruct_mesh(posed, settings=override(textured_from("views"), {"refine.when": when}, ""))
+    assert engine_calls["refine"] == times
+    assert ("refine" in posed.load().stages["reconstruct"].options) == bool(times)

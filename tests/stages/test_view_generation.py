@@ -253,8 +253,20 @@ def test_missing_weights(project: Project, photos: list[Path], tmp_path: Path) -
         generate_views(
             project, photos[:1], settings=SETTINGS, engine="zero123plus", run_options=RunOptions(weights=tmp_path)
         )
-    with pytest.raises(MissingError, match="--weights"):
-        lacking(SETTINGS, tmp_path)
+    assert lacking(SETTINGS, tmp_path) == f"weights (--weights {tmp_path} has no complete folder zero123plus-v1.2)"
+
+
+def test_auto_does_without_the_network_where_named_weights_are_for_cutting_out(
+    project: Project, photos: list[Path], tmp_path: Path, engine_calls: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("meshcli.stages.generate.lacking", lacking)
+    (tmp_path / "u2netp.onnx").write_bytes(b"x")
+    flags, options = [f"--weights={tmp_path}"], RunOptions(weights=tmp_path)
+    generate_views(project, photos[:1], settings=SETTINGS, run_options=replace(options, flags=flags))
+    assert project.load().stages["generate"].engine == "sculpt"
+    (tmp_path / "u2netp.onnx").unlink()
+    with pytest.raises(UsageError, match="has no complete folder zero123plus"):
+        generate_views(project, settings=SETTINGS, run_options=replace(options, flags=flags, force=True))
 
 
 @pytest.mark.parametrize(

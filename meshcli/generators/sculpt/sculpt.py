@@ -133,8 +133,8 @@ def _alignment_notes(photos: Sequence[View], alignment: Alignment) -> list[str]:
         if angular_distance(before.camera.azimuth, after.camera.azimuth) >= NOTABLE_MOVE
     )
     return [
-        f"the silhouettes missed each other by {alignment.before:.1%} of the object's size, after alignment by "
-        f"{alignment.after:.1%} ({f'azimuths adjusted: {moves}' if moves else 'azimuths kept'})"
+        f"the outlines of the photos fit one body to {alignment.after:.1%} of its size, after small corrections of "
+        f"the cameras ({alignment.before:.1%} before; {f'azimuths adjusted: {moves}' if moves else 'azimuths kept'})"
     ]
 
 
