@@ -141,7 +141,7 @@ def refine(mesh: Mesh, views: Sequence[View], settings: Any, progress: Any, note
 
 
 def texture_mesh(
-    mesh: Mesh, photos: Sequence[View], views: Sequence[View], settings: Any, progress: Any, calibrated: Any = ()
+    mesh: Mesh, photos: Sequence[View], views: Sequence[View], settings: Any, progress: Any, *_: Any
 ) -> tuple[Mesh, Any]:
     COUNTS["bake"] += 1
     BAKED[:] = [view.name for view in (*photos, *views)]
