@@ -83,10 +83,11 @@ def test_a_cut_out_counts_as_an_input_if_it_colours_the_mesh(posed: Project, sou
     assert changed == counts
 
 
-def test_a_photo_that_is_chosen_as_a_view_colours_the_mesh_once(posed: Project) -> None:
-    select_views(posed, "a0,a1", include_photos=True)
-    select_views(posed, "a,a0,a1")
-    reconstruct_mesh(posed, settings=textured_from("both"))
+def test_a_photo_that_is_chosen_as_a_view_colours_the_mesh_once(project: Project, photos: list[Path]) -> None:
+    cameras = CameraArguments([0, 40, -50], [10, 10, 10], [30, 30, 30])
+    generate_views(project, photos, cameras)
+    select_views(project, "a,a0,a1", include_photos=True)
+    reconstruct_mesh(project, settings=textured_from("both"))
     assert sorted(BAKED) == ["a", "a0", "a1", "b", "c"]
 
 
