@@ -39,7 +39,8 @@ def test_tensors_are_loaded_only_during_a_call() -> None:
     stream_parameters(streamed, values, "net.", CPU, torch.float32, done.append)
     given = torch.randn(3, 4)
     with torch.inference_mode():
-        assert torch.equal(streamed(given), plain(given))
+        # Which kernel multiplies may depend on how the values lie in memory, and with it the last bits.
+        torch.testing.assert_close(streamed(given), plain(given), rtol=1e-6, atol=1e-6)
     assert streamed.resident == [4 + 20, 4 + 20]  # the scale, and one layer at a time
     assert streamed.count() == 0
     assert list(values) == ["other"]

@@ -70,7 +70,7 @@ def test_flags(project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     monkeypatch.setattr("meshcli.commands.cli.listen_to_signals", lambda: None)
     for words, said in (
         (["--cutout=rembg", "--no-rembg"], "rembg is to cut the photos out (photo.cutout) and is switched off"),
-        (["--cutout=magic"], "must be one of auto, alpha, plain, rembg"),
+        (["--cutout=magic"], "--cutout magic: it is one of auto, alpha, plain, rembg"),
         (["--cutout=1.png=rembg"], "1.png=rembg is no way to cut a photo out"),
         (["--cutout=plain", "--cutout=alpha"], "are both for all photos; take one"),
     ):

@@ -17,7 +17,7 @@ from meshcli.errors import ProjectError, UsageError
 from meshcli.export.obj import write_obj
 from meshcli.json_table import JsonTable
 from meshcli.meshes.mesh import Mesh, Texture
-from meshcli.project.artefacts import FIXED_ARTEFACTS, SIDES
+from meshcli.project.artefacts import FIXED_ARTEFACTS, IMPORTED_MESH, PLANES, SIDES
 from meshcli.project.manifest import Manifest
 from meshcli.project.project import Project
 from meshcli.rendering.turntable import STILLS
@@ -205,4 +205,4 @@ def test_the_places_are_those_that_the_engines_write() -> None:
     vertices, faces = np.eye(3, dtype=np.float32), np.array([[0, 1, 2]], np.int32)
     texture = Texture(np.zeros((2, 2, 3), np.uint8), np.zeros((3, 2), np.float32), faces)
     files = write_obj(Mesh(vertices, faces, texture=texture)).keys() | {"colours.obj", "mesh.glb"}
-    assert {f"mesh/{file}" for file in files} == set(FIXED_ARTEFACTS["reconstruct"][:-1])
+    assert {f"mesh/{file}" for file in files} == set(FIXED_ARTEFACTS["reconstruct"]) - {PLANES, IMPORTED_MESH}

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
-from dataclasses import replace
+from dataclasses import asdict, replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from meshcli.config import TypedSettings, override, read_typed_settings
 from meshcli.errors import ProjectError, ResourceError, UsageError
 from meshcli.project.manifest import STAGES, Stage, StageRecord
 from meshcli.project.project import Project
-from meshcli.settings import Settings
+from meshcli.settings import Settings, TextureSettings
 from meshcli.stages.generate import generate_views
 from meshcli.stages.networks import pick_engine
 from meshcli.stages.photo_set import CameraArguments
@@ -27,6 +27,7 @@ from meshcli.stages.stage_runner import RunOptions
 Call = Callable[..., str]
 PHOTOS = ["1.png", "2.png", "3.png"]
 ANGLES = "--azimuth=0,40,-50"
+TEXTURE = asdict(TextureSettings())
 
 
 @pytest.fixture
@@ -86,7 +87,11 @@ def test_what_is_typed_changes_that_alone(whole: Call) -> None:
     assert record("generate").options["sculpt"]["view_size"] == 160
     assert record("generate").options["seed"] == 3
     options = record("reconstruct").options
-    assert (options["fit"]["rays"], options["texture"], options["seed"]) == (77, {"faces": 2000, "size": 64}, 5)
+    assert (options["fit"]["rays"], options["texture"], options["seed"]) == (
+        77,
+        TEXTURE | {"faces": 2000, "size": 64},
+        5,
+    )
     whole("reconstruct", "desk", "--faces=20000", "--seed=0")  # the defaults, typed
     assert record("reconstruct").settings == {"fit.rays": 77, "texture.size": 64, "lrm.simplify": 20000}
     whole("render", "desk", "--fps=5")
@@ -121,7 +126,7 @@ def test_a_failed_or_interrupted_step_remembers_too(whole: Call, monkeypatch: py
     whole("reconstruct", "desk", "--faces=1234", code=75)
     monkeypatch.delenv("MESHCLI_TEST")
     whole("run", "desk")
-    assert record("reconstruct").options["texture"] == {"faces": 1234, "size": 64}
+    assert record("reconstruct").options["texture"] == TEXTURE | {"faces": 1234, "size": 64}
 
 
 def test_levels_and_their_steps_may_be_typed_one_after_the_other(
