@@ -244,7 +244,7 @@ def test_damaged_text_says_where(file: str, text: str, says: str, tmp_path: Path
     with pytest.raises(InputError, match=says):
         read_rig(tmp_path)
     (tmp_path / file).unlink()
-    with pytest.raises(InputError, match=r"no cameras\.txt and images\.txt"):
+    with pytest.raises(InputError, match=r"nor cameras\.txt and images\.txt"):
         read_rig(tmp_path)
 
 
