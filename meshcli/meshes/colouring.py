@@ -20,6 +20,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from meshcli.arrays import Array
+from meshcli.meshes.depth_maps import depth_edges
 from meshcli.meshes.mesh import PLAIN_GREY, Mesh, adjacency, smooth_normals
 from meshcli.meshes.raycasting import Scene
 from meshcli.pictures.interpolation import bicubic, bilinear
@@ -158,14 +159,8 @@ def _feather(view: View, scene: Scene, scale: float) -> Array:
     """Weight of every pixel (H, W), 0 to 1, by its distance from silhouettes and depth edges; 0 off the surface."""
     origins, directions = rays(view.camera, pixel_centres(view.width, view.height), view.width, view.height)
     depth = scene.cast(origins.reshape(-1, 3)[0], directions.reshape(-1, 3)).depths.reshape(view.height, view.width)
-    # Infinite depth beside the surface makes the silhouette an edge too.
     limit = DEPTH_EDGE * np.where(np.isfinite(depth), depth, 0.0) / (view.camera.fy * view.height)
-    padded = np.where(np.isfinite(depth), depth, 1e6)
-    edge = np.zeros(depth.shape, np.bool_)
-    for axis in (0, 1):
-        jump = np.abs(np.diff(padded, axis=axis)) > np.delete(limit, -1, axis)
-        padding = [(0, 1), (0, 0)] if axis == 0 else [(0, 0), (0, 1)]
-        edge |= np.pad(jump, padding) | np.pad(jump, [side[::-1] for side in padding])
+    edge = depth_edges(depth, limit)
     clear = np.isfinite(depth) & ~edge & binary_erosion(view.pixels[..., 3] >= 128, border_value=1)
     distance = distance_transform_edt(clear)
     feather = np.minimum(distance / (FEATHER_WIDTH * scale), 1.0).astype(np.float32) ** 2

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from meshcli.arrays import Array
+from meshcli.arrays import Array, Mask
 from meshcli.system.numba_kernel import kernel
 from meshcli.views.camera import Camera
 from meshcli.views.projection import project
@@ -17,6 +17,20 @@ def depth_map(vertices: Array, faces: Array, camera: Camera, width: int, height:
     result = np.full((height, width), np.inf, np.float32)
     _rasterise(positions, depth, faces, result)
     return result
+
+
+def depth_edges(depth: Array, limit: Array) -> Mask:
+    """The pixels (H, W) that differ from a neighbour by more than `limit` (H, W) in depth.
+
+    Infinite depth beside the surface makes the silhouette an edge too.
+    """
+    padded = np.where(np.isfinite(depth), depth, np.float32(1e6))
+    edge = np.zeros(depth.shape, np.bool_)
+    for axis in (0, 1):
+        jump = np.abs(np.diff(padded, axis=axis)) > np.delete(limit, -1, axis)
+        padding = [(0, 1), (0, 0)] if axis == 0 else [(0, 0), (0, 1)]
+        edge |= np.pad(jump, padding) | np.pad(jump, [side[::-1] for side in padding])
+    return edge
 
 
 @kernel()

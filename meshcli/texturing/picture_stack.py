@@ -14,6 +14,7 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from meshcli.arrays import Array
 from meshcli.meshes.colouring import DEPTH_EDGE, EDGE_WEIGHT, FEATHER_WIDTH, MIN_COSINE
+from meshcli.meshes.depth_maps import depth_edges
 from meshcli.pictures.image import resize, resize_floats
 from meshcli.pictures.interpolation import adjacent_pixels
 from meshcli.pictures.pixels import VIEW_SIZE
@@ -131,13 +132,7 @@ def _soft(picture: View, scale: float) -> Array:
 def _feather(depth: Array, alpha: Array, far: float, focal: float) -> NDArray[np.uint8]:
     """Weight of every pixel of the depth map by its distance from silhouettes and depth edges."""
     surface = np.isfinite(depth)
-    padded = np.where(surface, depth, 1e6)
-    limit = DEPTH_EDGE * far / focal
-    edge = ~surface
-    for axis in (0, 1):
-        jump = np.abs(np.diff(padded, axis=axis)) > limit
-        padding = [(0, 1), (0, 0)] if axis == 0 else [(0, 0), (0, 1)]
-        edge |= np.pad(jump, padding) | np.pad(jump, [side[::-1] for side in padding])
+    edge = ~surface | depth_edges(depth, np.full(depth.shape, DEPTH_EDGE * far / focal, np.float32))
     rows, columns = (
         np.minimum((np.arange(count) + 0.5) / count * size, size - 1).astype(np.int64)
         for count, size in zip(depth.shape, alpha.shape, strict=True)

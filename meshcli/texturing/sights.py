@@ -9,6 +9,7 @@ from scipy.ndimage import binary_dilation, binary_erosion, distance_transform_ed
 
 from meshcli.arrays import Array, Float32Array, Mask
 from meshcli.meshes.colouring import NORMAL_RADIUS
+from meshcli.meshes.depth_maps import depth_edges
 from meshcli.meshes.mesh import Mesh, smooth_normals
 from meshcli.meshes.raycasting import Scene
 from meshcli.pictures.image import resize
@@ -147,13 +148,7 @@ def _edge_distance(depth: Float32Array, focal: float) -> Float32Array:
     """Pixels (h, w) from silhouettes and depth edges; 0 on them and off the surface."""
     finite = np.isfinite(depth)
     limit = DEPTH_EDGE * np.where(finite, depth, 0.0) / focal
-    padded = np.where(finite, depth, np.float32(1e6))
-    edge = np.zeros(depth.shape, np.bool_)
-    for axis in (0, 1):
-        jump = np.abs(np.diff(padded, axis=axis)) > np.delete(limit, -1, axis)
-        padding = [(0, 1), (0, 0)] if axis == 0 else [(0, 0), (0, 1)]
-        edge |= np.pad(jump, padding) | np.pad(jump, [side[::-1] for side in padding])
-    clear = np.pad(finite & ~edge, 1)  # the picture's border is an edge
+    clear = np.pad(finite & ~depth_edges(depth, limit), 1)  # the picture's border is an edge
     distance: Float32Array = distance_transform_edt(clear)[1:-1, 1:-1].astype(np.float32)
     return distance
 

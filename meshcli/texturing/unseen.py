@@ -19,7 +19,7 @@ from scipy.spatial import cKDTree
 
 from meshcli.arrays import Array
 from meshcli.meshes.colouring import CONFIDENT_WEIGHT, NORMAL_RADIUS, BlendedColours
-from meshcli.meshes.mesh import PLAIN_GREY, Mesh, face_normals, half_edges, smooth_normals, vertex_normals
+from meshcli.meshes.mesh import PLAIN_GREY, face_normals, half_edges, smooth_normals
 from meshcli.meshes.mirror_plane import MirrorPlane
 from meshcli.system.sparse_solve import factorise
 
@@ -120,28 +120,6 @@ def fill_unseen(
         )
     values, kept = _continued(surface, samples)
     return FilledColours(values.astype(np.float32), source, gain, np.where(seen, kept, 0.0).astype(np.float32))
-
-
-def mirrored_points(mesh: Mesh, plane: MirrorPlane, points: Array, normals: Array) -> tuple[Array, Array]:
-    """Where to look for the mirror images of points (N, 3) with normals (N, 3): points on the surface, and normals."""
-    where = plane.reflect(points)
-    _, nearest = cKDTree(mesh.vertices).query(where)
-    across = vertex_normals(mesh.vertices, mesh.faces)[nearest].astype(np.float64)
-    depth = ((where - mesh.vertices[nearest]) * across).sum(axis=1, keepdims=True)
-    return where - depth * across, plane.reflect_directions(normals)
-
-
-def with_detail(filled: FilledColours, corners: Array, weights: Array, image: BlendedColours) -> Array:
-    """Filled colours (N, 3) of points inside triangles, with the full detail of their mirror images.
-
-    `corners` (N, 3) are vertices, `weights` (N, 3) barycentric, `image` are the colours at `mirrored_points`.
-    """
-    base = (filled.values[corners] * weights[..., None]).sum(axis=1)
-    share = ((filled.source[corners] == Source.MIRRORED) * weights).sum(axis=1)
-    share = (share * np.minimum(image.weight / SURE_WEIGHT, 1.0))[:, None]
-    gain = (filled.gain[corners] * weights).sum(axis=1, keepdims=True)
-    detailed: Array = base + share * ((image.values * gain).clip(0.0, 255.0) - base)
-    return detailed
 
 
 def coverage(vertices: Array, faces: Array, source: Array) -> dict[str, float]:

@@ -6,9 +6,9 @@ import trimesh
 
 from meshcli.meshes.colouring import BlendedColours
 from meshcli.meshes.colouring import fill_unseen as harmonic_fill
-from meshcli.meshes.mesh import Mesh, vertex_normals
+from meshcli.meshes.mesh import Mesh
 from meshcli.meshes.mirror_plane import MirrorPlane
-from meshcli.texturing.unseen import Source, coverage, fill_unseen, mirrored_points, with_detail
+from meshcli.texturing.unseen import Source, coverage, fill_unseen
 
 SIDEWAYS = MirrorPlane(np.array([0.0, 1.0, 0.0]), 0.0, 1.0)
 
@@ -161,21 +161,3 @@ def test_coverage_is_of_the_area() -> None:
     found = seen_where((y > 0.0) & (z > 0.0), pattern(body.vertices))
     shares = coverage(body.vertices, body.faces, fill_unseen(body.vertices, body.faces, found, SIDEWAYS).source)
     assert shares == pytest.approx({"seen": 0.25, "mirrored": 0.25, "continued": 0.5}, abs=0.03)
-
-
-def test_texels_get_the_detail_of_their_mirror_images() -> None:
-    body = ball()
-    left = body.vertices[:, 1] < -0.1
-    filled = fill_unseen(body.vertices, body.faces, seen_where(~left, np.full((len(left), 3), 128.0)), SIDEWAYS)
-    faces = np.flatnonzero((body.vertices[body.faces][..., 1] < -0.3).all(axis=1))
-    corners, weights = body.faces[faces], np.full((len(faces), 3), 1.0 / 3.0)
-    middle = body.vertices[corners].mean(axis=1)
-    normals = vertex_normals(body.vertices, body.faces)[corners[:, 0]]
-    points, facing = mirrored_points(body, SIDEWAYS, middle, normals)
-    assert points == pytest.approx(middle * [1, -1, 1], abs=0.01)
-    assert facing == pytest.approx(normals * [1, -1, 1])
-    fine = np.where(np.arange(len(faces))[:, None] % 2, [250.0, 0.0, 0.0], [0.0, 0.0, 250.0]).astype(np.float32)
-    weight = np.where(np.arange(len(faces)) < 10, 0.0, 1.0).astype(np.float32)
-    detailed = with_detail(filled, corners, weights, BlendedColours(fine, weight))
-    assert detailed[10:] == pytest.approx(fine[10:], abs=3)
-    assert detailed[:10] == pytest.approx(np.full((10, 3), 128.0), abs=3)
