@@ -16,6 +16,7 @@ from meshcli.alignment.similarity import Similarity
 from meshcli.config import TypedSettings
 from meshcli.errors import InputError, UncertainError, UsageError
 from meshcli.export.gltf import read_glb
+from meshcli.meshes.mesh import Mesh
 from meshcli.project.project import Project
 from meshcli.reconstructors import fit
 from meshcli.stages.mesh_import import engine_label
@@ -24,7 +25,8 @@ from meshcli.stages.run_summary import summary_lines
 from meshcli.stages.stage_runner import Outcome, RunOptions
 from meshcli.stages.status import stage_status
 
-SMALL = TypedSettings({"texture.size": 64, "placement.up": "y", "placement.front": "z"})
+# Without refining, which takes longer than all the rest and has tests of its own.
+SMALL = TypedSettings({"texture.size": 64, "placement.up": "y", "placement.front": "z", "refine.when": "never"})
 
 
 @pytest.fixture
@@ -187,3 +189,21 @@ def test_files_of_the_user_are_not_overwritten(project: Project, file: Path) -> 
     with pytest.raises(UsageError, match=r"mesh/imported\.glb"):
         build(project, file)
     assert path.read_bytes() == b"mine"
+
+
+def test_it_is_refined_by_itself_and_keeps_its_number_of_faces(
+    project: Project, file: Path, known_place: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Mesh] = []
+
+    def refine(mesh: Mesh, *_: Any) -> Mesh:
+        seen.append(mesh)
+        return Mesh(mesh.vertices * np.float32(0.5), mesh.faces, mesh.colours)
+
+    monkeypatch.setattr("meshcli.reconstructors.refine.refine", refine)
+    outcome = build(project, file, {"refine.when": "auto"})
+    assert len(seen) == 1
+    mesh = read_glb(project.path("mesh/mesh.glb"))
+    assert len(mesh.faces) == len(seen[0].faces)
+    assert np.ptp(mesh.vertices, axis=0) == pytest.approx(np.ptp(seen[0].vertices, axis=0) / 2.0, rel=1e-5)
+    assert outcome.record.options["refine"]["when"] == "auto"
