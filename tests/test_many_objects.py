@@ -13,6 +13,7 @@ from helpers.cli_processes import FAKE_MESHCLI
 SCRIPT = Path(__file__).parents[1] / "examples" / "many_objects.sh"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 def test_every_object_is_done_or_listed(photos: list[Path], tmp_path: Path) -> None:
     shoot, out, programs = tmp_path / "shoot", tmp_path / "out", tmp_path / "bin"

@@ -1,18 +1,10 @@
-"""Triangles made fit for work on their vertices: welded, of a bounded size, facing outwards."""
-
-from collections.abc import Sequence
+"""Triangles made fit for work on their vertices: welded, of a bounded size."""
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse.csgraph import connected_components
 
 from meshcli.arrays import Array, Float64Array
-from meshcli.meshes.mesh import adjacency, face_normals, half_edges
-from meshcli.meshes.raycasting import Scene
-from meshcli.views.projection import pixel_centres, rays
-from meshcli.views.view import View
-
-ORIENTATION_SIZE = 128  # pixels along a side of the pictures that tell outside from inside
+from meshcli.meshes.mesh import half_edges
 
 Triangles = tuple[Float64Array, NDArray[np.int32]]  # vertices (V, 3), faces (F, 3)
 
@@ -60,27 +52,3 @@ def _split(faces: Array, middle: Array) -> NDArray[np.int32]:
         chosen = counts == count
         parts += [np.stack([names[corner][chosen] for corner in corners], axis=1) for corners in triangles]
     return np.concatenate(parts).astype(np.int32)
-
-
-def facing_outwards(
-    vertices: Float64Array, faces: NDArray[np.int32], views: Sequence[View]
-) -> NDArray[np.int32] | None:
-    """The faces; connected parts that the views mostly see from behind are turned over. None if no view sees any."""
-    scene = Scene(vertices, faces)
-    normals = face_normals(vertices, faces)
-    balance = np.zeros(len(faces))
-    seen = False
-    for view in views:
-        centres = pixel_centres(ORIENTATION_SIZE, ORIENTATION_SIZE)
-        origins, directions = rays(view.camera, centres, ORIENTATION_SIZE, ORIENTATION_SIZE)
-        directions = directions.reshape(-1, 3)
-        hit = scene.cast(origins.reshape(-1, 3), directions).faces
-        rows = np.flatnonzero(hit >= 0)
-        seen = seen or len(rows) > 0
-        towards = -np.einsum("nk,nk->n", directions[rows], normals[hit[rows]])
-        balance += np.bincount(hit[rows], np.sign(towards), len(faces))
-    if not seen:
-        return None
-    count, part = connected_components(adjacency(faces, len(vertices)), directed=False)
-    inverted = np.bincount(part[faces[:, 0]], balance, count)[part[faces[:, 0]]] < 0
-    return np.where(inverted[:, None], faces[:, ::-1], faces)

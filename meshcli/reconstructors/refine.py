@@ -18,8 +18,9 @@ from meshcli.meshes.colouring import colour_vertices
 from meshcli.meshes.depth_maps import depth_map
 from meshcli.meshes.displacement import smooth_displacement, umbrella
 from meshcli.meshes.mesh import Mesh, half_edges, vertex_normals
+from meshcli.meshes.orientation import face_outwards
 from meshcli.meshes.raycasting import Scene
-from meshcli.meshes.remeshing import Triangles, facing_outwards, split_long_edges, welded
+from meshcli.meshes.remeshing import Triangles, split_long_edges, welded
 from meshcli.meshes.simplify import simplify
 from meshcli.progress import Progress
 from meshcli.reconstructors.colour_targets import BandPicture, colour_targets, reference_pixel
@@ -41,6 +42,7 @@ TAUBIN_ROUNDS = 5
 MAX_DENOISE = 0.004  # world units
 DENOISE_PER_THICKNESS = 0.03
 INSIDE = 1e-4  # world units that a ray for the thickness starts below the surface
+SEEN_SIZE = 128  # pixels along a side of the pictures that tell whether a view sees the mesh
 
 
 @dataclass(frozen=True)
@@ -101,10 +103,10 @@ def _prepared(mesh: Mesh, views: Sequence[View], edge: float, note: Callable[[st
         note(f"the mesh has {len(faces):,} faces: it is reduced to {MAX_FACES:,} before it is refined")
         fewer = simplify(Mesh(vertices.astype(np.float32), faces), MAX_FACES)
         vertices, faces = welded(fewer.vertices, fewer.faces)
-    outwards = facing_outwards(vertices, faces, views) if len(faces) else None
-    if outwards is None:
+    if not any(np.isfinite(depth_map(vertices, faces, view.camera, SEEN_SIZE, SEEN_SIZE)).any() for view in views):
         raise InputError("no view sees the mesh to be refined: is it placed in the world of the views' cameras?")
-    return split_long_edges(vertices, outwards, edge, MAX_FACES)
+    outwards, _ = face_outwards(Mesh(vertices.astype(np.float32), faces))
+    return split_long_edges(vertices, outwards.faces, edge, MAX_FACES)
 
 
 class _Follower:

@@ -14,7 +14,7 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from meshcli.arrays import Array
 from meshcli.meshes.colouring import DEPTH_EDGE, EDGE_WEIGHT, FEATHER_WIDTH, MIN_COSINE
-from meshcli.meshes.depth_maps import depth_edges
+from meshcli.meshes.depth_maps import depth_edges, depth_map
 from meshcli.pictures.image import resize, resize_floats
 from meshcli.pictures.interpolation import adjacent_pixels
 from meshcli.pictures.pixels import VIEW_SIZE
@@ -71,8 +71,7 @@ def stack_pictures(
         far = -(pose[2, :3] @ vertices.mean(axis=0) + pose[2, 3])
         pixels_per_unit = camera.fy * picture.height / max(far, 1e-3)
         size = _scaled(picture, 1.0 / DEPTH_PIXEL / pixels_per_unit, MAX_DEPTH_SIDE)
-        depth = np.full(size, np.inf, np.float32)
-        _draw_depth(vertices, faces, numbers, depth)
+        depth = depth_map(vertices, faces, camera, size[1], size[0])
         pixels = picture.pixels
         if pixels_per_unit > OVERSAMPLING**2 * texel_density:
             height, width = _scaled(picture, OVERSAMPLING * texel_density / pixels_per_unit)
@@ -143,30 +142,6 @@ def _feather(depth: Array, alpha: Array, far: float, focal: float) -> NDArray[np
     feather = np.maximum(np.minimum(distance / width, 1.0) ** 2, np.where(surface, EDGE_WEIGHT, 0.0))
     result: NDArray[np.uint8] = np.ceil(feather * 255.0).astype(np.uint8)
     return result
-
-
-@kernel()
-def _draw_depth(vertices: Array, faces: Array, camera: Array, depth: Array) -> None:
-    """Draw the nearest depth of the faces into a map (H, W) that starts infinite."""
-    height, width = depth.shape
-    place = np.empty((3, 3))
-    for face in range(len(faces)):
-        behind = False
-        for k in range(3):
-            place[k] = project_point(camera, vertices[faces[face, k]], height, width)
-            behind = behind or place[k, 2] < 1e-3
-        (ax, ay, az), (bx, by, bz), (cx, cy, cz) = place[0], place[1], place[2]
-        ax, ay, bx, by, cx, cy = ax - 0.5, ay - 0.5, bx - 0.5, by - 0.5, cx - 0.5, cy - 0.5
-        area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
-        if behind or area == 0.0:
-            continue
-        for row in range(int(max(0.0, np.ceil(min(ay, by, cy)))), int(min(height - 1.0, max(ay, by, cy))) + 1):
-            for column in range(int(max(0.0, np.ceil(min(ax, bx, cx)))), int(min(width - 1.0, max(ax, bx, cx))) + 1):
-                second = ((column - ax) * (cy - ay) - (cx - ax) * (row - ay)) / area
-                third = ((bx - ax) * (row - ay) - (column - ax) * (by - ay)) / area
-                if second >= 0.0 and third >= 0.0 and second + third <= 1.0:
-                    z = 1.0 / ((1.0 - second - third) / az + second / bz + third / cz)
-                    depth[row, column] = min(depth[row, column], z)
 
 
 @kernel()

@@ -1,5 +1,7 @@
 """The files of other people's programs, made anew by ../shared/cases/make_cases.py."""
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +10,7 @@ import case_maker
 import desk_model
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from meshcli.export.gltf import write_glb
 from meshcli.meshes.mesh import Mesh
@@ -18,10 +21,23 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of all inputs, to be read only; the object in them is the example's desk, brightly coloured."""
     if not case_maker.MAKER.is_file():
         pytest.skip("../shared/cases is not here")
-    demo, out = tmp_path_factory.mktemp("demo"), tmp_path_factory.mktemp("cases")
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # the workers of a session have a folder together
+        shared = shared.parent
+    with FileLock(shared / "cases.lock"):
+        if not (shared / "cases").is_dir():
+            _make_cases(shared)
+    return shared / "cases"
+
+
+def _make_cases(shared: Path) -> None:
+    """Write the inputs of the folder into `cases`."""
+    demo, out = shared / "demo", shared / "cases.unfinished"
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir()
     desk = desk_model.true_mesh()
     colours = (120.0 + 90.0 * np.sin(6.0 * desk.vertices)).astype(np.uint8)
-    (demo / "mesh").mkdir()
+    (demo / "mesh").mkdir(parents=True, exist_ok=True)
     (demo / "mesh/mesh.glb").write_bytes(write_glb(Mesh(desk.vertices, desk.faces, colours)))
     done = subprocess.run(
         [sys.executable, case_maker.__file__, out, "--demo", demo],
@@ -31,4 +47,4 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
         timeout=240,
     )
     assert done.returncode == 0, done.stderr
-    return out
+    out.rename(shared / "cases")

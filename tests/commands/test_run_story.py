@@ -96,6 +96,7 @@ def test_a_run_on_a_terminal_is_told_with_one_summary(at_home: None) -> None:
     assert (code, shown.count(", unchanged")) == (0, 4)
 
 
+@pytest.mark.slow
 def test_off_a_terminal_there_are_plain_lines_and_the_summary(at_home: None) -> None:
     result = meshcli(*RUN)
     assert "next:" not in result.stderr
@@ -113,6 +114,7 @@ def test_an_error_of_a_child_is_shown_once_on_a_terminal(at_home: None) -> None:
     assert (code, "ZeroDivisionError: a bug" in shown) == (1, True)
 
 
+@pytest.mark.slow
 def test_ctrl_c_on_a_terminal_is_answered_with_one_line(at_home: None) -> None:
     code, shown = on_terminal(RUN, f"fit:sleep={Path('pid').absolute()}", "3 of 4: building the mesh")
     assert (code, shown.count("interrupted")) == (130, 1)

@@ -52,6 +52,7 @@ def meshcli(home: Path, hub: Hub, *words: str) -> "subprocess.CompletedProcess[s
     return subprocess.run(line, env=where, cwd=home, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_the_reconstruction_network(tmp_path: Path, hub: Hub) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (60, 40, 3), np.uint8)
     Image.fromarray(noise).resize((640, 960)).save(tmp_path / "sheet.png")
@@ -75,6 +76,7 @@ def test_the_reconstruction_network(tmp_path: Path, hub: Hub) -> None:
     assert len(hub.asked) == asked
 
 
+@pytest.mark.slow
 def test_the_painter(tmp_path: Path, hub: Hub, photos: list[Path]) -> None:
     settings = {"steps": 2, "view_size": 64, "unet": "original", "dtype": "fp32"}
     tiny = [word for key, value in settings.items() for word in ("--set", f"zero123plus.{key}={value}")]

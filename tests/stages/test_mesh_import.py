@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from meshcli.alignment.similarity import Similarity
 from meshcli.config import TypedSettings
 from meshcli.errors import InputError, UncertainError, UsageError
 from meshcli.export.gltf import read_glb
-from meshcli.meshes.mesh import Mesh
+from meshcli.meshes.mesh import Mesh, Texture
 from meshcli.project.project import Project
 from meshcli.reconstructors import fit
 from meshcli.stages.mesh_import import engine_label
@@ -24,6 +25,7 @@ from meshcli.stages.reconstruct import reconstruct_mesh
 from meshcli.stages.run_summary import summary_lines
 from meshcli.stages.stage_runner import Outcome, RunOptions
 from meshcli.stages.status import stage_status
+from meshcli.texturing import textured_mesh
 
 # Without refining, which takes longer than all the rest and has tests of its own.
 SMALL = TypedSettings({"texture.size": 64, "placement.up": "y", "placement.front": "z", "refine.when": "never"})
@@ -62,6 +64,19 @@ def known_place(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return answer
 
 
+@pytest.fixture
+def quick_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A texture without looking at the pictures, which takes longer than all the rest and has tests of its own."""
+
+    def texture_mesh(mesh: Mesh, photos: Any, views: Any, settings: Any, *_: Any) -> tuple[Mesh, Any]:
+        image = np.full((settings.size, settings.size, 3), 128, np.uint8)
+        report = SimpleNamespace(photos=0.0, views=0.75, mirrored=0.0, continued=0.25, left_out=())
+        texture = Texture(image, np.zeros((len(mesh.vertices), 2), np.float32), mesh.faces)
+        return replace(mesh, texture=texture), report
+
+    monkeypatch.setattr(textured_mesh, "texture_mesh", texture_mesh)
+
+
 def build(project: Project, file: Path | None = None, typed: dict[str, Any] | None = None, **more: Any) -> Outcome:
     settings = replace(SMALL, values={**SMALL.values, **(typed or {})})
     return reconstruct_mesh(project, settings=settings, from_mesh=file, **more)
@@ -72,6 +87,7 @@ def state(project: Project) -> tuple[str, str]:
     return status.state, status.reason
 
 
+@pytest.mark.slow
 def test_a_mirrored_file_in_other_axes_and_units_becomes_the_object(project: Project, file: Path) -> None:
     outcome = build(project, file)
     placement = outcome.record.facts["placement"]
@@ -88,7 +104,7 @@ def test_a_mirrored_file_in_other_axes_and_units_becomes_the_object(project: Pro
 
 
 def test_the_mesh_is_kept_named_and_left_alone_until_something_changes(
-    project: Project, file: Path, known_place: dict[str, Any], tmp_path: Path
+    project: Project, file: Path, known_place: dict[str, Any], quick_colours: None, tmp_path: Path
 ) -> None:
     first = build(project, file)
     assert engine_label(first.record) == "import of thing.ply"
@@ -108,7 +124,7 @@ def test_the_mesh_is_kept_named_and_left_alone_until_something_changes(
 
 
 def test_another_engine_takes_over_and_the_file_can_come_back(
-    project: Project, file: Path, known_place: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    project: Project, file: Path, known_place: dict[str, Any], quick_colours: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fit, "fit", lambda *arguments: odd_shape())
     build(project, file)
@@ -118,7 +134,7 @@ def test_another_engine_takes_over_and_the_file_can_come_back(
 
 
 def test_a_copy_that_was_changed_by_hand_is_stale_and_not_used(
-    project: Project, file: Path, known_place: dict[str, Any]
+    project: Project, file: Path, known_place: dict[str, Any], quick_colours: None
 ) -> None:
     build(project, file)
     copy = project.path("mesh/imported.glb")
@@ -133,7 +149,7 @@ def test_a_copy_that_was_changed_by_hand_is_stale_and_not_used(
 
 
 def test_a_mesh_of_something_else_is_refused_unless_the_user_insists(
-    project: Project, file: Path, known_place: dict[str, Any]
+    project: Project, file: Path, known_place: dict[str, Any], quick_colours: None
 ) -> None:
     known_place["overlap"] = 0.5
     with pytest.raises(UncertainError, match="does not look like the object"):
@@ -144,14 +160,18 @@ def test_a_mesh_of_something_else_is_refused_unless_the_user_insists(
     assert any("the place is a guess" in note for note in outcome.notes)
 
 
-def test_a_twin_that_nothing_rules_out_is_told(project: Project, file: Path, known_place: dict[str, Any]) -> None:
+def test_a_twin_that_nothing_rules_out_is_told(
+    project: Project, file: Path, known_place: dict[str, Any], quick_colours: None
+) -> None:
     known_place |= {"decided_by": "nothing", "runner_up": Similarity(np.eye(3), 1.0, np.zeros(3))}
     notes = build(project, file).notes
     assert any("with its z axis up, its x axis to the front and not mirrored" in note for note in notes)
     assert any("guess" in heading for heading, _ in summary_lines(project))
 
 
-def test_a_large_mesh_is_simplified_and_says_so(project: Project, file: Path, known_place: dict[str, Any]) -> None:
+def test_a_large_mesh_is_simplified_and_says_so(
+    project: Project, file: Path, known_place: dict[str, Any], quick_colours: None
+) -> None:
     outcome = build(project, file, {"texture.faces": 24, "placement.texture": False})
     assert outcome.record.facts["faces"] <= 24
     assert any(note.startswith("simplified from 48 to") for note in outcome.notes)
@@ -192,7 +212,7 @@ def test_files_of_the_user_are_not_overwritten(project: Project, file: Path) -> 
 
 
 def test_it_is_refined_by_itself_and_keeps_its_number_of_faces(
-    project: Project, file: Path, known_place: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    project: Project, file: Path, known_place: dict[str, Any], quick_colours: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[Mesh] = []
 

@@ -132,8 +132,11 @@ def test_a_photo_s_views_are_its_own(project: Project, photos: list[Path], paint
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("steps", 1), ("guidance", 1.0), ("guidance", 50.0), ("view_size", 64), ("view_size", 96), ("view_size", 160),
-     ("batch", 16), ("checkpoint_every", 0), ("checkpoint_every", 1000), ("preview", 0), ("preview", 1000)],
+    [("steps", 1), ("view_size", 96),
+     *(pytest.param(*rare, marks=pytest.mark.slow) for rare in (
+         ("guidance", 1.0), ("guidance", 50.0), ("view_size", 64), ("view_size", 160), ("batch", 16),
+         ("checkpoint_every", 0), ("checkpoint_every", 1000), ("preview", 0), ("preview", 1000),
+     ))],
 )  # fmt: skip
 def test_the_ends_of_every_range(key: str, value: float, project: Project, photos: list[Path], paint: Paint) -> None:
     """And a size between those that the network halves without a rest."""

@@ -129,6 +129,7 @@ def test_coverage_is_the_share_that_pictures_see_and_the_rest_is_filled_as_asked
     assert np.abs(front_colours(mesh)[2] - 90).max() <= 2
 
 
+@pytest.mark.slow
 def test_threads_do_not_change_a_texture() -> None:
     threads = numba.get_num_threads()
     body = simplify(ball(4), 1000)
