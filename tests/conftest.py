@@ -14,6 +14,7 @@ from PIL import Image
 
 from helpers import fake_engines
 from helpers.golden import BOTH, Numbers
+from helpers.project_templates import ProjectTemplates
 from meshcli.project.project import Project
 
 COLOURS = [(200, 50, 50), (50, 200, 50), (50, 50, 200)]
@@ -91,6 +92,12 @@ def u2netp(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         return fetch(cache.mkdir("u2netp") if cache else tmp_path_factory.mktemp("u2netp")).parent
     except RuntimeError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def templates(tmp_path_factory: pytest.TempPathFactory) -> ProjectTemplates:
+    """Projects that many tests start from."""
+    return ProjectTemplates(tmp_path_factory.mktemp("templates"))
 
 
 @pytest.fixture

@@ -19,6 +19,8 @@ from meshcli.project.project import Project
 from meshcli.views.camera import orbit
 from meshcli.views.photo_cameras import CameraPrior, pictures_of_rig, priors_from_rig
 
+pytestmark = pytest.mark.slow
+
 QUICK = ("--config", "quick", "--offline")
 NAMES = [f"frame_{index}.png" for index in range(6)]
 CAM = [f"cam/{index}/0001.png" for index in range(6)]
@@ -131,7 +133,6 @@ def test_folders(rig: str, at: Path, project: Project) -> None:
     assert dry(project, *CAM, "--rig", rig) == 0
 
 
-@pytest.mark.slow
 def test_photos_of_one_name_to_the_end(at: Path, project: Project) -> None:
     right(generated(project, *CAM, "--rig", "same_names.json"), at)
     right(generated(project, "--rig", "colmap_folders"), at)  # the recorded photos
@@ -186,7 +187,6 @@ def test_every_turn_with_the_middle_elsewhere(tag: int, tmp_path: Path) -> None:
         assert lenses[0] == pytest.approx(lenses[1])
 
 
-@pytest.mark.slow
 def test_turned_to_the_mesh(at: Path, project: Project) -> None:
     photos = generated(project, "exif6", "--rig", "exif6/transforms.json")
     assert [photo.size for photo in photos] == [(480, 640)] * 6

@@ -18,6 +18,8 @@ from meshcli.project.artefacts import MESH
 from meshcli.project.project import Project
 from meshcli.stages.status import read_status
 
+pytestmark = pytest.mark.slow
+
 QUICK = ["--config", "quick", "--offline"]
 RENDER = ["render", "done", "--force", "--config", "quick", "--frames", "2", "--size", "64"]
 WEIGHTS = "instant_mesh_base.safetensors"
@@ -60,7 +62,6 @@ def test_ffmpeg(done: Project) -> None:
     assert done.load().stages["render"].status == "failed"
 
 
-@pytest.mark.slow
 def test_no_stderr_for_a_run(cases: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert call("run", "p", str(cases / "cutout.png"), *QUICK, "--to", "reconstruct", redirect="2>&-").returncode == 0
@@ -97,7 +98,6 @@ def test_prefix(cases: Path) -> None:
     assert checked.returncode == 0, checked.stderr
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(find_spec("torch") is None, reason="the weights are made where torch is")
 def test_prefix_in_reconstruct(cases: Path, seen: Project) -> None:
     small = ["--grid", "16", "--no-texture", "--set", "texture.size=64", "--offline", "--device", "cpu"]

@@ -15,6 +15,8 @@ from meshcli.export.gltf import read_glb
 from meshcli.project.manifest import Photo
 from meshcli.project.project import Project
 
+pytestmark = pytest.mark.slow
+
 Mask = NDArray[np.bool_]
 
 
@@ -62,7 +64,6 @@ def mask_overlap(truth: Path) -> float:
     return overlap(alpha >= 128, in_frame(truth, the_photo(), len(alpha)))
 
 
-@pytest.mark.slow
 def test_glass(cases: Path) -> None:
     """The whole body of a glass, from its cut-out to its mesh."""
     line = ["run", "p", str(cases / "glass.png"), "--config", "quick", "--offline", "--to", "reconstruct"]
@@ -110,7 +111,6 @@ def test_shadow(cases: Path) -> None:
     assert mask_overlap(cases / "truth/figure.png") >= 0.92 - 0.005
 
 
-@pytest.mark.slow
 def test_large(cases: Path) -> None:
     assert generate(cases / "large.jpg") == 0
     photo = the_photo()

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from helpers.cli_processes import FAKE_MESHCLI
+from helpers.project_templates import ProjectTemplates
 from meshcli.commands import cli
 from meshcli.commands.lazy_commands import load_command
 from meshcli.commands.manual import manual
@@ -51,8 +52,10 @@ def meshcli(capsys: pytest.CaptureFixture[str], engine_calls: dict[str, int], ph
 
 
 @pytest.fixture
-def painted(meshcli):  # type: ignore[no-untyped-def]
-    assert meshcli("generate", "desk", "1.png", "2.png", "3.png", "--azimuth", "0,40,-50").code == 0
+def painted(meshcli, templates: ProjectTemplates):  # type: ignore[no-untyped-def]
+    line = ("generate", "desk", "1.png", "2.png", "3.png", "--azimuth", "0,40,-50")
+    templates.make("painted by the command line", Path("desk"), lambda: meshcli(*line))
+    assert Path("desk/views/17.png").is_file()
     return meshcli
 
 
@@ -385,6 +388,7 @@ def test_mistakes_about_cameras_and_ready_views(words: list[str], code: int, say
     assert says in result.err
 
 
+@pytest.mark.slow
 def test_ready_sheets_on_the_command_line(meshcli) -> None:  # type: ignore[no-untyped-def]
     sheet = np.full((960, 640, 3), 250, np.uint8)
     for row, column in ((row, column) for row in range(3) for column in range(2)):

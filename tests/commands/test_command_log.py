@@ -33,6 +33,7 @@ def test_a_command_from_its_line_to_its_end(command_line: Call) -> None:
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", entry.time) for entry in entries())
 
 
+@pytest.mark.slow
 def test_the_line_of_a_run_comes_before_those_of_its_steps(
     tmp_path: Path, photos: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -128,6 +128,7 @@ def test_an_interrupted_download_is_resumed(home, hub):
     assert 0 < second <= 21 << 20  # from what was on the disk
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_while_it_fetches(home, hub):
     data = checkpoint(24)
     hub.repositories[INSTANTMESH_REPOSITORY] = {BASE: data}
@@ -172,6 +173,7 @@ def diffusers_folder() -> dict[str, bytes]:
     return files
 
 
+@pytest.mark.slow
 def test_a_whole_repository_in_one_format(home, hub):
     files = hub.repositories[ZERO123PLUS_REPOSITORY] = diffusers_folder()
     fetched = call(home, hub, "pull", "zero123plus", "--to", "w")
@@ -213,6 +215,7 @@ def test_files_that_are_not_published_any_more(home, hub):
     assert f"no longer publishes {BASE}" in refused.stderr
 
 
+@pytest.mark.slow
 def test_the_hub_is_unreachable(home, hub):
     for words, more in [
         (["pull", "instant-mesh-base"], {"HF_ENDPOINT": "http://127.0.0.1:9"}),

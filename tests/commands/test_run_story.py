@@ -107,6 +107,7 @@ def test_off_a_terminal_there_are_plain_lines_and_the_summary(at_home: None) -> 
     assert meshcli(*RUN, "-q").stderr == ""
 
 
+@pytest.mark.slow
 def test_an_error_of_a_child_is_shown_once_on_a_terminal(at_home: None) -> None:
     code, shown = on_terminal(["run", "desk", "9.png"])
     assert (code, shown.count("error:"), "no photo 9.png" in shown) == (3, 1, True)

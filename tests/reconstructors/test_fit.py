@@ -133,6 +133,7 @@ def lopsided(points: np.ndarray) -> np.ndarray:
     return np.minimum(plank, knob)
 
 
+@pytest.mark.slow
 def test_views_of_several_photos_need_their_own_cameras() -> None:
     chosen = [(0, 0), (0, 1), (45, 2), (45, 4), (-50, 3), (-50, 5)]  # azimuth of the photo, tile
     views = [photograph(zero123plus_rig(azimuth)[tile], lopsided) for azimuth, tile in chosen]

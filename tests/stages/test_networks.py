@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from helpers.paths import REPOSITORY
+from helpers.project_templates import ProjectTemplates
 from helpers.tiny_lrm import shapes_of, tiny_file, write_weights
 from helpers.view_sheets import project_of
 from meshcli.config import override
@@ -46,10 +47,14 @@ def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def views(tmp_path: Path) -> Project:
-    noise = np.random.default_rng(0).integers(0, 255, (60, 40, 3), np.uint8)
-    Image.fromarray(noise).resize((640, 960)).save(tmp_path / "sheet.png")
-    return project_of(tmp_path / "sheet.png", tmp_path / "object")
+def views(tmp_path: Path, templates: ProjectTemplates) -> Project:
+    def make() -> None:
+        noise = np.random.default_rng(0).integers(0, 255, (60, 40, 3), np.uint8)
+        Image.fromarray(noise).resize((640, 960)).save(tmp_path / "sheet.png")
+        project_of(tmp_path / "sheet.png", tmp_path / "object")
+
+    templates.make("noise", tmp_path / "object", make)
+    return Project(tmp_path / "object")
 
 
 @pytest.fixture
@@ -226,7 +231,14 @@ def test_more_faces_than_there_are(views: Project, weights: Path) -> None:
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("lrm.grid", 16), ("lrm.grid", 0), ("lrm.simplify", 4), ("texture.size", 16), ("lrm.parts", "largest")],
+    [
+        ("lrm.grid", 16),
+        ("lrm.simplify", 4),
+        *(
+            pytest.param(*rare, marks=pytest.mark.slow)
+            for rare in (("lrm.grid", 0), ("texture.size", 16), ("lrm.parts", "largest"))
+        ),
+    ],
 )
 @pytest.mark.parametrize("engine", [ENGINE, "instant-nerf-base"])
 def test_the_least_of_everything(engine: str, key: str, value: Any, views: Project, tmp_path: Path) -> None:
@@ -310,6 +322,7 @@ def test_cuda(views: Project, weights: Path, dtype: str) -> None:
     assert facts(views)["vertices"] == pytest.approx(exact, rel=0.1)
 
 
+@pytest.mark.slow
 def test_a_film_of_the_field(views: Project, tmp_path: Path) -> None:
     from meshcli.stages.render import render_mesh
 

@@ -188,6 +188,7 @@ def test_guessed_sides_stop_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "unchanged" in meshcli("run", "desk", *QUICK).stderr  # it was decided
 
 
+@pytest.mark.slow
 def test_said_sides_are_no_guesses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MESHCLI_TEST_CHANCE", "0.34")
     assert meshcli("run", "desk", "1.png", "2.png", *QUICK).returncode == 6
@@ -196,6 +197,7 @@ def test_said_sides_are_no_guesses(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "guess" not in meshcli("status", "desk").stdout
 
 
+@pytest.mark.slow
 def test_single_steps_warn_of_guesses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MESHCLI_TEST_CHANCE", "0.34")
     assert meshcli("generate", "desk", "1.png", "2.png", *QUICK[-2:]).returncode == 0
@@ -246,6 +248,7 @@ def test_run_leaves_unusable_photos_out_and_does_the_others() -> None:
     assert "none of 1 photo can be used" in hopeless.stderr
 
 
+@pytest.mark.slow
 def test_a_list_is_read_once_by_the_parent() -> None:
     line = [*FAKE_MESHCLI, "run", "desk", "-", "--azimuth=0,90", *QUICK]
     result = subprocess.run(line, input="1.png\n./2.png\n", capture_output=True, text=True, check=False)
@@ -254,6 +257,7 @@ def test_a_list_is_read_once_by_the_parent() -> None:
     assert len(Project("desk").load().active_photos) == 2
 
 
+@pytest.mark.slow
 def test_names_that_look_like_flags() -> None:
     Path("1.png").rename("-v.png")
     result = meshcli("run", *QUICK, "--", "-desk", "-v.png")
@@ -261,6 +265,7 @@ def test_names_that_look_like_flags() -> None:
     assert Path("-desk/mesh/mesh.glb").is_file()
 
 
+@pytest.mark.slow
 def test_a_standing_choice_is_kept(engine_calls: dict[str, int], photos: list[Path]) -> None:
     generate_views(Project("desk"), photos, CameraArguments([-50, 0, 40]), seed=3)
     select_views(Project("desk"), "0-2")
@@ -282,7 +287,10 @@ def test_children_die_with_a_killed_parent(asleep: tuple["subprocess.Popen[str]"
     assert not [path for path in Path("desk").rglob(".*") if path.name != ".lock"]
 
 
-@pytest.mark.parametrize(("number", "code", "group"), [(signal.SIGTERM, 143, False), (signal.SIGINT, 130, True)])
+@pytest.mark.parametrize(
+    ("number", "code", "group"),
+    [pytest.param(signal.SIGTERM, 143, False, marks=pytest.mark.slow), (signal.SIGINT, 130, True)],
+)
 def test_signals_end_both_cleanly(
     asleep: tuple["subprocess.Popen[str]", int], number: signal.Signals, code: int, group: bool
 ) -> None:
@@ -387,5 +395,6 @@ def test_the_documented_loop_ends_when_nothing_smaller_is_left(
     assert states()["reconstruct"] == "failed"
 
 
+@pytest.mark.slow
 def test_the_documented_loop_stops_for_any_other_reason(loop: Callable[[str], tuple[list[int], str]]) -> None:
     assert loop("fit:bug")[0] == [1]

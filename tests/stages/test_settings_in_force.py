@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from helpers.project_templates import ProjectTemplates
 from meshcli.commands.cli import main
 from meshcli.config import TypedSettings, override, read_typed_settings
 from meshcli.errors import ProjectError, ResourceError, UsageError
@@ -63,12 +64,16 @@ def skipped(text: str) -> list[bool]:
 
 
 @pytest.fixture
-def whole(meshcli: Call) -> Call:
+def whole(meshcli: Call, templates: ProjectTemplates) -> Call:
     """Every step with settings of its own."""
-    meshcli("generate", "desk", *PHOTOS, ANGLES, "--config=quick", "--seed=3")
-    meshcli("select", "desk", "--views=0,1,2,3")
-    meshcli("reconstruct", "desk", "--faces=2000", "--texture-size=64", "--seed=5")
-    meshcli("render", "desk", "--size=64", "--frames=3")
+
+    def make() -> None:
+        meshcli("generate", "desk", *PHOTOS, ANGLES, "--config=quick", "--seed=3")
+        meshcli("select", "desk", "--views=0,1,2,3")
+        meshcli("reconstruct", "desk", "--faces=2000", "--texture-size=64", "--seed=5")
+        meshcli("render", "desk", "--size=64", "--frames=3")
+
+    templates.make("with settings", Path("desk"), make)
     return meshcli
 
 
@@ -142,6 +147,7 @@ def test_levels_and_their_steps_may_be_typed_one_after_the_other(
     assert Project("desk").path("manifest.json").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_typed_automatic_choice_is_kept_and_that_of_run_is_not(meshcli: Call) -> None:
     small = ["--set=texture.size=32", "--set=render.size=64", "--set=render.frames=3"]
     meshcli("generate", "desk", *PHOTOS, ANGLES)

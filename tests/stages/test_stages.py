@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers.project_templates import ProjectTemplates
 from meshcli.config import override
 from meshcli.errors import ProjectError, ResourceError, UsageError
 from meshcli.project.project import Project
@@ -25,20 +26,27 @@ from meshcli.stages.stage_runner import RunOptions
 from meshcli.stages.status import read_status, stale_choice
 
 SMALL = override(Settings(), {"render.size": 64, "render.frames": 3, "texture.size": 64}, "")
+WAYS = CameraArguments([0, 40, -50])
 
 
 @pytest.fixture
-def painted(project: Project, photos: list[Path], engine_calls: dict[str, int]) -> Project:
-    generate_views(project, photos, CameraArguments([0, 40, -50]))
+def painted(project: Project, photos: list[Path], engine_calls: dict[str, int], templates: ProjectTemplates) -> Project:
+    templates.make("painted", project.root, lambda: generate_views(project, photos, WAYS))
     return project
 
 
 @pytest.fixture
-def finished(painted: Project) -> Project:
-    select_views(painted, auto=6)
-    reconstruct_mesh(painted, settings=SMALL)
-    render_mesh(painted, settings=SMALL)
-    return painted
+def finished(
+    project: Project, photos: list[Path], engine_calls: dict[str, int], templates: ProjectTemplates
+) -> Project:
+    def finish() -> None:
+        generate_views(project, photos, WAYS)
+        select_views(project, auto=6)
+        reconstruct_mesh(project, settings=SMALL)
+        render_mesh(project, settings=SMALL)
+
+    templates.make("finished", project.root, finish)
+    return project
 
 
 def states(project: Project) -> dict[str, str]:

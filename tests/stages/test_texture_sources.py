@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from helpers.fake_engines import BAKED
+from helpers.project_templates import ProjectTemplates
 from meshcli.config import override
 from meshcli.errors import UsageError
 from meshcli.project.project import Project
@@ -28,10 +29,14 @@ def textured_from(source: str) -> Settings:
 
 
 @pytest.fixture
-def posed(project: Project, photos: list[Path]) -> Project:
+def posed(project: Project, photos: list[Path], templates: ProjectTemplates) -> Project:
     """Three photos with typed azimuths; the views 0 to 5 are chosen."""
-    generate_views(project, photos, CameraArguments([0, 40, -50]))
-    select_views(project, "0-5")
+
+    def make() -> None:
+        generate_views(project, photos, CameraArguments([0, 40, -50]))
+        select_views(project, "0-5")
+
+    templates.make("to be textured", project.root, make)
     return project
 
 

@@ -21,6 +21,7 @@ from PIL import Image
 
 from helpers import fake_engines
 from helpers.cli_processes import error_lines
+from helpers.project_templates import ProjectTemplates
 from meshcli.commands.cli import main
 from meshcli.project.project import Project
 from meshcli.stages.status import read_status
@@ -54,9 +55,10 @@ def run(tmp_path: Path, photos: list[Path], monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.fixture
-def whole(run: Run) -> dict[str, str]:
+def whole(run: Run, templates: ProjectTemplates) -> dict[str, str]:
     """The files of a project to which nothing happened; it is called desk."""
-    assert run() == 0
+    templates.make("whole", Path("desk"), run)
+    assert states() == {"done"}
     return files()
 
 
@@ -293,6 +295,7 @@ def read_only() -> Iterator[None]:
             path.chmod(0o755)
 
 
+@pytest.mark.slow
 def test_a_small_disk_fills_and_grows(
     run: Run, whole: dict[str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

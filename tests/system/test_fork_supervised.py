@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from helpers.cli_processes import alive, asleep_in_fit, error_lines, meshcli, until
+from helpers.project_templates import ProjectTemplates
 from meshcli.project.project import Project
 from meshcli.stages.generate import generate_views
 from meshcli.stages.select import select_views
@@ -24,11 +25,21 @@ pytestmark = [
 
 
 @pytest.fixture(autouse=True)
-def _chosen(tmp_path: Path, engine_calls: dict[str, int], photos: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def _chosen(
+    tmp_path: Path,
+    engine_calls: dict[str, int],
+    photos: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+    templates: ProjectTemplates,
+) -> None:
     monkeypatch.chdir(tmp_path)
     project = Project("desk")
-    generate_views(project, photos[:1], seed=0)
-    select_views(project, "0-5")
+
+    def make() -> None:
+        generate_views(project, photos[:1], seed=0)
+        select_views(project, "0-5")
+
+    templates.make("chosen", project.root, make)
 
 
 def called(trouble: str = "", *more: str) -> "subprocess.CompletedProcess[str]":
@@ -61,6 +72,7 @@ def test_killed_by_the_system_it_takes_the_smaller_setting() -> None:
     assert "memory ran out the last time, taking smaller settings: fit.resolutions=[40]" in again.stderr
 
 
+@pytest.mark.slow
 def test_after_a_crash_the_same_settings_are_tried_before_smaller_ones() -> None:
     first, second, third = (called("fit:crashed") for _ in range(3))
     assert (first.returncode, second.returncode, third.returncode) == (75, 75, 0), third.stderr

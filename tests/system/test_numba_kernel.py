@@ -31,6 +31,7 @@ def test_a_kernel_computes() -> None:
     assert kernel()(double)(21) == 42
 
 
+@pytest.mark.slow
 def test_kept_machine_code_rounds_as_the_compiling_process_does(tmp_path: Path) -> None:
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
     command = [sys.executable, "-c", RESAMPLED]

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from helpers.cli_processes import FAKE_MESHCLI
+from helpers.project_templates import ProjectTemplates
 from meshcli import __main__
 from meshcli.commands import cli
 from meshcli.project.project import Project
@@ -27,10 +28,17 @@ PRINTING = [["--help"], ["models", "list"], ["status", "desk", "--json"], ["sele
 
 
 @pytest.fixture
-def desk(tmp_path: Path, photos: list[Path], engine_calls: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> Project:
+def desk(
+    tmp_path: Path,
+    photos: list[Path],
+    engine_calls: dict[str, int],
+    monkeypatch: pytest.MonkeyPatch,
+    templates: ProjectTemplates,
+) -> Project:
     monkeypatch.chdir(tmp_path)
     project = Project("desk")
-    generate_views(project, photos[:2], CameraArguments([0, 40]))
+    ways = CameraArguments([0, 40])
+    templates.make("two photos", project.root, lambda: generate_views(project, photos[:2], ways))
     return project
 
 
@@ -92,7 +100,7 @@ def test_the_disk_of_the_messages_is_full(desk: Project) -> None:
         assert called(["status", "desk"], stdout=full, stderr=full).returncode == 75
 
 
-@pytest.mark.parametrize("which", ["error", "all"])
+@pytest.mark.parametrize("which", [pytest.param("error", marks=pytest.mark.slow), "all"])
 def test_a_whole_run_without_streams(desk: Project, which: str) -> None:
     line = ["run", "desk", "--generator=sculpt", "--reconstructor=fit", "--set=texture.size=16"]
     done = redirected(CLOSED[which], *FAKE_MESHCLI, *line)

@@ -86,6 +86,7 @@ def test_every_texel_is_painted(baked: Mesh) -> None:
     assert image.min() >= 248
 
 
+@pytest.mark.slow
 def test_baking_twice_gives_the_same(baked: Mesh) -> None:
     again = bake(simplify(ball(5), 2000), ball_views(), SMALL, silent)
     assert (again.texture.image == baked.texture.image).all()

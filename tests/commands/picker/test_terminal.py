@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers.project_templates import ProjectTemplates
 from helpers.terminals import MOUSE, Terminal
 from meshcli.project.manifest import Selection
 from meshcli.project.project import Project
@@ -29,8 +30,9 @@ pick("desk", [Row(0, view, "1.png")], {"a0": Path("a0.png")}, PickerState(("a0",
 
 
 @pytest.fixture
-def painted(project: Project, photos: list[Path], engine_calls: dict[str, int]) -> Project:
-    generate_views(project, photos, CameraArguments([0, 40, -50]))
+def painted(project: Project, photos: list[Path], engine_calls: dict[str, int], templates: ProjectTemplates) -> Project:
+    ways = CameraArguments([0, 40, -50])
+    templates.make("to be chosen from", project.root, lambda: generate_views(project, photos, ways))
     return project
 
 
@@ -103,6 +105,7 @@ def test_ctrl_c_exits_with_130(painted: Project, deaf: bool) -> None:
     assert painted.path("manifest.json").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_without_colour_it_works_in_shades(painted: Project) -> None:
     terminal, shown = opened(painted, NO_COLOR="1")
     assert "\x1b[38;2;" not in shown
@@ -159,6 +162,7 @@ def test_a_failure_leaves_the_terminal_as_it_was() -> None:
     assert terminal.end() == 1
 
 
+@pytest.mark.slow
 def test_sixel_pictures_where_the_terminal_has_them(painted: Project) -> None:
     terminal = Terminal("select", str(painted.root))
     terminal.until("\x1b[c")  # what can you do?

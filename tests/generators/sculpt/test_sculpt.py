@@ -164,6 +164,7 @@ def test_photos_framed_each_on_its_own_find_together():
         assert (moved.camera.azimuth - photo.camera.azimuth + 180) % 360 - 180 == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_stated_azimuths_move_only_when_they_may():
     photos = []
     for azimuth, stated in ((0, 0), (60, 48), (90, 90)):
