@@ -72,6 +72,7 @@ def off(a: float, b: float) -> float:
     return abs((a - b + 180.0) % 360.0 - 180.0)
 
 
+@pytest.mark.slow
 def test_turns_and_sizes_are_found(lamps: list[ViewSet]) -> None:
     placements = register(lamps, body=ROUGH)
     best = [placement.answers[0] for placement in placements]

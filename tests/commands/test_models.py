@@ -116,6 +116,7 @@ def test_later_damage_is_found(home, hub):
     assert checked.stderr == f"error: {document['error']}\n" == "error: damaged: instant-mesh-base\n"
 
 
+@pytest.mark.slow
 def test_an_interrupted_download_is_resumed(home, hub):
     data = checkpoint(24)
     hub.repositories[INSTANTMESH_REPOSITORY] = {BASE: data}
@@ -235,6 +236,7 @@ def test_offline_touches_no_network(home):
         assert call(home, None, *words).returncode == (0 if words[0] in ("list", "verify") else 4)
 
 
+@pytest.mark.slow
 def test_the_hubs_own_cache_is_used_and_left_alone(home, hub):
     hub.repositories[INSTANTMESH_REPOSITORY] = {BASE: checkpoint()}
     code = f"from huggingface_hub import hf_hub_download; print(hf_hub_download({INSTANTMESH_REPOSITORY!r}, {BASE!r}))"

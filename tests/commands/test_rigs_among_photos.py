@@ -47,6 +47,7 @@ def test_a_rig_handed_in_or_in_the_directory_is_used(command: str, line: str, fo
         assert has_rig_cameras()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["transforms.json", "cameras.json"])
 def test_a_dry_run_names_the_rig_and_does_not_call_it_passed_over(name: str, folder: Path, command_line: Call) -> None:
     rig = folder / name

@@ -58,6 +58,7 @@ def two_balls(points: np.ndarray) -> np.ndarray:
     return np.minimum(large, np.linalg.norm(points - np.array([0, 0, 0.6]), axis=-1) - 0.15)
 
 
+@pytest.mark.slow
 def test_the_parts_that_are_wanted_are_kept() -> None:
     views = [photograph(camera, two_balls) for camera in zero123plus_rig()]
     settings = FitSettings((32,), (10,), 1000)
@@ -87,6 +88,7 @@ def test_the_number_of_threads_does_not_change_the_mesh() -> None:
     assert hash_with(1) == hash_with(2)
 
 
+@pytest.mark.slow
 def test_another_seed_another_mesh() -> None:
     settings = FitSettings((24,), (10,), 1000)
     first, again, other = (fit(rig_views(), settings, seed, silent) for seed in (1, 1, 2))

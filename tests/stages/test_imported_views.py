@@ -62,6 +62,7 @@ def test_a_sheet_becomes_six_views(
         assert np.array_equal(np.asarray(chosen), join_sheet(tiles(), 2))
 
 
+@pytest.mark.slow
 def test_sheets_at_angles_and_of_another_version(
     project: Project, tmp_path: Path, engine_calls: dict[str, int]
 ) -> None:
@@ -162,6 +163,7 @@ def test_ready_views_keep_their_frames(project: Project, tmp_path: Path, engine_
         pictures_of_rig(tmp_path / "nowhere", file)
 
 
+@pytest.mark.slow
 def test_single_views_join_a_sheet(project: Project, tmp_path: Path, engine_calls: dict[str, int]) -> None:
     """Six views of one photo, one each of others: an automatic choice takes what each of them has."""
     generate_views(project, [f"{sheet(tmp_path)}@0"], SHEET)

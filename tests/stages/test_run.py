@@ -164,6 +164,7 @@ def test_photos_of_unknown_sides_are_aligned_on_the_way() -> None:
     assert "turning" not in meshcli("run", "desk", "1.png", "2.png", "3.png", *QUICK).stderr
 
 
+@pytest.mark.slow
 def test_guessed_sides_stop_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MESHCLI_TEST_CHANCE", "0.34")
     words = ["run", "desk", "1.png", "2.png", "3.png", *QUICK]

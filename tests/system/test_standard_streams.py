@@ -88,6 +88,7 @@ def test_the_disk_of_the_output_is_full(desk: Project, line: list[str]) -> None:
         assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 def test_the_disk_of_the_messages_is_full(desk: Project) -> None:
     with Path("/dev/full").open("w") as full:
