@@ -190,4 +190,5 @@ def _push(coarse: Array, fine: Array, known: Array) -> None:
     for row in prange(fine.shape[0]):
         for column in range(fine.shape[1]):
             if not known[row, column]:
-                fine[row, column] = coarse[row // 2, column // 2]
+                for k in range(3):
+                    fine[row, column, k] = coarse[row // 2, column // 2, k]

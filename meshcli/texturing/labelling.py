@@ -117,57 +117,81 @@ def _pass_messages(costs: Array, seams: Array, pairs: Array, starts: Array, inci
     messages = np.zeros((len(pairs), 2, count))  # to the first and to the second node of the pair
     chosen, best = np.zeros(nodes, np.int64), np.zeros(nodes, np.int64)
     lowest = np.inf
-    belief = np.empty(count)
+    belief, fresh = np.empty(count), np.empty(count)
     for step in range(2 * rounds):
         forward = step % 2 == 0
         for turn in range(nodes):
             node = turn if forward else nodes - 1 - turn
-            belief[:] = costs[node]
-            before, after = 0, 0
-            for edge in incident[starts[node] : starts[node + 1]]:
-                side = 0 if pairs[edge, 0] == node else 1
-                belief += messages[edge, side]
-                if (pairs[edge, 1 - side] < node) == forward:
-                    before += 1
-                else:
-                    after += 1
-            share = 1.0 / max(before, after, 1)
-            for edge in incident[starts[node] : starts[node + 1]]:
+            share = _believe(node, costs, messages, pairs, (starts, incident), belief)
+            for place in range(starts[node], starts[node + 1]):
+                edge = incident[place]
                 side = 0 if pairs[edge, 0] == node else 1
                 if (pairs[edge, 1 - side] < node) != forward:
-                    _send(belief, share, seams[edge], messages[edge], side)
+                    _send(belief, share, seams, messages, edge, side, fresh)
             if forward:
-                chosen[node] = _choice(
-                    node, costs, seams, messages, pairs, incident[starts[node] : starts[node + 1]], chosen
-                )
+                chosen[node] = _choice(node, costs, seams, messages, pairs, (starts, incident), chosen, fresh)
         if forward:
             energy = _energy(costs, seams, pairs, chosen)
             if energy < lowest:
                 lowest = energy
-                best[:] = chosen
+                for node in range(nodes):
+                    best[node] = chosen[node]
     return best
 
 
 @kernel()
-def _send(belief: Array, share: float, seam: Array, messages: Array, side: int) -> None:
-    """Update a node's message across one edge; `messages` (2, K) are that edge's, the node is its `side`."""
+def _believe(
+    node: int, costs: Array, messages: Array, pairs: Array, edges: tuple[Array, Array], belief: Array
+) -> float:  # fmt: skip
+    """Write a node's costs and all that it was told into `belief` (K,); the share of it that goes to each edge.
+
+    `edges`: where each node's edges start, and the edges.
+    """
+    starts, incident = edges
+    for i in range(len(belief)):
+        belief[i] = costs[node, i]
+    before, after = 0, 0
+    for place in range(starts[node], starts[node + 1]):
+        edge = incident[place]
+        side = 0 if pairs[edge, 0] == node else 1
+        for i in range(len(belief)):
+            belief[i] += messages[edge, side, i]
+        if pairs[edge, 1 - side] < node:
+            before += 1
+        else:
+            after += 1
+    return 1.0 / max(before, after, 1)
+
+
+@kernel()
+def _send(belief: Array, share: float, seams: Array, messages: Array, edge: int, side: int, fresh: Array) -> None:
+    """Update a node's message across an edge, whose `side` the node is; `fresh` (K,) is room to work in."""
     count = len(belief)
-    fresh = np.empty(count)
+    least = np.inf
     for j in range(count):
         fresh[j] = np.inf
         for i in range(count):
-            cost = seam[i, j] if side == 0 else seam[j, i]
-            fresh[j] = min(fresh[j], share * belief[i] - messages[side, i] + cost)
-    messages[1 - side] = fresh - fresh.min()
+            cost = seams[edge, i, j] if side == 0 else seams[edge, j, i]
+            fresh[j] = min(fresh[j], share * belief[i] - messages[edge, side, i] + cost)
+        least = min(least, fresh[j])
+    for j in range(count):
+        messages[edge, 1 - side, j] = fresh[j] - least
 
 
 @kernel()
 def _choice(
-    node: int, costs: Array, seams: Array, messages: Array, pairs: Array, edges: Array, chosen: Array
+    node: int, costs: Array, seams: Array, messages: Array, pairs: Array, edges: tuple[Array, Array], chosen: Array,
+    total: Array,
 ) -> int:  # fmt: skip
-    """The node's best candidate, given the choices of those before it and the messages of those behind it."""
-    total = costs[node].copy()
-    for edge in edges:
+    """The node's best candidate, given the choices of those before it and the messages of those behind it.
+
+    `edges`: where each node's edges start, and the edges; `total` (K,) is room to work in.
+    """
+    starts, incident = edges
+    for i in range(len(total)):
+        total[i] = costs[node, i]
+    for place in range(starts[node], starts[node + 1]):
+        edge = incident[place]
         side = 0 if pairs[edge, 0] == node else 1
         other = pairs[edge, 1 - side]
         for i in range(len(total)):
@@ -175,7 +199,11 @@ def _choice(
                 total[i] += seams[edge, i, chosen[other]] if side == 0 else seams[edge, chosen[other], i]
             else:
                 total[i] += messages[edge, side, i]
-    return int(np.argmin(total))
+    best = 0
+    for i in range(1, len(total)):
+        if total[i] < total[best]:
+            best = i
+    return best
 
 
 @kernel()

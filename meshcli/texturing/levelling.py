@@ -139,7 +139,9 @@ def _offsets(patches: Patches, nodes: Array, labels: Array, looks: Looks, coarse
 def _doubt(quality: Array, colours: Array, result: Array) -> None:
     """Each quality (N, P) x exp(-(distance from the consensus / DISAGREEMENT_SIGMA)^2)."""
     for p in prange(len(quality)):
-        top = quality[p].max()
+        top = 0.0
+        for i in range(quality.shape[1]):
+            top = max(top, quality[p, i])
         if top <= 0.0:
             continue
         consensus, total = np.zeros(3), 0.0
@@ -171,25 +173,28 @@ def _gather(
             vertex = faces[face, corner]
             for at in range(starts[vertex], starts[vertex + 1]):
                 place = 0
-                while place < CORNERS and pictures[face, place] not in (-1, columns[at]):
+                while place < CORNERS and pictures[face, place] != -1 and pictures[face, place] != columns[at]:
                     place += 1
                 if place < CORNERS:
                     pictures[face, place] = columns[at]
                     weights[face, place, corner] = share[rows[at]]
         for place in range(CORNERS):
             if pictures[face, place] >= 0:
-                _gather_offsets(faces[face], pictures[face, place], table, offsets, fallback, added[face, place])
+                _gather_offsets(faces, face, place, pictures[face, place], table, offsets, fallback, added)
 
 
 @kernel()
 def _gather_offsets(
-    corners: Array, picture: int, table: tuple[Array, Array, Array], offsets: Array, fallback: Array, added: Array
-) -> None:
-    """Write one picture's offsets (3, 3) at a patch's corners."""
+    faces: Array, face: int, place: int, picture: int, table: tuple[Array, Array, Array], offsets: Array,
+    fallback: Array, added: Array,
+) -> None:  # fmt: skip
+    """Write the offsets (3, 3) of the picture in one place at a patch's corners into `added` (F, CORNERS, 3, 3)."""
     starts, columns, rows = table
     for corner in range(3):
-        vertex = corners[corner]
-        added[corner] = fallback[vertex, picture]
+        vertex = faces[face, corner]
+        row = -1
         for at in range(starts[vertex], starts[vertex + 1]):
             if columns[at] == picture:
-                added[corner] = offsets[rows[at]]
+                row = rows[at]
+        for k in range(3):
+            added[face, place, corner, k] = offsets[row, k] if row >= 0 else fallback[vertex, picture, k]

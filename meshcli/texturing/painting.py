@@ -97,6 +97,20 @@ def _sample(camera: Array, place: Array, image: Array, point: Array, colour: Arr
 
 
 @kernel()
+def _find_point(face: int, inside: Array, surface: Arrays, point: Array, normal: Array) -> None:
+    """Write the place (3,) and the unit normal (3,) of barycentric weights (3,) on a patch, which start at 0."""
+    vertices, faces, normals = surface
+    squared = 0.0
+    for k in range(3):
+        for corner in range(3):
+            point[k] += inside[corner] * vertices[faces[face, corner], k]
+            normal[k] += inside[corner] * normals[faces[face, corner], k]
+        squared += normal[k] * normal[k]
+    for k in range(3):
+        normal[k] /= max(np.sqrt(squared), 1e-9)
+
+
+@kernel()
 def _paint_point(
     face: int,
     inside: Array,
@@ -106,15 +120,12 @@ def _paint_point(
     colour: Array,
 ) -> float:
     """Write the colour (3,) of a point with barycentric weights (3,) on a patch; how well it is seen, 0 to 1."""
-    vertices, faces, normals = surface
     cameras, layout, depth, feather, sharp = pictures
     numbers, weights, offsets = mixed
     point, normal, sample = np.zeros(3), np.zeros(3), np.empty(3)
-    for corner in range(3):
-        point += inside[corner] * vertices[faces[face, corner]]
-        normal += inside[corner] * normals[faces[face, corner]]
-    normal /= max(np.sqrt((normal**2).sum()), 1e-9)
-    colour[:] = 0.0
+    _find_point(face, inside, surface, point, normal)
+    for k in range(3):
+        colour[k] = 0.0
     total, seen, everything = 0.0, 0.0, 0.0
     for place in range(numbers.shape[1]):
         picture = numbers[face, place]
@@ -133,12 +144,13 @@ def _paint_point(
             continue
         total += share
         seen += share * cosine**4 * clear
-        for corner in range(3):
-            sample += inside[corner] * offsets[face, place, corner]
-        colour += share * sample
-    if total <= 0.0:
-        return 0.0
-    colour /= total
+        for k in range(3):
+            for corner in range(3):
+                sample[k] += inside[corner] * offsets[face, place, corner, k]
+            colour[k] += share * sample[k]
+    total = max(total, 1e-30)  # of pictures that do not see it
+    for k in range(3):
+        colour[k] /= total
     return min(everything, 1.0) * seen / total
 
 
@@ -165,7 +177,8 @@ def _paint_corners(
             face, inside, (vertices, faces, normals), (cameras, layout, depth, feather, sharp),
             (numbers, shares, offsets), colour,
         )  # fmt: skip
-        values[vertex] = colour
+        for k in range(3):
+            values[vertex, k] = colour[k]
 
 
 @kernel(parallel=True)
