@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 import typer
 
 from meshcli.commands.completion import complete_photos, complete_settings, complete_views
-from meshcli.commands.flag_groups import FlagGroup, Only, Overrides
+from meshcli.commands.flag_groups import FlagGroup, Overrides
 from meshcli.engines import Generator, Reconstructor
 from meshcli.errors import UsageError
 from meshcli.project.manifest import Stage
@@ -346,18 +346,6 @@ class StageFlags(FlagGroup, title="Stages"):
     reconstructor: Annotated[
         Reconstructor, typer.Option(metavar="ENGINE", help=f"Mesh reconstructor: {', '.join(get_args(Reconstructor))}.")
     ] = "auto"
-
-
-@dataclass(frozen=True)
-class StageOptionFlags:
-    """The flags that `run` hands on to single stages, group by group."""
-
-    photo: PhotoFlags
-    generator: Annotated[GeneratorFlags, Only("steps", "unet", "vram")]
-    selection: Annotated[SelectionFlags, Only("views", "include_photos")]
-    reconstructor: Annotated[ReconstructorFlags, Only("faces", "texture_size")]
-    render: Annotated[RenderFlags, Only("frames", "size", "fps")]
-    network: NetworkFlags
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from meshcli.commands.flag_groups import FlagGroup, Overrides
+from meshcli.errors import UsageError
 from meshcli.settings import FileAxis, Mirror
 
 
@@ -47,3 +48,8 @@ class MeshFileFlags(FlagGroup, title="Mesh of another program, refining"):
         Overrides("refine.when", value="never"),
         typer.Option("--no-refine", help="Keep the shape of a mesh file; else it is refined."),
     ] = False
+
+    def refuse_contradictions(self) -> None:
+        """Raise UsageError for flags that exclude each other."""
+        if self.refine and self.no_refine:
+            raise UsageError("--refine and --no-refine exclude each other")

@@ -39,8 +39,7 @@ def reconstruct(
     for flag, value in (("--texture-size", reconstructor.texture_size), ("--texture-from", reconstructor.texture_from)):
         if reconstructor.no_texture and value:
             raise UsageError(f"--no-texture and {flag} exclude each other")
-    if mesh_file.refine and mesh_file.no_refine:
-        raise UsageError("--refine and --no-refine exclude each other")
+    mesh_file.refuse_contradictions()
     typed = read_settings_flags(
         settings, {**reconstructor.overrides(), **mesh_file.overrides(), **network.dtype_override("lrm")}
     )

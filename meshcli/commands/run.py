@@ -2,25 +2,32 @@
 
 import sys
 import time
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from meshcli.commands.console import Reporter, print_plan, print_room, print_summary
-from meshcli.commands.flag_groups import expand_flag_groups, usual_first
+from meshcli.commands.flag_groups import Only, expand_flag_groups, usual_first
 from meshcli.commands.flags import (
     Directory,
     ExecutionFlags,
+    GeneratorFlags,
     InputFlags,
+    NetworkFlags,
     OutputFlags,
+    PhotoFlags,
+    ReconstructorFlags,
+    RenderFlags,
+    SelectionFlags,
     SettingsFlags,
     StageFlags,
-    StageOptionFlags,
 )
 from meshcli.commands.hints import refuse_photos_as_directory
 from meshcli.commands.invocation import read_inputs, read_settings_flags, run_options, tell_rig, with_rig
 from meshcli.commands.lazy_commands import Command
+from meshcli.commands.mesh_file_flags import MeshFileFlags
 from meshcli.commands.plain_output import print_json, print_output
 from meshcli.commands.run_story import RunStory
 from meshcli.config import TypedSettings
@@ -28,11 +35,25 @@ from meshcli.errors import InputError, UsageError
 from meshcli.progress import Tell
 from meshcli.project.manifest import Stage
 from meshcli.project.project import Project
+from meshcli.stages.mesh_import import engine_for_file
 from meshcli.stages.preflight import plan_summary
 from meshcli.stages.run import RunArguments, run_stages
 from meshcli.stages.run_summary import summary_lines
 
 app = typer.Typer(add_completion=False)
+
+
+@dataclass(frozen=True)
+class StageOptionFlags:
+    """The flags that `run` hands on to single stages, group by group."""
+
+    photo: PhotoFlags
+    generator: Annotated[GeneratorFlags, Only("steps", "unet", "vram")]
+    selection: Annotated[SelectionFlags, Only("views", "include_photos")]
+    reconstructor: Annotated[ReconstructorFlags, Only("faces", "texture_size")]
+    mesh_file: Annotated[MeshFileFlags, Only("from_mesh", "refine", "no_refine")]
+    render: Annotated[RenderFlags, Only("frames", "size", "fps")]
+    network: NetworkFlags
 
 
 @app.command(cls=Command, epilog="Example: meshcli run desk 1.png 2.png 3.png --azimuth 0,40,-50")
@@ -121,7 +142,10 @@ def _child_arguments(
     """What each child process is called with. Raises UsageError for wrong settings, before any child starts."""
     configuration = settings.words("config", "assignments", "defaults")
     generation = [*options.generator.words(), *options.photo.words("cutout", "no_rembg", "max_pixels")]
-    reconstruction, rendering = options.reconstructor.words(), options.render.words()
+    options.mesh_file.refuse_contradictions()
+    reconstructor = engine_for_file(stages.reconstructor, options.mesh_file.from_mesh)
+    reconstruction = [*options.reconstructor.words(), *options.mesh_file.words()]
+    rendering = options.render.words()
     common = options.network.words_for_any_engine()
     shared = [*settings.words("seed"), *execution.words("offline"), *common, *configuration]
     # A dry run asks every child for a document, whether or not it prints one itself.
@@ -132,7 +156,7 @@ def _child_arguments(
         photos=photos,
         views=options.selection.views,
         include_photos=options.selection.include_photos,
-        reconstruct=[f"--engine={stages.reconstructor}", *reconstruction, *shared],
+        reconstruct=[f"--engine={reconstructor}", *reconstruction, *shared],
         render=[*rendering, *configuration],
         common=[*execution.words("wait"), *reporting],
         force=execution.force,
@@ -147,7 +171,8 @@ def _child_arguments(
         },
         shared=options.network.network_words(),
         generator="photos" if inputs.from_sheet or inputs.from_views else stages.generator,
-        reconstructor=stages.reconstructor,
+        reconstructor=reconstructor,
+        from_mesh=options.mesh_file.from_mesh,
         settings=read_settings_flags(settings),
         stage_settings=_stage_settings(options, settings),
         run_options=run_options(execution, options.network),
@@ -162,7 +187,11 @@ def _stage_settings(options: StageOptionFlags, settings: SettingsFlags) -> dict[
             **options.network.dtype_override("zero123plus"),
             **options.photo.overrides(),
         },
-        "reconstruct": {**options.reconstructor.overrides(), **options.network.dtype_override("lrm")},
+        "reconstruct": {
+            **options.reconstructor.overrides(),
+            **options.mesh_file.overrides(),
+            **options.network.dtype_override("lrm"),
+        },
         "render": options.render.overrides(),
     }
     return {stage: read_settings_flags(settings, table) for stage, table in overrides.items()}

@@ -51,7 +51,7 @@ class ImportedMesh:
 def engine_for_file(engine: Reconstructor, file: Path | None) -> Reconstructor:
     """The engine where a mesh file is handed in; UsageError if another one was named."""
     if file and engine not in ("auto", IMPORT):
-        raise UsageError(f"--from-mesh takes the shape from {file}, and --engine {engine} makes one; leave one out")
+        raise UsageError(f"--from-mesh takes the shape from {file}, and the engine {engine} makes one; leave one out")
     return "import" if file else engine
 
 

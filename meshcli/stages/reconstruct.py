@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from meshcli.config import TypedSettings
@@ -121,16 +122,27 @@ def _engine(source: Source) -> str:
     return IMPORT if source else "fit"
 
 
-def _refined(run: StageRun, mesh: "Mesh", views: "list[View]", engine: str, settings: Settings) -> "Mesh":
-    """The mesh, moved to where the views show it if that is wanted, with about as many faces as before."""
+def _refined(
+    run: StageRun, mesh: "Mesh", views: "list[View]", engine: str, settings: Settings, faces: int
+) -> "Mesh":  # fmt: skip
+    """The mesh, moved to where the views show it if that is wanted, with at most `faces` faces.
+
+    Where its silhouettes then fit those of the views worse than before, it stays as it was.
+    """
     if not refines(engine, settings.refine.when):
         return mesh
     from meshcli.meshes.simplify import simplify
     from meshcli.reconstructors.refine import refine
+    from meshcli.rendering.picture_match import compare_with_pictures
 
     with run.step("refine"):
-        moved = refine(mesh, views, settings.refine, run.run_options.progress, run.note)
-        return simplify(moved, len(mesh.faces))
+        moved = simplify(refine(mesh, views, settings.refine, run.run_options.progress, run.note), faces)
+        before, after = (fmean(row.iou for row in compare_with_pictures(each, views)) for each in (mesh, moved))
+    run.facts["silhouettes"] = {"before_refining": round(before, 4), "refined": round(after, 4)}
+    if after >= before:
+        return moved
+    run.note(f"not refined: silhouettes would overlap with those of the views by {after:.1%}, not {before:.1%} as now")
+    return mesh
 
 
 def _check_of(source: Source, settings: Settings, run_options: RunOptions) -> Callable[[], None]:
@@ -194,7 +206,7 @@ def _run_fit(run: StageRun, settings: Settings, seed: int, pictures: TexturePict
     views = _selected_views(run)
     with run.step("fit"):
         dense = fit(views, settings.fit, seed, progress, run.note)
-    dense = _refined(run, dense, views, "fit", settings)
+    dense = _refined(run, dense, views, "fit", settings, len(dense.faces))
     progress(0, 1, "simplifying the surface")
     with run.step("simplify"):
         mesh = simplify(dense, settings.texture.faces)
@@ -210,7 +222,9 @@ def _run_import(run: StageRun, imported: ImportedMesh, settings: Settings, pictu
     from meshcli.meshes.simplify import simplify
 
     views = _selected_views(run)
-    mesh = _refined(run, place_import(run, imported, settings, views), views, IMPORT, settings)
+    placed = place_import(run, imported, settings, views)
+    # A moved surface needs vertices, of which a mesh that was drawn by hand may have few.
+    mesh = _refined(run, placed, views, IMPORT, settings, max(len(placed.faces), settings.texture.faces))
     if len(mesh.faces) > settings.texture.faces:
         with run.step("simplify"):
             smaller = simplify(mesh, settings.texture.faces)
@@ -253,7 +267,7 @@ def _run_network(run: StageRun, network: PreparedNetwork, settings: Settings, pi
         _record_face_count(run, settings.lrm.simplify, built.faces_before_simplifying)
         if len(mesh.faces) < built.faces_before_simplifying:
             run.note(f"simplified to {len(mesh.faces)} faces")
-    mesh = _refined(run, mesh, views, network.engine, settings)
+    mesh = _refined(run, mesh, views, network.engine, settings, len(mesh.faces))
     if settings.lrm.texture and pictures.source != "field":
         mesh = texture_from_pictures(run, mesh, views, settings.texture, pictures)
     elif settings.lrm.texture:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from meshcli.config import TypedSettings
@@ -74,6 +75,7 @@ class RunArguments:
     shared: Sequence[str] = ()  # options about networks, for each stage whose engine is one
     generator: Generator = "auto"
     reconstructor: Reconstructor = "auto"
+    from_mesh: Path | None = None  # a file of another program that `reconstruct` takes the shape from
     settings: TypedSettings = field(default_factory=TypedSettings)  # from the configuration file and --set
     stage_settings: Mapping[Stage, TypedSettings] = field(default_factory=dict)  # these, and those of a stage's flags
     run_options: RunOptions = field(default_factory=RunOptions)

@@ -18,7 +18,7 @@ from meshcli.settings import Settings, cutout_table
 SECTIONS: dict[Stage, tuple[str, ...]] = {
     "generate": ("photo", "sculpt", "zero123plus", "fit"),
     "select": (),
-    "reconstruct": ("fit", "lrm", "placement", "texture"),
+    "reconstruct": ("fit", "lrm", "placement", "refine", "texture"),
     "render": ("render",),
 }
 # `photo.max_pixels` guards against pictures that fill the memory: a project from elsewhere must not raise it. The

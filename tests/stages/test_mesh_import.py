@@ -14,6 +14,7 @@ from helpers.view_sheets import project_of
 from meshcli.alignment import mesh_placement
 from meshcli.alignment.mesh_placement import Placement
 from meshcli.alignment.similarity import Similarity
+from meshcli.commands import cli
 from meshcli.config import TypedSettings
 from meshcli.errors import InputError, UncertainError, UsageError
 from meshcli.export.gltf import read_glb
@@ -47,7 +48,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def known_place(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """The search answers at once: with the right place, and an overlap and a decision that a test may change."""
+    """The search answers at once: with about the right place, and an overlap and a decision that a test may change."""
     answer: dict[str, Any] = {"overlap": 0.95, "runner_up": None, "decided_by": "silhouettes", "calls": 0}
 
     def place(mesh: Any, views: Any, settings: Any, progress: Any) -> Placement:
@@ -211,19 +212,72 @@ def test_files_of_the_user_are_not_overwritten(project: Project, file: Path) -> 
     assert path.read_bytes() == b"mine"
 
 
-def test_it_is_refined_by_itself_and_keeps_its_number_of_faces(
-    project: Project, file: Path, known_place: dict[str, Any], quick_colours: None, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("size", "kept"), [(1.0, True), (0.5, False)])
+def test_it_is_refined_by_itself_unless_that_makes_it_worse(
+    size: float,
+    kept: bool,
+    project: Project,
+    file: Path,
+    known_place: dict[str, Any],
+    quick_colours: None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     seen: list[Mesh] = []
 
     def refine(mesh: Mesh, *_: Any) -> Mesh:
         seen.append(mesh)
-        return Mesh(mesh.vertices * np.float32(0.5), mesh.faces, mesh.colours)
+        return Mesh(mesh.vertices * np.float32(size), mesh.faces, np.full((len(mesh.vertices), 3), 77, np.uint8))
 
     monkeypatch.setattr("meshcli.reconstructors.refine.refine", refine)
     outcome = build(project, file, {"refine.when": "auto"})
     assert len(seen) == 1
     mesh = read_glb(project.path("mesh/mesh.glb"))
     assert len(mesh.faces) == len(seen[0].faces)
-    assert np.ptp(mesh.vertices, axis=0) == pytest.approx(np.ptp(seen[0].vertices, axis=0) / 2.0, rel=1e-5)
+    assert np.ptp(mesh.vertices, axis=0) == pytest.approx(np.ptp(seen[0].vertices, axis=0), rel=1e-5)
     assert outcome.record.options["refine"]["when"] == "auto"
+    overlap = outcome.record.facts["silhouettes"]
+    assert overlap["before_refining"] > 0.8
+    assert (overlap["refined"] >= overlap["before_refining"]) == kept
+    assert any(note.startswith("not refined: silhouettes") for note in outcome.notes) != kept
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--from-mesh", "gone.glb"], 3, "gone.glb"),
+        (["--from-mesh", "1.png"], 3, "1.png is none of the formats"),
+        (["--from-mesh", "thing.ply", "--reconstructor", "fit"], 2, "leave one out"),
+        (["--from-mesh", "thing.ply", "--to", "select"], 2, "is for reconstruct"),
+        (["--from-mesh", "thing.ply", "--refine", "--no-refine"], 2, "exclude each other"),
+    ],
+)
+def test_a_run_with_a_wrong_file_does_nothing(
+    words: list[str],
+    code: int,
+    said: str,
+    file: Path,
+    photos: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(file.parent)
+    assert cli.main(["run", "desk", *map(str, photos), "--azimuth=0,40,80", *words]) == code
+    assert said in " ".join(capsys.readouterr().err.split())
+    assert not Path("desk/views").exists()
+
+
+@pytest.mark.slow
+def test_a_whole_run_takes_the_shape_from_a_file(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    odd_sheet(tmp_path / "sheet.png")
+    quick = ["--set", "texture.size=64", "--size=64", "--frames=3", "--no-refine"]
+    line = ["run", "desk", "--from-sheet", "sheet.png", "--from-mesh", "thing.ply", *quick]
+    assert cli.main(line) == 0
+    stages = Project("desk").load().stages
+    assert stages["reconstruct"].engine == "import"
+    assert stages["reconstruct"].options["source"]["file"] == "thing.ply"
+    before = Project("desk").path("manifest.json").read_bytes()
+    assert cli.main(line) == 0
+    file.unlink()
+    assert cli.main(["run", "desk"]) == 0  # the project has a copy
+    assert Project("desk").path("manifest.json").read_bytes() == before

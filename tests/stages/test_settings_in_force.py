@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from meshcli.stages.networks import pick_engine
 from meshcli.stages.photo_set import CameraArguments
 from meshcli.stages.reconstruct import reconstruct_mesh
 from meshcli.stages.select import select_views
-from meshcli.stages.settings_in_force import settings_in_force
+from meshcli.stages.settings_in_force import SECTIONS, settings_in_force
 from meshcli.stages.stage_runner import RunOptions
 
 Call = Callable[..., str]
@@ -61,6 +61,11 @@ def record(stage: Stage) -> StageRecord:
 
 def skipped(text: str) -> list[bool]:
     return [stage["skipped"] for stage in json.loads(text)["stages"]]
+
+
+def test_every_setting_is_remembered_by_a_stage() -> None:
+    remembered = {section for sections in SECTIONS.values() for section in sections}
+    assert remembered == {each.name for each in fields(Settings)}
 
 
 @pytest.fixture
