@@ -37,6 +37,7 @@ def texture_from_pictures(
         "shown_by_views": round(report.views, 3),
         "mirrored": round(report.mirrored, 3),
         "continued": round(report.continued, 3),
+        "mirror_plane": report.mirror,
     }
     if report.left_out:
         run.note(f"{', '.join(report.left_out)} left out of the texture: too unlike the mesh")

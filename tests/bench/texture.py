@@ -126,8 +126,9 @@ def baked(project: Project, photos: Sequence[View], source: str, size: int) -> M
     views = load_views(project, chosen_views(project, project.load()))
     photos = [] if source == "views" else photos
     calibrated = [photo.name for photo in photos if photo.camera.known == "rig"]
+    rendered = [view.name for view in views] if photos else []  # by `sculpt`, from the photos
     textured, report = texture_mesh(
-        mesh, photos, [] if source == "photos" else views, TextureSettings(size=size), silent, calibrated
+        mesh, photos, [] if source == "photos" else views, TextureSettings(size=size), silent, calibrated, rendered
     )
     print(report, file=sys.stderr)
     return textured

@@ -71,7 +71,7 @@ def quick_colours(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def texture_mesh(mesh: Mesh, photos: Any, views: Any, settings: Any, *_: Any) -> tuple[Mesh, Any]:
         image = np.full((settings.size, settings.size, 3), 128, np.uint8)
-        report = SimpleNamespace(photos=0.0, views=0.75, mirrored=0.0, continued=0.25, left_out=())
+        report = SimpleNamespace(photos=0.0, views=0.75, mirrored=0.0, continued=0.25, left_out=(), mirror="")
         texture = Texture(image, np.zeros((len(mesh.vertices), 2), np.float32), mesh.faces)
         return replace(mesh, texture=texture), report
 

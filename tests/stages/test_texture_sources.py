@@ -47,6 +47,7 @@ def test_photos_of_known_cameras_colour_the_mesh(posed: Project) -> None:
     record = posed.load().stages["reconstruct"]
     assert record.options["colours"] == {"from": "both", "photos": ["a", "b", "c"]}
     assert record.facts["texture"]["shown_by_photos"] == 0.75
+    assert record.facts["texture"]["mirror_plane"] == "none"
     assert any(each.startswith("texture from photos a, b, c and the chosen views (") for each in said)
 
 
