@@ -9,7 +9,7 @@ PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.11; do \
 # A worker a core with a thread each: threads of several workers would only get in each other's way.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope
 
-.PHONY: demo models man test test-all check format bench lock clean
+.PHONY: demo models man test test-slow test-all check format bench lock clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/ready  ## three example photos to a mesh and a turntable, in demo/
@@ -25,8 +25,12 @@ man: $(VENV)/ready  ## the man page, where `man meshcli` finds it while the virt
 test: $(VENV)/models  ## every stage for real and everything that is quick: a few minutes
 	$(PYTEST) -m "not slow"
 
-test-all: $(VENV)/models  ## every test: limits of memory, kills, networks of full size, a fuzzer and benches too
-	$(PYTEST)
+test-slow: $(VENV)/models  ## the others: limits of memory, kills, networks of full size, a fuzzer and benches
+	$(PYTEST) -m slow
+
+test-all:  ## every test, the quick ones first
+	$(MAKE) test
+	$(MAKE) test-slow
 
 check: $(VENV)/models  ## style, formatting, types
 	$(BIN)/ruff check .
