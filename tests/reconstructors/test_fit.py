@@ -1,17 +1,14 @@
 """Small fits of bodies that are known exactly."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.ndimage import shift
 
 from helpers.sphere_tracing import ROD, photograph, rod_on_ball
+from helpers.thread_counts import mesh_digest
 from meshcli.errors import InputError
 from meshcli.progress import silent
 from meshcli.reconstructors.fit import find_tolerance, fit
@@ -71,21 +68,10 @@ def test_the_parts_that_are_wanted_are_kept() -> None:
     assert tops["largest"] == pytest.approx(0.1, abs=0.06)
 
 
-def hash_with(threads: int) -> str:
-    code = (
-        "import hashlib, test_fit as t; m = t.fit(t.rig_views(), t.SETTINGS, 7, t.silent);"
-        "print(hashlib.sha256(m.vertices.tobytes() + m.faces.tobytes() + m.colours.tobytes()).hexdigest())"
-    )
-    path = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
-    environment = {**os.environ, "NUMBA_NUM_THREADS": str(threads), "PYTHONPATH": path}
-    return subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
-    ).stdout
-
-
 @pytest.mark.slow
 def test_the_number_of_threads_does_not_change_the_mesh() -> None:
-    assert hash_with(1) == hash_with(2)
+    expression = "t.fit(t.rig_views(), t.SETTINGS, 7, t.silent)"
+    assert mesh_digest(1, __name__, expression) == mesh_digest(2, __name__, expression)
 
 
 @pytest.mark.slow

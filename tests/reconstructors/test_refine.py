@@ -1,16 +1,13 @@
 """Small meshes that are nearly right, refined with pictures of bodies that are known exactly."""
 
-import os
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import trimesh
 
 from helpers.sphere_tracing import BALL, ROD, photograph, rod_on_ball
+from helpers.thread_counts import mesh_digest
 from meshcli.errors import InputError
 from meshcli.meshes.mesh import Mesh
 from meshcli.progress import silent
@@ -151,22 +148,10 @@ def test_unwelded_and_oversized_meshes() -> None:
     assert error(mesh) < 0.015
 
 
-def hash_with(threads: int) -> str:
-    code = (
-        "import hashlib, test_refine as t;"
-        "m = t.refine(t.mesh_of(t.ball_mesh(0.47)), t.ball_views(), t.SETTINGS, t.silent);"
-        "print(hashlib.sha256(m.vertices.tobytes() + m.faces.tobytes() + m.colours.tobytes()).hexdigest())"
-    )
-    path = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
-    environment = {**os.environ, "NUMBA_NUM_THREADS": str(threads), "PYTHONPATH": path}
-    return subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
-    ).stdout
-
-
 @pytest.mark.slow
 def test_the_number_of_threads_does_not_change_the_mesh() -> None:
-    assert hash_with(1) == hash_with(2)
+    expression = "t.refine(t.mesh_of(t.ball_mesh(0.47)), t.ball_views(), t.SETTINGS, t.silent)"
+    assert mesh_digest(1, __name__, expression) == mesh_digest(2, __name__, expression)
 
 
 @pytest.mark.parametrize(
