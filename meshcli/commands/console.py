@@ -175,7 +175,9 @@ class Reporter:
         """Report the outcome of a stage, and print the path of its result."""
         self._bar.stop()
         took = seconds(outcome.record)
-        text = outcome.skipped or (f"done in {took:.1f} s" if took is not None else "done")
+        text = f"done in {took:.1f} s" if took is not None else "done"
+        if outcome.skipped:
+            text = f"unchanged since {_local_time(outcome.record.finished)}"
         without = f", without {', '.join(left.photo for left in outcome.left_out)}" if outcome.left_out else ""
         if self._sends_records:
             child_reports.send(skipped=bool(outcome.skipped))
