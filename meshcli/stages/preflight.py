@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from meshcli.engines import NETWORKS, pick_generator
+from meshcli.engines import IMPORT, NETWORKS, pick_generator
 from meshcli.errors import MeshcliError
 from meshcli.project.artefacts import FIXED_ARTEFACTS
 from meshcli.project.manifest import Manifest, Photo, Stage, ViewEntry
@@ -20,7 +20,7 @@ from meshcli.project.project import Project
 from meshcli.settings import Settings
 from meshcli.stages.disk_room import estimate_bytes, free_bytes, require_room
 from meshcli.stages.imported_views import engine_before
-from meshcli.stages.mesh_import import file_identity
+from meshcli.stages.mesh_import import prepare_import
 from meshcli.stages.models import fetchable
 from meshcli.stages.networks import check_network, describe_network, field_sizes, find_network_weights, pick_engine
 from meshcli.stages.photo_set import letter
@@ -152,8 +152,10 @@ class _Forecaster:
         refuse_unused_flags(self.arguments.typed.get("reconstruct", ()), settings, engine, why)
         check_library_memory(engine)
         fetches: list[str] = []
-        if self.arguments.from_mesh:
-            file_identity(self.arguments.from_mesh)
+        if engine == IMPORT:
+            prepare_import(
+                self.project, self.manifest.stages.get("reconstruct"), self.arguments.from_mesh, self.options
+            )
         if engine in NETWORKS:
             file = describe_network(engine, settings)
             found = find_network_weights(engine, settings, file, self.options)

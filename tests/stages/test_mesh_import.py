@@ -246,6 +246,9 @@ def test_it_is_refined_by_itself_unless_that_makes_it_worse(
     [
         (["--from-mesh", "gone.glb"], 3, "gone.glb"),
         (["--from-mesh", "1.png"], 3, "1.png is none of the formats"),
+        (["--from-mesh", "empty.stl"], 3, "empty.stl"),
+        (["--from-mesh", "empty.stl", "--dry-run"], 3, "empty.stl"),
+        (["--reconstructor", "import"], 2, "hand one in"),
         (["--from-mesh", "thing.ply", "--reconstructor", "fit"], 2, "leave one out"),
         (["--from-mesh", "thing.ply", "--to", "select"], 2, "is for reconstruct"),
         (["--from-mesh", "thing.ply", "--refine", "--no-refine"], 2, "exclude each other"),
@@ -261,6 +264,7 @@ def test_a_run_with_a_wrong_file_does_nothing(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(file.parent)
+    Path("empty.stl").write_text("solid a\nendsolid a")
     assert cli.main(["run", "desk", *map(str, photos), "--azimuth=0,40,80", *words]) == code
     assert said in " ".join(capsys.readouterr().err.split())
     assert not Path("desk/views").exists()
