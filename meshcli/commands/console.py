@@ -175,12 +175,11 @@ class Reporter:
         """Report the outcome of a stage, and print the path of its result."""
         self._bar.stop()
         took = seconds(outcome.record)
-        text = f"done in {took:.1f} s" if took is not None else "done"
-        if outcome.skipped:
-            text = f"unchanged since {_local_time(outcome.record.finished)}"
+        unchanged = _unchanged(outcome, _local_time(outcome.record.finished))
+        text = unchanged or (f"done in {took:.1f} s" if took is not None else "done")
         without = f", without {', '.join(left.photo for left in outcome.left_out)}" if outcome.left_out else ""
         if self._sends_records:
-            child_reports.send(skipped=bool(outcome.skipped))
+            child_reports.send(skipped=outcome.skipped)
         else:
             self.tell(f"{outcome.stage}: {text}{', skipped' if outcome.skipped else ''}{without}")
         if self.verbose:
@@ -200,8 +199,8 @@ def outcome_json(project: Project, outcome: "Outcome", following: str) -> dict[s
         "meshcli": 1,
         "project": str(project.root),
         "stage": outcome.stage,
-        "skipped": bool(outcome.skipped),
-        "reason": outcome.skipped,
+        "skipped": outcome.skipped,
+        "reason": _unchanged(outcome, outcome.record.finished),
         "engine": record.engine,
         "options": record.options,
         "outputs": [output.to_json() for output in record.outputs],
@@ -214,9 +213,9 @@ def outcome_json(project: Project, outcome: "Outcome", following: str) -> dict[s
 
 def outcome_plan(outcome: "Outcome") -> dict[str, Any]:
     """The plan of a dry run as a JSON document."""
-    runs = bool(outcome.would_run)
+    reason = outcome.would_run or _unchanged(outcome, outcome.record.finished)
     return {
-        "stage": outcome.stage, "runs": runs, "reason": outcome.would_run or outcome.skipped,
+        "stage": outcome.stage, "runs": bool(outcome.would_run), "reason": reason,
         "engine": outcome.record.engine, **_left_out_json(outcome),
     }  # fmt: skip
 
@@ -378,6 +377,11 @@ def views_json(manifest: Manifest) -> dict[str, Any]:
 def format_azimuth(angle: float) -> str:
     """An azimuth as a whole number of degrees from 0 to 359."""
     return f"{round(angle) % 360}"
+
+
+def _unchanged(outcome: "Outcome", since: str) -> str:
+    """Why a stage was skipped; empty if it was not."""
+    return f"unchanged since {since}" if outcome.skipped else ""
 
 
 def _local_time(utc: str) -> str:

@@ -89,7 +89,7 @@ class Outcome:
 
     stage: Stage
     record: StageRecord
-    skipped: str = ""  # why nothing was done; empty when the stage ran
+    skipped: bool = False  # nothing was done: the record is of the same work
     notes: tuple[str, ...] = ()
     left_out: tuple[LeftOutPhoto, ...] = ()  # photos that cannot be used
     would_run: str = ""  # on a dry run: why the stage would run
@@ -138,7 +138,7 @@ class StageRun:
 
     def outcome(self) -> Outcome:
         """The outcome of the finished run."""
-        return Outcome(self.task.stage, self.manifest.stages[self.task.stage], "", tuple(self.notes))
+        return Outcome(self.task.stage, self.manifest.stages[self.task.stage], False, tuple(self.notes))
 
 
 def with_reduced_settings(
@@ -184,7 +184,7 @@ def outcome_without_running(
         if record.settings != task.settings and not run_options.dry:  # typed ones that this engine makes no use of
             record = replace(record, settings=task.settings)
             project.save(manifest.with_record(task.stage, record))
-        return Outcome(task.stage, record, f"unchanged since {record.finished}")
+        return Outcome(task.stage, record, skipped=True)
     project.refuse_foreign_files(manifest, task.files)
     if run_options.dry:
         if record and record.status == "running" and project.is_locked():

@@ -146,7 +146,7 @@ def texture_mesh(
     COUNTS["bake"] += 1
     BAKED[:] = [view.name for view in (*photos, *views)]
     image = np.full((settings.size, settings.size, 3), 128, np.uint8)
-    coordinates = np.random.default_rng(0).random((8, 2)).astype(np.float32)
+    coordinates = np.random.default_rng(0).random((len(mesh.vertices), 2)).astype(np.float32)
     report = SimpleNamespace(photos=0.75, views=0.125, mirrored=0.0, continued=0.125, left_out=(), mirror="none")
     return Mesh(mesh.vertices, mesh.faces, mesh.colours, Texture(image, coordinates, mesh.faces)), report
 

@@ -14,13 +14,13 @@ class ProjectTemplates:
         self._folder = folder
         self._counts: dict[str, dict[str, int]] = {}
 
-    def make(self, name: str, root: Path, make: Callable[[], object]) -> None:
-        """Put the project of this name into `root`: the first time by `make`, which writes it there."""
+    def make(self, name: str, root: Path, first_time: Callable[[], object]) -> None:
+        """Put the project of this name into `root`, which `first_time` does; after that it is copied."""
         template = self._folder / name
         if name in self._counts:
             shutil.copytree(template, root)
         else:
-            make()
+            first_time()
             shutil.copytree(root, template)
             self._counts[name] = dict(COUNTS)
         COUNTS.update(self._counts[name])

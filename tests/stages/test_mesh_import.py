@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import trimesh
 
+from helpers import fake_engines
 from helpers.odd_shape import foreign, odd_shape, odd_sheet, y_up
 from helpers.view_sheets import project_of
 from meshcli.alignment import mesh_placement
@@ -18,7 +18,7 @@ from meshcli.commands import cli
 from meshcli.config import TypedSettings
 from meshcli.errors import InputError, UncertainError, UsageError
 from meshcli.export.gltf import read_glb
-from meshcli.meshes.mesh import Mesh, Texture
+from meshcli.meshes.mesh import Mesh
 from meshcli.project.project import Project
 from meshcli.reconstructors import fit
 from meshcli.stages.mesh_import import engine_label
@@ -68,14 +68,7 @@ def known_place(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 @pytest.fixture
 def quick_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     """A texture without looking at the pictures, which takes longer than all the rest and has tests of its own."""
-
-    def texture_mesh(mesh: Mesh, photos: Any, views: Any, settings: Any, *_: Any) -> tuple[Mesh, Any]:
-        image = np.full((settings.size, settings.size, 3), 128, np.uint8)
-        report = SimpleNamespace(photos=0.0, views=0.75, mirrored=0.0, continued=0.25, left_out=(), mirror="")
-        texture = Texture(image, np.zeros((len(mesh.vertices), 2), np.float32), mesh.faces)
-        return replace(mesh, texture=texture), report
-
-    monkeypatch.setattr(textured_mesh, "texture_mesh", texture_mesh)
+    monkeypatch.setattr(textured_mesh, "texture_mesh", fake_engines.texture_mesh)
 
 
 def build(project: Project, file: Path | None = None, typed: dict[str, Any] | None = None, **more: Any) -> Outcome:
@@ -90,7 +83,7 @@ def state(project: Project) -> tuple[str, str]:
 
 @pytest.mark.slow
 def test_a_mirrored_file_in_other_axes_and_units_becomes_the_object(project: Project, file: Path) -> None:
-    outcome = build(project, file)
+    outcome = build(project, file, {"refine.when": "auto"})
     placement = outcome.record.facts["placement"]
     assert placement["mirrored"]
     assert (placement["up"], placement["front"]) == ("y", "z")
@@ -102,6 +95,7 @@ def test_a_mirrored_file_in_other_axes_and_units_becomes_the_object(project: Pro
     assert trimesh.Trimesh(mesh.vertices, mesh.faces, process=False).volume > 0.0
     assert outcome.record.facts["match"]["mean"] > 0.8
     assert any("thing.ply was found with its y axis up" in note for note in outcome.notes)
+    assert any(note.startswith("not refined: silhouettes") for note in outcome.notes)  # few faces, all in place
 
 
 def test_the_mesh_is_kept_named_and_left_alone_until_something_changes(

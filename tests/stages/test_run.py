@@ -176,7 +176,7 @@ def test_guessed_sides_stop_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "b chance 34%" in line
     assert Path("desk/photos/guesses.png").is_file()
     assert states()["select"] == "missing"
-    for again in (["run", "desk", "--dry-run", *QUICK], ["run", "desk", "--remove=c"]):
+    for again in (words, ["run", "desk", *QUICK], ["run", "desk", "--dry-run", *QUICK], ["run", "desk", "--remove=c"]):
         result = meshcli(*again, "--json")
         assert result.returncode == 6, again
         document = json.loads(result.stdout)
