@@ -146,6 +146,8 @@ def test_the_four_verbs(painted) -> None:  # type: ignore[no-untyped-def]
     assert "next" not in result.err
     again = painted("select", "desk", "--views", "0,3,5,7,8,10").err
     assert re.match(r"select: unchanged since (\d{4}-\d\d-\d\d )?\d\d:\d\d, skipped", again)  # the user's own clock
+    document = json.loads(painted("select", "desk", "--views", "0,3,5,7,8,10", "--json").out)
+    assert document["reason"] == f"unchanged since {Project('desk').load().stages['select'].finished}"
     assert Project("desk").load().selection.by == "flag"  # type: ignore[union-attr]
 
 

@@ -80,6 +80,7 @@ def on_terminal(words: Sequence[str], trouble: str = "", interrupt_at: str = "")
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode())
 
 
+@pytest.mark.slow
 def test_a_run_on_a_terminal_is_told_with_one_summary(at_home: None) -> None:
     code, shown = on_terminal(RUN)
     assert code == 0, shown

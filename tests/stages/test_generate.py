@@ -130,7 +130,7 @@ def test_the_same_again_is_skipped(project: Project, photos: list[Path], engine_
     generate_views(project, photos, ANGLES)
     for again in (photos, list(reversed(photos)), []):
         angles = CameraArguments() if not again else ANGLES if again == photos else CameraArguments([-50, 40, 0])
-        assert generate_views(project, again, angles).skipped.startswith("unchanged")
+        assert generate_views(project, again, angles).skipped
     assert engine_calls["sculpt"] == 1
     assert not generate_views(project, run_options=RunOptions(force=True)).skipped
     assert engine_calls["sculpt"] == 2

@@ -83,6 +83,7 @@ def errors(capsys: pytest.CaptureFixture[str]) -> list[str]:
     return error_lines(said)
 
 
+@pytest.mark.slow
 def test_the_disk_is_full_at_every_file_that_is_written(
     run: Run, whole: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

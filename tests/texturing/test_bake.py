@@ -78,6 +78,7 @@ def test_the_map_fits_the_picture_and_does_not_overlap(baked: Mesh) -> None:
     assert 0.5 * sides.sum() > 0.5
 
 
+@pytest.mark.slow
 def test_every_texel_is_painted(baked: Mesh) -> None:
     def white(view):
         return replace(view, pixels=np.where([1, 1, 1, 0], 250, view.pixels).astype(np.uint8))

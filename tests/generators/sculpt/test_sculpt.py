@@ -150,6 +150,7 @@ def test_exact_cameras_are_left_alone():
     assert alignment.after < 0.0005
 
 
+@pytest.mark.slow
 def test_photos_framed_each_on_its_own_find_together():
     """A box from its narrow and its broad side: framing makes the narrow one larger."""
     photos = []
