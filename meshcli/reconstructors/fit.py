@@ -36,6 +36,7 @@ from meshcli.sdf.grid import (
     silhouette_distance,
     visual_hull,
 )
+from meshcli.sdf.ground import on_ground
 from meshcli.sdf.lost_parts import Silhouette, join_pieces, restore_lost_parts
 from meshcli.sdf.pixel_rays import PixelRays, collect_pixel_rays, to_lattice_rays
 from meshcli.sdf.volume_rendering import rays_hit
@@ -82,6 +83,7 @@ class Evidence:
     tolerance: float  # reference pixels by which the silhouettes have to grow until their hull fills them
     thickness: float  # of the object, world units; see `_object_thickness`
     pixel: float  # size of the smallest pixel of all views, world units
+    ground: float | None = None  # height below which there is nothing, where that is known
 
     @classmethod
     def of(cls, views: Sequence[View]) -> Self:
@@ -104,7 +106,7 @@ class Evidence:
 
     def hull(self, grid: Grid) -> Field:
         """Signed distance to the visual hull of the silhouettes, grown by the tolerance."""
-        return _tolerant_hull(self.cameras, self.distances, grid, self.tolerance)
+        return on_ground(_tolerant_hull(self.cameras, self.distances, grid, self.tolerance), grid, self.ground)
 
 
 def fit(
@@ -144,6 +146,7 @@ def fit_sdf(
     progress: Progress,
     prior: DistanceFunction | None = None,
     tuning: Tuning | None = None,
+    yaw: float = 0.0,
 ) -> ColouredSdf:
     """Fit the grids.
 
@@ -164,7 +167,7 @@ def fit_sdf(
         schedule = tuning.schedule(index, len(settings.steps))
         hull_or_body = np.minimum(hull, body)
         level = LevelOptimiser(
-            shape, hull_or_body, body if prior else None, evidence.pixel_rays, schedule, tuning.weights
+            shape, hull_or_body, body if prior else None, evidence.pixel_rays, schedule, tuning.weights, yaw
         )
         for step in range(steps):
             level.step(step / max(steps - 1, 1), settings.rays, generator)

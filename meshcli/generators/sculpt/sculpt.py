@@ -11,6 +11,7 @@ import numpy as np
 from meshcli.alignment.silhouettes import BODY_LEVEL, Alignment, align, recentre, silhouette_error
 from meshcli.errors import InputError
 from meshcli.generators.sculpt.inflated_mesh import VOXELS_ACROSS, fine_grid, sculpt_one
+from meshcli.generators.sculpt.manhattan import ManhattanFrame, manhattan_frame
 from meshcli.generators.sculpt.shape_prior import inflated_prior, visual_hull_of
 from meshcli.generators.sculpt.silhouette import medial_axis
 from meshcli.meshes.colouring import colour_vertices
@@ -23,11 +24,13 @@ from meshcli.rendering.renderer import Renderer
 from meshcli.sdf.extract import Faces, Vertices, extract_pieces, extract_surface, keep_parts, taubin_smooth
 from meshcli.sdf.fit_level import LossWeights, Schedule, Tuning
 from meshcli.sdf.grid import DistanceFunction, bounding_box, redistance_interior, rounded
+from meshcli.sdf.ground import ground_height, on_ground
 from meshcli.settings import FitSettings, SculptSettings
 from meshcli.views.camera import DISTANCE, angular_distance, zero123plus_rig
 from meshcli.views.view import View
 from meshcli.views.viewpoints import viewing_distance
 
+EDGE_SIZE = 640  # pixels along a photo's longer side in which straight edges are looked for
 COLOUR_SIZE = 1024  # pixels along a photo's longer side for the colours
 CALIBRATED_ERROR = 0.0002  # silhouette error below which cameras count as calibrated: 0.06 pixels of 320
 MAX_UNSEEN_GAP = 179.0  # degrees between neighbouring photos from which their far side is unseen
@@ -60,6 +63,33 @@ FEW_PHOTOS = Tuning(
     ),
     LossWeights(rgb=3.0, mask=1.0, missing=1.0),
 )
+# Tuned on three photos of the desk and the cabinet: strong on coarse grids, where wedges that no outline forbids
+# retract, weak on the last one, where thin parts are.
+_BOX_SCHEDULE = Schedule(
+    (0.35, 0.12),
+    (2.2, 0.9),
+    (1.2, 2.5),
+    shrink=0.0,
+    thin_plate=0.002,
+    high_pass=0.0,
+    edge_flow=0.0,
+    crystalline=0.72,
+    rounding=0.12,
+    may_pierce=True,
+)
+BOX = Tuning(
+    _BOX_SCHEDULE,
+    replace(
+        _BOX_SCHEDULE,
+        rate=(0.04, 0.03),
+        gradient_blur=(1.6, 0.8),
+        sharpness=(1.5, 3.5),
+        crystalline=0.18,
+        rounding=0.06,
+        may_pierce=False,
+    ),
+    LossWeights(rgb=6.0, mask=1.0, missing=1.0),
+)
 
 
 @dataclass(frozen=True)
@@ -90,7 +120,8 @@ def sculpt(
         placed, notes = align_photos(photos, settings)
         if max(_gaps(sorted(photo.camera.azimuth for photo in placed), 360.0)) > MAX_UNSEEN_GAP:
             notes.append("no photo shows the far side: its shape and colours are guessed")
-        mesh = _model(placed, settings, fit, seeds[0], progress)
+        mesh, assumptions = _model(placed, settings, fit, seeds[0], progress)
+        notes += assumptions
     renderer = Renderer(mesh)
     views = []
     for index, photo in enumerate(placed):
@@ -138,16 +169,48 @@ def _alignment_notes(photos: Sequence[View], alignment: Alignment) -> list[str]:
     ]
 
 
-def _model(photos: Sequence[View], settings: SculptSettings, fit: FitSettings, seed: int, progress: Progress) -> Mesh:
-    """A coloured mesh from the photos' silhouettes and, if the cameras are accurate enough, from their textures."""
+@dataclass(frozen=True)
+class _Assumed:
+    """What a shape is assumed to be like where no photo shows it."""
+
+    ground: float | None  # height of its flat base
+    frame: ManhattanFrame | None  # of a box
+
+    @classmethod
+    def of(cls, photos: Sequence[View], settings: SculptSettings, boxlike: bool) -> "_Assumed":
+        """From silhouettes, and from edges where the silhouettes are those of a box."""
+        ground = ground_height(photos, visual_hull_of(photos)) if settings.ground else None
+        if not (boxlike and settings.boxes):
+            return cls(ground, None)
+        frame = manhattan_frame([_shrunk(photo, EDGE_SIZE) for photo in photos])
+        return cls(ground, frame if frame.clear else None)
+
+    def notes(self) -> list[str]:
+        """A sentence for the user on each."""
+        flat = ["no photo shows the underside: it is assumed to be flat"] if self.ground is not None else []
+        box = ["outlines and edges are those of a box: it gets flat faces and straight edges"] if self.frame else []
+        return flat + box
+
+
+def _model(
+    photos: Sequence[View], settings: SculptSettings, fit: FitSettings, seed: int, progress: Progress
+) -> tuple[Mesh, list[str]]:
+    """A coloured mesh from the photos' silhouettes and, if the cameras are accurate enough, from their textures.
+
+    And notes on what was assumed of its shape.
+    """
     progress(0, 1, "carving the body")
     prior = inflated_prior(photos, settings)
-    if prior is None and any(photo.camera.known == "aligned" for photo in photos):
-        # Aligned outlines match to a pixel, but textures do not: fitting to them tears flat panels.
-        surface = _outline_surface(visual_hull_of(photos), _thickness(photos) / VOXELS_ACROSS, settings.hull_resolution)
+    outlines_only = prior is None and any(photo.camera.known == "aligned" for photo in photos)
+    # Aligned outlines match to a pixel, but textures do not: fitting to them tears flat panels.
+    assumed = _Assumed.of(photos, settings, boxlike=prior is None and not outlines_only)
+    if outlines_only:
+        body, voxel = visual_hull_of(photos), _thickness(photos) / VOXELS_ACROSS
+        surface = _outline_surface(
+            lambda grid: on_ground(body(grid), grid, assumed.ground), voxel, settings.hull_resolution
+        )
         vertices, faces = keep_parts(*surface)
     else:
-        prior = prior if depth_is_open(photos) else None
         corrected = any(photo.camera.known == "aligned" for photo in photos)
         contrast = settings.contrast if corrected or silhouette_error(photos) > CALIBRATED_ERROR else 1.0
         views = [_with_contrast(_shrunk(photo, VIEW_SIZE), contrast) for photo in photos]
@@ -156,11 +219,14 @@ def _model(photos: Sequence[View], settings: SculptSettings, fit: FitSettings, s
             resolutions=tuple(min(size, max(fit.resolutions)) for size in settings.fit_resolutions),
             steps=settings.fit_steps,
         )
-        shape = fit_sdf(Evidence.of(views), levels, seed, progress, prior, FEW_PHOTOS)
+        evidence = replace(Evidence.of(views), ground=assumed.ground)
+        prior = prior if depth_is_open(photos) else None
+        tuning, yaw = (BOX, assumed.frame.yaw) if assumed.frame else (FEW_PHOTOS, 0.0)
+        shape = fit_sdf(evidence, levels, seed, progress, prior, tuning, yaw)
         vertices, faces = extract_pieces(shape.distance, shape.grid)
     progress(0, 1, "colouring the body")
     mesh = Mesh(taubin_smooth(vertices, faces, TAUBIN_ROUNDS).astype(np.float32), faces)
-    return colour_vertices(mesh, [_shrunk(photo, COLOUR_SIZE) for photo in photos])
+    return colour_vertices(mesh, [_shrunk(photo, COLOUR_SIZE) for photo in photos]), assumed.notes()
 
 
 def _thickness(photos: Sequence[View]) -> float:
