@@ -27,7 +27,10 @@ BAND = 0.1  # of a silhouette's height, above its lowest pixel: columns that end
 
 
 def ground_height(photos: Sequence[View], hull: DistanceFunction) -> float | None:
-    """Height in the world of the ground under an object, None where photos show its underside or the hull is empty."""
+    """Height in the world of the ground under an object.
+
+    None where photos show its underside, all of them cut it off at the bottom, or the hull is empty.
+    """
     elevations = [photo.camera.elevation for photo in photos]
     grazing = [photo for photo in photos if photo.camera.elevation <= MAX_ELEVATION]
     box = bounding_box(hull, 1.0)
@@ -55,6 +58,8 @@ def _highest(field: Field, grid: Grid, photo: View) -> Float64Array:
     if not len(columns):
         return np.zeros(0)
     rows = photo.height - 1 - mask[::-1, columns].argmax(axis=0)
+    if rows.max() == photo.height - 1:  # the picture ends before the object does
+        return np.zeros(0)
     low = rows >= rows.max() - BAND * (rows.max() - np.nonzero(mask)[0].min())
     lowest = pixel_centres(photo.width, photo.height)[rows[low], columns[low] * stride]
     origins, directions = rays(photo.camera, lowest, photo.width, photo.height)

@@ -1,5 +1,7 @@
 """What photos leave open is assumed: boxes have flat faces and straight edges, and things stand on a flat base."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -70,6 +72,19 @@ def test_the_ground_is_where_a_box_stands(azimuths: tuple[float, ...]) -> None:
 def test_photos_from_below_or_steeply_above_tell_no_ground(elevation: float) -> None:
     photos = photos_of_block(YAW, elevation=elevation)
     assert ground_height(photos, visual_hull_of(photos)) is None
+
+
+def test_pictures_that_cut_the_object_off_tell_no_ground() -> None:
+    whole = photos_of_block(YAW)
+    height = int(0.6 * whole[0].height)
+    share = height / whole[0].height
+    cut = [
+        replace(photo, pixels=photo.pixels[:height], camera=photo.camera.cropped(0.0, 0.0, 1.0, share))
+        for photo in whole
+    ]
+    assert cut[0].pixels[-1, :, 3].any()
+    assert ground_height(cut, visual_hull_of(cut)) is None
+    assert ground_height([cut[0], *whole[1:]], visual_hull_of(whole)) is not None
 
 
 def test_silhouettes_without_a_common_body_tell_no_ground() -> None:
