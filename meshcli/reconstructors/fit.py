@@ -105,7 +105,7 @@ class Evidence:
         )
 
     def hull(self, grid: Grid) -> Field:
-        """Signed distance to the visual hull of the silhouettes, grown by the tolerance."""
+        """Signed distance to the visual hull of the silhouettes, grown by the tolerance, above the ground."""
         return on_ground(_tolerant_hull(self.cameras, self.distances, grid, self.tolerance), grid, self.ground)
 
 
@@ -151,6 +151,7 @@ def fit_sdf(
     """Fit the grids.
 
     `prior` is a body to start from and to fall back on. Without `tuning` it depends on how well the silhouettes agree.
+    `yaw`, in radians, turns the frame of a tuning that prefers boxes.
     """
     if tuning is None:
         tuning = PAINTED_TUNING if evidence.tolerance > 0 else TUNING

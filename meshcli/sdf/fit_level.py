@@ -45,7 +45,7 @@ PLANAR_BLUR = 3.0
 PLANAR_THIN_PLATE = 0.006
 PLANAR_HIGH_PASS = 0.3
 STRAIGHT_EDGE_FLOW = 0.25
-CRYSTALLINE_STEP = 0.3  # of the rounding: a step of the crystalline flow; a third of it is the limit of stability
+CRYSTALLINE_STEP = 0.3  # of the rounding: a step of the crystalline flow; stable below a third of the rounding
 CRYSTALLINE_BAND = 3.0  # voxels around the surface in which it flows
 PRIOR_WEIGHT = 0.3  # attraction to a prior, times the rate: it decides where no picture does
 # Protection of thin parts, by eye: the values keep rods of 1.5 voxels in tests/sdf/test_lost_parts.py.

@@ -65,30 +65,10 @@ FEW_PHOTOS = Tuning(
 )
 # Tuned on three photos of the desk and the cabinet: strong on coarse grids, where wedges that no outline forbids
 # retract, weak on the last one, where thin parts are.
-_BOX_SCHEDULE = Schedule(
-    (0.35, 0.12),
-    (2.2, 0.9),
-    (1.2, 2.5),
-    shrink=0.0,
-    thin_plate=0.002,
-    high_pass=0.0,
-    edge_flow=0.0,
-    crystalline=0.72,
-    rounding=0.12,
-    may_pierce=True,
-)
 BOX = Tuning(
-    _BOX_SCHEDULE,
-    replace(
-        _BOX_SCHEDULE,
-        rate=(0.04, 0.03),
-        gradient_blur=(1.6, 0.8),
-        sharpness=(1.5, 3.5),
-        crystalline=0.18,
-        rounding=0.06,
-        may_pierce=False,
-    ),
-    LossWeights(rgb=6.0, mask=1.0, missing=1.0),
+    replace(FEW_PHOTOS.first, thin_plate=0.002, high_pass=0.0, edge_flow=0.0, crystalline=0.72, rounding=0.12),
+    replace(FEW_PHOTOS.last, thin_plate=0.002, high_pass=0.0, crystalline=0.18, rounding=0.06),
+    replace(FEW_PHOTOS.weights, rgb=6.0),
 )
 
 
@@ -177,9 +157,9 @@ class _Assumed:
     frame: ManhattanFrame | None  # of a box
 
     @classmethod
-    def of(cls, photos: Sequence[View], settings: SculptSettings, boxlike: bool) -> "_Assumed":
+    def of(cls, photos: Sequence[View], hull: DistanceFunction, settings: SculptSettings, boxlike: bool) -> "_Assumed":
         """From silhouettes, and from edges where the silhouettes are those of a box."""
-        ground = ground_height(photos, visual_hull_of(photos)) if settings.ground else None
+        ground = ground_height(photos, hull) if settings.ground else None
         if not (boxlike and settings.boxes):
             return cls(ground, None)
         frame = manhattan_frame([_shrunk(photo, EDGE_SIZE) for photo in photos])
@@ -201,17 +181,18 @@ def _model(
     """
     progress(0, 1, "carving the body")
     prior = inflated_prior(photos, settings)
-    outlines_only = prior is None and any(photo.camera.known == "aligned" for photo in photos)
+    hull = visual_hull_of(photos)
+    corrected = any(photo.camera.known == "aligned" for photo in photos)
+    outlines_only = prior is None and corrected
     # Aligned outlines match to a pixel, but textures do not: fitting to them tears flat panels.
-    assumed = _Assumed.of(photos, settings, boxlike=prior is None and not outlines_only)
+    assumed = _Assumed.of(photos, hull, settings, boxlike=prior is None and not outlines_only)
     if outlines_only:
-        body, voxel = visual_hull_of(photos), _thickness(photos) / VOXELS_ACROSS
+        voxel = _thickness(photos) / VOXELS_ACROSS
         surface = _outline_surface(
-            lambda grid: on_ground(body(grid), grid, assumed.ground), voxel, settings.hull_resolution
+            lambda grid: on_ground(hull(grid), grid, assumed.ground), voxel, settings.hull_resolution
         )
         vertices, faces = keep_parts(*surface)
     else:
-        corrected = any(photo.camera.known == "aligned" for photo in photos)
         contrast = settings.contrast if corrected or silhouette_error(photos) > CALIBRATED_ERROR else 1.0
         views = [_with_contrast(_shrunk(photo, VIEW_SIZE), contrast) for photo in photos]
         levels = replace(
