@@ -97,7 +97,7 @@ class ExportedFiles:
             again = self.project.command("reconstruct")
             raise InputError(f"{cause}; `{again} --engine fit` builds a closed one, or close it in a mesh editor")
         repaired = f" after repairs ({', '.join(closed.repairs)})" if closed.repairs else ""
-        self.note(f"{' and '.join(wanted).upper()} are watertight{repaired}, in millimetres: {self._printed(closed.mesh)}")
+        self.note(f"{' and '.join(name.upper() for name in wanted)}: watertight{repaired}, in millimetres: {self._printed(closed.mesh)}")
         files = {"stl": lambda: write_stl(closed.mesh), "3mf": lambda: write_3mf(closed.mesh, self.placed.name)}
         return {f"{self.placed.name}.{name}": files[name]() for name in wanted}
 

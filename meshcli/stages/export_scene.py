@@ -1,7 +1,7 @@
 """The cameras of a project's pictures, and the scene that an export hands over. Light until it works."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from meshcli.meshes.mesh import Mesh
     from meshcli.progress import Tell
 
+TURNTABLE_SETTINGS = ("elevation", "size")  # that its first camera depends on
 MAX_NAME = 60  # characters of the object's name
 
 
@@ -109,10 +110,10 @@ def moved(mesh: "Mesh", frame: WorldTransform) -> "Mesh":
     return replace(mesh, vertices=points.astype(np.float32))
 
 
-def camera_parts(manifest: Manifest, render: RenderSettings) -> list[Any]:
-    """What the cameras depend on, as JSON."""
+def camera_parts(manifest: Manifest, render: Mapping[str, Any]) -> list[Any]:
+    """What the cameras depend on, as JSON; `render` are the recorded settings of the turntable."""
     rows = [[each.name, each.camera.to_json(), each.width, each.height] for each in project_cameras(manifest)]
-    return [*rows, [render.elevation, render.size]]
+    return [*rows, *(render.get(key, vars(RenderSettings())[key]) for key in TURNTABLE_SETTINGS)]
 
 
 def note_photos_without_camera(manifest: Manifest, note: "Tell") -> None:
