@@ -285,8 +285,7 @@ def print_status(status: ProjectStatus) -> None:
         )
         state = f"[{STATE_STYLES.get(row.state, 'yellow')}]{row.state}[/]"
         table.add_row(row.stage, state, *(() if narrow else details))
-    if "export" not in status.manifest.stages:
-        table.add_row("export", "[dim]not run[/]", *(() if narrow else ("", "", "")))
+    table.add_row(*([] if "export" in status.manifest.stages else ["export", "[dim]not run[/]"]))
     console.print(table)
     for row in status.stages:
         if narrow and row.state not in ("done", "failed"):

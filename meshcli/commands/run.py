@@ -183,7 +183,9 @@ def _child_arguments(
     )
 
 
-def _stage_settings(options: StageOptionFlags, settings: SettingsFlags, stages: StageFlags) -> dict[Stage, TypedSettings]:
+def _stage_settings(
+    options: StageOptionFlags, settings: SettingsFlags, stages: StageFlags
+) -> dict[Stage, TypedSettings]:
     """What was typed about the settings of each stage, as its own command reads it."""
     overrides: dict[Stage, dict[str, Any]] = {
         "generate": {

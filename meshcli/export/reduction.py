@@ -18,7 +18,7 @@ from meshcli.pictures.image import resize
 from meshcli.progress import Progress
 from meshcli.texturing.atlas import fill_texture, surface_points, unwrap
 
-SAMPLES = 300_000  # points on the old surface among which the nearest is looked for, by choice: two for each of many faces
+SAMPLES = 300_000  # points on the old surface among which the nearest is looked for, by choice
 NEIGHBOURS = 4  # samples near a texel, of which the first that faces the same way counts
 
 

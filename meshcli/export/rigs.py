@@ -48,8 +48,7 @@ def rig_files(cameras: Sequence[SceneCamera], frame: RigFrame, sources: dict[str
 def _own_json(cameras: Sequence[SceneCamera], frame: RigFrame, sources: dict[str, str]) -> dict[str, Any]:
     rows: dict[str, list[dict[str, Any]]] = {"photo": [], "view": [], "turntable": []}
     for each in cameras:
-        source = {"source": sources[each.picture]} if sources.get(each.picture) else {}
-        file = {"file": each.picture, **source} if each.picture else {}
+        file = {"file": sources.get(each.picture) or each.picture, "picture": each.picture} if each.picture else {}
         size = {"width": each.width, "height": each.height}
         rows[each.kind].append({"name": each.name, **file, **size, "camera": each.camera.to_json()})
     return {

@@ -1,7 +1,7 @@
 """Whether a mesh encloses a volume, as printers need it, and closing what only just does not.
 
-A mesh is watertight here when every edge has as many faces that run along it in one direction as in the other: it has no
-border, and inside and outside are told apart everywhere. Parts that only touch are allowed; slicers unite them.
+A mesh is watertight here when every edge has as many faces that run along it in one direction as in the other: it has
+no border, and inside and outside are told apart everywhere. Parts that only touch are allowed; slicers unite them.
 """
 
 from dataclasses import dataclass

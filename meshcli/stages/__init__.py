@@ -25,8 +25,8 @@ __all__ = [
 
 MODULES = {
     "CameraArguments": "photo_set", "Outcome": "stage_runner", "RunOptions": "stage_runner",
-    "export_project": "export", "generate_views": "generate", "reconstruct_mesh": "reconstruct", "render_mesh": "render",
-    "select_views": "select",
+    "export_project": "export", "generate_views": "generate", "reconstruct_mesh": "reconstruct",
+    "render_mesh": "render", "select_views": "select",
 }  # fmt: skip
 
 

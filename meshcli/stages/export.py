@@ -5,7 +5,6 @@ All files are made in memory before the first is written, so that what is refuse
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -245,9 +244,7 @@ def refuse_foreign_copies(folder: Path, made: Mapping[str, bytes], before: Stage
         path = folder / name
         if path.is_dir():
             raise UsageError(f"{path} is a folder, and a file of that name is to be written; name another folder")
-        if os.path.lexists(path) and (
-            not path.is_file() or file_digest(path) not in known | {bytes_digest(data)}
-        ):
+        if os.path.lexists(path) and (not path.is_file() or file_digest(path) not in known | {bytes_digest(data)}):
             found.append(name)
     if found:
         more = f" and {len(found) - NAMED_FILES} more" if len(found) > NAMED_FILES else ""
@@ -257,9 +254,7 @@ def refuse_foreign_copies(folder: Path, made: Mapping[str, bytes], before: Stage
         )
 
 
-def _renew_copies(
-    project: Project, record: StageRecord, settings: ExportSettings, run_options: RunOptions
-) -> None:
+def _renew_copies(project: Project, record: StageRecord, settings: ExportSettings, run_options: RunOptions) -> None:
     """Copy what the folder that was named has lost, where the export itself is unchanged."""
     folder = copy_folder(project, settings)
     if folder is None:

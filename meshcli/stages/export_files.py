@@ -97,7 +97,8 @@ class ExportedFiles:
             again = self.project.command("reconstruct")
             raise InputError(f"{cause}; `{again} --engine fit` builds a closed one, or close it in a mesh editor")
         repaired = f" after repairs ({', '.join(closed.repairs)})" if closed.repairs else ""
-        self.note(f"{' and '.join(name.upper() for name in wanted)}: watertight{repaired}, in millimetres: {self._printed(closed.mesh)}")
+        names = " and ".join(name.upper() for name in wanted)
+        self.note(f"{names}: watertight{repaired}, in millimetres: {self._printed(closed.mesh)}")
         files = {"stl": lambda: write_stl(closed.mesh), "3mf": lambda: write_3mf(closed.mesh, self.placed.name)}
         return {f"{self.placed.name}.{name}": files[name]() for name in wanted}
 
@@ -122,7 +123,8 @@ class ExportedFiles:
 
     def pictures(self) -> dict[str, bytes]:
         """Copies of the pictures of the cameras as PNG or JPEG, upright."""
-        return {each.picture: upright_copy(self.project.path(each.picture)) for each in self.placed.cameras if each.picture}
+        names = [each.picture for each in self.placed.cameras if each.picture]
+        return {name: upright_copy(self.project.path(name)) for name in names}
 
 
 def turned_scene(scene: Scene, turn: Rotation) -> Scene:

@@ -54,8 +54,8 @@ def rig_frame(project: Project, manifest: Manifest) -> WorldTransform:
     """The transform of the calibrated rig that the photos came with; UsageError when there is none."""
     if not manifest.frame:
         raise UsageError(
-            f"--like-rig: the photos of {project.root} came with no rig that has coordinates of its own (nerfstudio's or "
-            f"COLMAP's); hand it in with `{project.command('generate')} --rig FILE`, or type a size, as --height 0.45m"
+            f"--like-rig: the photos of {project.root} came with no rig that has coordinates of its own (nerfstudio's "
+            f"or COLMAP's); hand it in with `{project.command('generate')} --rig FILE`, or type a size: --height 0.45m"
         )
     return WorldTransform.read(JsonTable(manifest.frame, "manifest.json: frame", ProjectError))
 
@@ -81,7 +81,11 @@ class PlacedProject:
 
 
 def load_project(
-    project: Project, manifest: Manifest, settings: ExportSettings, render: RenderSettings, change: "Callable[[Mesh], Mesh]"
+    project: Project,
+    manifest: Manifest,
+    settings: ExportSettings,
+    render: RenderSettings,
+    change: "Callable[[Mesh], Mesh]",
 ) -> PlacedProject:
     """Read the mesh, `change` it, and place it; ProjectError where the mesh or a picture cannot be read."""
     from meshcli.export.gltf import read_glb

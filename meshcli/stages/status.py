@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from meshcli.errors import MeshcliError
 from meshcli.project.log_file import LastFailure, last_failure
-from meshcli.project.manifest import STAGES, Manifest, Stage, StageRecord
+from meshcli.project.manifest import STAGES, Manifest, RunStage, Stage, StageRecord
 from meshcli.project.project import Project
 from meshcli.stages.inputs import current_inputs
 from meshcli.stages.mesh_check import recorded_match
@@ -41,9 +41,9 @@ class ProjectStatus:
     manifest: Manifest
     stages: tuple[StageStatus, ...]  # STAGES, and `export` once it has a record
 
-    def before(self, stage: Stage) -> tuple[StageStatus, ...]:
+    def before(self, stage: RunStage) -> tuple[StageStatus, ...]:
         """Those that run before one of STAGES."""
-        return self.stages[: STAGES.index(stage)]  # type: ignore[arg-type]
+        return self.stages[: STAGES.index(stage)]
 
     @property
     def next(self) -> str:
