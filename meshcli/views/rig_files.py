@@ -1,9 +1,10 @@
 """Files of calibrated cameras: our cameras.json, nerfstudio's transforms.json, COLMAP's models. Light: no numpy.
 
 Ours is in our world coordinates already, unless `meshcli export` wrote it, with a `frame`. The others have a coordinate
-system of their own, which one similarity takes to ours (world_transform.py). nerfstudio:
-camera_to_world with OpenGL axes, as here (docs.nerf.studio, "data conventions"). COLMAP: world_to_camera as quaternion and translation, x right, y down, looking along +z
-(colmap.github.io/format.html). All count pixels from the top-left corner of the top-left pixel.
+system of their own, which one similarity takes to ours (world_transform.py). nerfstudio: camera_to_world with OpenGL
+axes, as here (docs.nerf.studio, "data conventions"). COLMAP: world_to_camera as quaternion and translation, x right,
+y down, looking along +z (colmap.github.io/format.html). All count pixels from the top-left corner of the top-left
+pixel.
 """
 
 import math
