@@ -59,5 +59,5 @@ def _paint(image: np.ndarray, cell: int, vertices: np.ndarray, side: np.ndarray)
     red = np.linalg.norm(corners[0] + across @ axes - RED_CORNER, axis=-1) < RED_RADIUS
     colours = np.where(red[..., None], RED, np.array(BLUE) - 3 * cell)
     image[row * CELL : (row + 1) * CELL, column * CELL : (column + 1) * CELL] = colours
-    pixels = (flat - low) / size * inner + MARGIN  # from the cell's bottom-left corner
-    return (pixels + (column * CELL, (ROWS - 1 - row) * CELL)) / (COLUMNS * CELL, ROWS * CELL)
+    pixels = (flat - low) / size * inner + MARGIN + np.array([column, ROWS - 1 - row]) * CELL  # from the bottom left
+    return pixels / np.array([COLUMNS * CELL, ROWS * CELL])
