@@ -8,7 +8,7 @@ import numpy as np
 
 from meshcli.errors import InputError
 from meshcli.export.frames import TO_GLTF
-from meshcli.export.gltf import write_glb
+from meshcli.export.gltf import write_scene_glb
 from meshcli.export.obj import write_obj
 from meshcli.export.placement import UPRIGHT, Rotation, inverse, product, rotated
 from meshcli.export.reduction import with_vertex_colours
@@ -49,7 +49,7 @@ class ExportedFiles:
         """Contents by path in the folder of the export; InputError for a mesh that no printer can make."""
         files: dict[str, bytes] = {}
         writers: dict[str, Callable[[], Mapping[str, bytes]]] = {
-            "glb": self._glb, "obj": self._obj, "ply": self._ply,
+            "glb": self._glb, "obj": self._obj, "ply": self._ply, "web": self._web,
         }  # fmt: skip
         for done, target in enumerate(self.targets.names):
             self.progress(done, len(self.targets.names), f"writing {target}")
@@ -66,7 +66,10 @@ class ExportedFiles:
         return Y_UP if up == "y" else UPRIGHT
 
     def _glb(self) -> dict[str, bytes]:
-        return {f"{self.placed.name}.glb": write_glb(self._for_gltf().mesh, jpeg_quality=self.jpeg_quality)}
+        return {f"{self.placed.name}.glb": write_scene_glb(self._for_gltf(), jpeg_quality=self.jpeg_quality)}
+
+    def _web(self) -> dict[str, bytes]:
+        return {f"{self.placed.name}.web.glb": write_scene_glb(self._for_gltf(), web=True)}
 
     def _for_gltf(self) -> Scene:
         scene = self.placed.scene()
