@@ -61,3 +61,27 @@ def compress(faces: Array, attributes: dict[str, Array]) -> DracoMesh:
         {name: np.asarray(found[name]["data"]) for name in attributes},
         {name: int(found[name]["unique_id"]) for name in attributes},
     )
+
+
+def announced_faces(data: bytes) -> int:
+    """How many faces a compressed mesh will have, from its header; ValueError where that cannot be told.
+
+    Source: Draco bitstream specification 2.2, sections 4 and 5. Its edgebreaker states the vertices first.
+    """
+    if data[:5] != b"DRACO" or len(data) < 12 or data[7] != 1 or data[8] not in (0, 1):
+        raise ValueError("it holds no Draco mesh")
+    if data[10] & 0x80:
+        raise ValueError("its Draco mesh has metadata, which is not read here")
+    edgebreaker = data[8] == 1
+    first, at = _varint(data, 12 if edgebreaker else 11)
+    return _varint(data, at)[0] if edgebreaker else first
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    """An unsigned number in groups of 7 bits, the lowest first, and where it ends."""
+    value = 0
+    for place, byte in enumerate(data[at : at + 5]):
+        value |= (byte & 0x7F) << (7 * place)
+        if byte < 0x80:
+            return value, at + place + 1
+    raise ValueError("its Draco mesh is damaged")

@@ -27,7 +27,7 @@ def from_gltf(points: Array, scale: float = 1.0) -> NDArray[np.float32]:
 
 
 def pose_to_gltf(camera_to_world: PoseMatrix) -> Float64Array:
-    """A camera's pose (4, 4) in glTF's world. glTF's cameras look down -z with y up, as ours do: only the world turns."""
+    """A camera's pose (4, 4) in glTF's world; its cameras look down -z with y up, as ours do."""
     pose = np.array(camera_to_world, np.float64)
     pose[:3] = TO_GLTF @ pose[:3]
     return pose

@@ -102,7 +102,7 @@ def write_scene_glb(scene: Scene, *, jpeg_quality: int | None = None, web: bool 
             "asset": {"version": "2.0", "generator": "meshcli"},
             **({"extensionsUsed": extensions, "extensionsRequired": extensions} if extensions else {}),
             "scene": 0,
-            "scenes": [{"name": name, "nodes": [0]}],
+            "scenes": [{"nodes": [0]}],
             "nodes": nodes,
             **({"cameras": [_lens(camera, mesh) for camera in scene.cameras]} if cameras else {}),
             "meshes": [{"name": name, "primitives": [primitive]}],
@@ -205,12 +205,9 @@ def _camera_node(camera: SceneCamera, index: int) -> dict[str, Any]:
     """The node that holds camera number `index`, with all that glTF's own fields cannot say in its extras."""
     lens = camera.camera
     pose = pose_to_gltf(lens.camera_to_world)
-    extras: dict[str, Any] = {
-        "picture": camera.picture,
-        "kind": camera.kind,
-        **{"fx": lens.fx, "fy": lens.fy, "cx": lens.cx, "cy": lens.cy},  # fractions of the width and the height
-        **{"width": camera.width, "height": camera.height},
-    }
+    fractions = {"fx": lens.fx, "fy": lens.fy, "cx": lens.cx, "cy": lens.cy}  # of the picture's width and height
+    size = {"width": camera.width, "height": camera.height}  # in pixels
+    extras: dict[str, Any] = {"picture": camera.picture, "kind": camera.kind, **fractions, **size}
     if (lens.cx, lens.cy) != (0.5, 0.5):
         extras["note"] = PRINCIPAL_POINT_NOTE
     return {
