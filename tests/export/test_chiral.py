@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import trimesh
-from helpers.chiral_object import BLUE, HIGH, LOW, RED, RED_CORNER, VOLUME, chiral_object, coloured_object
 
+from helpers.chiral_object import BLUE, HIGH, LOW, RED, RED_CORNER, VOLUME, chiral_object, coloured_object
 from meshcli.export.reduction import reduce_faces, reduce_texture, sample, with_vertex_colours
 from meshcli.export.solids import CORE, MATERIALS, write_3mf, write_ply, write_stl
 from meshcli.export.watertight import close_mesh, open_edges, signed_volume

@@ -42,7 +42,7 @@ def test_lengths_have_units(text: str, metres: float) -> None:
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("0.45", "has no unit"), ("0m", "above 0"), ("-3cm", "above 0"), ("tall", "--height 0.45m"), ("", "--height 0.45m"),
+    [("0.45", "has no unit"), ("0m", "above 0"), ("-3cm", "above 0"), ("tall", "0.45m"), ("", "0.45m"),
      ("5parsec", "m, cm, mm, in, ft"), ("nanm", "--height 0.45m"), ("1e9m", "between")],
 )  # fmt: skip
 def test_what_is_no_length_is_refused(text: str, says: str) -> None:

@@ -14,8 +14,9 @@ from meshcli.views.rig_files import read_rig
 from meshcli.views.world_transform import WorldTransform
 
 FRAME = RigFrame(WorldTransform(2.0, ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)), (0.0, 0.0, -0.5)))
+OFF_CENTRE = replace(orbit(33.0, 20.0, 1.7), cx=0.41, cy=0.57)
 CAMERAS = [
-    SceneCamera("photo_a", "photo", replace(orbit(33.0, 20.0, 1.7), cx=0.41, cy=0.57), 640, 480, "photos/a.original.jpg"),
+    SceneCamera("photo_a", "photo", OFF_CENTRE, 640, 480, "photos/a.original.jpg"),
     SceneCamera("photo_b", "photo", orbit(180.0, 0.0, 2.0).rolled(1), 480, 640, "photos/b.original.jpg"),
     SceneCamera("photo_c", "photo", orbit(270.0, 90.0, 1.0), 640, 480, "photos/c.original.jpg"),
     SceneCamera("view_a3", "view", orbit(123.0, -10.0, 1.5), 320, 320, "views/03.png"),

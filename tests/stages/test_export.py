@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trimesh
+from jsonschema import Draft202012Validator
 
 from helpers.project_templates import ProjectTemplates
 from meshcli.commands.cli import main
@@ -216,5 +217,11 @@ def test_bad_input(finished: Project, capsys: pytest.CaptureFixture[str], words:
 def test_json_of_an_export(finished: Project, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["export", str(finished.root), "--to", "ply", "--json"]) == 0
     document = json.loads(capfd.readouterr().out)
+    schema = json.loads((Path(__file__).parents[2] / "docs/json-schema.json").read_text())
+    Draft202012Validator({**schema, "$ref": "#/$defs/stage", "anyOf": [{}]}).validate(document)
     assert document["stage"] == "export"
+    assert main(["status", str(finished.root), "--json"]) == 0
+    status = json.loads(capfd.readouterr().out)
+    Draft202012Validator({**schema, "$ref": "#/$defs/status", "anyOf": [{}]}).validate(status)
+    assert status["stages"]["export"]["state"] == "done"
     assert {row["file"] for row in document["outputs"]} >= {"export/desk.ply", "export/cameras.json"}
