@@ -1,7 +1,7 @@
 """Meshes compressed with Draco (KHR_draco_mesh_compression), through DracoPy, the optional package of the extra `web`.
 
 Positions have 14 bits along the longest side: off by at most 0.003 % of it along each axis, 0.0053 % in space. Texture
-coordinates have 13: off by an eighth of a pixel of 2048. Normals have 8 on the octahedron, half a degree. Equal values
+coordinates have 13: off by an eighth of a pixel of 2048. Normals have 8 on the octahedron, under a degree. Equal values
 become equal values, so seams of the texture stay closed.
 """
 

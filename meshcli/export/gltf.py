@@ -6,7 +6,7 @@ which viewers would multiply with it. Without one, vertex colours are in COLOR_0
 
 A file for the web has a WebP texture (EXT_texture_webp) and a mesh compressed with Draco
 (KHR_draco_mesh_compression). Both are required extensions: a second, plain copy for other viewers would be larger than
-all the rest. three.js, Babylon.js and model-viewer read both.
+all the rest. three.js reads both.
 """
 
 import math
