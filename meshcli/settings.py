@@ -284,10 +284,12 @@ class RenderSettings:
     source: Source = "mesh"  # what the turntable shows
 
 
-ExportFormat = Literal["glb", "obj", "ply", "stl", "3mf"]
+ExportFormat = Literal["glb", "obj", "ply", "stl", "3mf", "usd", "usdz"]
 ExportPreset = Literal[
     "web",  # a small GLB: WebP and Draco
     "print",  # STL and 3MF
+    "unreal",  # a folder with a script for the editor
+    "blender",  # a folder with a script
 ]
 SizeBy = Literal[
     "none",  # one unit of the world is one metre

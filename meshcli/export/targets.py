@@ -9,17 +9,25 @@ from meshcli.errors import MissingError, UsageError
 from meshcli.settings import ExportFormat, ExportPreset, ExportSettings
 
 PRINT_FORMATS = ("stl", "3mf")
-FREE_UP = ("obj", "ply", "stl", "3mf")  # formats that leave it to their files which axis is up
-PRESETS: dict[ExportPreset, tuple[str, ...]] = {"print": PRINT_FORMATS, "web": ("web",)}
-EXTRAS = {"web": ("DracoPy", "web")}  # target -> module and the extra that brings it
+WITH_PICTURES = ("unreal", "blender")  # folders that have copies of the cameras' pictures
+FREE_UP = ("obj", "ply", "stl", "3mf", "usd", "usdz")  # formats that leave it to their files which axis is up
+PRESETS: dict[ExportPreset, tuple[str, ...]] = {
+    "print": PRINT_FORMATS, "web": ("web",), "unreal": ("unreal",), "blender": ("blender",),
+}  # fmt: skip
+EXTRAS = {
+    "web": ("DracoPy", "web"),
+    "usd": ("pxr", "usd"),
+    "usdz": ("pxr", "usd"),
+}  # target -> module and the extra that brings it
 
 
 @dataclass(frozen=True)
 class Targets:
     """What is made: formats, and presets that are made as one piece."""
 
-    names: tuple[str, ...]  # formats, and web
+    names: tuple[str, ...]  # formats, web, unreal and blender
     optional: frozenset[str] = frozenset()  # of these, what only `all` asks for
+    lacking: tuple[str, ...] = ()  # formats that `all` would have, without the package that they need
 
     @property
     def have_cameras(self) -> bool:
@@ -40,10 +48,12 @@ def resolve_targets(settings: ExportSettings) -> Targets:
         if lacking := missing_extra(name):
             raise MissingError(f"{name} needs a package that is not installed: {install_line(lacking)}")
     everything = list(get_args(ExportFormat)) if "all" in words else []
+    without = tuple(name for name in everything if missing_extra(name))
+    everything = [name for name in everything if name not in without]
     names = tuple(dict.fromkeys([*everything, *named]))
     if settings.up == "z" and not set(names).intersection(FREE_UP):
         raise UsageError(f"--up z: y is always up in GLB files; it is for {', '.join(FREE_UP)}")
-    return Targets(names, frozenset(names).difference(named))
+    return Targets(names, frozenset(names).difference(named), without)
 
 
 def missing_extra(name: str) -> str:
@@ -59,5 +69,11 @@ def install_line(extra: str) -> str:
 
 def file_names(name: str, targets: Sequence[str]) -> list[str]:
     """The files that are known beforehand, in the folder of the export."""
-    endings = {"web": ("web.glb",), "obj": ("obj", "mtl", "png")}
-    return [f"{name}.{ending}" for target in targets for ending in endings.get(target, (target,))]
+    files = {
+        "web": (f"{name}.web.glb",),
+        "obj": (f"{name}.obj", f"{name}.mtl", f"{name}.png"),
+        "usd": (f"{name}.usdc",),
+        "unreal": ("unreal/import_into_unreal.py", "unreal/cameras.json", f"unreal/{name}.glb"),
+        "blender": ("blender/open_in_blender.py", "blender/cameras.json", f"blender/{name}.glb"),
+    }
+    return [file for target in targets for file in files.get(target, (f"{name}.{target}",))]
