@@ -14,7 +14,7 @@ FOLDER = Path(__file__).resolve().parent
 
 
 def main() -> None:
-    """Import the mesh, build its material, and place it and the cameras; all is one step to undo."""
+    """Import the mesh, build its material, and place it and the cameras, in one transaction of the editor."""
     scene = json.loads((FOLDER / "cameras.json").read_text(encoding="utf-8"))
     destination = f"/Game/meshcli/{scene['name']}"
     assets = unreal.get_editor_subsystem(unreal.EditorAssetSubsystem)
