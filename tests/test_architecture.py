@@ -31,6 +31,7 @@ FLOORS = [
     "alignment",
     "generators",
     "stages",
+    "report",
     "commands",
     "__main__",
 ]

@@ -39,9 +39,10 @@ COMMANDS = {
     "render": "Render renders/turntable.mp4, stills, and a contact sheet of the selected views and the mesh.",
     "run": "Run all four stages, each in its own process; finished, unchanged ones are skipped.",
     "status": "Show which stages are done, stale, failed or interrupted, and what to run next.",
+    "report": "Write report.html: photos, views, cameras, the mesh to turn around, figures, in one file.",
     "models": "Weights of the networks: list, pull, verify, path, convert.",
 }
-LOGGED_COMMANDS = COMMANDS.keys() - {"status", "models"}  # which change no project
+LOGGED_COMMANDS = COMMANDS.keys() - {"status", "report", "models"}  # which change no project
 
 app = typer.Typer(
     cls=Group, no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False, epilog=EXIT_CODES,

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meshcli.arrays import Array
+from meshcli.views.camera import PoseMatrix
 
 TO_GLTF = np.array([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0]])
 
@@ -22,3 +23,12 @@ def from_gltf(points: Array, scale: float = 1.0) -> NDArray[np.float32]:
     """The inverse of `to_gltf` with the same scale."""
     turned: NDArray[np.float32] = (points.astype(np.float64) @ TO_GLTF / scale).astype(np.float32)
     return turned
+
+
+def pose_to_gltf(pose: PoseMatrix) -> list[float]:
+    """A camera's pose (camera_to_world, 4 rows of 4) in glTF's world, as glTF lists a matrix: column by column.
+
+    glTF's cameras look down -z with y up as ours do, so that only the world turns.
+    """
+    x, y, z, last = pose
+    return [row[column] for column in range(4) for row in (y, z, x, last)]
