@@ -176,6 +176,8 @@ class FitSettings:
     steps: Annotated[tuple[int, ...], Range(1, 10_000)] = (120, 140, 80)  # optimisation steps
     rays: Annotated[int, Range(1, 1_000_000)] = 12000  # per step, over all views
     parts: Parts = "all"  # which connected parts of the surface to keep, among those that the silhouettes show
+    # whether views of a sculpted body, where they are chosen automatically, give that body and not one fitted to them
+    body: bool = True
     texture: bool = True  # bake a texture; without it only the vertices have colours
 
     def conflict(self) -> str:

@@ -14,6 +14,7 @@ from meshcli.errors import UsageError
 from meshcli.project.artefacts import IMPORTED_MESH, MESH, PLANES, cut_out_file
 from meshcli.project.manifest import Manifest, Selection, Stage, ViewEntry
 from meshcli.project.project import Project
+from meshcli.stages.sculpted_body import body_parts
 from meshcli.system.digests import digest
 
 COLOURS = "colours"  # the option of a reconstruction that says which pictures colour the mesh
@@ -50,8 +51,9 @@ def view_parts(project: Project, views: Sequence[ViewEntry]) -> Parts:
 
 
 def reconstruction_parts(project: Project, manifest: Manifest, options: Mapping[str, Any]) -> Parts:
-    """Parts for a mesh: the chosen views in order, and the photos that colour it."""
-    parts = view_parts(project, chosen_views(project, manifest))
+    """Parts for a mesh: the chosen views in order, the body that they show, and the photos that colour it."""
+    views = chosen_views(project, manifest)
+    parts = {**view_parts(project, views), **body_parts(project, manifest, views, options)}
     colours = options.get(COLOURS)
     names = colours.get("photos") if isinstance(colours, dict) else ()
     for photo in manifest.active_photos:

@@ -9,7 +9,7 @@ import reprlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from meshcli.project.artefacts import IMPORTED_MESH, MESH, PLANES, cut_out_file
+from meshcli.project.artefacts import BODY, IMPORTED_MESH, MESH, PLANES, cut_out_file
 from meshcli.project.manifest import Manifest
 
 ABSENT = "missing"  # in place of the digest of a file that does not exist
@@ -49,6 +49,8 @@ def _explain_engine_or_choice(part: str, before: str, now: str) -> str:
     if part == "order of the views":
         same_views = sorted(before.split(",")) == sorted(now.split(","))
         return "the same views in another order" if same_views else "another choice of views"
+    if part == "body" and not (before and now):
+        return "the mesh is now the body that the views show" if now else "the mesh is no longer the sculpted body"
     if part == "cutting out":
         return _explain_version(part, before, now)
     return _explain_engine(before, now) if part == "engine" else ""
@@ -63,7 +65,7 @@ def _explain_picture(manifest: Manifest, part: str, before: str | None, now: str
         return _explain_photo(name, before, now)
     views = {f"view {view.name}": view.file for view in manifest.views}
     cut_out = {f"cut-out of photo {name}": cut_out_file(name)}
-    files = {"mesh": MESH, "imported mesh": IMPORTED_MESH, "field": PLANES, **cut_out, **views}
+    files = {"mesh": MESH, "imported mesh": IMPORTED_MESH, "field": PLANES, "body": BODY, **cut_out, **views}
     anew = {"mesh": "the mesh was built anew", "field": "the radiance field was predicted anew"}
     anew |= {view: f"{view} was made anew" for view in views}
     if part not in files:

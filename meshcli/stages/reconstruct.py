@@ -26,6 +26,7 @@ from meshcli.stages.mesh_import import (
 from meshcli.stages.mesh_texture import texture_from_pictures
 from meshcli.stages.networks import PreparedNetwork, pick_engine, prepare_network
 from meshcli.stages.photo_azimuths import guess_warning
+from meshcli.stages.sculpted_body import PART, read_body
 from meshcli.stages.settings_in_force import settings_in_force
 from meshcli.stages.stage_runner import (
     Outcome,
@@ -204,8 +205,12 @@ def _run_fit(run: StageRun, settings: Settings, seed: int, pictures: TexturePict
     progress = run.run_options.progress
     progress(0, 1, "reading the views")
     views = _selected_views(run)
-    with run.step("fit"):
-        dense = fit(views, settings.fit, seed, progress, run.note)
+    if PART in run.task.inputs:
+        with run.step("read body"):
+            dense = read_body(run, settings.fit)
+    else:
+        with run.step("fit"):
+            dense = fit(views, settings.fit, seed, progress, run.note)
     dense = _refined(run, dense, views, "fit", settings, len(dense.faces))
     progress(0, 1, "simplifying the surface")
     with run.step("simplify"):

@@ -46,6 +46,7 @@ class Sculpture:
     views: list[list[View]]
     photos: list[View]
     notes: list[str]
+    mesh: Mesh | None = None
 
 
 def cut_out(pixels: Any, settings: Any, rembg: bool = True, offline: bool = False, weights: Path | None = None) -> Any:

@@ -79,7 +79,7 @@ class Sculpture:
     views: list[list[View]]  # six per photo, at the rig relative to the photo's azimuth
     photos: list[View]  # with refined cameras where they were not exact
     notes: list[str]  # one short sentence each, for the user
-    mesh: Mesh  # as rendered in the views, in the world of the cameras
+    mesh: Mesh | None  # that all views show, in the world of the cameras; none where each photo has one of its own
 
 
 def sculpt(
@@ -116,7 +116,7 @@ def sculpt_each(
     """Six views of each photo from a mesh of its own, for photos whose azimuths are not known yet."""
     each = [sculpt([photo], settings, fit, [seed], progress) for photo, seed in zip(photos, seeds, strict=True)]
     notes = ["each photo is sculpted by itself as long as their sides are not known"]
-    return Sculpture([one.views[0] for one in each], list(photos), notes, each[0].mesh)
+    return Sculpture([one.views[0] for one in each], list(photos), notes, None)
 
 
 def depth_is_open(photos: Sequence[View]) -> bool:
