@@ -22,10 +22,10 @@ man: $(VENV)/ready  ## the man page, where `man meshcli` finds it while the virt
 	mkdir -p $(VENV)/share/man/man1
 	$(BIN)/python -m meshcli.commands.manual > $(VENV)/share/man/man1/meshcli.1
 
-test: $(VENV)/models  ## every stage for real and everything that is quick: a few minutes
+test: $(VENV)/models $(VENV)/gltf-tools/tried  ## every stage for real and everything that is quick: a few minutes
 	$(PYTEST) -m "not slow"
 
-test-slow: $(VENV)/models  ## the others: limits of memory, kills, networks of full size, a fuzzer and benches
+test-slow: $(VENV)/models $(VENV)/gltf-tools/tried  ## the others: limits of memory, kills, networks of full size, a fuzzer and benches
 	$(PYTEST) -m slow
 
 test-all:  ## every test, the quick ones first
@@ -55,7 +55,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --no-heade
 lock:  ## resolve the versions in requirements.lock and requirements-models.lock
 	mkdir -p $(VENV)
 	cat requirements.lock requirements-models.lock > $(VENV)/all.lock
-	$(COMPILE) --group dev --extra models --output-file $(VENV)/all.lock pyproject.toml
+	$(COMPILE) --group dev --extra models --extra web --output-file $(VENV)/all.lock pyproject.toml
 	$(COMPILE) --group dev --constraints $(VENV)/all.lock --output-file $(VENV)/base.lock pyproject.toml
 	for kind in requirements requirements-models; do grep '^#' $$kind.lock > $(VENV)/$$kind.lock; done
 	grep -v "sys_platform == '" $(VENV)/base.lock >> $(VENV)/requirements.lock
@@ -75,3 +75,12 @@ $(VENV)/ready: requirements.lock pyproject.toml
 $(VENV)/models: $(VENV)/ready requirements-models.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock -r requirements-models.lock
 	touch $@
+
+# Khronos' validator and three.js, for the tests of GLB files, which are skipped where npm is missing or reaches nothing.
+$(VENV)/gltf-tools/tried: tests/tools/gltf_tools/package.json
+	mkdir -p $(VENV)/gltf-tools
+	cp $< $(VENV)/gltf-tools/
+	@if ! command -v npm >/dev/null; then \
+		echo "npm is not installed: the tests that need gltf-validator and three.js will be skipped"; \
+	elif npm install --prefix $(VENV)/gltf-tools --no-package-lock --no-audit --no-fund --silent; then touch $@; \
+	else echo "npm could not install gltf-validator and three.js: the tests that need them will be skipped"; fi

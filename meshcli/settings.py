@@ -286,6 +286,64 @@ class RenderSettings:
     source: Source = "mesh"  # what the turntable shows
 
 
+ExportFormat = Literal["glb", "obj", "ply", "stl", "3mf"]
+ExportPreset = Literal[
+    "web",  # a small GLB: WebP and Draco
+    "print",  # STL and 3MF
+]
+SizeBy = Literal[
+    "none",  # one unit of the world is one metre
+    "height",  # of the bounding box, along z
+    "width",  # of the bounding box as seen from the front, along y
+    "longest",  # side of the bounding box
+    "scale",  # metres per unit of the world
+    "like-rig",  # the coordinates of the calibrated rig that the photos came with
+]
+Pivot = Literal[
+    "auto",  # base, or the rig's origin with like-rig
+    "base",  # the middle of the bounding box in x and y, at its lowest point
+    "centre",  # of the bounding box
+    "origin",  # of the project's world
+]
+UpAxis = Literal[
+    "auto",  # the usual one of each format; with like-rig the rig's own
+    "y",
+    "z",
+]
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """Handing the mesh and its cameras over to other programs; see stages/export.py and docs/scene.md."""
+
+    to: str = "glb"  # formats and presets, with commas between them, or all
+    size_by: SizeBy = "none"  # what `size` is the length of
+    size: Annotated[float, Range(1e-6, 1e6)] = 1.0  # metres; of scale, metres per unit
+    pivot: Pivot = "auto"  # the point of the object that lies at the scene's origin
+    up: UpAxis = "auto"  # axis that points up in the formats that leave it free
+    faces: Annotated[int, Range(4, 10_000_000, or_zero=True)] = 0  # triangles to reduce the mesh to; 0 keeps all
+    # width and height in texels that the texture is reduced to; 0 keeps it
+    texture_size: Annotated[int, Range(16, 8192, or_zero=True)] = 0
+    folder: str = ""  # that receives copies of the files; empty is none
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The formats and presets by name; `all` is one of them."""
+        return tuple(dict.fromkeys(word for part in self.to.lower().split(",") if (word := part.strip().lstrip("."))))
+
+    def conflict(self) -> str:
+        """A description of settings that contradict each other, or name no format; empty if none do."""
+        known = (*get_args(ExportFormat), *get_args(ExportPreset), "all")
+        for name in self.targets:
+            if name not in known:
+                return unknown_name("format", name, known)
+        if not self.targets:
+            return f"export.to names no format; known: {', '.join(known)}"
+        if self.size_by == "like-rig" and self.pivot != "auto":
+            return f"--like-rig keeps the rig's own origin, and --pivot {self.pivot} would move it; take one of them"
+        return ""
+
+
 @dataclass(frozen=True)
 class Settings:
     """All settings; the field names are the sections of a configuration file."""
@@ -299,10 +357,20 @@ class Settings:
     refine: RefineSettings = field(default_factory=RefineSettings)
     texture: TextureSettings = field(default_factory=TextureSettings)
     render: RenderSettings = field(default_factory=RenderSettings)
+    export: ExportSettings = field(default_factory=ExportSettings)
 
     def conflict(self) -> str:
         """A description of the first settings that contradict each other; empty if none do."""
-        return self.photo.conflict() or self.fit.conflict() or self.sculpt.conflict() or self.placement.conflict()
+        sections = (self.photo, self.fit, self.sculpt, self.placement, self.export)
+        return next(filter(None, (section.conflict() for section in sections)), "")
+
+
+def unknown_name(what: str, name: str, known: Sequence[str]) -> str:
+    """The sentence for a name that is not among the `known` ones, with the nearest of them."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, known, 1, 0.5)
+    return f"{name} is no {what}{f' (did you mean {near[0]}?)' if near else ''}; known: {', '.join(known)}"
 
 
 def cutout_table(text: str) -> dict[str, str]:

@@ -37,6 +37,7 @@ COMMANDS = {
     "select": "Choose the views that build the mesh; without a flag, ask on the terminal.",
     "reconstruct": "Build a textured mesh from the selected views: mesh/mesh.glb and mesh/mesh.obj.",
     "render": "Render renders/turntable.mp4, stills, and a contact sheet of the selected views and the mesh.",
+    "export": "Hand mesh and cameras over to other programs at true size: GLB, OBJ, PLY, STL, 3MF, rig files.",
     "run": "Run all four stages, each in its own process; finished, unchanged ones are skipped.",
     "status": "Show which stages are done, stale, failed or interrupted, and what to run next.",
     "report": "Write report.html: photos, views, cameras, the mesh to turn around, figures, in one file.",

@@ -4,13 +4,14 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
+from typing import get_args
 
 import typer
 
 from meshcli.errors import MeshcliError
 from meshcli.project.manifest import Manifest
 from meshcli.project.project import Project
-from meshcli.settings import Settings
+from meshcli.settings import ExportFormat, ExportPreset, Settings
 from meshcli.weights.catalogue import MODELS
 
 
@@ -27,6 +28,11 @@ def complete_photos(ctx: typer.Context, incomplete: str) -> list[str]:
     """The letters of the project's photos for --remove, after the commas that were typed."""
     manifest = _manifest(ctx)
     return _last_of_list(incomplete, [photo.name for photo in manifest.active_photos]) if manifest else []
+
+
+def complete_formats(incomplete: str) -> list[str]:
+    """Formats and presets of an export, after the commas that were typed."""
+    return _last_of_list(incomplete, [*get_args(ExportFormat), *get_args(ExportPreset), "all"])
 
 
 def complete_settings(incomplete: str) -> list[str]:

@@ -48,6 +48,7 @@ ARTEFACTS = {  # the result whose path a stage prints
     "select": "selection.png",
     "reconstruct": "mesh/mesh.glb",
     "render": "renders/turntable.mp4",
+    "export": "export",  # the folder
 }
 
 
@@ -188,7 +189,7 @@ class Reporter:
         if following and not child_reports.is_child():
             self.tell(f"next: {following}")
         written = [output.file for output in outcome.record.outputs]
-        if (artefact := ARTEFACTS[outcome.stage]) in written:
+        if (artefact := ARTEFACTS[outcome.stage]) in written or outcome.stage == "export":
             print(project.root / artefact)  # data, never styled or wrapped
 
 
@@ -284,6 +285,7 @@ def print_status(status: ProjectStatus) -> None:
         )
         state = f"[{STATE_STYLES.get(row.state, 'yellow')}]{row.state}[/]"
         table.add_row(row.stage, state, *(() if narrow else details))
+    table.add_row(*([] if "export" in status.manifest.stages else ["export", "[dim]not run[/]"]))
     console.print(table)
     for row in status.stages:
         if narrow and row.state not in ("done", "failed"):

@@ -22,6 +22,7 @@ from meshcli.commands.flags import (
     RenderFlags,
     SelectionFlags,
     SettingsFlags,
+    SizeFlags,
     StageFlags,
 )
 from meshcli.commands.hints import refuse_photos_as_directory
@@ -53,6 +54,7 @@ class StageOptionFlags:
     reconstructor: Annotated[ReconstructorFlags, Only("faces", "texture_size")]
     mesh_file: Annotated[MeshFileFlags, Only("from_mesh", "refine", "no_refine")]
     render: Annotated[RenderFlags, Only("frames", "size", "fps")]
+    size: SizeFlags
     network: NetworkFlags
 
 
@@ -158,6 +160,7 @@ def _child_arguments(
         include_photos=options.selection.include_photos,
         reconstruct=[f"--engine={reconstructor}", *reconstruction, *shared],
         render=[*rendering, *configuration],
+        export=[f"--to={stages.export}", *options.size.words(), *configuration] if stages.export else None,
         common=[*execution.words("wait"), *reporting],
         force=execution.force,
         first=stages.first,
@@ -168,18 +171,21 @@ def _child_arguments(
             "generate": [*stages.words("generator"), *generation],
             "reconstruct": [*stages.words("reconstructor"), *reconstruction],
             "render": rendering,
+            "export": options.size.words(),
         },
         shared=options.network.network_words(),
         generator="photos" if inputs.from_sheet or inputs.from_views else stages.generator,
         reconstructor=reconstructor,
         from_mesh=options.mesh_file.from_mesh,
         settings=read_settings_flags(settings),
-        stage_settings=_stage_settings(options, settings),
+        stage_settings=_stage_settings(options, settings, stages),
         run_options=run_options(execution, options.network),
     )
 
 
-def _stage_settings(options: StageOptionFlags, settings: SettingsFlags) -> dict[Stage, TypedSettings]:
+def _stage_settings(
+    options: StageOptionFlags, settings: SettingsFlags, stages: StageFlags
+) -> dict[Stage, TypedSettings]:
     """What was typed about the settings of each stage, as its own command reads it."""
     overrides: dict[Stage, dict[str, Any]] = {
         "generate": {
@@ -194,4 +200,5 @@ def _stage_settings(options: StageOptionFlags, settings: SettingsFlags) -> dict[
         },
         "render": options.render.overrides(),
     }
+    overrides["export"] = {**options.size.overrides(), **({"export.to": stages.export} if stages.export else {})}
     return {stage: read_settings_flags(settings, table) for stage, table in overrides.items()}

@@ -26,6 +26,7 @@ TITLES = {  # command -> what it does, for people
     "select": "choosing views",
     "reconstruct": "building the mesh",
     "render": "making pictures and video",
+    "export": "handing over",
 }
 BAR_WIDTH = 40  # columns at most; by eye
 # A stage that takes OVERRUN times its expected time, and SLACK seconds more, is slower than before: no estimate holds.

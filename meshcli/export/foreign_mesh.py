@@ -16,7 +16,8 @@ import trimesh
 from trimesh.resolvers import Resolver
 
 from meshcli.arrays import Array, Float64Array
-from meshcli.errors import InputError
+from meshcli.errors import InputError, MissingError
+from meshcli.export.draco import announced_faces, open_draco
 from meshcli.export.reading import MeshPart, merge_equal, part_colours, texture_image
 from meshcli.meshes.mesh import PLAIN_GREY, Mesh
 
@@ -25,7 +26,7 @@ MAX_COORDINATE = 1e12  # in the file's units: squares of it still fit into float
 MERGED = 1e-6  # of the object's size: vertices closer than about that are one, as at the seams of a texture
 MAX_SIDE_FILE = 256 << 20  # bytes of a file that the mesh refers to
 MAX_TEXTURE = 8192 * 8192  # pixels: colours of a larger texture are left out
-COMPRESSIONS = ("KHR_draco_mesh_compression", "EXT_meshopt_compression")
+DRACO, MESHOPT = "KHR_draco_mesh_compression", "EXT_meshopt_compression"
 
 
 @dataclass(frozen=True)
@@ -39,13 +40,16 @@ class ForeignMesh:
 
 
 def read_foreign_mesh(path: Path, data: bytes) -> ForeignMesh:
-    """All objects of a file with these contents as one mesh; InputError, in one line, where that cannot be."""
+    """All objects of a file with these contents as one mesh; InputError, in one line, where that cannot be.
+
+    MissingError for a file that is compressed with Draco where DracoPy is not installed.
+    """
     try:
         parts = _load(path, data)
         if not parts:
             raise InputError(f"{path} contains no triangles")
         return _joined(path, parts)
-    except (InputError, MemoryError):
+    except (InputError, MissingError, MemoryError):
         raise
     except Exception as error:  # a damaged file makes trimesh raise almost anything
         words = " ".join(str(error).split())[:200] or type(error).__name__
@@ -108,20 +112,42 @@ def _load(path: Path, data: bytes) -> list[MeshPart]:
 
 
 def _check_gltf(path: Path, data: bytes) -> None:
-    """InputError for a glTF that is compressed, or whose tables are too large, before memory is taken for them."""
-    text = data
+    """Errors for a glTF that is compressed, or whose tables are too large, before memory is taken for them.
+
+    InputError; MissingError for one that is compressed with Draco where DracoPy is not installed.
+    """
+    text, binary = data, b""
     if data[:4] == b"glTF":
         length = int.from_bytes(data[12:16], "little")
-        text = data[20 : 20 + length]
+        text, binary = data[20 : 20 + length], data[28 + length :]
     table = json.loads(text)
-    if packed := [name for name in COMPRESSIONS if name in table.get("extensionsRequired", ())]:
-        raise InputError(f"{path} is compressed ({packed[0]}); export it again without compression")
+    if MESHOPT in table.get("extensionsRequired", ()):
+        raise InputError(f"{path} is compressed ({MESHOPT}); export it again without compression")
+    _check_draco(path, table, binary)
     counts = [accessor["count"] for accessor in table.get("accessors", ())]
     if counts and not 0 <= max(counts) <= 3 * MAX_FACES:
         raise InputError(f"{path} announces a table of {max(counts):,} entries, more than {3 * MAX_FACES:,}")
     meshes = [sum(1 for _ in mesh["primitives"]) for mesh in table.get("meshes", ())]
     if sum(meshes) + len(table.get("nodes", ())) > MAX_FACES // 100:
         raise InputError(f"{path} has more than {MAX_FACES // 100:,} objects")
+
+
+def _check_draco(path: Path, table: Any, binary: bytes) -> None:
+    """The same for meshes that are compressed with Draco, which lie in the GLB's own binary chunk."""
+    primitives = [each for mesh in table.get("meshes", ()) for each in mesh["primitives"]]
+    packed = [each["extensions"][DRACO]["bufferView"] for each in primitives if DRACO in each.get("extensions", ())]
+    if not packed:
+        return
+    open_draco()
+    total = 0
+    for index in packed:
+        view = table["bufferViews"][index]
+        if not binary or view["buffer"] != 0 or "uri" in table["buffers"][0]:
+            raise InputError(f"{path} keeps its compressed mesh in another file; save it as one .glb")
+        start = view.get("byteOffset", 0)
+        total += announced_faces(binary[start : start + view["byteLength"]])
+    if total > MAX_FACES:
+        raise InputError(f"{path} announces {total:,} faces, more than {MAX_FACES:,}; simplify it first")
 
 
 def _joined(path: Path, parts: Sequence[MeshPart]) -> ForeignMesh:

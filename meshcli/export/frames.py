@@ -6,8 +6,9 @@ Our world: z up, azimuth 0 (the front) on +x, right-handed. glTF and OBJ: y up, 
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
-from meshcli.arrays import Array
+from meshcli.arrays import Array, Float64Array
 from meshcli.views.camera import PoseMatrix
 
 TO_GLTF = np.array([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0]])
@@ -25,10 +26,14 @@ def from_gltf(points: Array, scale: float = 1.0) -> NDArray[np.float32]:
     return turned
 
 
-def pose_to_gltf(pose: PoseMatrix) -> list[float]:
-    """A camera's pose (camera_to_world, 4 rows of 4) in glTF's world, as glTF lists a matrix: column by column.
+def pose_to_gltf(camera_to_world: PoseMatrix) -> Float64Array:
+    """A camera's pose (4, 4) in glTF's world; its cameras look down -z with y up, as ours do."""
+    pose = np.array(camera_to_world, np.float64)
+    pose[:3] = TO_GLTF @ pose[:3]
+    return pose
 
-    glTF's cameras look down -z with y up as ours do, so that only the world turns.
-    """
-    x, y, z, last = pose
-    return [row[column] for column in range(4) for row in (y, z, x, last)]
+
+def quaternion(rotation: Array) -> list[float]:
+    """A rotation (3, 3) as x, y, z, w with w not negative; the nearest rotation where it is slightly off one."""
+    found: list[float] = Rotation.from_matrix(rotation).as_quat(canonical=True).tolist()
+    return found

@@ -13,8 +13,8 @@ from meshcli.pictures.image import encode_png
 ROWS_PER_FORMAT = 4096
 
 
-def write_obj(mesh: Mesh, name: str = "mesh", scale: float = 1.0) -> dict[str, bytes]:
-    """Contents by file name: NAME.obj, and with a texture NAME.mtl and NAME.png.
+def write_obj(mesh: Mesh, name: str = "mesh", scale: float = 1.0, axes: str = "y up, front +z") -> dict[str, bytes]:
+    """Contents by file name: NAME.obj, and with a texture NAME.mtl and NAME.png. `axes` is what the file says of them.
 
     Without a texture, vertex colours follow the positions, `v x y z r g b`, as MeshLab, Blender and trimesh read them.
     """
@@ -22,7 +22,7 @@ def write_obj(mesh: Mesh, name: str = "mesh", scale: float = 1.0) -> dict[str, b
     rounded = np.round(to_gltf(corner_normals(mesh.vertices, mesh.faces).reshape(-1, 3)) * 1e4).astype(np.int64)
     first, normal_rows = unique_rows(rounded)
     corners: list[Array] = [mesh.faces.reshape(-1) + 1, normal_rows + 1]
-    header = ["# y up, front +z"]
+    header = [f"# {axes}"]
     if mesh.texture is not None:
         header += [f"mtllib {name}.mtl"]
         texels = _lines("vt %.6f %.6f", mesh.texture.coordinates)

@@ -182,6 +182,23 @@ def encode_jpeg(pixels: Pixels, quality: int) -> bytes:
     return buffer.getvalue()
 
 
+def encode_webp(pixels: Pixels, quality: int) -> bytes:
+    """Encode RGB (H, W, 3) as a WebP file with loss; `quality` is 1 to 100, and no side is over 16383 pixels."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="WEBP", quality=quality, method=6)
+    return buffer.getvalue()
+
+
+def reduce_picture(pixels: Pixels, side: int) -> Pixels:
+    """The picture with its longer side at most `side`, by the mean of the pixels: unchanged where it is small."""
+    height, width = pixels.shape[:2]
+    factor = side / max(height, width)
+    if factor >= 1.0:
+        return pixels
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX))
+
+
 def _to_eight_bit(picture: Image.Image) -> Image.Image:
     """Convert any of Pillow's modes to L, LA, RGB, RGBA, CMYK or LAB and keep the colour profile."""
     if picture.mode in DEEP_GREY_MODES:

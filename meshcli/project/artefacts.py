@@ -5,7 +5,7 @@ Files of a photo or a view are numbered or named after it; all others are in FIX
 
 from collections.abc import Iterable, Mapping
 
-FOLDERS = ("photos", "views", "mesh", "renders")  # of the artefacts
+FOLDERS = ("photos", "views", "mesh", "renders", "export")  # of the artefacts
 SELECTION_SHEET = "selection.png"  # the only artefact outside them; the name and place that InstantMesh uses
 CUTOUTS_SHEET = "photos/cutouts.png"  # all cut-outs on a checkerboard, labelled
 VIEWS_SHEET = "views/sheet.png"  # all views, labelled
@@ -16,6 +16,8 @@ IMPORTED_MESH = "mesh/imported.glb"  # a mesh file of another program, as it was
 PLANES = "mesh/triplane.safetensors"  # a network's triplanes of the views
 TURNTABLE = "renders/turntable.mp4"
 CONTACT_SHEET = "renders/contact.png"
+EXPORT = "export"  # the folder of what is handed over to other programs
+EXPORTED_CAMERAS = "export/cameras.json"
 LOG = "log.txt"  # of the commands; no artefact: no stage reads it, and it may be deleted
 ROTATED_LOG = "log.1.txt"  # an older part of it
 SIDES = ("front", "right", "back", "left", "top")  # of the stills
@@ -24,6 +26,7 @@ FIXED_ARTEFACTS: Mapping[str, tuple[str, ...]] = {  # stage -> what it may write
     "select": (SELECTION_SHEET,),
     "reconstruct": (MESH, "mesh/mesh.obj", "mesh/mesh.mtl", "mesh/mesh.png", "mesh/colours.obj", PLANES, IMPORTED_MESH),
     "render": (TURNTABLE, CONTACT_SHEET, *(f"renders/{side}.png" for side in SIDES)),
+    "export": (),  # its files are named after the project and its formats
 }
 
 

@@ -27,8 +27,10 @@ from meshcli.views.photo_cameras import CameraPrior
 
 SCHEMA_VERSION = 1
 
-Stage = Literal["generate", "select", "reconstruct", "render"]
-STAGES: tuple[Stage, ...] = get_args(Stage)
+RunStage = Literal["generate", "select", "reconstruct", "render"]  # those that every finished project has run
+Stage = Literal[RunStage, "export"]  # `export` runs where it is asked for
+STAGES: tuple[RunStage, ...] = get_args(RunStage)
+ALL_STAGES: tuple[Stage, ...] = get_args(Stage)
 Status = Literal["running", "done", "failed"]
 MAX_VIEWS_PER_PHOTO = 7  # the six of a generator, and the photo itself
 # By choice: far more than the networks use, and 3500 views are still read in half a second.
@@ -321,13 +323,13 @@ class Manifest:
         if schema < 1:
             raise table.invalid("meshcli", schema)
         stages = table.table("stages")
-        if unknown := stages.values.keys() - set(STAGES):
+        if unknown := stages.values.keys() - set(ALL_STAGES):
             raise stages.invalid(sorted(unknown)[0], "no such stage")
         manifest = cls(
             tuple(Photo.read(row) for row in limited_tables(table, "photos", MAX_PHOTOS)),
             tuple(ViewEntry.read(row) for row in limited_tables(table, "views", MAX_VIEWS)),
             Selection.read(table.table("selection")) if table.values.get("selection") is not None else None,
-            {stage: StageRecord.read(stages.table(stage)) for stage in STAGES if stage in stages.values},
+            {stage: StageRecord.read(stages.table(stage)) for stage in ALL_STAGES if stage in stages.values},
             table.string("scored", ""),
             table.get("frame", dict, {}),
             _read_unlisted(table),

@@ -82,7 +82,7 @@ class ProjectPictures:
 def _camera_table(entry: Photo | ViewEntry, kind: str) -> dict[str, Any]:
     camera = entry.camera
     return {
-        "name": entry.name, "kind": kind, "pose": pose_to_gltf(camera.camera_to_world),
+        "name": entry.name, "kind": kind, "pose": pose_to_gltf(camera.camera_to_world).T.ravel().tolist(),
         "fx": camera.fx, "fy": camera.fy, "cx": camera.cx, "cy": camera.cy,
     }  # fmt: skip
 

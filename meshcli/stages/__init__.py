@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from meshcli.stages.export import export_project
     from meshcli.stages.generate import generate_views
     from meshcli.stages.photo_set import CameraArguments
     from meshcli.stages.reconstruct import reconstruct_mesh
@@ -15,6 +16,7 @@ __all__ = [
     "CameraArguments",
     "Outcome",
     "RunOptions",
+    "export_project",
     "generate_views",
     "reconstruct_mesh",
     "render_mesh",
@@ -23,8 +25,8 @@ __all__ = [
 
 MODULES = {
     "CameraArguments": "photo_set", "Outcome": "stage_runner", "RunOptions": "stage_runner",
-    "generate_views": "generate", "reconstruct_mesh": "reconstruct", "render_mesh": "render",
-    "select_views": "select",
+    "export_project": "export", "generate_views": "generate", "reconstruct_mesh": "reconstruct",
+    "render_mesh": "render", "select_views": "select",
 }  # fmt: skip
 
 

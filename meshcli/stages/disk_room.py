@@ -39,6 +39,8 @@ def estimate_bytes(stage: Stage, engine: str, settings: Settings, photo_sizes: t
             return int(_mesh_bytes(engine, settings))
         case "render":
             return int(_rendered_bytes(settings, views))
+        case "export":
+            return int(len(settings.export.targets) * _mesh_bytes("fit", settings))
 
 
 def free_bytes(root: Path) -> int:

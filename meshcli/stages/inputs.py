@@ -14,9 +14,11 @@ from meshcli.errors import UsageError
 from meshcli.project.artefacts import IMPORTED_MESH, MESH, PLANES, cut_out_file
 from meshcli.project.manifest import Manifest, Selection, Stage, ViewEntry
 from meshcli.project.project import Project
+from meshcli.stages.export_scene import camera_parts, object_name
 from meshcli.stages.sculpted_body import body_parts
 from meshcli.system.digests import digest
 
+EXPORTED = "formats"  # the option of an export that says what is made
 COLOURS = "colours"  # the option of a reconstruction that says which pictures colour the mesh
 
 Parts = dict[str, str]  # what it is called in messages -> version, value or digest
@@ -81,6 +83,21 @@ def mesh_parts(project: Project, manifest: Manifest, source: str = "mesh") -> Pa
     return {"mesh": project.digest(MESH), **field, **view_parts(project, chosen_views(project, manifest))}
 
 
+def export_parts(project: Project, manifest: Manifest, options: Mapping[str, Any]) -> Parts:
+    """Parts for an export: the mesh, the cameras, and the rig's transform or the pictures where they are used."""
+    render = manifest.stages.get("render")
+    shown = render.options.get("render") if render else None
+    parts = {
+        "name of the project": object_name(project),
+        "mesh": project.digest(MESH),
+        "exported cameras": digest(camera_parts(manifest, shown if isinstance(shown, dict) else {})),
+    }
+    table = options.get("export")
+    if isinstance(table, dict) and table.get("size_by") == "like-rig":
+        parts["rig"] = digest(manifest.frame)
+    return parts
+
+
 def chosen_views(project: Project, manifest: Manifest) -> list[ViewEntry]:
     """The selected views in order; UsageError when there are none or one no longer exists."""
     if manifest.selection is None:
@@ -109,6 +126,7 @@ def current_inputs(project: Project, manifest: Manifest, stage: Stage) -> Parts:
             **({"imported mesh": project.digest(IMPORTED_MESH)} if record.engine == IMPORT else {}),
         },
         "render": lambda: mesh_parts(project, manifest, _source(record.options)),
+        "export": lambda: export_parts(project, manifest, record.options),
     }
     if stage == "select":
         return selection_inputs(project, manifest, manifest.selection) if manifest.selection else {}

@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from meshcli.engines import IMPORT, NETWORKS, pick_generator
 from meshcli.errors import MeshcliError
+from meshcli.export.targets import resolve_targets
 from meshcli.project.artefacts import FIXED_ARTEFACTS
 from meshcli.project.manifest import Manifest, Photo, Stage, ViewEntry
 from meshcli.project.project import Project
 from meshcli.settings import Settings
 from meshcli.stages.disk_room import estimate_bytes, free_bytes, require_room
+from meshcli.stages.export import ENGINE as EXPORT_ENGINE
+from meshcli.stages.export import check_export, planned_files
 from meshcli.stages.imported_views import engine_before
 from meshcli.stages.mesh_import import prepare_import
 from meshcli.stages.models import fetchable
@@ -130,7 +133,7 @@ class _Forecaster:
     def forecast(self, stage: Stage) -> Forecast:
         make = {
             "generate": self._generate, "select": self._select, "reconstruct": self._reconstruct,
-            "render": self._render,
+            "render": self._render, "export": self._export,
         }  # fmt: skip
         try:
             return make[stage]()
@@ -171,6 +174,13 @@ class _Forecaster:
         check_library_memory(ENGINE)
         check_video()
         return self._written("render", ENGINE, "")
+
+    def _export(self) -> Forecast:
+        settings = self._settings("export")
+        check_export(self.project, self.manifest, settings.export)
+        files = planned_files(self.project, resolve_targets(settings.export))
+        self.project.refuse_foreign_files(self.manifest, files)
+        return Forecast("export", EXPORT_ENGINE, "", files, self._estimate("export", EXPORT_ENGINE))
 
     def _expected_views(self) -> Manifest:
         """The views of a new project: so many of each photo, or one where the photos are the views."""

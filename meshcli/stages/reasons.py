@@ -18,6 +18,10 @@ WHOLE_SENTENCES = {
     "set of views": "the views to choose from changed, or their scores",
     "source.sha256": "another mesh file",
     "weights": "the network's weights are other ones",
+    "name of the project": "the project has another name",
+    "exported cameras": "the cameras of photos, views or turntable changed",
+    "rig": "the rig lies elsewhere in the project's world",
+    "formats": "other formats are to be written",
 }
 
 

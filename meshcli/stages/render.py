@@ -50,7 +50,7 @@ def render_mesh(
             raise UsageError(f"{project.root} has no mesh; run `{project.command('reconstruct')}`")
         if settings.render.source == "field":
             field_sizes(project, manifest.stages.get("reconstruct"))
-        for status in read_status(project, holds_lock=not run_options.dry).stages[:-1]:
+        for status in read_status(project, holds_lock=not run_options.dry).before("render"):
             if status.state != "done":
                 run_options.tell(f"the mesh may be out of date: {status.stage} is {status.state} ({status.reason})")
         settings, requested_digest, reduced = with_reduced_settings(

@@ -11,7 +11,7 @@ from meshcli.config import options as sections
 from meshcli.engines import Generator, Reconstructor, refuse_flags_unsupported_everywhere, supports_flag
 from meshcli.errors import InputError, MeshcliError, UncertainError, UsageError
 from meshcli.progress import Tell, unheard
-from meshcli.project.manifest import STAGES, Manifest, Stage, StageRecord
+from meshcli.project.manifest import STAGES, Manifest, RunStage, Stage, StageRecord
 from meshcli.project.project import Project
 from meshcli.stages.killed_child import killed_child_error, read_record
 from meshcli.stages.pace import Work, stage_work
@@ -65,10 +65,11 @@ class RunArguments:
     include_photos: bool = False  # for select
     reconstruct: Sequence[str] = ()
     render: Sequence[str] = ()
+    export: Sequence[str] | None = None  # None leaves it out
     common: Sequence[str] = ()  # options of every child
     force: bool = False
-    first: Stage = "generate"
-    last: Stage = "render"
+    first: RunStage = "generate"
+    last: RunStage = "render"
     dry: bool = False  # only find out what would run, and why
     guess: bool = False  # go on with azimuths that are guesses
     typed: Mapping[Stage, Sequence[str]] = field(default_factory=dict)  # typed options that only one stage has
@@ -82,8 +83,9 @@ class RunArguments:
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """The stages from `first` to `last`."""
-        return STAGES[STAGES.index(self.first) : STAGES.index(self.last) + 1]
+        """The stages from `first` to `last`, and `export` where it is asked for."""
+        usual = STAGES[STAGES.index(self.first) : STAGES.index(self.last) + 1]
+        return usual if self.export is None or not usual else (*usual, "export")
 
     def settings_of(self, stage: Stage) -> TypedSettings:
         """What was typed about the settings of a stage."""
@@ -120,7 +122,7 @@ def run_stages(
     commands = _StageCommands(project, arguments, capture or arguments.dry, tell, print_output, shared, watcher)
     run = {
         "generate": commands.generate, "select": commands.select, "reconstruct": commands.reconstruct,
-        "render": commands.render,
+        "render": commands.render, "export": commands.export,
     }  # fmt: skip
     for stage in arguments.stages:
         if changed := next((document["stage"] for document in commands.documents if document.get("runs")), ""):
@@ -191,6 +193,10 @@ class _StageCommands:
         """Run `render`."""
         self._run_stage("render", [*self.arguments.render, *self._force_flag])
 
+    def export(self) -> None:
+        """Run `export`."""
+        self._run_stage("export", [*(self.arguments.export or ()), *self._force_flag])
+
     def plan(self, stage: str, reason: str, runs: bool = True) -> None:
         """Add a dry run's document for a stage whose child is not asked."""
         self.documents.append({"stage": stage, "runs": runs, "reason": reason, "engine": ""})
@@ -235,6 +241,8 @@ def _check_range(project: Project, arguments: RunArguments) -> None:
             what = "photos and their cameras" if stage == "generate" else "--views and --include-photos"
             raise UsageError(f"{what} are for {stage}, which --from {stages[0]} --to {stages[-1]} leaves out")
     for stage, typed in arguments.typed.items():
+        if typed and stage == "export" and arguments.export is None:
+            raise UsageError(f"{typed[0]} is for an export; add what to export, as --export glb")
         if typed and stage not in stages:
             raise UsageError(f"{typed[0]} is for {stage}, which --from {stages[0]} --to {stages[-1]} leaves out")
     if arguments.first != "generate":

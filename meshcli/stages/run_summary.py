@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from meshcli.project.artefacts import CONTACT_SHEET, MESH, SELECTION_SHEET, TURNTABLE, VIEWS_SHEET
+from meshcli.project.artefacts import CONTACT_SHEET, EXPORT, MESH, SELECTION_SHEET, TURNTABLE, VIEWS_SHEET
 from meshcli.project.manifest import Manifest, Stage, StageRecord
 from meshcli.project.project import Project
 from meshcli.stages.mesh_check import mesh_match
@@ -10,7 +10,7 @@ from meshcli.stages.mesh_import import engine_label
 from meshcli.stages.photo_azimuths import azimuth_lines, photos_of_unknown_azimuth
 
 CHOSEN_BY = {"auto": "chosen automatically", "flag": "chosen with a flag", "person": "chosen by hand"}
-NOTED_STAGES: tuple[Stage, ...] = ("generate", "reconstruct", "render")  # whose notes are about the result
+NOTED_STAGES: tuple[Stage, ...] = ("generate", "reconstruct", "render", "export")  # whose notes are about the result
 
 
 def summary_lines(project: Project, took: float | None = None) -> list[tuple[str, str]]:
@@ -53,6 +53,8 @@ def _results(project: Project, manifest: Manifest) -> Iterator[tuple[str, str]]:
             yield "match", match.removeprefix("the mesh matches ")
     if render and _has(manifest, TURNTABLE):
         yield "video", str(project.root / TURNTABLE)
+    if _done(manifest, "export"):
+        yield "export", str(project.root / EXPORT)
     if manifest.selection and _done(manifest, "select"):
         chosen, views = len(manifest.selection.names), len(manifest.active_views)
         yield "views", f"{chosen} of {views}, {CHOSEN_BY[manifest.selection.by]}"

@@ -20,6 +20,7 @@ SECTIONS: dict[Stage, tuple[str, ...]] = {
     "select": (),
     "reconstruct": ("fit", "lrm", "placement", "refine", "texture"),
     "render": ("render",),
+    "export": ("export",),
 }
 # `photo.max_pixels` guards against pictures that fill the memory: a project from elsewhere must not raise it. The
 # others are settings of a mesh, which views do not depend on.

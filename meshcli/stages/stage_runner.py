@@ -39,6 +39,7 @@ RECORDED_LIBRARIES = (  # whose versions a record states
     "fast-simplification",
 )
 WORD_SETTINGS = ("zero123plus.vram", "zero123plus.dtype")  # settings that are reduced to another word, not a number
+ALL_BY_ZERO = ("export.texture_size",)  # settings of which 0 keeps all there is, so that any number is smaller
 REDUCTION_FLOOR = 64  # reductions stop at a minimum, 64 at most (lrm.grid), which may exceed what was requested
 ENDED_BY = "ended"  # key in Record.facts: the signal, or the exit code, that ended the stage's process
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -282,6 +283,8 @@ def _apply_reductions(settings: Settings, reduced: Mapping[str, Any]) -> Setting
         section, _, name = key.partition(".")
         values = (vars(getattr(each, section)).get(name) for each in (settings, result))
         before, after = (max(value) if isinstance(value, tuple) and value else value for value in values)
+        if key in ALL_BY_ZERO and before == 0:
+            before = sys.maxsize
         numbers = isinstance(before, int) and isinstance(after, int)
         if key not in WORD_SETTINGS and not (numbers and 0 < after <= max(before, REDUCTION_FLOOR)):
             raise ProjectError(f"manifest.json: smaller: {key}={reprlib.repr(reduced[key])} is not smaller")

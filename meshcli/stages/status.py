@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from meshcli.errors import MeshcliError
 from meshcli.project.log_file import LastFailure, last_failure
-from meshcli.project.manifest import STAGES, Manifest, Stage, StageRecord
+from meshcli.project.manifest import STAGES, Manifest, RunStage, Stage, StageRecord
 from meshcli.project.project import Project
 from meshcli.stages.inputs import current_inputs
 from meshcli.stages.mesh_check import recorded_match
@@ -39,7 +39,11 @@ class ProjectStatus:
 
     project: Project
     manifest: Manifest
-    stages: tuple[StageStatus, ...]
+    stages: tuple[StageStatus, ...]  # STAGES, and `export` once it has a record
+
+    def before(self, stage: RunStage) -> tuple[StageStatus, ...]:
+        """Those that run before one of STAGES."""
+        return self.stages[: STAGES.index(stage)]
 
     @property
     def next(self) -> str:
@@ -95,6 +99,12 @@ def read_status(project: Project, holds_lock: bool = False) -> ProjectStatus:
         unfinished = [earlier for earlier in stages if earlier.state != "done"]
         if status.state == "done" and unfinished:
             status = StageStatus(stage, "stale", f"{unfinished[0].stage} is {unfinished[0].state}", status.record)
+        stages.append(status)
+    if "export" in manifest.stages:
+        status, mesh = stage_status(project, manifest, "export", holds_lock), stages[: STAGES.index("render")]
+        unfinished = [earlier for earlier in mesh if earlier.state != "done"]
+        if status.state == "done" and unfinished:
+            status = StageStatus("export", "stale", f"{unfinished[0].stage} is {unfinished[0].state}", status.record)
         stages.append(status)
     return ProjectStatus(project, manifest, tuple(stages))
 

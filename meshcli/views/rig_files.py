@@ -1,9 +1,10 @@
 """Files of calibrated cameras: our cameras.json, nerfstudio's transforms.json, COLMAP's models. Light: no numpy.
 
-Ours is in our world coordinates already. The others have a coordinate system of their own, which one similarity takes
-to ours (world_transform.py). nerfstudio: camera_to_world with OpenGL axes, as here (docs.nerf.studio, "data
-conventions"). COLMAP: world_to_camera as quaternion and translation, x right, y down, looking along +z
-(colmap.github.io/format.html). All count pixels from the top-left corner of the top-left pixel.
+Ours is in our world coordinates already, unless `meshcli export` wrote it, with a `frame`. The others have a coordinate
+system of their own, which one similarity takes to ours (world_transform.py). nerfstudio: camera_to_world with OpenGL
+axes, as here (docs.nerf.studio, "data conventions"). COLMAP: world_to_camera as quaternion and translation, x right,
+y down, looking along +z (colmap.github.io/format.html). All count pixels from the top-left corner of the top-left
+pixel.
 """
 
 import math
@@ -100,6 +101,7 @@ class Rig:
     images: tuple[RigImage, ...]
     foreign: bool  # in a coordinate system of its own
     distorted: bool = False  # the lenses distort, which is ignored
+    upright: bool = False  # it describes pictures as EXIF turns them upright
 
     @property
     def first_names(self) -> str:
@@ -127,7 +129,8 @@ def read_rig(path: Path) -> Rig:
     table = read_table(path, InputError)
     if "meshcli" in table.values:
         images = (_read_own_image(path, row) for row in table.tables("photos"))
-        return _with_unique_names(Rig(path, tuple(images), foreign=False))
+        # An export's is in the coordinates of its scene, which `frame` relates to those of its project.
+        return _with_unique_names(Rig(path, tuple(images), foreign="frame" in table.values, upright=True))
     if "frames" in table.values and _is_nerfstudio(table):
         return _read_nerfstudio(path, table)
     raise InputError(

@@ -154,7 +154,7 @@ def _turns(rig: Rig, headers: Sequence[PictureHeader], options: Sequence[list[in
         for possible, header in zip(options, headers, strict=True)
         if len(possible) == 1 and header.orientation != 1
     }
-    upright = not rig.foreign or calibrated_upright == {True}
+    upright = rig.upright or calibrated_upright == {True}
     return [possible[-1] if upright else possible[0] for possible in options]
 
 

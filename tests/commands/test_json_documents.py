@@ -68,6 +68,8 @@ def test_documents_of_the_stages(document: Callable[..., Any]) -> None:
     document("stage", "reconstruct desk --set texture.size=64")
     document("stage", "render desk --size 64 --frames 3")
     assert document("stage", "render desk")["skipped"]
+    document("plan", "export desk --dry-run")
+    document("error", "export desk --height 0.45", 2)
     assert document("status", "status desk")["next"] == ""
 
 

@@ -80,8 +80,8 @@ def gltf(uri: str, count: int = 3, **more: object) -> str:
         "asset": {"version": "2.0"}, "scene": 0, "scenes": [{"nodes": [0]}], "nodes": [{"mesh": 0}],
         "meshes": [{"primitives": [{"attributes": {"POSITION": 0}}]}],
         "accessors": [{"bufferView": 0, "componentType": 5126, "count": count, "type": "VEC3"}],
-        "bufferViews": [{"buffer": 0, "byteLength": 36}], "buffers": [{"uri": uri, "byteLength": 36}], **more,
-    })  # fmt: skip
+        "bufferViews": [{"buffer": 0, "byteLength": 36}], "buffers": [{"uri": uri, "byteLength": 36}],
+    } | more)  # fmt: skip
 
 
 def test_a_gltf_reads_its_buffer_from_its_own_folder_only(tmp_path: Path) -> None:
@@ -113,8 +113,16 @@ BAD = {
     "huge.obj": QUAD_OBJ.replace("v 2 1 0", "v 1e300 1 0").encode(), "point.obj": b"v 1 1 1\nf 1 1 1\n",
     "flat.obj": b"v 0 0 0\nv 1 0 0\nv 2 0 0\nf 1 2 3\n", "far.obj": b"v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 9\n",
     "bomb.gltf": gltf("b.bin", 4_000_000_000).encode(), "list.gltf": b"[]", "deep.gltf": b"[" * 100_000,
-    "packed.gltf": gltf("b.bin", extensionsRequired=["KHR_draco_mesh_compression"]).encode(),
+    "packed.gltf": gltf("b.bin", extensionsRequired=["EXT_meshopt_compression"]).encode(),
 }  # fmt: skip
+
+
+def test_a_mesh_compressed_with_draco_lies_in_the_glb_itself(tmp_path: Path) -> None:
+    pytest.importorskip("DracoPy")
+    packed = {"KHR_draco_mesh_compression": {"bufferView": 0, "attributes": {"POSITION": 0}}}
+    meshes = [{"primitives": [{"attributes": {"POSITION": 0}, "extensions": packed}]}]
+    with pytest.raises(InputError, match=r"packed\.gltf keeps its compressed mesh in another file"):
+        read(write(tmp_path / "packed.gltf", gltf("b.bin", meshes=meshes)))
 
 
 @pytest.mark.parametrize("name", BAD)
