@@ -29,6 +29,15 @@ def complete_photos(ctx: typer.Context, incomplete: str) -> list[str]:
     return _last_of_list(incomplete, [photo.name for photo in manifest.active_photos]) if manifest else []
 
 
+def complete_pictures(ctx: typer.Context, incomplete: str) -> list[str]:
+    """The project's photos and views for --camera, after the commas that were typed."""
+    manifest = _manifest(ctx)
+    if manifest is None:
+        return []
+    names = [photo.name for photo in manifest.active_photos] + [view.name for view in manifest.active_views.values()]
+    return _last_of_list(incomplete, dict.fromkeys(names))
+
+
 def complete_settings(incomplete: str) -> list[str]:
     """`section.key=` for --set."""
     settings = Settings()

@@ -11,7 +11,7 @@ from meshcli.commands.flag_groups import FlagGroup, Overrides
 from meshcli.engines import Generator, Reconstructor
 from meshcli.errors import UsageError
 from meshcli.project.manifest import Stage
-from meshcli.settings import Attention, Cutout, Parts, Precision, Source, TextureSource, Vram, WhichUNet
+from meshcli.settings import Attention, Cutout, Parts, Precision, TextureSource, Vram, WhichUNet
 
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The project directory.", show_default=False)]
 
@@ -295,37 +295,6 @@ class ReconstructorFlags(FlagGroup, title="Reconstruction"):
         Parts | None,
         Overrides("fit.parts", "lrm.parts"),
         typer.Option("--parts", help="Connected components to keep.", show_default=False),
-    ] = None
-
-
-@dataclass(frozen=True)
-class RenderFlags(FlagGroup, title="Rendering"):
-    """The turntable video."""
-
-    frames: Annotated[
-        int | None,
-        Overrides("render.frames"),
-        typer.Option(help="Frames of the turntable.", show_default=False),
-    ] = None
-    size: Annotated[
-        int | None,
-        Overrides("render.size"),
-        typer.Option(help="Frame width and height in pixels.", show_default=False),
-    ] = None
-    elevation: Annotated[
-        float | None,
-        Overrides("render.elevation"),
-        typer.Option(help="Elevation of the turntable's camera in degrees.", show_default=False),
-    ] = None
-    fps: Annotated[int | None, Overrides("render.fps"), typer.Option(help="Frames per second.", show_default=False)] = (
-        None
-    )
-    source: Annotated[
-        Source | None,
-        Overrides("render.source"),
-        typer.Option(
-            "--source", "--from", help="Render the mesh, or the radiance field of instant-nerf.", show_default=False
-        ),
     ] = None
 
 

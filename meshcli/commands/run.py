@@ -19,7 +19,6 @@ from meshcli.commands.flags import (
     OutputFlags,
     PhotoFlags,
     ReconstructorFlags,
-    RenderFlags,
     SelectionFlags,
     SettingsFlags,
     StageFlags,
@@ -29,6 +28,7 @@ from meshcli.commands.invocation import read_inputs, read_settings_flags, run_op
 from meshcli.commands.lazy_commands import Command
 from meshcli.commands.mesh_file_flags import MeshFileFlags
 from meshcli.commands.plain_output import print_json, print_output
+from meshcli.commands.render_flags import RenderFlags
 from meshcli.commands.run_story import RunStory
 from meshcli.config import TypedSettings
 from meshcli.errors import InputError, UsageError

@@ -18,6 +18,7 @@ WHOLE_SENTENCES = {
     "set of views": "the views to choose from changed, or their scores",
     "source.sha256": "another mesh file",
     "weights": "the network's weights are other ones",
+    "background picture": "the picture behind the object is another one",
 }
 
 
@@ -59,6 +60,8 @@ def _explain_picture(manifest: Manifest, part: str, before: str | None, now: str
     kind, _, name = part.rpartition(" ")
     if kind in ("camera of photo", "camera of view"):
         return f"{kind.removeprefix('camera of ')} {name} has another camera: its angles, lens or size changed"
+    if kind == "picture":
+        return f"there is no photo or view {name} any more" if now else f"there was no photo or view {name}"
     if kind == "photo":
         return _explain_photo(name, before, now)
     views = {f"view {view.name}": view.file for view in manifest.views}
