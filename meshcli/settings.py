@@ -351,7 +351,8 @@ class Settings:
 
     def conflict(self) -> str:
         """A description of the first settings that contradict each other; empty if none do."""
-        return self.photo.conflict() or self.fit.conflict() or self.sculpt.conflict() or self.placement.conflict() or self.render.conflict()
+        conflicts = (each.conflict() for each in (self.photo, self.fit, self.sculpt, self.placement, self.render))
+        return next(filter(None, conflicts), "")
 
 
 def cutout_table(text: str) -> dict[str, str]:

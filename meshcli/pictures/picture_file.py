@@ -96,9 +96,7 @@ def reduce_decoding(
     if picture.size != (width, height) and picture.info.get("progressive"):
         held = max(held, whole // 2)
     if held > max_pixels:
-        raise InputError(
-            f"{path} has {whole / 1e6:.0f} megapixels, more than {max_pixels / 1e6:.0f}; {advice}"
-        )
+        raise InputError(f"{path} has {whole / 1e6:.0f} megapixels, more than {max_pixels / 1e6:.0f}; {advice}")
 
 
 def decoded_orientation(picture: "Image") -> int:

@@ -4,6 +4,7 @@ Until it is complete, a GIF keeps one byte for each pixel of each frame, and a W
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,7 @@ def write_webp(path: Path, frames: Iterator[Pixels], count: int, fps: float) -> 
 def _durations(count: int, fps: float, unit: int) -> list[int]:
     """How long each frame is shown in milliseconds, in multiples of a unit of them."""
     times = [round(1000.0 * frame / (unit * fps)) * unit for frame in range(count + 1)]
-    return [after - before for before, after in zip(times, times[1:], strict=False)]
+    return [after - before for before, after in pairwise(times)]
 
 
 def _palette(examples: Sequence[Pixels]) -> Image.Image:

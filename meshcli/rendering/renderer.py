@@ -1,4 +1,4 @@
-"""Pictures of meshes: the first surface at points of each pixel, by rays or a rasteriser, and the mean of their looks."""
+"""Pictures of meshes: the first surface at points of each pixel, by rays or a rasteriser, and its mean look."""
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor

@@ -104,7 +104,8 @@ class Surface:
         corners = self.mesh.vertices[self.mesh.faces].astype(np.float64)
         edges = np.linalg.norm(corners[:, [2, 0, 1]] - corners[:, [1, 2, 0]], axis=2)
         area = np.linalg.norm(self._face_normals, axis=1, keepdims=True)
-        return (area / np.maximum(edges, 1e-20)).astype(np.float32)
+        heights: NDArray[np.float32] = (area / np.maximum(edges, 1e-20)).astype(np.float32)
+        return heights
 
     @cached_property
     def _face_normals(self) -> NDArray[np.float64]:
@@ -216,7 +217,7 @@ def _shape(
 def _grey_of_depth(depth: float, frame: Array) -> float:
     """White at the nearest depth of the frame, FARTHEST_GREY at the farthest."""
     far = (depth - frame[0, 0]) / (frame[0, 1] - frame[0, 0])
-    return 255.0 + (FARTHEST_GREY - 255.0) * min(max(far, 0.0), 1.0)
+    return float(255.0 + (FARTHEST_GREY - 255.0) * min(max(far, 0.0), 1.0))
 
 
 @kernel()
@@ -226,7 +227,7 @@ def _light(x: float, y: float, z: float, frame: Array) -> float:
     light = AMBIENT + SKY * 0.5 * (1.0 + z / length)
     for lamp in range(2):
         light += max((frame[lamp, 0] * x + frame[lamp, 1] * y + frame[lamp, 2] * z) / length, 0.0)
-    return min(CLAY_GREY * light, 255.0)
+    return float(min(CLAY_GREY * light, 255.0))
 
 
 @kernel()
@@ -234,7 +235,7 @@ def _line_share(edge: float, height: float, depth: float, frame: Array) -> float
     """How much of a sample a line covers, 0 to 1; distance to the edge, and the triangle's height, in the world."""
     unit = frame[3, 0] / depth  # pixels of a world unit here
     half_width = min(frame[3, 1], LINE_SHARE * height * unit)
-    return min(max(0.5 + (half_width - edge * unit) * frame[3, 2], 0.0), 1.0)
+    return float(min(max(0.5 + (half_width - edge * unit) * frame[3, 2], 0.0), 1.0))
 
 
 @kernel()

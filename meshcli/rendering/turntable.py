@@ -15,7 +15,7 @@ from meshcli.pictures.image import encode_png
 from meshcli.pictures.pixels import Pixels
 from meshcli.progress import Progress, silent
 from meshcli.rendering.animation import gif_step, write_gif, write_webp
-from meshcli.rendering.backdrop import EMPTY, Backdrop, composite
+from meshcli.rendering.backdrop import EMPTY, NO_BACKDROP, Backdrop, composite
 from meshcli.rendering.contact_sheet import contact_sheet
 from meshcli.rendering.renderer import Renderer, Visibility
 from meshcli.rendering.surface import Look
@@ -47,7 +47,7 @@ class MeshPictures:
         settings: RenderSettings,
         progress: Progress = silent,
         rasteriser: Visibility | None = None,
-        backdrop: Backdrop = Backdrop(),
+        backdrop: Backdrop = NO_BACKDROP,
     ) -> None:
         self.settings = settings
         self.progress = progress
@@ -60,7 +60,7 @@ class MeshPictures:
         behind = self._backdrop.behind(kind, side, side)
         with Mp4Writer(path, side, side, self.settings.fps) as video:
             for done, picture in enumerate(self._frames(self._path, kind)):
-                self.progress(done, frames, "turntable")
+                self.progress(done, frames, _work("turntable", kind))
                 video.add(composite(picture, behind))
 
     def gif(self, path: Path, kind: RenderPass = "shaded") -> None:
@@ -68,7 +68,8 @@ class MeshPictures:
         step = gif_step(self.settings.fps)
         cameras = self._path[::step]
         examples = self._path[:: max(1, len(self._path) // PALETTE_EXAMPLES)]
-        small = [self._renderer.render(camera, EXAMPLE_SIDE, EXAMPLE_SIDE, 2, look=self.look(kind)) for camera in examples]
+        look, side = self.look(kind), EXAMPLE_SIDE
+        small = [self._renderer.render(camera, side, side, 2, look=look) for camera in examples]
         shown = [self._animated(picture, kind) for picture in small]
         write_gif(path, self._animation(cameras, kind, "GIF"), len(cameras), self.settings.fps / step, shown)
 
@@ -82,7 +83,7 @@ class MeshPictures:
 
     def still(self, name: str, kind: RenderPass = "shaded") -> Pixels:
         """One of them."""
-        self.progress(list(self.still_cameras).index(name), len(self.still_cameras), "stills")
+        self.progress(list(self.still_cameras).index(name), len(self.still_cameras), _work("stills", kind))
         return self._on_backdrop(self.render(self.still_cameras[name], *self.square, kind), kind)
 
     def contact_sheet(self, views: Sequence[View]) -> Pixels:
@@ -139,7 +140,7 @@ class MeshPictures:
     def _animation(self, cameras: Sequence[Camera], kind: RenderPass, name: str) -> Iterator[Pixels]:
         """The frames of a GIF or WebP."""
         for done, picture in enumerate(self._frames(cameras, kind)):
-            self.progress(done, len(cameras), name)
+            self.progress(done, len(cameras), _work(name, kind))
             yield self._animated(picture, kind)
 
     def _animated(self, picture: Pixels, kind: RenderPass) -> Pixels:
@@ -154,6 +155,11 @@ class MeshPictures:
             return picture
         covered = composite(picture, self._backdrop.behind(kind, picture.shape[1], picture.shape[0]))
         return np.dstack([covered, np.full(covered.shape[:2], 255, np.uint8)])
+
+
+def _work(what: str, kind: RenderPass) -> str:
+    """What is at work, for progress."""
+    return what if kind == "shaded" else f"{what}, {kind}"
 
 
 def turntable_cameras(points: Points, settings: RenderSettings) -> list[Camera]:

@@ -100,7 +100,8 @@ def render_parts(
             parts[f"photo {name}"] = project.digest(photo.original)
             parts[f"camera of photo {name}"] = digest([photo.camera.to_json(), photo.size, photo.crop])
         elif view := views.get(name):
-            parts |= {f"view {name}": project.digest(view.file), f"camera of view {name}": digest(view.camera.to_json())}
+            parts[f"view {name}"] = project.digest(view.file)
+            parts[f"camera of view {name}"] = digest(view.camera.to_json())
         else:
             parts[f"picture {name}"] = "missing"
     background = Path(str(table.get("background", "")))
@@ -143,4 +144,3 @@ def current_inputs(project: Project, manifest: Manifest, stage: Stage) -> Parts:
     if stage == "select":
         return selection_inputs(project, manifest, manifest.selection) if manifest.selection else {}
     return fingerprint(record.engine, record.options, parts[stage]())
-

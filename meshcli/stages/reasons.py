@@ -60,8 +60,6 @@ def _explain_picture(manifest: Manifest, part: str, before: str | None, now: str
     kind, _, name = part.rpartition(" ")
     if kind in ("camera of photo", "camera of view"):
         return f"{kind.removeprefix('camera of ')} {name} has another camera: its angles, lens or size changed"
-    if kind == "picture":
-        return f"there is no photo or view {name} any more" if now else f"there was no photo or view {name}"
     if kind == "photo":
         return _explain_photo(name, before, now)
     views = {f"view {view.name}": view.file for view in manifest.views}
@@ -112,6 +110,8 @@ def _explain_setting(key: str, before: str | None, now: str | None) -> str:
         return f"the views are chosen {_chosen(now)}, before {_chosen(before)}"
     if key.startswith("weights."):
         return f"the weights of {key.removeprefix('weights.')} are other ones"
+    if key.startswith("picture "):
+        return f"there is no photo or view {key.removeprefix('picture ')} any more"
     what = "the seed" if key == "seed" else f"the setting {key}"
     if before is None:
         return f"{what} is new: {_shown(now)}"

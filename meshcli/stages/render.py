@@ -82,7 +82,9 @@ def render_mesh(
             "render", ENGINE, options, inputs, requested_digest, reduced, smaller_settings(settings),
             requested.to_record, files=render_files(settings.render),
         )  # fmt: skip
-        if outcome := outcome_without_running(project, manifest, task, run_options, lambda: _check(settings)):
+        if outcome := outcome_without_running(
+            project, manifest, task, run_options, lambda: check_renders(settings.render)
+        ):
             return outcome
         ensure_memory(project, manifest, task, run_options)
         backdrop = _read_backdrop(settings.render, run_options)
@@ -113,7 +115,7 @@ def render_files(settings: RenderSettings) -> tuple[str, ...]:
             *(still_file(still, kind) for still in stills),
         )
     ]
-    return tuple(dict.fromkeys([CONTACT_SHEET, *files, *map(blend_file, settings.cameras)]))
+    return tuple(dict.fromkeys([files[0], CONTACT_SHEET, *files, *map(blend_file, settings.cameras)]))
 
 
 def with_background_path(settings: Settings) -> Settings:
@@ -127,9 +129,11 @@ def with_background_path(settings: Settings) -> Settings:
     return replace(settings, render=replace(settings.render, background=path))
 
 
-def _check(settings: Settings) -> None:
+def check_renders(settings: RenderSettings) -> None:
+    """MissingError when no video can be encoded; InputError for a background picture that cannot be read."""
     check_video()
-    _read_backdrop(settings.render, RunOptions())
+    if Path(settings.background).is_absolute():
+        _read_backdrop(settings, RunOptions())
 
 
 def _read_backdrop(settings: RenderSettings, run_options: RunOptions) -> "Backdrop":

@@ -11,7 +11,6 @@ from meshcli.stages.stage_runner import StageRun
 from meshcli.views.camera import Camera
 
 if TYPE_CHECKING:
-    from meshcli.pictures.pixels import Pixels
     from meshcli.rendering.turntable import MeshPictures
 
 BLEND_QUALITY = 90  # of a JPEG
@@ -25,9 +24,9 @@ def write_stills(run: StageRun, show: "MeshPictures") -> None:
         if kind == "depth":
             _write_depths(run, show, {name: (each, show.square) for name, each in show.still_cameras.items()})
         else:
-            run.write({
-                still_file(name, kind): encode_still(show.still(name, kind), kind) for name in show.still_cameras
-            })
+            run.write(
+                {still_file(name, kind): encode_still(show.still(name, kind), kind) for name in show.still_cameras}
+            )
 
 
 def write_camera_stills(run: StageRun, show: "MeshPictures") -> None:
@@ -85,7 +84,7 @@ def _blend(run: StageRun, show: "MeshPictures", picture: PictureCamera) -> bytes
         raise ProjectError(f"{error}; put the picture back, or leave --camera {picture.name} out") from error
     width, height = picture.size
     below = resize(below, width, height)
-    above: "Pixels" = show.render(picture.camera, width, height)
+    above = show.render(picture.camera, width, height)
     above[..., 3] //= 2
     return encode_jpeg(composite(above, below), BLEND_QUALITY)
 

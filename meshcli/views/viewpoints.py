@@ -17,9 +17,7 @@ Points = NDArray[np.floating[Any]]
 HALF_EXTENT = math.tan(math.asin(OBJECT_RADIUS / DISTANCE))
 
 
-def cameras_around(
-    points: Points, sides: Sequence[tuple[float, float]], wanted_distance: float = 0.0
-) -> list[Camera]:
+def cameras_around(points: Points, sides: Sequence[tuple[float, float]], wanted_distance: float = 0.0) -> list[Camera]:
     """A camera for each side (azimuth and elevation in degrees), all at one distance, that show all points (N, 3).
 
     They orbit the origin at the distance of the generators' cameras if that leaves the margin of an aligned object. If
