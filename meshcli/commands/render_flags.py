@@ -57,7 +57,7 @@ class RenderFlags(FlagGroup, title="Rendering"):
     background: Annotated[
         str,
         typer.Option(
-            metavar="COLOUR|transparent|PICTURE",
+            metavar="WHAT",
             help="Behind the object: a CSS colour name, #rrggbb, transparent, or a picture file.",
             show_default=False,
         ),

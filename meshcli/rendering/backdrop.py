@@ -39,9 +39,6 @@ class Backdrop:
         return _covering(self.picture, width, height)
 
 
-NO_BACKDROP = Backdrop()
-
-
 def is_picture(text: str) -> bool:
     """Whether a background is the path of a picture. UsageError if it is no colour and looks like no path."""
     if text in ("", "transparent") or HEX_COLOUR.fullmatch(text) or text.lower() in ImageColor.colormap:

@@ -15,7 +15,7 @@ from meshcli.pictures.image import encode_png
 from meshcli.pictures.pixels import Pixels
 from meshcli.progress import Progress, silent
 from meshcli.rendering.animation import gif_step, write_gif, write_webp
-from meshcli.rendering.backdrop import EMPTY, NO_BACKDROP, Backdrop, composite
+from meshcli.rendering.backdrop import EMPTY, Backdrop, composite
 from meshcli.rendering.contact_sheet import contact_sheet
 from meshcli.rendering.renderer import Renderer, Visibility
 from meshcli.rendering.surface import Look
@@ -47,11 +47,11 @@ class MeshPictures:
         settings: RenderSettings,
         progress: Progress = silent,
         rasteriser: Visibility | None = None,
-        backdrop: Backdrop = NO_BACKDROP,
+        backdrop: Backdrop | None = None,
     ) -> None:
         self.settings = settings
         self.progress = progress
-        self._backdrop = backdrop
+        self._backdrop = backdrop or Backdrop()
         self._renderer = Renderer(mesh, rasteriser or ZBuffer(mesh.vertices, mesh.faces))
 
     def turntable(self, path: Path, kind: RenderPass = "shaded") -> None:

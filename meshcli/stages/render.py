@@ -87,7 +87,7 @@ def render_mesh(
         ):
             return outcome
         ensure_memory(project, manifest, task, run_options)
-        backdrop = _read_backdrop(settings.render, run_options)
+        backdrop = _read_backdrop(settings.render, run_options) if settings.render.background else None
         with recording(project, manifest, task, run_options) as run:
             _write_renders(run, settings.render, backdrop)
         return run.outcome()
@@ -160,7 +160,7 @@ def smaller_settings(settings: Settings) -> dict[str, Any]:
     return {"render.size": settings.render.size // 2} if settings.render.size > 128 else {}
 
 
-def _write_renders(run: StageRun, settings: RenderSettings, backdrop: "Backdrop") -> None:
+def _write_renders(run: StageRun, settings: RenderSettings, backdrop: "Backdrop | None") -> None:
     """Write the contact sheet, and the stills and turntables of every pass."""
     run.run_options.progress(0, 1, "reading the mesh")
     from meshcli.export.gltf import read_glb
@@ -176,7 +176,7 @@ def _write_renders(run: StageRun, settings: RenderSettings, backdrop: "Backdrop"
         raise ProjectError(f"{error}; `{again} --force` rebuilds it") from error
     on_gpu = _gpu_rasteriser(run, mesh) if run.run_options.device.startswith("cuda") else None
     show = MeshPictures(mesh, settings, run.run_options.progress, on_gpu, backdrop)
-    if backdrop.transparent:
+    if backdrop and backdrop.transparent:
         run.note("an mp4 has no transparency: its background is white; stills, GIF and WebP have none")
     with run.step("contact sheet"):
         views = load_views(run.project, chosen_views(run.project, run.manifest))
