@@ -189,8 +189,11 @@ class Reporter:
         if following and not child_reports.is_child():
             self.tell(f"next: {following}")
         written = [output.file for output in outcome.record.outputs]
-        if (artefact := ARTEFACTS[outcome.stage]) in written or outcome.stage == "export":
-            print(project.root / artefact)  # data, never styled or wrapped
+        videos = [file for file in written if outcome.stage == "render" and file.endswith(".mp4")]
+        if shown := [file for file in written if file == ARTEFACTS[outcome.stage]] or videos:
+            print(project.root / shown[0])  # data, never styled or wrapped
+        elif outcome.stage == "export":
+            print(project.root / ARTEFACTS["export"])
 
 
 def outcome_json(project: Project, outcome: "Outcome", following: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from meshcli.commands.console import Reporter, print_plan, print_room, print_summary
+from meshcli.commands.export_flags import SizeFlags
 from meshcli.commands.flag_groups import Only, expand_flag_groups, usual_first
 from meshcli.commands.flags import (
     Directory,
@@ -19,10 +20,8 @@ from meshcli.commands.flags import (
     OutputFlags,
     PhotoFlags,
     ReconstructorFlags,
-    RenderFlags,
     SelectionFlags,
     SettingsFlags,
-    SizeFlags,
     StageFlags,
 )
 from meshcli.commands.hints import refuse_photos_as_directory
@@ -30,6 +29,7 @@ from meshcli.commands.invocation import read_inputs, read_settings_flags, run_op
 from meshcli.commands.lazy_commands import Command
 from meshcli.commands.mesh_file_flags import MeshFileFlags
 from meshcli.commands.plain_output import print_json, print_output
+from meshcli.commands.render_flags import RenderFlags
 from meshcli.commands.run_story import RunStory
 from meshcli.config import TypedSettings
 from meshcli.errors import InputError, UsageError

@@ -35,6 +35,26 @@ def cut_out_file(photo: str) -> str:
     return f"photos/{photo}.png"
 
 
+def still_file(name: str, kind: str = "shaded") -> str:
+    """A still of a pass: `name` is a side, `azimuth-045` or `camera-a`."""
+    return f"renders/{name}.png" if kind == "shaded" else f"renders/{name}.{kind}.png"
+
+
+def camera_still(picture: str) -> str:
+    """The name of a still from the camera of a photo or view."""
+    return f"camera-{picture}"
+
+
+def turntable_file(kind: str = "shaded", ending: str = "mp4") -> str:
+    """The turntable of a pass as mp4, gif or webp."""
+    return f"renders/turntable.{ending}" if kind == "shaded" else f"renders/turntable.{kind}.{ending}"
+
+
+def blend_file(name: str) -> str:
+    """A photo or view mixed with the mesh as its camera sees it."""
+    return f"renders/camera-{name}.blend.jpg"
+
+
 def checkpoint_file(photo: str) -> str:
     """A diffusion run that was interrupted."""
     return f"views/{photo}.unfinished"

@@ -22,6 +22,7 @@ WHOLE_SENTENCES = {
     "exported cameras": "the cameras of photos, views or turntable changed",
     "rig": "the rig lies elsewhere in the project's world",
     "formats": "other formats are to be written",
+    "background picture": "the picture behind the object is another one",
 }
 
 
@@ -115,6 +116,8 @@ def _explain_setting(key: str, before: str | None, now: str | None) -> str:
         return f"the views are chosen {_chosen(now)}, before {_chosen(before)}"
     if key.startswith("weights."):
         return f"the weights of {key.removeprefix('weights.')} are other ones"
+    if key.startswith("picture "):
+        return f"there is no photo or view {key.removeprefix('picture ')} any more"
     what = "the seed" if key == "seed" else f"the setting {key}"
     if before is None:
         return f"{what} is new: {_shown(now)}"

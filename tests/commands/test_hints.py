@@ -114,7 +114,7 @@ def test_an_empty_directory_is_no_folder_of_pictures(meshcli: Call) -> None:
         ("run desk 1.png --no_rembg=1", "did you mean --no-rembg?"),
         ("render desk --no_rembg", "--no-rembg is a flag of generate and run"),
         ("run desk 1.png --scale 1.0", "every view keeps its own camera"),
-        ("run desk 1.png --distance 4.5", "the turntable frames the mesh"),
+        ("run desk 1.png --distance 4.5", "it is a flag of render"),
         ("run desk 1.png --view 4", "--views takes the numbers or names of views"),
         ("select desk --seed 42", "select has no --seed: it is a flag of generate, align, reconstruct and run"),
         ("generate desk 1.png --views 0", "generate has no --views: it is a flag of select and run"),

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -159,14 +159,17 @@ def compare_with_pictures(mesh: Mesh, pictures: Sequence[View]) -> list[Any]:
 class MeshPictures:
     """Writes the mesh's bytes as its video: loading numba would take longer than all the rest."""
 
-    def __init__(self, mesh: bytes, settings: Any, progress: Any) -> None:
-        self.mesh = mesh
+    still_cameras: ClassVar = {"front": None}
 
-    def turntable(self, path: Path) -> None:
+    def __init__(self, mesh: bytes, settings: Any, *_: Any) -> None:
+        self.mesh = mesh
+        self.settings = settings
+
+    def turntable(self, path: Path, kind: str) -> None:
         path.write_bytes(self.mesh)
 
-    def stills(self) -> dict[str, Any]:
-        return {"front": np.zeros((2, 2, 3), np.uint8)}
+    def still(self, name: str, kind: str) -> Any:
+        return np.zeros((2, 2, 3), np.uint8)
 
     def contact_sheet(self, views: Sequence[View]) -> Any:
         return views[0].pixels
@@ -194,7 +197,10 @@ def modules(exports: bool = False) -> dict[str, ModuleType]:
     if exports:
         table["meshcli.export.gltf"] = {"write_glb": lambda mesh, **_: _bytes(mesh), "read_glb": Path.read_bytes}
         table["meshcli.export.obj"] = {"write_obj": lambda mesh, name: {f"{name}.obj": _bytes(mesh)}}
-        table["meshcli.rendering.turntable"] = {"MeshPictures": MeshPictures}
+        table["meshcli.rendering.turntable"] = {
+            "MeshPictures": MeshPictures,
+            "encode_still": lambda picture, kind: picture.tobytes(),
+        }
     made = {}
     for name, attributes in table.items():
         made[name] = ModuleType(name)
