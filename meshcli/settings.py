@@ -176,6 +176,7 @@ class FitSettings:
     steps: Annotated[tuple[int, ...], Range(1, 10_000)] = (120, 140, 80)  # optimisation steps
     rays: Annotated[int, Range(1, 1_000_000)] = 12000  # per step, over all views
     parts: Parts = "all"  # which connected parts of the surface to keep, among those that the silhouettes show
+    photos: bool = True  # see photos with calibrated cameras too, up to 640 pixels large, beside sculpt's views
     texture: bool = True  # bake a texture; without it only the vertices have colours
 
     def conflict(self) -> str:

@@ -17,6 +17,7 @@ from meshcli.project.project import Project
 from meshcli.system.digests import digest
 
 COLOURS = "colours"  # the option of a reconstruction that says which pictures colour the mesh
+FIT_PHOTOS = "shape"  # the one that says which photos `fit` sees beside the views
 
 Parts = dict[str, str]  # what it is called in messages -> version, value or digest
 
@@ -50,12 +51,15 @@ def view_parts(project: Project, views: Sequence[ViewEntry]) -> Parts:
 
 
 def reconstruction_parts(project: Project, manifest: Manifest, options: Mapping[str, Any]) -> Parts:
-    """Parts for a mesh: the chosen views in order, and the photos that colour it."""
+    """Parts for a mesh: the chosen views in order, and the photos that colour it or give it its shape."""
     parts = view_parts(project, chosen_views(project, manifest))
-    colours = options.get(COLOURS)
-    names = colours.get("photos") if isinstance(colours, dict) else ()
+    names: set[str] = set()
+    for option in (COLOURS, FIT_PHOTOS):
+        table = options.get(option)
+        listed = table.get("photos") if isinstance(table, dict) else None
+        names |= {name for name in listed if isinstance(name, str)} if isinstance(listed, list) else set()
     for photo in manifest.active_photos:
-        if isinstance(names, list) and photo.name in names:
+        if photo.name in names:
             parts[f"cut-out of photo {photo.name}"] = project.digest(photo.file)
             parts[f"camera of photo {photo.name}"] = digest(photo.camera.to_json())
     return parts
