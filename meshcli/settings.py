@@ -186,6 +186,7 @@ class FitSettings:
     parts: Parts = "all"  # which connected parts of the surface to keep, among those that the silhouettes show
     # whether views of a sculpted body, where they are chosen automatically, give that body and not one fitted to them
     body: bool = True
+    photos: bool = True  # see photos with calibrated cameras too, up to 640 pixels large, beside sculpt's views
     texture: bool = True  # bake a texture; without it only the vertices have colours
 
     def conflict(self) -> str:

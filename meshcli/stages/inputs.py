@@ -23,6 +23,7 @@ from meshcli.system.digests import digest, file_digest
 EXPORTED = "formats"  # the option of an export that says what is made
 BACKGROUND = "background picture"  # part of the renders
 COLOURS = "colours"  # the option of a reconstruction that says which pictures colour the mesh
+FIT_PHOTOS = "shape"  # the one that says which photos `fit` sees beside the views
 
 Parts = dict[str, str]  # what it is called in messages -> version, value or digest
 
@@ -56,13 +57,16 @@ def view_parts(project: Project, views: Sequence[ViewEntry]) -> Parts:
 
 
 def reconstruction_parts(project: Project, manifest: Manifest, options: Mapping[str, Any]) -> Parts:
-    """Parts for a mesh: the chosen views in order, the body that they show, and the photos that colour it."""
+    """Parts for a mesh: the chosen views in order, the body that they show, photos that colour it or give it shape."""
     views = chosen_views(project, manifest)
     parts = {**view_parts(project, views), **body_parts(project, manifest, views, options)}
-    colours = options.get(COLOURS)
-    names = colours.get("photos") if isinstance(colours, dict) else ()
+    names: set[str] = set()
+    for option in (COLOURS, FIT_PHOTOS):
+        table = options.get(option)
+        listed = table.get("photos") if isinstance(table, dict) else None
+        names |= {name for name in listed if isinstance(name, str)} if isinstance(listed, list) else set()
     for photo in manifest.active_photos:
-        if isinstance(names, list) and photo.name in names:
+        if photo.name in names:
             parts[f"cut-out of photo {photo.name}"] = project.digest(photo.file)
             parts[f"camera of photo {photo.name}"] = digest(photo.camera.to_json())
     return parts

@@ -20,6 +20,7 @@ from meshcli.settings import FitSettings
 from meshcli.views.camera import zero123plus_rig
 from meshcli.views.view import View
 
+FITTED: list[str] = []  # the names of the pictures that the last surface was fitted to
 BAKED: list[str] = []  # the names of the pictures that the last texture was baked from
 COUNTS = dict.fromkeys(("cut_out", "sculpt", "fit", "bake", "score_views", "register", "refine"), 0)
 
@@ -116,6 +117,7 @@ def better_arrangement(sets: Sequence[ViewSet], seed: int, progress: Any) -> Any
 
 def fit(views: Sequence[View], settings: Any, seed: int, progress: Any, note: Any = None) -> Mesh:
     COUNTS["fit"] += 1
+    FITTED[:] = [view.name for view in views]
     _trouble("fit", settings)
     progress(1, 1, "fitting")
     corners = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.4, 0.4) for z in (-0.3, 0.3)], np.float32)
