@@ -28,6 +28,18 @@ class PixelRays:
     directions: Float32Array  # (N, 3) of unit length
     targets: Float32Array  # (N, 4) RGB over white and coverage, 0 to 1
 
+    def every(self, stride: int) -> "PixelRays":
+        """One ray in `stride`."""
+        return PixelRays(self.origins[::stride], self.directions[::stride], self.targets[::stride])
+
+    def joined(self, others: "PixelRays") -> "PixelRays":
+        """Both sets of rays."""
+        return PixelRays(
+            np.concatenate([self.origins, others.origins]),
+            np.concatenate([self.directions, others.directions]),
+            np.concatenate([self.targets, others.targets]),
+        )
+
 
 @dataclass(frozen=True)
 class LatticeRays:
