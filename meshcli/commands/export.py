@@ -14,7 +14,7 @@ from meshcli.commands.lazy_commands import Command
 app = typer.Typer(add_completion=False)
 
 
-@app.command(cls=Command, epilog="Example: meshcli export desk --to glb,3mf --height 1.15m")
+@app.command(cls=Command, epilog="Example: meshcli export desk --to glb,usdz --height 1.15m")
 @expand_flag_groups
 def export(
     directory: Directory,

@@ -9,17 +9,21 @@ from meshcli.errors import MissingError, UsageError
 from meshcli.settings import ExportFormat, ExportPreset, ExportSettings
 
 PRINT_FORMATS = ("stl", "3mf")
-FREE_UP = ("obj", "ply", "stl", "3mf")  # formats that leave it to their files which axis is up
-PRESETS: dict[ExportPreset, tuple[str, ...]] = {"print": PRINT_FORMATS, "web": ("web",)}
-EXTRAS = {"web": ("DracoPy", "web")}  # target -> module and the extra that brings it
+FREE_UP = ("obj", "ply", "stl", "3mf", "usd", "usdz")  # formats that leave it to their files which axis is up
+PRESETS: dict[ExportPreset, tuple[str, ...]] = {"print": PRINT_FORMATS, "web": ("web",), "unreal": ("unreal",),
+                                                "blender": ("blender",)}  # fmt: skip
+EXTRAS = {  # target -> module and the extra that brings it
+    "usd": ("pxr", "usd"), "usdz": ("pxr", "usd"), "unreal": ("pxr", "usd"), "web": ("DracoPy", "web"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Targets:
     """What is made: formats, and presets that are made as one piece."""
 
-    names: tuple[str, ...]  # formats, and web
+    names: tuple[str, ...]  # formats, web, unreal, blender
     optional: frozenset[str] = frozenset()  # of these, what only `all` asks for
+    left_out: tuple[str, ...] = ()  # of all formats, those whose packages are not installed
 
     @property
     def have_cameras(self) -> bool:
@@ -40,10 +44,11 @@ def resolve_targets(settings: ExportSettings) -> Targets:
         if lacking := missing_extra(name):
             raise MissingError(f"{name} needs a package that is not installed: {install_line(lacking)}")
     everything = list(get_args(ExportFormat)) if "all" in words else []
-    names = tuple(dict.fromkeys([*everything, *named]))
+    left_out = tuple(name for name in everything if name not in named and missing_extra(name))
+    names = tuple(dict.fromkeys([*(name for name in everything if name not in left_out), *named]))
     if settings.up == "z" and not set(names).intersection(FREE_UP):
         raise UsageError(f"--up z: y is always up in GLB files; it is for {', '.join(FREE_UP)}")
-    return Targets(names, frozenset(names).difference(named))
+    return Targets(names, frozenset(names).difference(named), left_out)
 
 
 def missing_extra(name: str) -> str:
@@ -59,5 +64,5 @@ def install_line(extra: str) -> str:
 
 def file_names(name: str, targets: Sequence[str]) -> list[str]:
     """The files that are known beforehand, in the folder of the export."""
-    endings = {"web": ("web.glb",), "obj": ("obj", "mtl", "png")}
+    endings = {"usd": (), "unreal": (), "blender": (), "web": ("web.glb",), "obj": ("obj", "mtl", "png")}
     return [f"{name}.{ending}" for target in targets for ending in endings.get(target, (target,))]
