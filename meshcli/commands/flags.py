@@ -310,7 +310,7 @@ class StageFlags(FlagGroup, title="Stages"):
         str,
         typer.Option(
             metavar="LIST",
-            help="Export at the end too: formats and presets of `meshcli export`, as glb,unreal.",
+            help="Export at the end too: formats and presets of `meshcli export`, as glb,print.",
             show_default=False,
             autocompletion=complete_formats,
         ),

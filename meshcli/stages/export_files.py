@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from meshcli.errors import InputError
-from meshcli.export.frames import TO_GLTF
+from meshcli.export.frames import TO_GLTF, Up
 from meshcli.export.gltf import write_scene_glb
 from meshcli.export.obj import write_obj
 from meshcli.export.placement import UPRIGHT, Rotation, inverse, product, rotated
@@ -16,6 +16,7 @@ from meshcli.export.rigs import RigFrame, rig_files
 from meshcli.export.scene import Scene
 from meshcli.export.solids import write_3mf, write_ply, write_stl
 from meshcli.export.targets import PRINT_FORMATS, Targets
+from meshcli.export.usd import write_usd, write_usdz
 from meshcli.export.watertight import close_mesh
 from meshcli.meshes.mesh import Mesh
 from meshcli.pictures.image import encode_png, load_picture
@@ -49,7 +50,7 @@ class ExportedFiles:
         """Contents by path in the folder of the export; InputError for a mesh that no printer can make."""
         files: dict[str, bytes] = {}
         writers: dict[str, Callable[[], Mapping[str, bytes]]] = {
-            "glb": self._glb, "obj": self._obj, "ply": self._ply, "web": self._web,
+            "glb": self._glb, "obj": self._obj, "ply": self._ply, "web": self._web, "usd": self._usd, "usdz": self._usdz,
         }  # fmt: skip
         for done, target in enumerate(self.targets.names):
             self.progress(done, len(self.targets.names), f"writing {target}")
@@ -74,6 +75,20 @@ class ExportedFiles:
     def _for_gltf(self) -> Scene:
         scene = self.placed.scene()
         return turned_scene(scene, QUARTER_TURN) if self.placed.placement.like_rig else scene
+
+    def _usd(self) -> dict[str, bytes]:
+        scene, up = self._for_usd("z")
+        return write_usd(scene, up=up, jpeg_quality=self.jpeg_quality)
+
+    def _usdz(self) -> dict[str, bytes]:
+        scene, up = self._for_usd("y")
+        return {f"{self.placed.name}.usdz": write_usdz(scene, up=up, jpeg_quality=self.jpeg_quality)}
+
+    def _for_usd(self, usual: Up) -> tuple[Scene, Up]:
+        """What the writer gets and which axis is up; with a rig's coordinates its own numbers where y or z is up."""
+        if self.placed.placement.like_rig:
+            return (self._for_gltf(), "y") if self.placed.placement.up == "y" else (self.placed.scene(), "z")
+        return self.placed.scene(), usual if self.settings.up == "auto" else self.settings.up
 
     def _obj(self) -> dict[str, bytes]:
         turn = self.free_turn("y")
