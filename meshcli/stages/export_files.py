@@ -50,7 +50,8 @@ class ExportedFiles:
         """Contents by path in the folder of the export; InputError for a mesh that no printer can make."""
         files: dict[str, bytes] = {}
         writers: dict[str, Callable[[], Mapping[str, bytes]]] = {
-            "glb": self._glb, "obj": self._obj, "ply": self._ply, "web": self._web, "usd": self._usd, "usdz": self._usdz,
+            "glb": self._glb, "web": self._web, "obj": self._obj, "ply": self._ply,
+            "usd": self._usd, "usdz": self._usdz,
         }  # fmt: skip
         for done, target in enumerate(self.targets.names):
             self.progress(done, len(self.targets.names), f"writing {target}")
