@@ -6,7 +6,7 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from meshcli.commands.picker.screen import Row, Size, build_screen
-from meshcli.commands.picker.state import KEYS, PickerState
+from meshcli.stages.picker_state import KEYS, PickerState
 from meshcli.project.manifest import ViewEntry
 from meshcli.views.camera import zero123plus_rig
 
