@@ -13,6 +13,7 @@ from meshcli.commands.plain_output import escape_controls
 from meshcli.commands.prose import wrap_prose
 from meshcli.commands.run_progress import RunProgress
 from meshcli.project.manifest import Stage
+from meshcli.stages.run_summary import format_rough
 
 BAR_WIDTH = 40  # columns at most; by eye
 NO_ESTIMATE = "first time with these settings"
@@ -67,8 +68,3 @@ class RunStory(RunProgress):
         if remaining is None:
             return SLOWER if self._all_timed() else NO_ESTIMATE, fraction
         return f"about {format_rough(remaining)} left", fraction
-
-
-def format_rough(seconds: float) -> str:
-    """A time as exact as an estimate is: in steps of 5 seconds, from 90 seconds on in minutes."""
-    return f"{max(round(seconds / 5) * 5, 5)} s" if seconds < 90 else f"{round(seconds / 60)} min"
