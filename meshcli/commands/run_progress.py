@@ -117,6 +117,8 @@ class RunProgress(RunWatcher):
 
     def _title(self) -> str:
         again = " again" if self._aligned and self._command == "generate" else ""
+        if len(self._stages) == 1:
+            return f"{TITLES[self._command]}{again}"
         return f"{self._stages.index(self._stage) + 1} of {len(self._stages)}: {TITLES[self._command]}{again}"
 
     def _left_and_share(self) -> tuple[float | None, float]:

@@ -5,7 +5,7 @@ manifest changes. Light: no numpy.
 """
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from shlex import quote
@@ -162,6 +162,17 @@ class Board:
             )
         return [f"--azimuth={','.join(f'{angle:g}' for angle in angles.values() if angle is not None)}"]
 
+    def quality_of(self, stage: Stage) -> str:
+        """The option about settings that was chosen, where it means something for a stage; else empty."""
+        return self.quality if self.quality in self.qualities(stage) else ""
+
+    def qualities(self, stage: Stage) -> dict[str, str]:
+        """What a page offers about the settings of a stage: option -> what it says."""
+        record = self.manifest.stages.get(stage)
+        if record and record.settings:
+            return {"": "as before", "--defaults": "normal", "--config=quick": "quick and rough"}
+        return {"": "normal", "--config=quick": "quick and rough"}
+
     def words(self, command: str, *options: str, arguments: Sequence[str] = ()) -> list[str]:
         """A command line for a child: a directory or photo may begin with a dash."""
         return [command, *options, "--", str(self.project.root), *arguments]
@@ -171,13 +182,6 @@ class Board:
         place = words.index("--")
         command, options, arguments = words[0], words[1:place], words[place + 1 :]
         return " ".join(["meshcli", command, *(quote(each) for each in (*arguments, *options))])
-
-
-def settings_choices(record_settings: Mapping[str, object]) -> dict[str, str]:
-    """What a page offers about settings: option -> what it says."""
-    if record_settings:
-        return {"": "as before", "--defaults": "normal", "--config=quick": "quick and rough"}
-    return {"": "normal", "--config=quick": "quick and rough"}
 
 
 def _time(path: Path) -> tuple[int, int, int]:

@@ -7,11 +7,12 @@ from nicegui import events, ui
 
 from meshcli.engines import NETWORKS, Reconstructor
 from meshcli.project.artefacts import CONTACT_SHEET, MESH, TURNTABLE
+from meshcli.project.manifest import Stage
 from meshcli.settings import Settings
 from meshcli.stages.mesh_check import mesh_match
 from meshcli.stages.networks import missing_requirement, pick_engine
 from meshcli.stages.stage_runner import RunOptions
-from meshcli.ui.board import Board, settings_choices
+from meshcli.ui.board import Board
 from meshcli.ui.parts import CommandLine, button
 from meshcli.ui.views_tab import accept
 
@@ -37,7 +38,9 @@ class MeshTab:
         self._stale = ui.label().classes("warning")
         with ui.element("div").classes("step"):
             with ui.row().classes("choices"):
-                self._quality = ui.select(settings_choices({}), label="Settings", on_change=self._choose_quality)
+                self._quality = ui.select(
+                    board.qualities("reconstruct"), label="Settings", on_change=self._choose_quality
+                )
                 self._engine = ui.select(RECONSTRUCTORS, label="Built by", on_change=self._choose)
                 self._build = button("Build the mesh", self._reconstruct, "view_in_ar", main=True)
                 self._render = button("Turntable and stills", partial(self._start, "render", "render"), "movie")
@@ -52,11 +55,9 @@ class MeshTab:
         board = self.board
         manifest, status = board.manifest, board.stage("reconstruct")
         self._engine.set_value(board.reconstructor)
-        record = manifest.stages.get("reconstruct") or manifest.stages.get("generate")
-        choices = settings_choices(record.settings if record else {})
-        if choices != self._quality.options:
+        if (choices := board.qualities("reconstruct")) != self._quality.options:
             self._quality.set_options(choices)
-        self._quality.set_value(board.quality if board.quality in choices else "")
+        self._quality.set_value(board.quality_of("reconstruct"))
         self._hint.set_text(_engine_hint(cast("Reconstructor", board.reconstructor), board))
         idle = not board.jobs.at_work and not board.elsewhere
         self._build.set_enabled(idle and board.stage("generate").state == "done")
@@ -117,16 +118,16 @@ class MeshTab:
             self.board.quality = event.value
             self.board.changed()
 
-    def _range(self) -> tuple[str, str]:
+    def _range(self) -> tuple[Stage, Stage]:
         """The first and the last step of building: without a choice of views it is made first, as `run` does."""
         chosen = self.board.stage("select").state == "done" or self.board.choice_is_edited
         return ("reconstruct" if chosen else "select"), "reconstruct"
 
-    def _words(self, first: str, last: str) -> list[str]:
+    def _words(self, first: Stage, last: Stage) -> list[str]:
         board = self.board
         named = board.reconstructor != "auto" and last == "reconstruct"
         engine = [f"--reconstructor={board.reconstructor}"] if named else []
-        quality = [board.quality] if board.quality else []
+        quality = [board.quality_of(last)] if board.quality_of(last) else []
         return board.words("run", f"--from={first}", f"--to={last}", *engine, *quality)
 
     async def _reconstruct(self) -> None:
@@ -135,7 +136,7 @@ class MeshTab:
             await accept(self.board)
         self._start(first, last)
 
-    def _start(self, first: str, last: str) -> None:
+    def _start(self, first: Stage, last: Stage) -> None:
         title = "building the mesh" if last == "reconstruct" else "making pictures and video"
         self.board.jobs.start(self._words(first, last), title)
 

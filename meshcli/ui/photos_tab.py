@@ -11,7 +11,7 @@ from meshcli.project.manifest import Photo
 from meshcli.settings import Settings
 from meshcli.stages.photo_azimuths import azimuth_lines, guess_warning, photos_of_unknown_azimuth
 from meshcli.stages.view_generation import lacking
-from meshcli.ui.board import Board, settings_choices
+from meshcli.ui.board import Board
 from meshcli.ui.elements import Dial, Painter
 from meshcli.ui.gate import MAX_UPLOAD
 from meshcli.ui.parts import CommandLine, button, report
@@ -50,7 +50,7 @@ class PhotosTab:
         self._cards = ui.element("div").classes("cards")
         with ui.element("div").classes("step") as self._step:
             with ui.row().classes("choices"):
-                self._quality = ui.select(settings_choices({}), label="Settings", on_change=self._choose_quality)
+                self._quality = ui.select(board.qualities("generate"), label="Settings", on_change=self._choose_quality)
                 self._engine = ui.select(GENERATORS, label="Views by", on_change=self._choose_engine)
                 self._forget = button("Take the angles back", board.forget_azimuths)
             self._engine_hint = ui.label().classes("hint")
@@ -73,9 +73,7 @@ class PhotosTab:
         for photo in photos:
             fixed = bool(photo.stated.camera) or len(photos) == 1
             self._dials[photo.name].show(board.shown_azimuth(photo), fixed)
-            known = lines.get(photo.name, "").partition(" azimuth ")[2]
-            turned = board.azimuths.get(photo.name)
-            self._texts[photo.name].set_text(f"{turned:g}° (not used yet)" if turned is not None else f"{known}")
+            self._texts[photo.name].set_text(_side(board, photo, lines.get(photo.name, "")))
         self._update_step(photos)
 
     def _update_step(self, photos: list[Photo]) -> None:
@@ -83,12 +81,9 @@ class PhotosTab:
         board, busy = self.board, bool(self.board.jobs.at_work or self.board.elsewhere)
         self._step.set_visibility(bool(photos))
         self._hint.set_visibility(not photos)
-        record = board.manifest.stages.get("generate")
-        choices = settings_choices(record.settings if record else {})
-        if choices != self._quality.options:
-            board.quality = board.quality if board.quality in choices else ""
+        if (choices := board.qualities("generate")) != self._quality.options:
             self._quality.set_options(choices)
-        self._quality.set_value(board.quality)
+        self._quality.set_value(board.quality_of("generate"))
         self._engine.set_value(board.generator)
         self._engine_hint.set_text(_engine_hint(board.generator, board))
         for each in (self._make, self._all, self._guess):
@@ -185,8 +180,8 @@ class PhotosTab:
         report(f"not all of these can be handed in: at most {MAX_FILES} pictures of {MAX_UPLOAD >> 20} MB in all")
 
     def _choose_quality(self, event: events.ValueChangeEventArguments[str]) -> None:
-        if self.board.quality != (event.value or ""):
-            self.board.quality = event.value or ""
+        if event.value is not None and self.board.quality != event.value:
+            self.board.quality = event.value
             self.board.changed()
 
     def _choose_engine(self, event: events.ValueChangeEventArguments[str]) -> None:
@@ -199,18 +194,22 @@ class PhotosTab:
         board = self.board
         to = [] if last == "render" else [f"--to={last}"]
         engine = [] if board.generator == "auto" else [f"--generator={board.generator}"]
-        quality = [board.quality] if board.quality else []
+        quality = [board.quality_of("generate")] if board.quality_of("generate") else []
         return board.words("run", *to, *board.azimuth_words(), *engine, *quality, *options)
 
     def _run(self, last: str, *options: str) -> None:
         title = "making views" if last == "generate" else "making everything"
-        self.board.jobs.start(self._words(last, *options), title, self._used)
+        self.board.jobs.start(self._words(last, *options), title)
 
-    def _used(self) -> None:
-        """What was chosen is on record now."""
-        job = self.board.jobs.current
-        if job and job.code == 0:
-            self.board.quality = ""
+
+def _side(board: Board, photo: Photo, line: str) -> str:
+    """From which side a photo was taken, and how that is known; `line` is what `status` says."""
+    turned, stated = board.azimuths.get(photo.name), photo.stated.azimuth
+    if turned is not None:
+        return f"azimuth {turned:g}°, used when you make views"
+    if stated is not None:
+        return f"azimuth {stated:g}°, as you said"
+    return f"azimuth {line.partition(' azimuth ')[2] or 'unknown'}"
 
 
 def _engine_hint(name: str, board: Board) -> str:
