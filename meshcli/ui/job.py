@@ -7,7 +7,6 @@ import signal
 import subprocess
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -31,7 +30,7 @@ class Job:
     title: str  # what it does, for people
     state: State = "running"
     code: int | None = None  # the exit code, negative for a signal
-    lines: deque[str] = field(default_factory=lambda: deque(maxlen=MAX_LINES))
+    lines: tuple[str, ...] = ()  # the last that it said; replaced, never changed, for another thread reads them
     error: str = ""
     stage: str = ""  # as the child says, below too
     step: str = ""  # `1 of 4: making views`
@@ -83,7 +82,7 @@ class Job:
         """Take a line of the child's standard error: a record, or text."""
         record = parse_record(line)
         if record is None:
-            self.lines.append(line)
+            self.lines = (*self.lines, line)[-MAX_LINES:]
             if line.startswith("error:"):
                 self.error = line.removeprefix("error:").strip()
         else:
@@ -101,7 +100,7 @@ class Job:
 
 
 class Jobs:
-    """The current or last job of a project; `changed` is called, in any thread, whenever there is something new."""
+    """The current or last job of a project; `changed` is called, in any thread, when one begins or ends."""
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self.current: Job | None = None
@@ -138,10 +137,6 @@ class Jobs:
         self._changed()
 
     def _run(self, job: Job, ended: Callable[[], object] | None) -> None:
-        def read_line(line: str) -> None:
-            job.read_line(line)
-            self._changed()
-
         def started(process: "subprocess.Popen[str]") -> None:
             with self._lock:
                 job._process = process
@@ -149,8 +144,8 @@ class Jobs:
                     _interrupt(process)
 
         try:
-            code, output = run_child(job.words, True, NO_TERMINAL, read_line, started)
-            job.lines.extend(output.splitlines())
+            code, output = run_child(job.words, True, NO_TERMINAL, job.read_line, started)
+            job.lines = (*job.lines, *output.splitlines())[-MAX_LINES:]
         except OSError as error:
             code, job.error = 1, f"the command cannot be started: {error.strerror}"
         job.code, job.ended = code, time.monotonic()

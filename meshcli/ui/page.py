@@ -62,11 +62,12 @@ class Page:
             "mesh": MeshTab,
             "log": LogTab,
         }
-        self._tabs: list[Tab] = []
+        self._tabs: dict[str, Tab] = {}
         with ui.tab_panels(tabs, value="photos").props("keep-alive").classes("panels"):
             for name, _, _ in TABS:
                 with ui.tab_panel(name):
-                    self._tabs.append(builders[name](board))
+                    self._tabs[name] = builders[name](board)
+        self._log = self._tabs["log"]
 
     def _draw_work(self) -> None:
         """What is at work, and how the last work ended."""
@@ -83,7 +84,8 @@ class Page:
         if self._version != self.board.version:
             self.update()
         elif self.board.jobs.at_work:
-            self._update_time()
+            self._update_work()
+            self._log.update()
 
     def update(self) -> None:
         """Show the board."""
@@ -95,7 +97,7 @@ class Page:
         for name, title, stage in TABS:
             if stage:
                 self._labels[name].props(f'label="{title}{_mark(board, stage)}"')
-        for tab in self._tabs:
+        for tab in self._tabs.values():
             tab.update()
 
     def _update_work(self) -> None:

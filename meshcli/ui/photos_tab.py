@@ -45,6 +45,7 @@ class PhotosTab:
         self._hint = ui.label(
             "Two to four photos of one object, from different sides, all of it in the picture. One works too."
         ).classes("hint")
+        self._stale = ui.label().classes("warning")
         self._warning = ui.label().classes("warning")
         self._guesses = ui.image().classes("guesses").props("fit=contain no-spinner alt='guesses'")
         self._cards = ui.element("div").classes("cards")
@@ -89,6 +90,10 @@ class PhotosTab:
         for each in (self._make, self._all, self._guess):
             each.set_enabled(bool(photos) and not busy)
         self._upload.set_enabled(not busy)
+        generate = board.stage("generate")
+        stale = bool(board.manifest.active_views) and generate.state in ("stale", "missing") and not busy
+        self._stale.set_text(f"The views are out of date: {generate.reason}. “Make views” makes them again.")
+        self._stale.set_visibility(stale)
         warning = guess_warning(board.project, board.manifest) if not board.azimuths else ""
         guesses = GUESSES_SHEET in board.manifest.listed_files
         self._guess.set_visibility(bool(warning))

@@ -1,8 +1,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-from meshcli.stages.picker_state import KEYS, PickerState
 from meshcli.errors import UsageError
+from meshcli.stages.picker_state import KEYS, PickerState
 
 NAMES = ("a0", "a1", "a2", "b0", "b1")
 
