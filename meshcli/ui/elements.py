@@ -29,16 +29,17 @@ class Dial(Element, component=COMPONENTS / "dial.js"):
 class ViewGrid(Element, component=COMPONENTS / "view_grid.js"):
     """The views as pictures; emits `take` and `move` with a row, `press` with a key."""
 
-    def __init__(self, views: Sequence[dict[str, Any]]) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._props["views"], self._props["chosen"], self._props["current"] = list(views), [], 0
+        self._props["views"], self._props["chosen"], self._props["current"] = [], [], 0
 
-    def show(self, chosen: Sequence[str], current: int) -> None:
-        """Show a choice."""
-        if (self._props["chosen"], self._props["current"]) == (list(chosen), current):
+    def show(self, views: Sequence[dict[str, Any]], chosen: Sequence[str], current: int) -> None:
+        """Show views, and which of them are chosen."""
+        values = {"views": list(views), "chosen": list(chosen), "current": current}
+        if all(self._props[key] == value for key, value in values.items()):
             return
         with self._props.suspend_updates():
-            self._props["chosen"], self._props["current"] = list(chosen), current
+            self._props.update(values)
         self.update()
 
 

@@ -45,7 +45,7 @@ HEADERS = (
     (b"content-security-policy", POLICY.encode()),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
-    (b"referrer-policy", b"no-referrer"),  # the address may hold the token
+    (b"referrer-policy", b"same-origin"),  # the address may hold the token; without any, forms hide their origin
     (b"x-content-type-options", b"nosniff"),
 )
 PAGE = """<!DOCTYPE html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">

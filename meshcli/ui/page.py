@@ -63,7 +63,7 @@ class Page:
             "log": LogTab,
         }
         self._tabs: dict[str, Tab] = {}
-        with ui.tab_panels(tabs, value="photos").props("keep-alive").classes("panels"):
+        with ui.tab_panels(tabs, value="photos", animated=False).props("keep-alive").classes("panels"):
             for name, _, _ in TABS:
                 with ui.tab_panel(name):
                     self._tabs[name] = builders[name](board)

@@ -28,12 +28,13 @@ class ViewsTab:
 
     def __init__(self, board: Board) -> None:
         self.board = board
-        self._grid: ViewGrid | None = None
-        self._grid_of: object = None
         self._map_of: object = None
         self._none = ui.label("There are no views yet: hand in photos and press “Make views”.").classes("hint")
         with ui.element("div").classes("choosing") as self._choosing:
-            self._place = ui.element("div")
+            self._grid = ViewGrid()
+            self._grid.on("take", self._take)
+            self._grid.on("move", self._move)
+            self._grid.on("press", self._press_event)
             with ui.element("div").classes("side"):
                 self._map = ui.html("", sanitize=False)
                 self._summary = ui.label().classes("summary")
@@ -56,11 +57,7 @@ class ViewsTab:
             return
         views = board.manifest.active_views
         rows = [_row(number, view, _time(board, view)) for number, view in views.items()]
-        if self._grid is None or rows != self._grid_of:
-            self._grid_of = rows
-            self._draw_grid(rows)
-        if self._grid:
-            self._grid.show(state.chosen, state.row)
+        self._grid.show(rows, state.chosen, state.row)
         entries = {view.name: view for view in views.values()}
         chosen = [entries[name] for name in state.chosen if name in entries]
         if (key := (state.chosen, state.row, len(rows))) != self._map_of:
@@ -82,14 +79,6 @@ class ViewsTab:
             state = self.board.stage("select")
             return f"In use, {CHOSEN_BY[recorded.by]}{'' if state.state == 'done' else f', but {state.reason}'}."
         return f"Not in use yet; {len(recorded.names)} others are."
-
-    def _draw_grid(self, rows: list[dict[str, Any]]) -> None:
-        self._place.clear()
-        with self._place:
-            self._grid = ViewGrid(rows)
-            self._grid.on("take", self._take)
-            self._grid.on("move", self._move)
-            self._grid.on("press", self._press_event)
 
     def _take(self, event: events.GenericEventArguments) -> None:
         state = self.board.choice

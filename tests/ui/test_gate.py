@@ -146,7 +146,7 @@ def test_the_printed_address_sets_a_cookie_that_opens_the_page(gate: Gate, inner
     assert "HttpOnly" in cookie
     assert "SameSite=Strict" in cookie
     assert inner.calls == []
-    assert header(sent, b"referrer-policy") == b"no-referrer"
+    assert header(sent, b"referrer-policy") == b"same-origin"
     assert status(ask(gate, [OWN, (b"cookie", cookie.partition(";")[0].encode())])) == 200
     assert inner.calls == ["http"]
 
