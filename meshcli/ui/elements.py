@@ -27,7 +27,7 @@ class Dial(Element, component=COMPONENTS / "dial.js"):
 
 
 class ViewGrid(Element, component=COMPONENTS / "view_grid.js"):
-    """The views as pictures; emits `take` and `move` with a row, `press` with a key."""
+    """The views as pictures; emits `take` with a row, `move` with a number of rows, `press` with a key."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -88,8 +88,9 @@ class ViewsTab:
 
     def _move(self, event: events.GenericEventArguments) -> None:
         state = self.board.choice
-        if state and isinstance(event.args, int) and 0 <= event.args < len(state.names):
-            self.board.set_choice(replace(state, row=event.args, message=""))
+        if state and isinstance(event.args, int):  # relative: keys may come faster than answers go back
+            row = min(max(state.row + event.args, 0), len(state.names) - 1)
+            self.board.set_choice(replace(state, row=row, message=""))
             self.update()
 
     async def _press_event(self, event: events.GenericEventArguments) -> None:

@@ -15,7 +15,7 @@ BINARIES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 # WebGL by the processor; without a sandbox, which containers do not allow: only pages that the tests made are opened.
 ARGUMENTS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
 DESK, PHONE = (1440, 900), (390, 844)  # pixels
-PATIENCE = 40_000  # milliseconds, however busy the machine is
+PATIENCE = 120_000  # milliseconds, however busy the machine is
 
 
 @dataclass

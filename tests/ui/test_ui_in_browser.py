@@ -77,11 +77,11 @@ def test_from_dropped_photos_to_a_mesh(browser: "Browser", project: Project, pho
         ended(page, "making views")
         page.get_by_role("tab", name="Views").click()
         page.locator(".view").nth(17).wait_for()
-        suggested = page.locator(".view.chosen").count()
+        suggested = page.locator(".view-grid .chosen").count()
         page.locator(".view:not(.chosen)").first.click()
-        page.wait_for_function(f"document.querySelectorAll('.view.chosen').length === {suggested + 1}")
+        page.wait_for_function(f"document.querySelectorAll('.view-grid .chosen').length === {suggested + 1}")
         page.get_by_role("button", name="Undo").click()
-        page.wait_for_function(f"document.querySelectorAll('.view.chosen').length === {suggested}")
+        page.wait_for_function(f"document.querySelectorAll('.view-grid .chosen').length === {suggested}")
         page.get_by_role("button", name="Use these views").click()
         page.locator(".summary", has_text="In use, chosen by hand").wait_for()
         page.get_by_role("tab", name="Mesh").click()
@@ -103,8 +103,7 @@ def test_views_are_chosen_with_the_keyboard_alone(browser: "Browser", with_views
     with serving(with_views.root, FAKE_MESHCLI) as address:
         page = opened(browser, address).page
         page.get_by_role("tab", name="Photos").focus()
-        for _ in range(2):
-            page.keyboard.press("ArrowRight")
+        page.keyboard.press("ArrowRight")
         page.keyboard.press("Enter")
         page.locator(".view").first.wait_for()
         for _ in range(30):
@@ -112,7 +111,7 @@ def test_views_are_chosen_with_the_keyboard_alone(browser: "Browser", with_views
             if page.evaluate("document.activeElement.className") == "view-grid":
                 break
         page.keyboard.press("n")
-        page.wait_for_function("!document.querySelector('.view.chosen')")
+        page.wait_for_function("!document.querySelector('.view-grid .chosen')")
         page.keyboard.press("Enter")
         page.locator(".warning", has_text="nothing is chosen").wait_for()
         for keys in (["Home", " "], ["ArrowRight", "ArrowRight", " "], ["End", " "]):
@@ -189,9 +188,9 @@ def test_two_pages_and_a_terminal_see_one_project(browser: "Browser", with_views
         one, other = (opened(browser, address, tab="Views").page for _ in range(2))
         other.locator(".view").nth(7).wait_for()
         one.get_by_role("button", name="None").click()
-        other.wait_for_function("!document.querySelector('.view.chosen')")
+        other.wait_for_function("!document.querySelector('.view-grid .chosen')")
         other.locator(".view").nth(7).click()
-        one.locator(".view.chosen", has_text="7 · b1").wait_for()
+        one.locator(".view-grid .chosen", has_text="7 · b1").wait_for()
         one.get_by_role("button", name="Undo").click()
         one.get_by_role("button", name="Undo").click()
         assert meshcli("select", str(with_views.root), "--views=a0,b1,c2").returncode == 0

@@ -33,7 +33,8 @@ export default {
       return `M${at(this.shown, 56)} L${at(this.shown - 70, 17)} L${at(this.shown + 70, 17)} Z`;
     },
   },
-  watch: { angle() { if (!this.held) this.turned = null; } },
+  // Turned fast, it is ahead of the server, whose older answers must not turn it back.
+  watch: { angle(now) { if (!this.held && (now === this.turned || now === undefined)) this.turned = null; } },
   methods: {
     grab(event) {
       if (this.fixed) return;

@@ -36,7 +36,7 @@ export default {
       const last = this.views.length - 1, row = this.columns();
       const moves = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -row, ArrowDown: row, PageUp: -3 * row, PageDown: 3 * row, Home: -last, End: last };
       const keys = { " ": " ", Enter: "enter", s: "s", a: "a", n: "n", u: "u" };
-      if (event.key in moves) this.$emit("move", Math.min(Math.max(this.current + moves[event.key], 0), last));
+      if (event.key in moves) this.$emit("move", moves[event.key]);
       else if (event.key in keys) this.$emit("press", keys[event.key]);
       else return;
       event.preventDefault();
