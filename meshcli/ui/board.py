@@ -65,6 +65,10 @@ class Board:
             return ""
         return next((each.stage for each in self.status.stages if each.state == "running"), "")
 
+    def time_of(self, file: str) -> int:
+        """When a file of the project was changed, in nanoseconds; 0 where it is not there."""
+        return _time(self.project.root / file)[0]
+
     def look(self) -> None:
         """Read the project again if it has changed on the disk since the last look."""
         seen = self._stamp()

@@ -12,7 +12,7 @@ from fastapi.responses import FileResponse, HTMLResponse, PlainTextResponse, Res
 
 from meshcli.errors import MeshcliError, ResourceError, UsageError
 from meshcli.pictures.image import load_picture
-from meshcli.project.artefacts import MESH, TURNTABLE
+from meshcli.project.artefacts import GUESSES_SHEET, MESH, TURNTABLE
 from meshcli.project.project import Project
 from meshcli.report.embedded import encode_webp
 from meshcli.report.mesh_page import mesh_page
@@ -102,8 +102,12 @@ def add_masks(app: FastAPI, project: Project) -> None:
 
 
 def _listed(project: Project, file: str) -> Path:
-    """The path of a file that the manifest lists; UsageError for any other."""
-    if file not in project.load().listed_files:
+    """The path of a file that the manifest lists; UsageError for any other.
+
+    The sheet of guesses is no output of a record, but among the files that are meshcli's own.
+    """
+    manifest = project.load()
+    if file not in manifest.listed_files | ({GUESSES_SHEET} & manifest.own_files):
         raise UsageError(f"no file of the project: {file[:100]!r}")
     path = project.path(file)
     if not path.is_file():

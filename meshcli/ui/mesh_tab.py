@@ -58,9 +58,11 @@ class MeshTab:
         if (choices := board.qualities("reconstruct")) != self._quality.options:
             self._quality.set_options(choices)
         self._quality.set_value(board.quality_of("reconstruct"))
-        self._hint.set_text(_engine_hint(cast("Reconstructor", board.reconstructor), board))
+        made = board.stage("generate").state == "done"
+        hint = _engine_hint(cast("Reconstructor", board.reconstructor), board)
+        self._hint.set_text(hint if made else "First make the views, on the Photos tab.")
         idle = not board.jobs.at_work and not board.elsewhere
-        self._build.set_enabled(idle and board.stage("generate").state == "done")
+        self._build.set_enabled(idle and made)
         has_mesh = MESH in manifest.listed_files and (board.project.root / MESH).is_file()
         self._render.set_enabled(idle and status.state == "done")
         self._none.set_visibility(not has_mesh)
@@ -70,16 +72,10 @@ class MeshTab:
         self._command.show(board.shown(self._words(*self._range())))
         self._match.set_text(mesh_match(manifest.stages.get("reconstruct")) if has_mesh else "")
         files = [file for file in DOWNLOADS if file in manifest.listed_files and (board.project.root / file).is_file()]
-        key = (has_mesh and self._stamp(MESH), files, self._stamp(TURNTABLE))
+        key = (has_mesh and self.board.time_of(MESH), files, self.board.time_of(TURNTABLE))
         if key != self._shown:
             self._shown = key
             self._draw(has_mesh, files)
-
-    def _stamp(self, file: str) -> int:
-        try:
-            return (self.board.project.root / file).stat().st_mtime_ns
-        except OSError:
-            return 0
 
     def _draw(self, has_mesh: bool, files: list[str]) -> None:
         """The viewer, the downloads, and what `render` made."""
@@ -88,7 +84,7 @@ class MeshTab:
         if has_mesh:
             with self._viewer:
                 ui.html(
-                    f'<iframe src="/project/mesh?v={self._stamp(MESH)}" title="the mesh among its cameras" '
+                    f'<iframe src="/project/mesh?v={self.board.time_of(MESH)}" title="the mesh among its cameras" '
                     'loading="lazy"></iframe>',
                     sanitize=False,
                 ).classes("viewer")
@@ -99,7 +95,7 @@ class MeshTab:
                     link = ui.link(name, f"/project/file/{file}")
                     link.props(f'download="{name}"').classes("download")
             if TURNTABLE in files:
-                stamp = self._stamp(TURNTABLE)
+                stamp = self.board.time_of(TURNTABLE)
                 ui.html(
                     f'<video src="/project/file/{TURNTABLE}?v={stamp}" controls loop muted playsinline '
                     'aria-label="turntable"></video>'

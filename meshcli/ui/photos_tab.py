@@ -47,7 +47,7 @@ class PhotosTab:
         ).classes("hint")
         self._stale = ui.label().classes("warning")
         self._warning = ui.label().classes("warning")
-        self._guesses = ui.image().classes("guesses").props("fit=contain no-spinner alt='guesses'")
+        self._guesses = ui.html("", sanitize=False).classes("guesses")
         self._cards = ui.element("div").classes("cards")
         with ui.element("div").classes("step") as self._step:
             with ui.row().classes("choices"):
@@ -66,7 +66,7 @@ class PhotosTab:
         """Show what has changed."""
         board = self.board
         photos = board.photos
-        key = [(photo.name, photo.file, photo.source, self._stamp(photo)) for photo in photos]
+        key = [(photo.name, photo.file, photo.source, self.board.time_of(photo.file)) for photo in photos]
         if key != self._cards_of:
             self._cards_of = key
             self._draw_cards(photos)
@@ -95,14 +95,17 @@ class PhotosTab:
         self._stale.set_text(f"The views are out of date: {generate.reason}. “Make views” makes them again.")
         self._stale.set_visibility(stale)
         warning = guess_warning(board.project, board.manifest) if not board.azimuths else ""
-        guesses = GUESSES_SHEET in board.manifest.listed_files
+        drawn = board.time_of(GUESSES_SHEET) if GUESSES_SHEET in board.manifest.own_files else 0
         self._guess.set_visibility(bool(warning))
         self._warning.set_text(warning and "The sides of some photos are guesses: look at the picture, turn the dials "
                                "where it is wrong, or go on with the guesses.")  # fmt: skip
         self._warning.set_visibility(bool(warning))
-        self._guesses.set_visibility(bool(warning) and guesses)
-        if warning and guesses:
-            self._guesses.set_source(f"/project/picture/{GUESSES_SHEET}?side=1280&v={board.version}")
+        self._guesses.set_visibility(bool(warning and drawn))
+        if warning and drawn:
+            address = f"/project/picture/{GUESSES_SHEET}?side=1280&v={drawn}"
+            self._guesses.set_content(
+                f'<img src="{address}" alt="the photos beside the object from the guessed sides">'
+            )
         self._forget.set_visibility(bool(board.azimuths))
         self._sides.set_text(_about_sides(board))
         try:
@@ -110,19 +113,13 @@ class PhotosTab:
         except UsageError as error:
             self._command.show(f"# {error}")
 
-    def _stamp(self, photo: Photo) -> int:
-        try:
-            return (self.board.project.root / photo.file).stat().st_mtime_ns
-        except OSError:
-            return 0
-
     def _draw_cards(self, photos: list[Photo]) -> None:
         self._cards.clear()
         self._dials.clear()
         self._texts.clear()
         with self._cards:
             for photo in photos:
-                self._draw_card(photo, self._stamp(photo))
+                self._draw_card(photo, self.board.time_of(photo.file))
 
     def _draw_card(self, photo: Photo, stamp: int) -> None:
         name = photo.name
@@ -157,7 +154,7 @@ class PhotosTab:
         """Open the brushes."""
         photo = next(photo for photo in self.board.photos if photo.name == name)
         with ui.dialog().props("maximized") as dialog, ui.card().classes("painting"):
-            painter = Painter(name, str(self._stamp(photo)))
+            painter = Painter(name, str(self.board.time_of(photo.file)))
         painter.on("leave", dialog.close)
         painter.on("saved", dialog.close)
         dialog.on("hide", dialog.delete)

@@ -56,7 +56,7 @@ class ViewsTab:
         if state is None:
             return
         views = board.manifest.active_views
-        rows = [_row(number, view, _time(board, view)) for number, view in views.items()]
+        rows = [_row(number, view, board.time_of(view.file)) for number, view in views.items()]
         self._grid.show(rows, state.chosen, state.row)
         entries = {view.name: view for view in views.values()}
         chosen = [entries[name] for name in state.chosen if name in entries]
@@ -77,7 +77,9 @@ class ViewsTab:
             return "Nothing is used yet: without a choice of yours, building chooses by itself."
         if self.board.choice and recorded.names == self.board.choice.chosen:
             state = self.board.stage("select")
-            return f"In use, {CHOSEN_BY[recorded.by]}{'' if state.state == 'done' else f', but {state.reason}'}."
+            made = self.board.stage("generate").state == "done"
+            stale = "" if state.state == "done" else f", but {state.reason if made else 'the views are out of date'}"
+            return f"In use, {CHOSEN_BY[recorded.by]}{stale}."
         return f"Not in use yet; {len(recorded.names)} others are."
 
     def _take(self, event: events.GenericEventArguments) -> None:
@@ -162,10 +164,3 @@ def _row(number: int, view: ViewEntry, stamp: int) -> dict[str, Any]:
         "scores": single,
         "label": f"view {number}, {view.name}, {angles}",
     }
-
-
-def _time(board: Board, view: ViewEntry) -> int:
-    try:
-        return (board.project.root / view.file).stat().st_mtime_ns
-    except OSError:
-        return 0

@@ -16,6 +16,8 @@ from PIL import Image
 
 from helpers.browser import DESK, PHONE, Watched, chromium, open_page
 from helpers.cli_processes import FAKE_MESHCLI, alive, meshcli, until
+from helpers.finished_project import finish
+from helpers.project_templates import ProjectTemplates
 from helpers.ui_server import serving, start, stop
 from meshcli.project.project import Project
 from meshcli.stages.status import read_status
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.slow
-REAL_GLB = [FAKE_MESHCLI[0], str(Path(__file__).parents[1] / "helpers" / "fake_engines.py")]
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +61,7 @@ def assert_quiet(watched: Watched, address: str) -> None:
 
 
 def test_from_dropped_photos_to_a_mesh(browser: "Browser", project: Project, photos: list[Path]) -> None:
-    with serving(project.root, REAL_GLB) as address:
+    with serving(project.root, FAKE_MESHCLI) as address:
         watched = opened(browser, address)
         page = watched.page
         page.set_input_files("input[type=file]", [str(photo) for photo in photos])
@@ -181,6 +182,50 @@ def test_a_job_goes_on_without_a_page_and_is_cancelled_from_another(
         until(lambda: not alive(sleeper))
         assert_quiet(watched, address)
     assert read_status(with_views).stages[2].state == "interrupted"
+
+
+def test_guesses_are_shown_and_can_be_gone_on_with(
+    browser: "Browser", project: Project, photos: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MESHCLI_TEST_CHANCE", "0.3")
+    with serving(project.root, FAKE_MESHCLI) as address:
+        watched = opened(browser, address)
+        page = watched.page
+        page.set_input_files("input[type=file]", [str(photo) for photo in photos])
+        ended(page, "cutting the photos out")
+        page.get_by_role("button", name="Make views").click()
+        page.locator(".warning", has_text="The sides of some photos are guesses").wait_for()
+        page.locator(".guesses img").wait_for()
+        assert page.get_by_role("slider", name="azimuth of photo b").get_attribute("aria-valuenow") == "40"
+        page.get_by_role("button", name="Go on with the guesses").click()
+        ended(page, "making views")
+        page.locator(".warning", has_text="The sides of some photos are guesses").wait_for(state="hidden")
+        assert_quiet(watched, address)
+    assert read_status(project).stages[0].state == "done"
+
+
+def test_the_mesh_is_drawn_among_its_cameras(
+    browser: "Browser", project: Project, photos: list[Path], engine_calls: dict[str, int], templates: ProjectTemplates
+) -> None:
+    templates.make("finished", project.root, lambda: finish(project, photos))
+    with serving(project.root, FAKE_MESHCLI) as address:
+        watched = opened(browser, address, tab="Mesh")
+        page = watched.page
+        frame = page.frame_locator("iframe")
+        frame.locator("#stage[data-loaded=true]").wait_for()
+        page.wait_for_timeout(1000)
+        picture = Image.open(io.BytesIO(frame.locator("#stage canvas").screenshot())).convert("RGB")
+        assert len(picture.getcolors(1 << 20) or []) > 50
+        frame.locator("[data-camera=b]").click()
+        frame.locator("#through", has_text="Through the camera of photo b").wait_for()
+        assert page.locator(".downloads a").all_inner_texts() == [
+            "mesh.glb",
+            "mesh.obj",
+            "mesh.mtl",
+            "mesh.png",
+            "turntable.mp4",
+        ]
+        assert_quiet(watched, address)
 
 
 def test_two_pages_and_a_terminal_see_one_project(browser: "Browser", with_views: Project) -> None:
