@@ -50,7 +50,12 @@ def generate(
     execution: ExecutionFlags,
     output: OutputFlags,
     cut_outs_only: Annotated[
-        bool, typer.Option("--cutouts-only", help="Stop when the photos are cut out; the same command goes on.")
+        bool,
+        typer.Option(
+            "--cutouts-only",
+            rich_help_panel=PhotoFlags.title,
+            help="Stop when the photos are cut out; the same command goes on.",
+        ),
     ] = False,
 ) -> int:
     """Cut the object out of the photos and generate six views of each.
