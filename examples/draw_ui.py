@@ -15,7 +15,7 @@ from playwright.sync_api import sync_playwright
 
 OUTPUT = Path(__file__).resolve().parent / "ui.png"
 WIDTH, HEIGHT = 1280, 760
-COLOURS = 128  # of the picture, so that it is small
+COLOURS = 256  # of the picture, so that it is small
 BROWSER_ARGUMENTS = ["--no-sandbox"]
 
 

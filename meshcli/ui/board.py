@@ -69,6 +69,12 @@ class Board:
         """When a file of the project was changed, in nanoseconds; 0 where it is not there."""
         return _time(self.project.root / file)[0]
 
+    def tell_problem(self, problem: str) -> None:
+        """Show why the project cannot be read."""
+        if problem != self.problem:
+            self.problem = problem
+            self.changed()
+
     def look(self) -> None:
         """Read the project again if it has changed on the disk since the last look."""
         seen = self._stamp()

@@ -110,8 +110,10 @@ def _application(project: Project) -> Application:
     async def look() -> None:
         """Look at the project again and again, in a thread."""
         while True:
-            with suppress(Exception):  # the next look may find it readable again
+            try:
                 await asyncio.to_thread(board.look)
+            except Exception as error:  # a bug, which must not end the looking without a word
+                board.tell_problem(f"the page is not up to date: {error!r}")
             await asyncio.sleep(LOOK_SECONDS)
 
     tasks: set[asyncio.Task[None]] = set()

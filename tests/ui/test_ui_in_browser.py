@@ -100,6 +100,24 @@ def test_from_dropped_photos_to_a_mesh(browser: "Browser", project: Project, pho
     assert [photo.stated.azimuth for photo in manifest.active_photos] == [0, 40, 310]
 
 
+def test_a_dial_that_cannot_be_turned_stays_in_its_card(
+    browser: "Browser", project: Project, photos: list[Path]
+) -> None:
+    assert meshcli("generate", str(project.root), str(photos[0]), "--cutouts-only").returncode == 0
+    with serving(project.root, FAKE_MESHCLI) as address:
+        page = opened(browser, address).page
+        dial, card = page.locator(".dial"), page.locator("figure.photo")
+        dial.wait_for()
+        assert dial.get_attribute("aria-disabled") == "true"
+        inner, outer = dial.bounding_box(), card.bounding_box()
+        assert inner
+        assert outer
+        assert outer["x"] + outer["width"] / 3 < inner["x"]
+        assert inner["x"] + inner["width"] <= outer["x"] + outer["width"]
+        dial.click(force=True)
+        assert page.locator(".code").first.inner_text() == f"meshcli run {project.root} --to=generate"
+
+
 def test_views_are_chosen_with_the_keyboard_alone(browser: "Browser", with_views: Project) -> None:
     with serving(with_views.root, FAKE_MESHCLI) as address:
         page = opened(browser, address).page

@@ -2,7 +2,7 @@
 // the arrow keys. Azimuth 0 is at the bottom, angles grow counter-clockwise.
 export default {
   template: `
-    <svg class="dial" :class="{ unknown: shown === null, fixed: fixed }" viewBox="-100 -100 200 200" role="slider"
+    <svg class="dial" :class="{ unknown: shown === null, locked: fixed }" viewBox="-100 -100 200 200" role="slider"
         :tabindex="fixed ? -1 : 0" :aria-label="'azimuth of photo ' + name" aria-valuemin="0" aria-valuemax="359"
         :aria-valuenow="shown === null ? 0 : Math.round(shown)" :aria-valuetext="shown === null ? 'not known' : Math.round(shown) + ' degrees'"
         :aria-disabled="fixed" @pointerdown="grab" @pointermove="drag" @pointerup="drop" @pointercancel="held = false" @keydown="key">
