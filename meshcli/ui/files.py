@@ -19,13 +19,19 @@ from meshcli.report.mesh_page import mesh_page
 from meshcli.report.project_page import MAX_PIXELS
 from meshcli.stages.cut_out_editing import editable_photo, photo_in_frame, save_mask
 
-DOWNLOADS = {  # suffix -> media type of what may be downloaded
+MEDIA_TYPES = {  # suffix -> media type of what may be downloaded
     ".glb": "model/gltf-binary",
     ".obj": "text/plain",
     ".mtl": "text/plain",
     ".png": "image/png",
     ".mp4": "video/mp4",
+    ".gltf": "model/gltf+json",
+    ".bin": "application/octet-stream",
+    ".usda": "text/plain",
+    ".usdc": "application/octet-stream",
     ".usdz": "model/vnd.usdz+zip",
+    ".fbx": "application/octet-stream",
+    ".zip": "application/zip",
     ".stl": "model/stl",
     ".ply": "application/octet-stream",
     ".json": "application/json",
@@ -53,11 +59,11 @@ def add_files(app: FastAPI, project: Project) -> None:
             path = await run_in_threadpool(_listed, project, file)
         except (MeshcliError, OSError):
             return PlainTextResponse("no such file", 404)
-        if path.suffix not in DOWNLOADS:
+        if path.suffix not in MEDIA_TYPES:
             return PlainTextResponse("no such file", 404)
         inline = file == TURNTABLE
         return FileResponse(
-            path, media_type=DOWNLOADS[path.suffix], filename=path.name, headers=REVALIDATE,
+            path, media_type=MEDIA_TYPES[path.suffix], filename=path.name, headers=REVALIDATE,
             content_disposition_type="inline" if inline else "attachment",
         )  # fmt: skip
 

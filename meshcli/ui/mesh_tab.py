@@ -1,6 +1,7 @@
 """The mesh: which engine builds it, then to turn around among its cameras, and to download."""
 
 from functools import partial
+from pathlib import Path
 from typing import cast
 
 from nicegui import events, ui
@@ -13,6 +14,7 @@ from meshcli.stages.mesh_check import mesh_match
 from meshcli.stages.networks import missing_requirement, pick_engine
 from meshcli.stages.stage_runner import RunOptions
 from meshcli.ui.board import Board
+from meshcli.ui.files import MEDIA_TYPES
 from meshcli.ui.parts import CommandLine, button
 from meshcli.ui.views_tab import accept
 
@@ -24,7 +26,8 @@ RECONSTRUCTORS = {
     "instant-nerf-large": "instant-nerf-large: a radiance field",
     "instant-nerf-base": "instant-nerf-base: a smaller radiance field",
 }
-DOWNLOADS = ("mesh/mesh.glb", "mesh/mesh.obj", "mesh/mesh.mtl", "mesh/mesh.png", "mesh/colours.obj", TURNTABLE)
+FIRST = ("mesh/mesh.glb", "mesh/mesh.obj", "mesh/mesh.mtl", "mesh/mesh.png", "mesh/colours.obj")  # among downloads
+FOLDERS = ("mesh/", "export/")  # whose files may be downloaded
 
 
 class MeshTab:
@@ -71,7 +74,7 @@ class MeshTab:
         self._stale.set_visibility(stale)
         self._command.show(board.shown(self._words(*self._range())))
         self._match.set_text(mesh_match(manifest.stages.get("reconstruct")) if has_mesh else "")
-        files = [file for file in DOWNLOADS if file in manifest.listed_files and (board.project.root / file).is_file()]
+        files = _downloads(board)
         key = (has_mesh and self.board.time_of(MESH), files, self.board.time_of(TURNTABLE))
         if key != self._shown:
             self._shown = key
@@ -135,6 +138,15 @@ class MeshTab:
     def _start(self, first: Stage, last: Stage) -> None:
         title = "building the mesh" if last == "reconstruct" else "making pictures and video"
         self.board.jobs.start(self._words(first, last), title)
+
+
+def _downloads(board: Board) -> list[str]:
+    """The results that may be downloaded, the most wanted first."""
+    listed = board.manifest.listed_files
+    more = sorted(file for file in listed if file.startswith(FOLDERS) and Path(file).suffix in MEDIA_TYPES)
+    wanted = [*(file for file in FIRST if file in listed), *(file for file in more if file not in FIRST)]
+    wanted += [TURNTABLE] if TURNTABLE in listed else []
+    return [file for file in wanted if (board.project.root / file).is_file()]
 
 
 def _engine_hint(name: Reconstructor, board: Board) -> str:

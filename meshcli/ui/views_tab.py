@@ -80,7 +80,7 @@ class ViewsTab:
             made = self.board.stage("generate").state == "done"
             stale = "" if state.state == "done" else f", but {state.reason if made else 'the views are out of date'}"
             return f"In use, {CHOSEN_BY[recorded.by]}{stale}."
-        return f"Not in use yet; {len(recorded.names)} others are."
+        return f"Not in use yet: another choice, of {len(recorded.names)}, is."
 
     def _take(self, event: events.GenericEventArguments) -> None:
         state = self.board.choice
