@@ -32,6 +32,7 @@ FLOORS = [
     "generators",
     "stages",
     "report",
+    "ui",
     "commands",
     "__main__",
 ]

@@ -22,13 +22,18 @@ def picture_uri(path: Path, longest: int, max_pixels: int) -> str:
 
 def pixels_uri(pixels: Pixels, longest: int) -> str:
     """Pixels (H, W, 3 or 4), reduced to this many along the longer side, as WebP."""
+    return data_uri(encode_webp(pixels, longest), "image/webp")
+
+
+def encode_webp(pixels: Pixels, longest: int) -> bytes:
+    """Pixels (H, W, 3 or 4), reduced to this many along the longer side, as the bytes of a WebP file."""
     height, width = pixels.shape[:2]
     factor = min(1.0, longest / max(height, width))
     if factor < 1.0:
         pixels = resize(pixels, max(1, round(width * factor)), max(1, round(height * factor)))
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "webp", quality=WEBP_QUALITY, method=4)
-    return data_uri(file.getvalue(), "image/webp")
+    return file.getvalue()
 
 
 def data_uri(data: bytes, media_type: str) -> str:

@@ -33,13 +33,13 @@ def project_page(project: Project) -> str:
     status = read_status(project)
     manifest = status.manifest
     pictures = ProjectPictures(project, manifest, MAX_PIXELS)
-    glb, video = _file(project, manifest, MESH), _file(project, manifest, TURNTABLE)
+    glb, video = read_listed(project, manifest, MESH), read_listed(project, manifest, TURNTABLE)
     mesh, problem = _read_mesh(project, glb)
     shown = glb if mesh is not None else b""
     return render_page(
         "project.html",
         [viewer_library() if shown else "", own_script("viewer.js")],
-        {"glb": base64.b64encode(shown).decode(), "cameras": pictures.cameras()},
+        {"glb": base64_text(shown), "cameras": pictures.cameras()},
         title=project.root.resolve().name or "project",
         version=__version__,
         next=status.next,
@@ -62,7 +62,7 @@ def project_page(project: Project) -> str:
     )
 
 
-def _file(project: Project, manifest: Manifest, file: str) -> bytes:
+def read_listed(project: Project, manifest: Manifest, file: str) -> bytes:
     """A file that a record lists; empty where there is none, or it is too large for a page."""
     if file not in manifest.listed_files:
         return b""
@@ -71,6 +71,11 @@ def _file(project: Project, manifest: Manifest, file: str) -> bytes:
         return path.read_bytes() if path.is_file() and path.stat().st_size <= MAX_FILE else b""
     except (MeshcliError, OSError):
         return b""
+
+
+def base64_text(data: bytes) -> str:
+    """Bytes as a script of the page reads them."""
+    return base64.b64encode(data).decode()
 
 
 def _read_mesh(project: Project, glb: bytes) -> "tuple[Mesh | None, str]":

@@ -43,6 +43,11 @@ def format_seconds(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
+def format_rough(seconds: float) -> str:
+    """A time as exact as an estimate is: in steps of 5 seconds, from 90 seconds on in minutes."""
+    return f"{max(round(seconds / 5) * 5, 5)} s" if seconds < 90 else f"{round(seconds / 60)} min"
+
+
 def _results(project: Project, manifest: Manifest) -> Iterator[tuple[str, str]]:
     """The files that are done, each with its figures."""
     reconstruct, render = _done(manifest, "reconstruct"), _done(manifest, "render")

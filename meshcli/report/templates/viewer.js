@@ -75,7 +75,9 @@
   }
 
   function drawTexture(image) {
-    const canvas = element("texture"), side = Math.min(1024, image.width);
+    const canvas = element("texture");
+    if (!canvas) return;
+    const side = Math.min(1024, image.width);
     canvas.width = side;
     canvas.height = Math.round(side * image.height / image.width);
     canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
