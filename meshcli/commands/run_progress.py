@@ -20,6 +20,7 @@ TITLES = {  # command -> what it does, for people
     "select": "choosing views",
     "reconstruct": "building the mesh",
     "render": "making pictures and video",
+    "export": "handing over",
 }
 # A stage that takes OVERRUN times its expected time, and SLACK seconds more, is slower than before: no estimate holds.
 OVERRUN, SLACK = 1.25, 5.0
