@@ -251,8 +251,9 @@ def _suggestion(unknown: str, path: str, keys: Sequence[str]) -> str:
     """The most similar key of this section or else of any; all keys of this section if there is none."""
     everywhere = [f"{section.name}.{key}" for section in fields(Settings) for key in _keys(section.name)]
     here = [f"{path}.{key}" if path else key for key in keys]
-    near = difflib.get_close_matches(unknown, here, 1) or difflib.get_close_matches(unknown, everywhere, 1, 0.5)
-    return f"; did you mean {near[0]}?" if near else f"; known here: {', '.join(keys)}"
+    same = [key for key in everywhere if key.endswith(f".{unknown}")]  # in another section, perhaps in several
+    near = same or difflib.get_close_matches(unknown, here, 1) or difflib.get_close_matches(unknown, everywhere, 1, 0.5)
+    return f"; did you mean {' or '.join(near)}?" if near else f"; known here: {', '.join(keys)}"
 
 
 def _keys(section: str) -> list[str]:

@@ -341,6 +341,7 @@ class RenderSettings:
 
 ExportFormat = Literal["glb", "obj", "ply", "stl", "3mf", "usd", "usdz"]
 ExportPreset = Literal[
+    "unreal",  # a folder with GLB, USD, textures, cameras and a script for Unreal's editor
     "web",  # a small GLB: WebP and Draco
     "print",  # STL and 3MF
 ]

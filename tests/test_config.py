@@ -28,7 +28,7 @@ def test_later_sources_win(tmp_path: Path) -> None:
     [
         ("fit.ray=1", "did you mean fit.rays"),
         ("fitt.rays=1", "no setting fitt; did you mean fit"),
-        ("faces=1", "did you mean texture.faces"),
+        ("faces=1", "did you mean texture.faces or export.faces?"),
         ("rays", "section.key=value"),
         ("fit.rays=many", "type int"),
         ("fit.rays=1.5", "type int"),

@@ -96,13 +96,11 @@ def pose_to_unreal(camera_to_world: PoseMatrix) -> tuple[list[float], dict[str, 
 def pan_tilt_roll(camera_to_world: PoseMatrix) -> dict[str, float]:
     """A camera's rotation in degrees as OpenTrackIO states it: about z, then the turned x, then the turned y.
 
-    The camera looks along +y and has +x to its right where all are 0; positive turns are counter-clockwise as seen
-    against the axis (SMPTE RIS OSVP, camdkit 1.0.1: "intrinsic and measured around the axes ZXY").
+    The camera looks along +y and has +x to its right where all are 0; turns are right-handed (SMPTE RIS OSVP, camdkit
+    1.0.1: "intrinsic and measured around the axes ZXY"). They are Unreal's but for the mirror, which turns pan around.
     """
-    pose = np.array(camera_to_world, np.float64)
-    right, up, back = (pose[:3, column] for column in range(3))
-    pan, tilt, roll = Rotation.from_matrix(np.stack([right, -back, up], axis=1)).as_euler("ZXY", degrees=True).tolist()
-    return {"pan": pan, "tilt": tilt, "roll": roll}
+    _, rotation = pose_to_unreal(camera_to_world)
+    return {"pan": -rotation["yaw"], "tilt": rotation["pitch"], "roll": rotation["roll"]}
 
 
 def _turned_pose(camera_to_world: PoseMatrix, turn: Float64Array) -> Float64Array:

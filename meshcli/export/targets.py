@@ -10,7 +10,9 @@ from meshcli.settings import ExportFormat, ExportPreset, ExportSettings
 
 PRINT_FORMATS = ("stl", "3mf")
 FREE_UP = ("obj", "ply", "stl", "3mf", "usd", "usdz")  # formats that leave it to their files which axis is up
-PRESETS: dict[ExportPreset, tuple[str, ...]] = {"print": PRINT_FORMATS, "web": ("web",)}
+PRESETS: dict[ExportPreset, tuple[str, ...]] = {
+    "print": PRINT_FORMATS, "web": ("web",), "unreal": ("unreal",),
+}  # fmt: skip
 EXTRAS = {  # target -> module and the extra that brings it
     "usd": ("pxr", "usd"), "usdz": ("pxr", "usd"), "web": ("DracoPy", "web"),
 }  # fmt: skip
@@ -20,7 +22,7 @@ EXTRAS = {  # target -> module and the extra that brings it
 class Targets:
     """What is made: formats, and presets that are made as one piece."""
 
-    names: tuple[str, ...]  # formats, and web
+    names: tuple[str, ...]  # formats, web, unreal
     optional: frozenset[str] = frozenset()  # of these, what only `all` asks for
     left_out: tuple[str, ...] = ()  # of all formats, those whose packages are not installed
 
@@ -63,5 +65,5 @@ def install_line(extra: str) -> str:
 
 def file_names(name: str, targets: Sequence[str]) -> list[str]:
     """The files that are known beforehand, in the folder of the export."""
-    endings = {"usd": ("usdc",), "web": ("web.glb",), "obj": ("obj", "mtl", "png")}
+    endings = {"unreal": (), "usd": ("usdc",), "web": ("web.glb",), "obj": ("obj", "mtl", "png")}
     return [f"{name}.{ending}" for target in targets for ending in endings.get(target, (target,))]

@@ -16,6 +16,7 @@ from meshcli.export.rigs import RigFrame, rig_files
 from meshcli.export.scene import Scene
 from meshcli.export.solids import write_3mf, write_ply, write_stl
 from meshcli.export.targets import PRINT_FORMATS, Targets
+from meshcli.export.unreal import unreal_files
 from meshcli.export.usd import write_usd, write_usdz
 from meshcli.export.watertight import close_mesh
 from meshcli.meshes.mesh import Mesh
@@ -51,7 +52,7 @@ class ExportedFiles:
         files: dict[str, bytes] = {}
         writers: dict[str, Callable[[], Mapping[str, bytes]]] = {
             "glb": self._glb, "web": self._web, "obj": self._obj, "ply": self._ply,
-            "usd": self._usd, "usdz": self._usdz,
+            "usd": self._usd, "usdz": self._usdz, "unreal": self._unreal,
         }  # fmt: skip
         for done, target in enumerate(self.targets.names):
             self.progress(done, len(self.targets.names), f"writing {target}")
@@ -84,6 +85,10 @@ class ExportedFiles:
     def _usdz(self) -> dict[str, bytes]:
         scene, up = self._for_usd("y")
         return {f"{self.placed.name}.usdz": write_usdz(scene, up=up, jpeg_quality=self.jpeg_quality)}
+
+    def _unreal(self) -> dict[str, bytes]:
+        files = unreal_files(self._for_gltf(), self._pictures(), jpeg_quality=self.jpeg_quality)
+        return {f"unreal/{name}": data for name, data in files.items()}
 
     def _for_usd(self, usual: Up) -> tuple[Scene, Up]:
         """What the writer gets and which axis is up; with a rig's coordinates its own numbers where y or z is up."""
@@ -140,7 +145,7 @@ class ExportedFiles:
         frame = RigFrame(inverse(own), placement.up, placement.size_known)
         return rig_files(scene.cameras, frame, self.placed.sources)
 
-    def pictures(self) -> dict[str, bytes]:
+    def _pictures(self) -> dict[str, bytes]:
         """Copies of the pictures of the cameras as PNG or JPEG, upright."""
         names = [each.picture for each in self.placed.cameras if each.picture]
         return {name: upright_copy(self.project.path(name)) for name in names}
