@@ -153,7 +153,7 @@ class PhotosTab:
     def _mend(self, name: str) -> None:
         """Open the brushes."""
         photo = next(photo for photo in self.board.photos if photo.name == name)
-        with ui.dialog().props("maximized") as dialog, ui.card().classes("painting"):
+        with ui.dialog().props("maximized transition-duration=0") as dialog, ui.card().classes("painting"):
             painter = Painter(name, str(self.board.time_of(photo.file)))
         painter.on("leave", dialog.close)
         painter.on("saved", dialog.close)

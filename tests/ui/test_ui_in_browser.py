@@ -154,8 +154,10 @@ def test_a_mask_is_painted_over(browser: "Browser", with_views: Project) -> None
         canvas = page.locator(".painter canvas")
         page.locator(".painter [role=status]", has_text="").wait_for(state="attached")
         page.wait_for_function("document.querySelector('.painter [role=status]').textContent === ''")
-        page.wait_for_timeout(500)  # the dialog moves until it is open
-        box = canvas.bounding_box()
+        box = None
+        while box is None or box != canvas.bounding_box():  # until the dialog has come to rest
+            box = canvas.bounding_box()
+            page.wait_for_timeout(400)
         assert box
         page.get_by_role("button", name="Remove").click()
         for row in (0.45, 0.55):
