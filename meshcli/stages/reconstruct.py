@@ -11,7 +11,7 @@ from meshcli.config import options as sections
 from meshcli.engines import IMPORT, NETWORKS, Reconstructor, refines, refuse_unsupported_flags
 from meshcli.errors import MeshcliError, UsageError
 from meshcli.project.artefacts import FIXED_ARTEFACTS, PLANES
-from meshcli.project.manifest import Photo
+from meshcli.project.manifest import Manifest, Photo
 from meshcli.project.project import Project
 from meshcli.settings import Settings, TextureSettings
 from meshcli.stages import networks
@@ -70,7 +70,6 @@ def reconstruct_mesh(
     with write_lock(project, run_options):
         manifest = project.load()
         chosen_entries = chosen_views(project, manifest)
-        views = view_parts(project, chosen_entries)
         record = manifest.stages.get("reconstruct")
         engine = engine_for_file(engine, from_mesh)
         # Another network that is named is not the one that a recorded file describes.
@@ -79,20 +78,15 @@ def reconstruct_mesh(
         settings, seed = requested.settings, requested.seed
         chosen, why = pick_engine(engine, record, settings, run_options)
         refuse_unused_flags(run_options.flags, settings, chosen, why)
-        source: Source = None
-        if chosen in NETWORKS:
-            source, settings = prepare_network(project, chosen, settings, views, run_options)
-        elif chosen == IMPORT:
-            source = prepare_import(project, record, from_mesh, run_options)
+        source, settings = _source(project, manifest, chosen, settings, from_mesh, run_options)
         pictures = pick_texture_pictures(manifest, chosen_entries, chosen, settings)
         photos = pick_fit_photos(manifest, chosen_entries, settings) if source is None else ()
         settings, requested_digest, reduced = with_reduced_settings(
             record, chosen, settings, _recorded_options(settings, seed, source, pictures, photos), run_options
         )
         options = _recorded_options(settings, seed, source, pictures, photos)
-        parts = reconstruction_parts(project, manifest, options)
-        if isinstance(source, ImportedMesh):
-            parts |= source.parts()
+        more = source.parts() if isinstance(source, ImportedMesh) else {}
+        parts = {**reconstruction_parts(project, manifest, options), **more}
         task = ResolvedTask(
             "reconstruct", chosen, options, fingerprint(chosen, options, parts), requested_digest, reduced,
             _next_smaller(source, settings), requested.to_record, files=FIXED_ARTEFACTS["reconstruct"],
@@ -107,6 +101,19 @@ def reconstruct_mesh(
         with recording(project, manifest, task, run_options) as run:
             _run(run, source, settings, seed, pictures, photos)
         return run.outcome()
+
+
+def _source(
+    project: Project, manifest: Manifest, engine: str, settings: Settings, from_mesh: Path | None,
+    run_options: RunOptions,
+) -> tuple[Source, Settings]:  # fmt: skip
+    """What the engine starts from beside the views, and the settings with those of a network's file."""
+    if engine in NETWORKS:
+        views = view_parts(project, chosen_views(project, manifest))
+        return prepare_network(project, engine, settings, views, run_options)
+    if engine == IMPORT:
+        return prepare_import(project, manifest.stages.get("reconstruct"), from_mesh, run_options), settings
+    return None, settings
 
 
 def _run(
