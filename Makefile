@@ -9,7 +9,7 @@ PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.11; do \
 # A worker a core with a thread each: threads of several workers would only get in each other's way.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope
 
-.PHONY: demo models man test test-slow test-all check format bench lock clean
+.PHONY: demo models man test test-slow test-all test-blender check format bench lock clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/ready  ## three example photos to a mesh and a turntable, in demo/
@@ -31,6 +31,9 @@ test-slow: $(VENV)/models $(VENV)/gltf-tools/tried  ## the others: limits of mem
 test-all:  ## every test, the quick ones first
 	$(MAKE) test
 	$(MAKE) test-slow
+
+test-blender: $(VENV)/models .venv-blender/ready  ## the folder for Blender, in Blender itself (374 MB, Python 3.11)
+	BLENDER_PYTHON=$(CURDIR)/.venv-blender/bin/python OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/export/test_blender.py
 
 check: $(VENV)/models  ## style, formatting, types
 	$(BIN)/ruff check .
@@ -63,7 +66,7 @@ lock:  ## resolve the versions in requirements.lock and requirements-models.lock
 	mv $(VENV)/requirements.lock $(VENV)/requirements-models.lock .
 
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) .venv-blender demo
 
 $(VENV)/ready: requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "error: Python 3.11, 3.12 or 3.13 is needed; make PYTHON=/path/to/python"; exit 1; }
@@ -84,3 +87,9 @@ $(VENV)/gltf-tools/tried: tests/tools/gltf_tools/package.json
 		echo "npm is not installed: the tests that need gltf-validator and three.js will be skipped"; \
 	elif npm install --prefix $(VENV)/gltf-tools --no-package-lock --no-audit --no-fund --silent; then touch $@; \
 	else echo "npm could not install gltf-validator and three.js: the tests that need them will be skipped"; fi
+
+# Blender as a Python module is a tool for tests alone, in an environment of its own: its licence is the GPL.
+.venv-blender/ready:
+	python3.11 -m venv .venv-blender
+	.venv-blender/bin/python -m pip install --quiet --disable-pip-version-check bpy==5.0.1
+	touch $@

@@ -342,6 +342,7 @@ class RenderSettings:
 ExportFormat = Literal["glb", "obj", "ply", "stl", "3mf", "usd", "usdz"]
 ExportPreset = Literal[
     "unreal",  # a folder with GLB, USD, textures, cameras and a script for Unreal's editor
+    "blender",  # a folder with GLB, pictures and a script that sets the cameras up
     "web",  # a small GLB: WebP and Draco
     "print",  # STL and 3MF
 ]

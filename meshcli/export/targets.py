@@ -9,22 +9,25 @@ from meshcli.errors import MissingError, UsageError
 from meshcli.settings import ExportFormat, ExportPreset, ExportSettings
 
 PRINT_FORMATS = ("stl", "3mf")
+WITH_PICTURES = ("unreal", "blender")  # folders that have copies of the cameras' pictures
 FREE_UP = ("obj", "ply", "stl", "3mf", "usd", "usdz")  # formats that leave it to their files which axis is up
 PRESETS: dict[ExportPreset, tuple[str, ...]] = {
-    "print": PRINT_FORMATS, "web": ("web",), "unreal": ("unreal",),
+    "print": PRINT_FORMATS, "web": ("web",), "unreal": ("unreal",), "blender": ("blender",),
 }  # fmt: skip
-EXTRAS = {  # target -> module and the extra that brings it
-    "usd": ("pxr", "usd"), "usdz": ("pxr", "usd"), "web": ("DracoPy", "web"),
-}  # fmt: skip
+EXTRAS = {
+    "web": ("DracoPy", "web"),
+    "usd": ("pxr", "usd"),
+    "usdz": ("pxr", "usd"),
+}  # target -> module and the extra that brings it
 
 
 @dataclass(frozen=True)
 class Targets:
     """What is made: formats, and presets that are made as one piece."""
 
-    names: tuple[str, ...]  # formats, web, unreal
+    names: tuple[str, ...]  # formats, web, unreal and blender
     optional: frozenset[str] = frozenset()  # of these, what only `all` asks for
-    left_out: tuple[str, ...] = ()  # of all formats, those whose packages are not installed
+    lacking: tuple[str, ...] = ()  # formats that `all` would have, without the package that they need
 
     @property
     def have_cameras(self) -> bool:
@@ -45,11 +48,12 @@ def resolve_targets(settings: ExportSettings) -> Targets:
         if lacking := missing_extra(name):
             raise MissingError(f"{name} needs a package that is not installed: {install_line(lacking)}")
     everything = list(get_args(ExportFormat)) if "all" in words else []
-    left_out = tuple(name for name in everything if name not in named and missing_extra(name))
-    names = tuple(dict.fromkeys([*(name for name in everything if name not in left_out), *named]))
+    without = tuple(name for name in everything if missing_extra(name))
+    everything = [name for name in everything if name not in without]
+    names = tuple(dict.fromkeys([*everything, *named]))
     if settings.up == "z" and not set(names).intersection(FREE_UP):
         raise UsageError(f"--up z: y is always up in GLB files; it is for {', '.join(FREE_UP)}")
-    return Targets(names, frozenset(names).difference(named), left_out)
+    return Targets(names, frozenset(names).difference(named), without)
 
 
 def missing_extra(name: str) -> str:
@@ -65,5 +69,11 @@ def install_line(extra: str) -> str:
 
 def file_names(name: str, targets: Sequence[str]) -> list[str]:
     """The files that are known beforehand, in the folder of the export."""
-    endings = {"unreal": (), "usd": ("usdc",), "web": ("web.glb",), "obj": ("obj", "mtl", "png")}
-    return [f"{name}.{ending}" for target in targets for ending in endings.get(target, (target,))]
+    files = {
+        "web": (f"{name}.web.glb",),
+        "obj": (f"{name}.obj", f"{name}.mtl", f"{name}.png"),
+        "usd": (f"{name}.usdc",),
+        "unreal": ("unreal/import_into_unreal.py", "unreal/cameras.json", f"unreal/{name}.glb"),
+        "blender": ("blender/open_in_blender.py", "blender/cameras.json", f"blender/{name}.glb"),
+    }
+    return [file for target in targets for file in files.get(target, (f"{name}.{target}",))]

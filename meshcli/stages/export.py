@@ -1,4 +1,4 @@
-"""Mesh and cameras -> files for other programs, at true size: GLB, OBJ, PLY, STL, 3MF, USD, rig files. Light.
+"""Mesh and cameras -> files for other programs, at true size: GLB, OBJ, PLY, STL, 3MF, rig files. Light.
 
 All files are made in memory before the first is written, so that what is refused changes nothing.
 """
@@ -12,7 +12,7 @@ from meshcli.config import TypedSettings
 from meshcli.config import options as sections
 from meshcli.errors import ProjectError, UsageError
 from meshcli.export.placement import nearest_axis, tilt
-from meshcli.export.targets import Targets, file_names, install_line, missing_extra, resolve_targets
+from meshcli.export.targets import Targets, file_names, resolve_targets
 from meshcli.project.artefacts import EXPORT, MESH
 from meshcli.project.manifest import Manifest, StageRecord
 from meshcli.project.project import Project
@@ -127,9 +127,6 @@ def _export(run: StageRun, settings: ExportSettings, targets: Targets, before: S
         quality = jpeg_quality(manifest)
         making = ExportedFiles(project, placed, settings, targets, quality, run.run_options.progress, run.note)
         made = making.make()
-    if targets.left_out:
-        lines = ", ".join(f"{name} ({install_line(missing_extra(name))})" for name in targets.left_out)
-        run.note(f"left out, for their packages are not installed: {lines}")
     note_photos_without_camera(manifest, run.note)
     with run.step("write"):
         _write(run, made, settings, before)

@@ -7,15 +7,16 @@ from pathlib import Path
 import numpy as np
 
 from meshcli.errors import InputError
+from meshcli.export.blender import blender_files
 from meshcli.export.frames import TO_GLTF, Up
 from meshcli.export.gltf import write_scene_glb
 from meshcli.export.obj import write_obj
-from meshcli.export.placement import UPRIGHT, Rotation, inverse, product, rotated
+from meshcli.export.placement import UPRIGHT, Rotation, inverse, product, rotated, transposed
 from meshcli.export.reduction import with_vertex_colours
 from meshcli.export.rigs import RigFrame, rig_files
 from meshcli.export.scene import Scene
 from meshcli.export.solids import write_3mf, write_ply, write_stl
-from meshcli.export.targets import PRINT_FORMATS, Targets
+from meshcli.export.targets import PRINT_FORMATS, Targets, install_line, missing_extra
 from meshcli.export.unreal import unreal_files
 from meshcli.export.usd import write_usd, write_usdz
 from meshcli.export.watertight import close_mesh
@@ -51,14 +52,17 @@ class ExportedFiles:
         """Contents by path in the folder of the export; InputError for a mesh that no printer can make."""
         files: dict[str, bytes] = {}
         writers: dict[str, Callable[[], Mapping[str, bytes]]] = {
-            "glb": self._glb, "web": self._web, "obj": self._obj, "ply": self._ply,
-            "usd": self._usd, "usdz": self._usdz, "unreal": self._unreal,
+            "glb": self._glb, "obj": self._obj, "ply": self._ply, "web": self._web, "usd": self._usd,
+            "usdz": self._usdz, "unreal": self._unreal, "blender": self._blender,
         }  # fmt: skip
         for done, target in enumerate(self.targets.names):
             self.progress(done, len(self.targets.names), f"writing {target}")
             if target in PRINT_FORMATS:
                 continue
             files |= writers[target]()
+        if self.targets.lacking:
+            line = install_line(missing_extra(self.targets.lacking[0]))
+            self.note(f"left out: {', '.join(self.targets.lacking)}, which need a package: {line}")
         return {**files, **self._solids(), **self._rigs()}
 
     def free_turn(self, usual: str) -> Rotation:
@@ -78,24 +82,6 @@ class ExportedFiles:
         scene = self.placed.scene()
         return turned_scene(scene, QUARTER_TURN) if self.placed.placement.like_rig else scene
 
-    def _usd(self) -> dict[str, bytes]:
-        scene, up = self._for_usd("z")
-        return write_usd(scene, up=up, jpeg_quality=self.jpeg_quality)
-
-    def _usdz(self) -> dict[str, bytes]:
-        scene, up = self._for_usd("y")
-        return {f"{self.placed.name}.usdz": write_usdz(scene, up=up, jpeg_quality=self.jpeg_quality)}
-
-    def _unreal(self) -> dict[str, bytes]:
-        files = unreal_files(self._for_gltf(), self._pictures(), jpeg_quality=self.jpeg_quality)
-        return {f"unreal/{name}": data for name, data in files.items()}
-
-    def _for_usd(self, usual: Up) -> tuple[Scene, Up]:
-        """What the writer gets and which axis is up; with a rig's coordinates its own numbers where y or z is up."""
-        if self.placed.placement.like_rig:
-            return (self._for_gltf(), "y") if self.placed.placement.up == "y" else (self.placed.scene(), "z")
-        return self.placed.scene(), usual if self.settings.up == "auto" else self.settings.up
-
     def _obj(self) -> dict[str, bytes]:
         turn = self.free_turn("y")
         mesh = turned_scene(self.placed.scene(), turn).mesh
@@ -106,6 +92,33 @@ class ExportedFiles:
     def _ply(self) -> dict[str, bytes]:
         mesh = with_vertex_colours(turned_scene(self.placed.scene(), self.free_turn("z")).mesh)
         return {f"{self.placed.name}.ply": write_ply(mesh)}
+
+    def _usd(self) -> dict[str, bytes]:
+        scene, up = self._for_usd("z")
+        return write_usd(scene, up=up, jpeg_quality=self.jpeg_quality)
+
+    def _usdz(self) -> dict[str, bytes]:
+        scene, up = self._for_usd("y")
+        return {f"{self.placed.name}.usdz": write_usdz(scene, up=up, jpeg_quality=self.jpeg_quality)}
+
+    def _for_usd(self, usual: Up) -> tuple[Scene, Up]:
+        """What the writer gets, and which axis it makes up; a rig with another up axis stays upright with z up."""
+        placement, scene = self.placed.placement, self.placed.scene()
+        if placement.like_rig and placement.up == "y":  # the writer turns it to y up, as that of OBJ does
+            return turned_scene(turned_scene(scene, placement.to_rig), transposed(Y_UP)), "y"
+        if placement.like_rig:
+            return scene, "z"
+        return scene, usual if self.settings.up == "auto" else self.settings.up
+
+    def _unreal(self) -> dict[str, bytes]:
+        if missing_extra("usd"):
+            self.note(f"unreal has no USD file, which needs a package: {install_line('usd')}")
+        files = unreal_files(self._for_gltf(), self._pictures(), jpeg_quality=self.jpeg_quality)
+        return {f"unreal/{name}": data for name, data in files.items()}
+
+    def _blender(self) -> dict[str, bytes]:
+        files = blender_files(self._for_gltf(), self._pictures(), jpeg_quality=self.jpeg_quality)
+        return {f"blender/{name}": data for name, data in files.items()}
 
     def _solids(self) -> dict[str, bytes]:
         """STL and 3MF of the mesh, closed; none of what only `all` asked for if it cannot be closed."""

@@ -13,10 +13,11 @@ from typing import Any
 
 from meshcli.engines import IMPORT, VERSIONS
 from meshcli.errors import UsageError
+from meshcli.export.targets import WITH_PICTURES
 from meshcli.project.artefacts import IMPORTED_MESH, MESH, PLANES, cut_out_file
 from meshcli.project.manifest import Manifest, Selection, Stage, ViewEntry
 from meshcli.project.project import Project
-from meshcli.stages.export_scene import camera_parts, object_name
+from meshcli.stages.export_scene import camera_parts, object_name, project_cameras
 from meshcli.stages.sculpted_body import body_parts
 from meshcli.system.digests import digest, file_digest
 
@@ -102,6 +103,10 @@ def export_parts(project: Project, manifest: Manifest, options: Mapping[str, Any
     table = options.get("export")
     if isinstance(table, dict) and table.get("size_by") == "like-rig":
         parts["rig"] = digest(manifest.frame)
+    made = options.get(EXPORTED)
+    if isinstance(made, list) and set(made).intersection(WITH_PICTURES):
+        pictures = [each.picture for each in project_cameras(manifest)]
+        parts["pictures of the cameras"] = digest([project.digest(name) for name in pictures])
     return parts
 
 

@@ -13,7 +13,7 @@ from helpers.finished_project import SMALL, finish
 from helpers.project_templates import ProjectTemplates
 from meshcli.commands.cli import main
 from meshcli.config import TypedSettings, override
-from meshcli.errors import InputError, ProjectError, UsageError
+from meshcli.errors import InputError, MissingError, ProjectError, UsageError
 from meshcli.export.gltf import read_glb
 from meshcli.project.project import Project
 from meshcli.settings import Settings
@@ -151,6 +151,61 @@ def test_a_rig_gets_its_own_coordinates_back(finished: Project) -> None:
         export_project(finished, settings=typed(size_by="like-rig", pivot="base"))
 
 
+@pytest.mark.parametrize("up", ["y", "z"])
+def test_usd_has_the_coordinates_of_the_rig_too(finished: Project, up: str) -> None:
+    pytest.importorskip("pxr", reason="needs usd-core, which `make test` installs")
+    from pxr import Usd, UsdGeom
+
+    turn = {
+        "y": ((0.0, 0.0, 1.0), (1.0, 0.0, 0.0), (0.0, 1.0, 0.0)),
+        "z": ((0.0, -1.0, 0.0), (1.0, 0.0, 0.0), (0.0, 0.0, 1.0)),
+    }
+    frame = WorldTransform(0.5, turn[up], (0.1, 0.2, -0.3))
+    with finished.write_lock():
+        finished.save(replace(finished.load(), frame=frame.to_json()))
+    export_project(finished, settings=typed(to="usd,usdz,ply", size_by="like-rig"))
+    ply = np.array(trimesh.load(finished.path("export/desk.ply")).bounds)
+    for name in ("usdc", "usdz"):
+        stage = Usd.Stage.Open(str(finished.path(f"export/desk.{name}")))
+        assert UsdGeom.GetStageUpAxis(stage) == up.upper()
+        points = np.array(UsdGeom.Mesh(stage.GetPrimAtPath("/desk/mesh")).GetPointsAttr().Get())
+        assert np.allclose([points.min(axis=0), points.max(axis=0)], ply, atol=1e-5)
+
+
+def test_folders_for_programs(finished: Project) -> None:
+    outcome = export_project(finished, settings=typed(to="unreal,blender", size_by="height", size=0.45))
+    for name, script in (("unreal", "import_into_unreal.py"), ("blender", "open_in_blender.py")):
+        folder = finished.path(f"export/{name}")
+        table = json.loads((folder / "cameras.json").read_text())
+        assert (folder / script).is_file()
+        names = [row["name"] for row in table["cameras"]]
+        assert names[:3] == ["photo_a", "photo_b", "photo_c"]
+        assert names[-1] == "turntable"
+        assert len(names) == 10
+        assert all((folder / row["picture"]).is_file() for row in table["cameras"][:-1])
+        assert (folder / "pictures/photo_a.png").read_bytes() == finished.path("photos/a.original.png").read_bytes()
+        glb = trimesh.load(folder / table["mesh"], force="mesh")
+        assert glb.bounds[:, 1] == pytest.approx([0.0, 0.45], abs=1e-5)
+        scene = json.loads(finished.path("export/cameras.json").read_text())
+        assert table["cameras"][0]["camera"] == scene["photos"][0]["camera"]
+    assert {each.file for each in outcome.record.outputs} >= {"export/unreal/desk.glb", "export/blender/desk.glb"}
+    assert state(finished) == ("done", "")
+    picture = finished.path(finished.load().active_photos[0].original)
+    picture.write_bytes(picture.read_bytes() + b"\0")
+    assert state(finished)[0] == "stale"
+
+
+def test_usd_without_its_package(finished: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("meshcli.export.targets.find_spec", lambda name: None)
+    with pytest.raises(
+        MissingError, match=r"usd needs a package that is not installed: `pip install 'meshcli\[usd\]'`"
+    ):
+        export_project(finished, settings=typed(to="usd"))
+    outcome = export_project(finished, settings=typed(to="all"))
+    assert any("left out: usd, usdz" in note and "meshcli[usd]" in note for note in outcome.notes)
+    assert not finished.path("export/desk.usdz").exists()
+
+
 def test_no_rig_has_no_coordinates(finished: Project) -> None:
     with pytest.raises(UsageError, match="came with no rig"):
         export_project(finished, settings=typed(size_by="like-rig"))
@@ -210,7 +265,7 @@ def test_lengths_for_people() -> None:
     ("words", "code", "says"),
     [
         ("--height 0.45", 2, "has no unit"), ("--height 1m --width 2m", 2, "take one"), ("--scale 0", 2, "above 0"),
-        ("--height 1m --like-rig", 2, "take one"), ("--to glbb", 2, "did you mean glb?"), ("--for prin", 2, "print"),
+        ("--height 1m --like-rig", 2, "take one"), ("--to glbb", 2, "did you mean glb?"), ("--for unrael", 2, "unreal"),
         ("--to glb --up z", 2, "y is always up"), ("--like-rig --pivot base", 2, "--pivot base"),
     ],
 )  # fmt: skip
