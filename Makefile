@@ -16,7 +16,7 @@ demo: $(VENV)/ready  ## three example photos to a mesh and a turntable, in demo/
 	$(BIN)/meshcli run demo examples/desk/1.png examples/desk/2.png examples/desk/3.png
 	@printf '\nThe mesh:  %s\nThe video: %s\nThe rest:  %s\n' demo/mesh/mesh.glb demo/renders/turntable.mp4 demo/
 
-models: $(VENV)/models  ## the libraries of the networks too; then `meshcli models pull` gets their weights
+models: $(VENV)/models  ## the libraries of the networks and of the page too; then `meshcli models pull` gets their weights
 
 man: $(VENV)/ready  ## the man page, where `man meshcli` finds it while the virtual environment is active
 	mkdir -p $(VENV)/share/man/man1
@@ -58,7 +58,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --no-heade
 lock:  ## resolve the versions in requirements.lock and requirements-models.lock
 	mkdir -p $(VENV)
 	cat requirements.lock requirements-models.lock > $(VENV)/all.lock
-	$(COMPILE) --group dev --extra models --extra web --extra usd --output-file $(VENV)/all.lock pyproject.toml
+	$(COMPILE) --group dev --extra models --extra web --extra usd --extra ui --output-file $(VENV)/all.lock pyproject.toml
 	$(COMPILE) --group dev --constraints $(VENV)/all.lock --output-file $(VENV)/base.lock pyproject.toml
 	for kind in requirements requirements-models; do grep '^#' $$kind.lock > $(VENV)/$$kind.lock; done
 	grep -v "sys_platform == '" $(VENV)/base.lock >> $(VENV)/requirements.lock

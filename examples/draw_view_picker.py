@@ -9,8 +9,8 @@ from rich.terminal_theme import MONOKAI
 
 from meshcli.commands.picker.pictures import pictures
 from meshcli.commands.picker.screen import Row, Size, build_screen
-from meshcli.commands.picker.state import PickerState
 from meshcli.project.project import Project
+from meshcli.stages.picker_state import PickerState
 from meshcli.stages.view_choice import suggest_views
 
 OUTPUT = Path(__file__).resolve().parent / "select.svg"

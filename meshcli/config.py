@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from meshcli.errors import UsageError
-from meshcli.settings import MAX_LEVELS, Range, Settings
+from meshcli.settings import MAX_LEVELS, Entries, Range, Settings
 from meshcli.system.text_files import read_text
 
 T = TypeVar("T")
@@ -213,12 +213,17 @@ def _replace_fields(target: T, table: Any, path: str, source: str) -> T:
 
 def _checked(value: Any, kind: Any, path: str, source: str, allowed: Range | None = None) -> Any:
     """The value as the type of its field, within its range; accepts int for float, and list or one item for tuple."""
+    entries = Entries(1, MAX_LEVELS)
     if get_origin(kind) is Annotated:
-        kind, allowed = get_args(kind)[:2]
+        kind, *metadata = get_args(kind)
+        allowed = next((each for each in metadata if isinstance(each, Range)), None)
+        entries = next((each for each in metadata if isinstance(each, Entries)), entries)
     if get_origin(kind) is tuple:
         items = value if isinstance(value, list | tuple) else [value]
-        if not 1 <= len(items) <= MAX_LEVELS:
-            raise UsageError(f"{source}: {path} must have between 1 and {MAX_LEVELS} entries, not {len(items)}")
+        if not entries.low <= len(items) <= entries.high:
+            raise UsageError(
+                f"{source}: {path} must have between {entries.low} and {entries.high} entries, not {len(items)}"
+            )
         return tuple(_checked(item, get_args(kind)[0], path, source, allowed) for item in items)
     if get_origin(kind) is Literal:
         if value in get_args(kind):
@@ -246,8 +251,9 @@ def _suggestion(unknown: str, path: str, keys: Sequence[str]) -> str:
     """The most similar key of this section or else of any; all keys of this section if there is none."""
     everywhere = [f"{section.name}.{key}" for section in fields(Settings) for key in _keys(section.name)]
     here = [f"{path}.{key}" if path else key for key in keys]
-    near = difflib.get_close_matches(unknown, here, 1) or difflib.get_close_matches(unknown, everywhere, 1, 0.5)
-    return f"; did you mean {near[0]}?" if near else f"; known here: {', '.join(keys)}"
+    same = [key for key in everywhere if key.endswith(f".{unknown}")]  # in another section, perhaps in several
+    near = same or difflib.get_close_matches(unknown, here, 1) or difflib.get_close_matches(unknown, everywhere, 1, 0.5)
+    return f"; did you mean {' or '.join(near)}?" if near else f"; known here: {', '.join(keys)}"
 
 
 def _keys(section: str) -> list[str]:

@@ -31,6 +31,14 @@ class Range:
         return f"{'0 or ' if self.or_zero else ''}{multiple}between {self.low:.15g} and {self.high:.15g}"
 
 
+@dataclass(frozen=True)
+class Entries:
+    """How many entries a list accepts."""
+
+    low: int
+    high: int
+
+
 PHOTO_LETTERS = re.compile("[a-z]{1,4}")
 GRID_RESOLUTION = Range(16, 384)  # voxels along the longest side of a grid; 384^3 float32 values take 226 MB
 MAX_LEVELS = 8  # of a coarse-to-fine fit; by choice, the defaults have 3
@@ -90,6 +98,7 @@ class SculptSettings:
     adjust: bool = False  # whether azimuths that were stated may be corrected by the silhouettes
     ground: bool = True  # whether a body from several photos ends in a flat base where no photo shows its underside
     boxes: bool = True  # whether flat faces and straight edges are preferred where outlines and edges say box
+    symmetry: bool = True  # whether sides that no photo shows follow a mirror plane that the outlines agree on
     # The fit to several photos, as in FitSettings: voxels and steps of each level. Never finer than fit.resolutions.
     fit_resolutions: Annotated[tuple[int, ...], GRID_RESOLUTION] = (32, 64, 104)
     fit_steps: Annotated[tuple[int, ...], Range(1, 10_000)] = (100, 100, 60)
@@ -176,6 +185,9 @@ class FitSettings:
     steps: Annotated[tuple[int, ...], Range(1, 10_000)] = (120, 140, 80)  # optimisation steps
     rays: Annotated[int, Range(1, 1_000_000)] = 12000  # per step, over all views
     parts: Parts = "all"  # which connected parts of the surface to keep, among those that the silhouettes show
+    # whether views of a sculpted body, where they are chosen automatically, give that body and not one fitted to them
+    body: bool = True
+    photos: bool = True  # see photos with calibrated cameras too, up to 640 pixels large, beside sculpt's views
     texture: bool = True  # bake a texture; without it only the vertices have colours
 
     def conflict(self) -> str:
@@ -272,6 +284,20 @@ Source = Literal[
 ]
 
 
+RenderPass = Literal[
+    "shaded",  # the mesh's own colours
+    "clay",  # one grey under fixed lamps
+    "normals",
+    "depth",
+    "wireframe",  # the triangles' edges over clay
+    "mask",
+]
+NormalSpace = Literal[
+    "camera",  # x right, y up, z to the viewer
+    "world",
+]
+
+
 @dataclass(frozen=True)
 class RenderSettings:
     """Turntable video and still pictures; see stages/render.py."""
@@ -282,14 +308,43 @@ class RenderSettings:
     elevation: Annotated[float, Range(-90.0, 90.0)] = 15.0  # of the camera, degrees above the horizon
     samples: Annotated[int, Range(1, 16)] = 3  # along each side of a pixel: 3 casts up to 9 rays per pixel
     source: Source = "mesh"  # what the turntable shows
+    # from the cameras to the centre in world units; 0 is the views' distance, or more where the object needs it
+    distance: Annotated[float, Range(0.05, 1000.0, or_zero=True)] = 0.0
+    # of stills at the turntable's elevation, in place of those from the five named sides
+    azimuths: Annotated[tuple[float, ...], Range(-360.0, 360.0), Entries(0, 360)] = ()
+    # behind the object: a colour, transparent, or the path of a picture; empty is white in animations, else transparent
+    background: str = ""
+    passes: Annotated[tuple[RenderPass, ...], Entries(1, 6)] = ("shaded",)  # each with its turntable and stills
+    normals: NormalSpace = "camera"  # the axes that normals are written in
+    gif: bool = False  # write the turntable as a GIF too
+    webp: bool = False  # and as a WebP
+    # names of photos and views from whose cameras stills are made, to lie over these pictures
+    cameras: Annotated[tuple[str, ...], Entries(0, 100)] = ()
+
+    @property
+    def named_azimuths(self) -> dict[str, float]:
+        """The azimuths by the names of their stills: azimuth-045, azimuth-022.5."""
+        names = {}
+        for azimuth in self.azimuths:
+            whole, _, fraction = f"{round(azimuth % 360.0, 3) % 360.0:.3f}".rstrip("0").partition(".")
+            names[f"azimuth-{whole.zfill(3)}{'.' if fraction else ''}{fraction}"] = azimuth
+        return names
+
+    def conflict(self) -> str:
+        """What is wrong with the settings together; empty if nothing is."""
+        if self.source == "field":
+            for key, default in (("passes", ("shaded",)), ("background", ""), ("gif", False), ("webp", False)):
+                if getattr(self, key) != default:
+                    return f"render.source=field films the field's own colours over white as mp4, without render.{key}"
+        return ""
 
 
 ExportFormat = Literal["glb", "obj", "ply", "stl", "3mf", "usd", "usdz"]
 ExportPreset = Literal[
+    "unreal",  # a folder with GLB, USD, textures, cameras and a script for Unreal's editor
+    "blender",  # a folder with GLB, pictures and a script that sets the cameras up
     "web",  # a small GLB: WebP and Draco
     "print",  # STL and 3MF
-    "unreal",  # a folder with a script for the editor
-    "blender",  # a folder with a script
 ]
 SizeBy = Literal[
     "none",  # one unit of the world is one metre
@@ -361,7 +416,7 @@ class Settings:
 
     def conflict(self) -> str:
         """A description of the first settings that contradict each other; empty if none do."""
-        sections = (self.photo, self.fit, self.sculpt, self.placement, self.export)
+        sections = (self.photo, self.fit, self.sculpt, self.placement, self.render, self.export)
         return next(filter(None, (section.conflict() for section in sections)), "")
 
 

@@ -31,6 +31,8 @@ FLOORS = [
     "alignment",
     "generators",
     "stages",
+    "report",
+    "ui",
     "commands",
     "__main__",
 ]

@@ -28,7 +28,7 @@ def test_later_sources_win(tmp_path: Path) -> None:
     [
         ("fit.ray=1", "did you mean fit.rays"),
         ("fitt.rays=1", "no setting fitt; did you mean fit"),
-        ("faces=1", "did you mean texture.faces"),
+        ("faces=1", "did you mean texture.faces or export.faces?"),
         ("rays", "section.key=value"),
         ("fit.rays=many", "type int"),
         ("fit.rays=1.5", "type int"),
@@ -95,7 +95,7 @@ def test_every_number_has_a_range_that_holds_its_default() -> None:
 def test_the_ends_of_a_range_are_in_it_and_what_lies_beyond_is_not(key: str, allowed: Range) -> None:
     default = value_of(Settings(), key)
     step = 1e-6 if isinstance(default, float) else allowed.multiple_of
-    count = len(default) if isinstance(default, tuple) else 0
+    count = max(1, len(default)) if isinstance(default, tuple) else 0
 
     def read(value: float) -> Any:
         number = value if isinstance(default, float) else int(value)
@@ -155,7 +155,7 @@ def test_flags_know_the_ranges_of_their_settings() -> None:
         generate: {"max_pixels": "photo.max_pixels", **{name: f"zero123plus.{name}" for name in (
             "steps", "guidance", "batch", "checkpoint_every", "preview")}},
         reconstruct: {"faces": "texture.faces", "texture_size": "texture.size", "grid": "lrm.grid"},
-        render: {name: f"render.{name}" for name in ("frames", "size", "elevation", "fps")},
+        render: {name: f"render.{name}" for name in ("frames", "size", "elevation", "fps", "distance")},
     }  # fmt: skip
     ranges = dict(numbers())
     for command, names in flags.items():

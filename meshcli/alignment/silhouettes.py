@@ -45,7 +45,7 @@ class Alignment:
 
 
 @dataclass(frozen=True)
-class _Outline:
+class Outline:
     """One photo's silhouette and its rim."""
 
     distance: Float64Array  # (H, W) pixels from the edge, positive inside
@@ -57,7 +57,7 @@ def align(photos: Sequence[View], adjust: bool = False) -> Alignment:
 
     Azimuths that the user stated stay exactly as they are, unless they may be adjusted.
     """
-    outlines = [_outline(photo) for photo in photos]
+    outlines = [outline_of(photo) for photo in photos]
     free = [index for index, photo in enumerate(photos) if photo.camera.known != "rig"]
     stated = [photo.camera for photo in photos]
     before = silhouette_error(photos, stated, outlines)
@@ -106,14 +106,14 @@ def recentre(photos: Sequence[View], body: DistanceFunction) -> list[View]:
 
 
 def silhouette_error(
-    photos: Sequence[View], cameras: Sequence[Camera] | None = None, outlines: Sequence[_Outline] | None = None
+    photos: Sequence[View], cameras: Sequence[Camera] | None = None, outlines: Sequence[Outline] | None = None
 ) -> float:
     """Mean distance of rays through the silhouettes' rims to the visual hull, over the object's size (2 units)."""
     cameras = cameras or [photo.camera for photo in photos]
-    return float(_ray_misses(cameras, outlines or [_outline(photo) for photo in photos]).mean() / 2.0)
+    return float(_ray_misses(cameras, outlines or [outline_of(photo) for photo in photos]).mean() / 2.0)
 
 
-def _ray_misses(cameras: Sequence[Camera], outlines: Sequence[_Outline]) -> Float64Array:
+def _ray_misses(cameras: Sequence[Camera], outlines: Sequence[Outline]) -> Float64Array:
     """For every rim ray of every photo, the distance of its best point to the others' cones, in world units."""
     offsets = np.linspace(-RAY_REACH, RAY_REACH, RAY_SAMPLES)
     misses = []
@@ -124,12 +124,12 @@ def _ray_misses(cameras: Sequence[Camera], outlines: Sequence[_Outline]) -> Floa
         inside = np.full(points.shape[:2], np.inf)
         for other, (second, seen) in enumerate(zip(cameras, outlines, strict=True)):
             if other != index:
-                inside = np.minimum(inside, _depth_inside(second, seen, points))
+                inside = np.minimum(inside, depth_inside(second, seen, points))
         misses.append(np.maximum(-inside.max(axis=1), 0.0))
     return np.concatenate(misses)
 
 
-def _depth_inside(camera: Camera, outline: _Outline, points: Float64Array) -> Float64Array:
+def depth_inside(camera: Camera, outline: Outline, points: Float64Array) -> Float64Array:
     """Signed distance of points (..., 3) to a silhouette's cone, world units, positive inside."""
     height, width = outline.distance.shape
     positions, depth = project(camera, points, width, height)
@@ -141,7 +141,7 @@ def _depth_inside(camera: Camera, outline: _Outline, points: Float64Array) -> Fl
     return inside
 
 
-def _outline(photo: View) -> _Outline:
+def outline_of(photo: View) -> Outline:
     """The silhouette of a photo at SILHOUETTE_SIZE and RIM_RAYS points just inside its outline."""
     scale = min(1.0, SILHOUETTE_SIZE / max(photo.width, photo.height))
     small = resize(photo.pixels, max(1, round(photo.width * scale)), max(1, round(photo.height * scale)))
@@ -151,7 +151,7 @@ def _outline(photo: View) -> _Outline:
     distance = silhouette_distance(alpha, enlarge=1).astype(np.float64)
     rows, columns = np.nonzero((distance > min(0.6, 0.9 * distance.max())) & (distance <= 1.6))
     chosen = np.linspace(0, len(rows) - 1, min(RIM_RAYS, len(rows))).astype(int)
-    return _Outline(distance, np.stack([columns[chosen], rows[chosen]], axis=-1) + 0.5)
+    return Outline(distance, np.stack([columns[chosen], rows[chosen]], axis=-1) + 0.5)
 
 
 def _matched_heights(photos: Sequence[View], free: Sequence[int]) -> Float64Array:

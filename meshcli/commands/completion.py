@@ -35,6 +35,15 @@ def complete_formats(incomplete: str) -> list[str]:
     return _last_of_list(incomplete, [*get_args(ExportFormat), *get_args(ExportPreset), "all"])
 
 
+def complete_pictures(ctx: typer.Context, incomplete: str) -> list[str]:
+    """The project's photos and views for --camera, after the commas that were typed."""
+    manifest = _manifest(ctx)
+    if manifest is None:
+        return []
+    names = [photo.name for photo in manifest.active_photos] + [view.name for view in manifest.active_views.values()]
+    return _last_of_list(incomplete, dict.fromkeys(names))
+
+
 def complete_settings(incomplete: str) -> list[str]:
     """`section.key=` for --set."""
     settings = Settings()

@@ -15,14 +15,14 @@ from meshcli.commands import child_reports
 from meshcli.commands.command_log import log_message
 from meshcli.commands.plain_output import escape_controls
 from meshcli.commands.prose import wrap_prose
-from meshcli.project.artefacts import GUESSES_SHEET
+from meshcli.project.artefacts import CUTOUTS_SHEET, GUESSES_SHEET
 from meshcli.project.manifest import Manifest
 from meshcli.project.project import Project
 from meshcli.stages.cut_outs import rembg_advice
 from meshcli.stages.mesh_check import mesh_match
 from meshcli.stages.mesh_import import engine_label
 from meshcli.stages.photo_azimuths import MIN_CHANCE, azimuth_command, azimuth_lines, photos_of_unknown_azimuth
-from meshcli.stages.stage_runner import assignments
+from meshcli.stages.stage_runner import PAUSED, assignments
 from meshcli.stages.status import ProjectStatus, changed_settings, seconds, stale_choice
 from meshcli.stages.view_choice import shown_coverage, shown_scores
 from meshcli.system import compilation
@@ -177,7 +177,8 @@ class Reporter:
         self._bar.stop()
         took = seconds(outcome.record)
         unchanged = _unchanged(outcome, _local_time(outcome.record.finished))
-        text = unchanged or (f"done in {took:.1f} s" if took is not None else "done")
+        ended = "cut out" if PAUSED in outcome.record.facts else "done"
+        text = unchanged or (f"{ended} in {took:.1f} s" if took is not None else ended)
         without = f", without {', '.join(left.photo for left in outcome.left_out)}" if outcome.left_out else ""
         if self._sends_records:
             child_reports.send(skipped=outcome.skipped)
@@ -189,8 +190,12 @@ class Reporter:
         if following and not child_reports.is_child():
             self.tell(f"next: {following}")
         written = [output.file for output in outcome.record.outputs]
-        if (artefact := ARTEFACTS[outcome.stage]) in written or outcome.stage == "export":
-            print(project.root / artefact)  # data, never styled or wrapped
+        videos = [file for file in written if outcome.stage == "render" and file.endswith(".mp4")]
+        artefact = CUTOUTS_SHEET if PAUSED in outcome.record.facts else ARTEFACTS[outcome.stage]
+        if shown := [file for file in written if file == artefact] or videos:
+            print(project.root / shown[0])  # data, never styled or wrapped
+        elif outcome.stage == "export":
+            print(project.root / artefact)
 
 
 def outcome_json(project: Project, outcome: "Outcome", following: str) -> dict[str, Any]:

@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 
+from meshcli.commands.export_flags import ExportFlags, SizeFlags
 from meshcli.commands.flag_groups import Only, expand_flag_groups
-from meshcli.commands.flags import Directory, ExecutionFlags, ExportFlags, OutputFlags, SettingsFlags, SizeFlags
+from meshcli.commands.flags import Directory, ExecutionFlags, OutputFlags, SettingsFlags
 from meshcli.commands.hints import refuse_photos_as_directory
 from meshcli.commands.invocation import read_settings_flags, run_options, run_stage
 from meshcli.commands.lazy_commands import Command
@@ -13,7 +14,7 @@ from meshcli.commands.lazy_commands import Command
 app = typer.Typer(add_completion=False)
 
 
-@app.command(cls=Command, epilog="Example: meshcli export desk --to glb,3mf --height 1.15m")
+@app.command(cls=Command, epilog="Example: meshcli export desk --to glb,usdz --height 1.15m")
 @expand_flag_groups
 def export(
     directory: Directory,

@@ -1,6 +1,7 @@
 """`meshcli generate`: photos -> views."""
 
 from dataclasses import replace
+from typing import Annotated
 
 import typer
 
@@ -48,6 +49,14 @@ def generate(
     settings: SettingsFlags,
     execution: ExecutionFlags,
     output: OutputFlags,
+    cut_outs_only: Annotated[
+        bool,
+        typer.Option(
+            "--cutouts-only",
+            rich_help_panel=PhotoFlags.title,
+            help="Stop when the photos are cut out; the same command goes on.",
+        ),
+    ] = False,
 ) -> int:
     """Cut the object out of the photos and generate six views of each.
 
@@ -75,6 +84,8 @@ def generate(
             project, pictures, cameras, add=photo.add, remove=remove, settings=typed, engine=generator.engine,
             seed=settings.seed, run_options=reported,
         ),
-        replace(options, keep_going=photo.keep_going, refuse_guesses=photo.certain),
+        replace(
+            options, keep_going=photo.keep_going, refuse_guesses=photo.certain, cut_outs_only=cut_outs_only,
+        ),
         output,
     )  # fmt: skip

@@ -25,6 +25,7 @@ SETTINGS_SUFFIXES = (".yaml", ".yml")
 
 # A flag without its dashes, with - for _  ->  ours, which does the same.
 RENAMED = {
+    "azimuths": "--azimuth",  # of photos; those of render's stills are --azimuths
     "diffusion-steps": "--steps",  # of InstantMesh's run.py
     "num-inference-steps": "--steps",  # of diffusers' pipelines
     "guidance-scale": "--guidance",
@@ -47,7 +48,6 @@ EXPLAINED = {
     **dict.fromkeys(("save-video", "video"), _VIDEO),
     **dict.fromkeys(("export-texmap", "bake-texture"), _TEXTURE),
     "scale": "there is nothing to set, since every view keeps its own camera; a --rig has the true scale",
-    "distance": "there is nothing to set: the turntable frames the mesh; --size and --elevation are render's",
     **dict.fromkeys(("gpu", "cuda"), "write --device cuda"),
     "cpu": "write --device cpu",
 }

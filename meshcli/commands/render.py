@@ -5,10 +5,11 @@ from typing import Annotated
 import typer
 
 from meshcli.commands.flag_groups import Only, expand_flag_groups
-from meshcli.commands.flags import Directory, ExecutionFlags, NetworkFlags, OutputFlags, RenderFlags, SettingsFlags
+from meshcli.commands.flags import Directory, ExecutionFlags, NetworkFlags, OutputFlags, SettingsFlags
 from meshcli.commands.hints import refuse_photos_as_directory
 from meshcli.commands.invocation import read_settings_flags, run_options, run_stage
 from meshcli.commands.lazy_commands import Command
+from meshcli.commands.render_flags import RenderFlags
 
 app = typer.Typer(add_completion=False)
 
@@ -23,7 +24,11 @@ def render(
     execution: Annotated[ExecutionFlags, Only("force", "wait", "dry_run")],
     output: OutputFlags,
 ) -> int:
-    """Render renders/turntable.mp4, stills, and a contact sheet of the selected views and the mesh."""
+    """Render renders/turntable.mp4, stills, and a contact sheet of the selected views and the mesh.
+
+    Each of --passes has files of its own: turntable.normals.mp4, front.normals.png. All of these flags stay in force
+    until others are typed; --defaults drops them.
+    """
     from meshcli.stages.render import render_mesh
 
     refuse_photos_as_directory(directory, "render", [])

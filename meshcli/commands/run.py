@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from meshcli.commands.console import Reporter, print_plan, print_room, print_summary
+from meshcli.commands.export_flags import SizeFlags
 from meshcli.commands.flag_groups import Only, expand_flag_groups, usual_first
 from meshcli.commands.flags import (
     Directory,
@@ -19,10 +20,8 @@ from meshcli.commands.flags import (
     OutputFlags,
     PhotoFlags,
     ReconstructorFlags,
-    RenderFlags,
     SelectionFlags,
     SettingsFlags,
-    SizeFlags,
     StageFlags,
 )
 from meshcli.commands.hints import refuse_photos_as_directory
@@ -30,6 +29,8 @@ from meshcli.commands.invocation import read_inputs, read_settings_flags, run_op
 from meshcli.commands.lazy_commands import Command
 from meshcli.commands.mesh_file_flags import MeshFileFlags
 from meshcli.commands.plain_output import print_json, print_output
+from meshcli.commands.render_flags import RenderFlags
+from meshcli.commands.run_progress import RunRecords
 from meshcli.commands.run_story import RunStory
 from meshcli.config import TypedSettings
 from meshcli.errors import InputError, UsageError
@@ -40,6 +41,7 @@ from meshcli.stages.mesh_import import engine_for_file
 from meshcli.stages.preflight import plan_summary
 from meshcli.stages.run import RunArguments, run_stages
 from meshcli.stages.run_summary import summary_lines
+from meshcli.system.child_records import sends_records
 
 app = typer.Typer(add_completion=False)
 
@@ -108,6 +110,9 @@ def _run(project: Project, arguments: RunArguments, tell: Tell, as_json: bool, s
     """Run the stages, told as a story on a terminal, and print a summary at the end unless `silent`."""
     console = Console(stderr=True, highlight=False)
     start = time.monotonic()
+    if sends_records() and not silent:
+        records = RunRecords(arguments.stages, arguments.force, _may_be_unposed(arguments))
+        return run_stages(project, arguments, tell=tell, print_output=print_output, watcher=records)
     if silent or not sys.stderr.isatty() or not console.is_terminal or console.is_dumb_terminal:
         documents = run_stages(project, arguments, capture=as_json, tell=tell, print_output=print_output)
     else:

@@ -22,9 +22,10 @@ from meshcli.commands.view_question import ask_views, fits_picker, has_terminal
 from meshcli.errors import MeshcliError, UsageError
 from meshcli.project.manifest import Manifest, SelectedBy
 from meshcli.project.project import Project
+from meshcli.stages.picker_state import opening_state
 from meshcli.stages.select import prepare_candidates, select_views
 from meshcli.stages.stage_runner import RunOptions
-from meshcli.stages.view_choice import DEFAULT_VIEW_COUNT, parse_view_choice, suggest_views
+from meshcli.stages.view_choice import parse_view_choice
 
 app = typer.Typer(add_completion=False)
 CANCELLED = 130  # the exit code of Ctrl-C
@@ -98,20 +99,16 @@ def _ask(project: Project, include_photos: bool, options: RunOptions) -> str:
     if not has_terminal():
         raise UsageError("there is no terminal to ask on; use --views 0,3,5, --auto or --list")
     manifest = prepare_candidates(project, include_photos, options.wait, options.tell)
-    proposed = suggest_views(manifest, min(DEFAULT_VIEW_COUNT, len(manifest.active_views)))
-    current = manifest.selection.names if manifest.selection else proposed
+    state = opening_state(manifest)
     if not fits_picker():
-        return _ask_by_line(project, manifest, current)
+        return _ask_by_line(project, manifest, manifest.selection.names if manifest.selection else state.proposed)
 
     from meshcli.commands.picker.screen import Row
-    from meshcli.commands.picker.state import PickerState
     from meshcli.commands.picker.terminal import pick
 
     views = manifest.active_views
     sources = {photo.name: escape_controls(photo.source) for photo in manifest.active_photos}
     rows = [Row(number, view, sources[view.photo]) for number, view in views.items()]
-    names = tuple(view.name for view in views.values())
-    state = PickerState(names, tuple(proposed), tuple(name for name in current if name in names))
     files = {view.name: project.path(view.file) for view in views.values()}
     end = pick(project.root.resolve().name, rows, files, state, lambda text: parse_view_choice(text, manifest))
     return ",".join(end.chosen) if end.end == "accepted" else ""

@@ -18,7 +18,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageDraw, ImageFont
 
 from meshcli.errors import InputError
-from meshcli.pictures.picture_file import decoded_orientation, frame_count, open_picture, reduce_decoding
+from meshcli.pictures.picture_file import (
+    MAX_PIXELS_ADVICE,
+    decoded_orientation,
+    frame_count,
+    open_picture,
+    reduce_decoding,
+)
 from meshcli.pictures.pixels import Pixels
 from meshcli.progress import Tell, unheard
 
@@ -54,7 +60,12 @@ class Crop:
 
 
 def load_picture(
-    path: Path, max_pixels: int = 100_000_000, side: int = 0, tell: Tell = unheard, data: bytes | None = None
+    path: Path,
+    max_pixels: int = 100_000_000,
+    side: int = 0,
+    tell: Tell = unheard,
+    data: bytes | None = None,
+    advice: str = MAX_PIXELS_ADVICE,
 ) -> Pixels:
     """Decode a picture file, turned upright, in sRGB, as RGBA (H, W, 4); the first frame of several.
 
@@ -63,7 +74,7 @@ def load_picture(
     `max_pixels` to be held at once, MissingError for HEIC without the package that reads it.
     """
     with open_picture(path, data) as picture:
-        reduce_decoding(path, picture, max_pixels, side)
+        reduce_decoding(path, picture, max_pixels, side, advice)
         if (count := frame_count(picture)) > 1:
             tell(f"{path} holds {count} pictures; the first one is taken")
         turn = UPRIGHT_TRANSPOSES.get(decoded_orientation(picture))

@@ -27,6 +27,7 @@ SELF_ORIENTING_FORMATS = ("TIFF", "HEIF")  # Pillow's readers of these apply the
 HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}  # ISO 23008-12
 SINGLE_PICTURE_FORMATS = ("MPO", "PSD")  # their further frames are previews or layers of the first
 PNG_METADATA_CHUNKS = (b"eXIf", b"iTXt", b"tEXt", b"zTXt")  # that may hold EXIF or XMP
+MAX_PIXELS_ADVICE = "shrink it or allow it with --max-pixels"
 FILE_TYPES = {
     stat.S_IFDIR: "a directory",
     stat.S_IFIFO: "a pipe",
@@ -77,7 +78,9 @@ def check_regular_file(path: Path) -> None:
         raise InputError(f"{path} is empty")
 
 
-def reduce_decoding(path: Path, picture: "Image", max_pixels: int, side: int = 0) -> None:
+def reduce_decoding(
+    path: Path, picture: "Image", max_pixels: int, side: int = 0, advice: str = MAX_PIXELS_ADVICE
+) -> None:
     """Have a JPEG decoded at 1/2, 1/4 or 1/8 of its size as long as its longer side keeps at least `side` pixels.
 
     InputError when decoding would hold more than `max_pixels`: small files can expand to gigabytes. A reduced JPEG
@@ -93,10 +96,7 @@ def reduce_decoding(path: Path, picture: "Image", max_pixels: int, side: int = 0
     if picture.size != (width, height) and picture.info.get("progressive"):
         held = max(held, whole // 2)
     if held > max_pixels:
-        raise InputError(
-            f"{path} has {whole / 1e6:.0f} megapixels, more than {max_pixels / 1e6:.0f}; "
-            "shrink it or allow it with --max-pixels"
-        )
+        raise InputError(f"{path} has {whole / 1e6:.0f} megapixels, more than {max_pixels / 1e6:.0f}; {advice}")
 
 
 def decoded_orientation(picture: "Image") -> int:

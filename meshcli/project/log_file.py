@@ -72,6 +72,20 @@ class LastFailure:
     exit_code: int | None  # None when the process was ended before it could tell
 
 
+@dataclass(frozen=True)
+class LoggedCommand:
+    """A command line that ended, and when."""
+
+    line: str
+    started: str  # ISO 8601, UTC
+    ended: str
+    exit_code: int
+
+    def covers(self, started: str, ended: str) -> bool:
+        """Whether it ran during all of a span of time."""
+        return self.started <= started and ended <= self.ended
+
+
 def append(root: Path, entries: Iterable[LogEntry]) -> bool:
     """Append entries to the log of a project; False where that is not possible, or there is no project."""
     data = "".join(f"{entry}\n" for entry in entries).encode()
@@ -113,13 +127,29 @@ def last_failure(root: Path) -> LastFailure | None:
     return found
 
 
+def logged_commands(root: Path) -> list[LoggedCommand]:
+    """All command lines in the log of a project that have ended, the oldest first; none without a log."""
+    running: dict[int, LogEntry] = {}
+    found = []
+    for entry in (*_entries(root / ROTATED_LOG, 2 * MAX_BYTES), *_entries(root / LOG, 2 * MAX_BYTES)):
+        if entry.kind == "$":
+            running[entry.process] = entry
+        elif entry.kind == "=" and (end := END.match(entry.text)) and (start := running.pop(entry.process, None)):
+            found.append(LoggedCommand(start.text, start.time, entry.time, int(end[1])))
+    return sorted(found, key=lambda command: command.started)
+
+
 def _last_entries(root: Path) -> Iterator[LogEntry]:
+    return _entries(root / LOG, TAIL_BYTES)
+
+
+def _entries(path: Path, most: int) -> Iterator[LogEntry]:
+    """The entries in the last bytes, `most` of them, of a log; none of a file that is not ours."""
     with suppress(OSError):
-        path = root / LOG
         if not _is_our_log(path):
             return
         with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - TAIL_BYTES))
+            file.seek(max(0, path.stat().st_size - most))
             lines = file.read().decode(errors="replace").splitlines()
         yield from (entry for entry in map(LogEntry.read, lines) if entry)
 

@@ -24,26 +24,28 @@ MIN_COSINE = 0.3  # of the angle between normal and view
 MAX_DEPTH_STEP = 0.06  # world units of depth within two pixels: more is an edge, beside which colours mislead
 CLOSE = 0.02  # world units: a vertex this close behind the depth map is seen
 DISAGREEMENT = 0.15  # colour difference, 0 to 1, from the mean at which a view's weight falls to 1/e
+AGREEING_SHARE = 0.1  # of the points, those where pictures agree best, by which `colour_disagreement` goes
 MAX_STEP = 1.0  # reference pixels per Gauss-Newton step
 
 
 @dataclass(frozen=True)
 class BandPicture:
-    """A view's colours between two frequencies."""
+    """A view's colours in a range of frequencies."""
 
     view: View
     colours: NDArray[np.float32]  # (3, H, W)
 
     @classmethod
     def of(cls, view: View, sigma: float) -> "BandPicture":
-        """`sigma` in reference pixels (see VIEW_SIZE) of the Gaussian at the fine end."""
+        """Colours between two frequencies; `sigma`, of the Gaussian at the fine end, in reference pixels."""
+        return cls(view, cls.smooth(view, sigma).colours - cls.smooth(view, COARSE * sigma).colours)
+
+    @classmethod
+    def smooth(cls, view: View, sigma: float) -> "BandPicture":
+        """Colours, 0 to 1, blurred inside the object by `sigma` reference pixels (see VIEW_SIZE)."""
         scale = sigma * min(view.width, view.height) / VIEW_SIZE
-        alpha = view.pixels[..., 3].astype(np.float32) / 255.0
-        solid = alpha >= 0.5
-        channels = []
-        for k in range(3):
-            channel = view.pixels[..., k].astype(np.float32) / 255.0
-            channels.append(_blurred(channel, solid, scale) - _blurred(channel, solid, COARSE * scale))
+        solid = view.pixels[..., 3] >= 128
+        channels = [_blurred(view.pixels[..., k].astype(np.float32) / 255.0, solid, scale) for k in range(3)]
         return cls(view, np.stack(channels))
 
 
@@ -75,6 +77,33 @@ def colour_targets(
     curvature = np.einsum("iv,ivk,ivk->v", robust, slope, slope)
     step = -np.einsum("iv,ivk,ivk->v", robust, slope, value) / np.maximum(curvature, 1e-9)
     return curvature, np.clip(step, -MAX_STEP, MAX_STEP) * pixel
+
+
+def colour_disagreement(
+    vertices: Float64Array,
+    normals: Float64Array,
+    pictures: Sequence[BandPicture],
+    depths: Sequence[NDArray[np.float32]],
+) -> float:
+    """How different pictures show the same points (V, 3), even where they agree best: a low quantile over the points.
+
+    Of each point that two or more pictures see, the standard deviation of its colours, 0 to 1, all channels together.
+    Where the surface is still wrong, so are most points; AGREEING_SHARE of them tell true pictures from painted ones.
+    0 where no two pictures see a point. `depths`: the depth maps.
+    """
+    shape = (len(pictures), len(vertices))
+    weights, values = np.zeros(shape), np.zeros((*shape, 3))
+    pixel = min(reference_pixel(picture.view) for picture in pictures)
+    for i, (picture, depth) in enumerate(zip(pictures, depths, strict=True)):
+        _sample(vertices, normals, picture, depth, pixel, (weights[i], values[i], np.zeros((len(vertices), 3))))
+    seen = weights > 0
+    count = seen.sum(axis=0)
+    mean = np.einsum("iv,ivk->vk", seen, values) / np.maximum(count, 1)[:, None]
+    squared = np.einsum("iv,ivk->v", seen, np.square(values - mean))
+    several = count >= 2
+    if not several.any():
+        return 0.0
+    return float(np.sqrt(np.quantile(squared[several] / (count[several] - 1), AGREEING_SHARE)))
 
 
 def _sample(

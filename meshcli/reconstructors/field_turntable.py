@@ -26,7 +26,7 @@ VISIBLE_DENSITY = 0.02  # over 0.2 of length it absorbs 1 - exp(-0.004): one gre
 def render_field_turntable(planes: Triplanes, settings: RenderSettings, path: Path, progress: Progress) -> None:
     """Write an mp4 with the camera path of a mesh's turntable; frames are encoded as they are rendered."""
     sides = [(360.0 * frame / settings.frames, settings.elevation) for frame in range(settings.frames)]
-    cameras = cameras_around(visible_points(planes), sides)
+    cameras = cameras_around(visible_points(planes), sides, settings.distance)
     with Mp4Writer(path, settings.size, settings.size, settings.fps) as video:
         for frame, camera in enumerate(cameras):
             progress(frame, settings.frames, "turntable of the field")

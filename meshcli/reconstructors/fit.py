@@ -16,10 +16,12 @@ from scipy.ndimage import map_coordinates
 
 from meshcli.errors import InputError
 from meshcli.meshes.colouring import colour_vertices
-from meshcli.meshes.mesh import Mesh
+from meshcli.meshes.depth_maps import depth_map
+from meshcli.meshes.mesh import Mesh, vertex_normals
 from meshcli.pictures.pixels import VIEW_SIZE
 from meshcli.progress import Progress
-from meshcli.sdf.extract import extract_pieces, keep_parts, taubin_smooth
+from meshcli.reconstructors.colour_targets import BandPicture, colour_disagreement
+from meshcli.sdf.extract import extract_pieces, extract_surface, keep_parts, taubin_smooth
 from meshcli.sdf.fairing import fair
 from meshcli.sdf.fit_level import ColouredSdf, LevelOptimiser, LossWeights, Schedule, Tuning
 from meshcli.sdf.grid import (
@@ -50,6 +52,8 @@ VOXELS_ACROSS = 0.2  # of a resolution: voxels across the object's thickness, as
 MIN_RESOLVED = 2.0  # voxels: thinner objects come out thicker than they are, for a grid needs a node inside
 FINEST_VOXEL = 0.5  # pixels of the views: smaller voxels would hold no more information
 TOLERANCES = (0.0, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0)  # reference pixels (see VIEW_SIZE) that silhouettes may grow by
+MAX_DISAGREEMENT = 0.0075  # of colours, see `colour_disagreement`: true views lie below, painted ones above
+DISAGREEMENT_SIGMA = 2.0  # reference pixels
 MIN_COVERAGE = 0.995  # share of the silhouettes' pixels that the hull has to fill; pixels at outlines always miss some
 PROBE_GRID = (1.1, 110)  # half side and resolution of the grid on which coverage is measured; objects reach to 0.95
 PROBE_STRIDE = 7  # one pixel in so many is looked at: enough to measure a share to a thousandth
@@ -59,13 +63,25 @@ MAX_MOVE = 1.5  # voxels that a vertex may move when the mesh is denoised: rippl
 MIN_MOVE = 0.02  # voxels: where the body is thin, a move would thin it further
 MOVE_PER_DEPTH = 0.4  # voxels a vertex may move per voxel of depth beyond the first half
 
-# Tuned on true views of spot and on the painted sheets of fox and chair; tests/bench/fit_meshes.py and fit_sheets.py
-# measure others. Sharper opacity follows pictures that agree; painted ones need a softer one to compromise.
+# Tuned on true views of spot and on the painted sheets of fox, chair and robot; tests/bench/fit_meshes.py and
+# fit_sheets.py measure others. Sharper opacity follows pictures that agree. Painted ones need a softer one and, on
+# coarse grids, more smoothing: what their colours ask for is lumps there, and between outlines the hull has creases.
 ROUGH = Schedule(rate=(0.7, 0.12), gradient_blur=(3.5, 0.9), sharpness=(1.2, 2.5), shrink=0.35)
 FIRST = Schedule(rate=(0.7, 0.12), gradient_blur=(3.5, 0.9), sharpness=(2.0, 5.0), shrink=0.35, fade=0.15)
-LAST = Schedule((0.04, 0.03), gradient_blur=(1.6, 0.8), sharpness=(3.5, 7.0), shrink=0.05, fade=0.15, planar=True)
-FIRST_PAINTED = Schedule((0.7, 0.12), (3.5, 0.9), (1.2, 2.5), shrink=0.15, may_pierce=True)
-LAST_PAINTED = Schedule(rate=(0.04, 0.03), gradient_blur=(1.6, 0.8), sharpness=(1.5, 3.5), shrink=0.03)
+LAST = Schedule(
+    (0.05, 0.02), gradient_blur=(1.6, 0.8), sharpness=(3.5, 7.0), shrink=0.05, fade=0.15, averaged=0.3, planar=True
+)
+FIRST_PAINTED = Schedule(
+    (0.7, 0.12),
+    (3.5, 0.9),
+    (1.2, 2.5),
+    shrink=0.35,
+    fade=0.15,
+    thin_plate=0.012,
+    high_pass=0.35,
+    may_pierce=True,
+)
+LAST_PAINTED = Schedule((0.04, 0.03), gradient_blur=(1.6, 0.8), sharpness=(1.5, 3.5), shrink=0.03, averaged=0.3)
 AGREEING = LossWeights(rgb=3.0, mask=7.0, missing=1.0)
 PAINTED = LossWeights(rgb=2.0, mask=7.0, missing=1.6)
 TUNING = Tuning(FIRST, LAST, AGREEING, ROUGH)
@@ -150,11 +166,13 @@ def fit_sdf(
 ) -> ColouredSdf:
     """Fit the grids.
 
-    `prior` is a body to start from and to fall back on. Without `tuning` it depends on how well the silhouettes agree.
+    `prior` is a body to start from and to fall back on. Without `tuning` it depends on how well the silhouettes agree,
+    and after the first of several levels the colours.
     `yaw`, in radians, turns the frame of a tuning that prefers boxes.
     """
+    agreeing = tuning is None and evidence.tolerance == 0  # as far as is known
     if tuning is None:
-        tuning = PAINTED_TUNING if evidence.tolerance > 0 else TUNING
+        tuning = TUNING if agreeing else PAINTED_TUNING
     low, high = _box(evidence)
     generator = np.random.default_rng(seed)
     shape: ColouredSdf | None = None
@@ -163,6 +181,8 @@ def fit_sdf(
         grid = _grid(low, high, resolution, evidence)
         hull = evidence.hull(grid)
         body = hull if prior is None else np.maximum(hull, prior(grid))
+        if agreeing and index == 1 and shape and _colours_disagree(shape, evidence):
+            tuning = PAINTED_TUNING
         shape = _start(grid, body) if shape is None else _refine(shape, grid)
         body = _restore(shape, body, evidence)
         schedule = tuning.schedule(index, len(settings.steps))
@@ -174,6 +194,7 @@ def fit_sdf(
             level.step(step / max(steps - 1, 1), settings.rays, generator)
             done += 1
             progress(done, sum(settings.steps), "fitting the surface")
+        level.finish()
     if shape is None:
         raise ValueError("a fit needs at least one level")
     _restore(shape, body, evidence)
@@ -204,6 +225,21 @@ def _object_thickness(views: Sequence[View]) -> float:
     In world units at the distance of the origin: how thick the object is from the side where it looks thinnest.
     """
     return min(2 * float(silhouette_distance(view.pixels[..., 3], 1).max()) * view.pixel_size for view in views)
+
+
+def _colours_disagree(shape: ColouredSdf, evidence: Evidence) -> bool:
+    """Whether the views show the same points of the body in different colours: then a network painted them."""
+    if not (shape.distance < 0).any():
+        return False  # nothing to see yet: all of it is thinner than a voxel
+    vertices, faces = extract_surface(shape.distance, shape.grid, 1)
+    views = [silhouette.view for silhouette in evidence.silhouettes]
+    disagreement = colour_disagreement(
+        vertices,
+        vertex_normals(vertices, faces).astype(np.float64),
+        [BandPicture.smooth(view, DISAGREEMENT_SIGMA) for view in views],
+        [depth_map(vertices, faces, view.camera, view.width, view.height) for view in views],
+    )
+    return disagreement > MAX_DISAGREEMENT
 
 
 def _box(evidence: Evidence) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -46,8 +46,10 @@ class Rasteriser:
         """Whether a picture is small enough for nvdiffrast."""
         return max(width, height) * samples <= MAX_SIDE
 
-    def rasterise(self, camera: Camera, width: int, height: int, pixels: Array, samples: int) -> Hits:
-        """The first surface at samples x samples points of each pixel (P,), given as row * width + column."""
+    def rasterise(self, camera: Camera, width: int, height: int, pixels: Array, samples: int) -> Hits | None:
+        """The first surface at samples x samples points of each pixel; None for a picture that does not fit."""
+        if not self.fits(width, height, samples):
+            return None
         torch = self._torch
         rows, columns = _padded(height * samples), _padded(width * samples)
         matrix = torch.as_tensor(clip_matrix(camera, width * samples, height * samples, columns, rows))

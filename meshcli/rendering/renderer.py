@@ -1,43 +1,49 @@
-"""Pictures of meshes by ray casting, with colours interpolated in the triangles that are hit.
-
-Colours are sRGB values and averaged as such, as everywhere in meshcli.
-"""
+"""Pictures of meshes: the first surface at points of each pixel, by rays or a rasteriser, and its mean look."""
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
+from typing import Protocol
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from meshcli.arrays import Array
-from meshcli.meshes.mesh import PLAIN_GREY, Mesh
-from meshcli.meshes.raycasting import Scene
-from meshcli.pictures.interpolation import bilinear
+from meshcli.meshes.mesh import Mesh
+from meshcli.meshes.raycasting import Hits, Scene
 from meshcli.pictures.pixels import Pixels
-from meshcli.rendering.rasteriser import Rasteriser
+from meshcli.rendering.surface import Look, Surface, draw_pixels
 from meshcli.system.numba_kernel import kernel
 from meshcli.views import projection
 from meshcli.views.camera import Camera
 
-SurfaceColours = tuple[Array, Array, Array]  # corner colours (F, 3, 3), corner UV coordinates (F, 3, 2), texture
-
 RAYS_PER_CHUNK = 1 << 18  # about 15 MB
 BLOCK_SIZE = 8  # pixels: side of the blocks that are rendered if a triangle's box reaches them, else skipped
-MAX_CONTRAST = 20.0  # of 255, by eye: a pixel whose first samples differ by more gets all samples
 MIN_DEPTH = 1e-6  # of a vertex in front of the camera, world units
+NO_NORMAL = 128  # red, green and blue of a picture of normals where nothing is hit: the zero vector, nearly
+SHADED = Look()
+
+
+class Visibility(Protocol):
+    """Finds the first surface without rays: a rasteriser of one mesh. Thread-safe."""
+
+    def rasterise(self, camera: Camera, width: int, height: int, pixels: Array, samples: int) -> Hits | None:
+        """The first surface at samples x samples points of each pixel (P,), given as row * width + column, in order.
+
+        None where rays are needed. The arrays may be reused by the next call of the same thread.
+        """
 
 
 class Renderer:
     """Renders one mesh from any number of cameras."""
 
-    def __init__(self, mesh: Mesh, rasteriser: Rasteriser | None = None) -> None:
+    def __init__(self, mesh: Mesh, rasteriser: Visibility | None = None) -> None:
         self.mesh = mesh
+        self._surface = Surface(mesh)
         self._rasteriser = rasteriser
         self._scene = Scene(mesh.vertices, mesh.faces)
         self._faces = np.ascontiguousarray(mesh.faces, np.int32)
-        self._colours, self._coordinates, self._texture = self._surface_colours()
 
     def render(
         self,
@@ -47,24 +53,44 @@ class Renderer:
         samples: int = 3,
         adaptive: bool = False,
         threads: int | None = None,
+        look: Look = SHADED,
     ) -> Pixels:
-        """RGBA with straight alpha (height, width, 4), white where nothing is hit.
+        """RGBA with straight alpha (height, width, 4), white where nothing is hit (NO_NORMAL in one of normals).
 
         `samples` x `samples` rays per pixel; `adaptive`: 2 x 2, and all of them only where these four differ.
         """
-        picture = np.full((height, width, 4), (255, 255, 255, 0), np.uint8)
-        candidates = self._candidate_pixels(camera, width, height)
+        empty = (NO_NORMAL, NO_NORMAL, NO_NORMAL, 0) if look.kind == "normals" else (255, 255, 255, 0)
+        picture = np.full((height, width, 4), empty, np.uint8)
+
+        def draw(pixels: Array, samples: int) -> Array:
+            """Draw pixels with samples x samples rays; those among them that need more."""
+            arrays, unsettled = self._surface.arrays(look, camera, height, samples), []
+            for part in _in_chunks(pixels, samples):
+                hits = self._first_hits(camera, width, height, part, samples, threads)
+                unsettled.append(part[draw_pixels(picture.reshape(-1, 4), part, hits, samples, arrays)])
+            return np.concatenate([pixels[:0], *unsettled])
+
         first = min(samples, 2) if adaptive else samples
-        unsettled = [
-            part[self._render_pixels(picture, part, camera, first, threads)] for part in _in_chunks(candidates, first)
-        ]
-        if first < samples and unsettled:
-            for part in _in_chunks(np.concatenate(unsettled), samples):
-                self._render_pixels(picture, part, camera, samples, threads)
+        unsettled = draw(self._candidate_pixels(camera, width, height), first)
+        if first < samples:
+            draw(unsettled, samples)
         return picture
 
+    def depth(self, camera: Camera, width: int, height: int) -> NDArray[np.float32]:
+        """Depth along the viewing direction at the pixels' centres (height, width), infinite where nothing is hit."""
+        result = np.full(height * width, np.inf, np.float32)
+        for part in _in_chunks(self._candidate_pixels(camera, width, height), 1):
+            result[part] = self._first_hits(camera, width, height, part, 1, None).depths
+        return result.reshape(height, width)
+
     def frames(
-        self, cameras: Iterable[Camera], width: int, height: int, samples: int = 3, adaptive: bool = True
+        self,
+        cameras: Iterable[Camera],
+        width: int,
+        height: int,
+        samples: int = 3,
+        adaptive: bool = True,
+        look: Look = SHADED,
     ) -> Iterator[Pixels]:
         """One picture per camera, in order, rendered in parallel; at most one finished picture per thread waits."""
         workers = numba.get_num_threads()
@@ -72,24 +98,12 @@ class Renderer:
         with ThreadPoolExecutor(workers) as pool:
 
             def submit(camera: Camera) -> Future[Pixels]:
-                return pool.submit(self.render, camera, width, height, samples, adaptive, 1)
+                return pool.submit(self.render, camera, width, height, samples, adaptive, 1, look)
 
             pending = [submit(camera) for camera in islice(source, workers + 1)]
             while pending:
                 yield pending.pop(0).result()
                 pending.extend(submit(camera) for camera in islice(source, 1))
-
-    def _surface_colours(self) -> SurfaceColours:
-        """Corner colours (F, 3, 3), or UV coordinates (F, 3, 2) and a texture; the others are empty."""
-        texture, colours = self.mesh.texture, self.mesh.colours
-        count = len(self.mesh.faces)
-        untextured = np.zeros((0, 3, 2), np.float32), np.zeros((0, 0, 3), np.uint8)
-        if texture is not None:
-            corners = texture.coordinates[texture.faces].astype(np.float32)
-            return np.zeros((0, 3, 3), np.uint8), corners, np.ascontiguousarray(texture.image)
-        if colours is not None:
-            return np.ascontiguousarray(colours[self.mesh.faces]), *untextured
-        return np.full((count, 3, 3), PLAIN_GREY, np.uint8), *untextured
 
     def _candidate_pixels(self, camera: Camera, width: int, height: int) -> Array:
         """The pixels (row * width + column) that the mesh may cover, in order."""
@@ -104,23 +118,18 @@ class Renderer:
         pixels = blocks.repeat(BLOCK_SIZE, axis=0).repeat(BLOCK_SIZE, axis=1)[:height, :width]
         return np.flatnonzero(pixels)
 
-    def _render_pixels(
-        self, picture: Pixels, pixels: Array, camera: Camera, samples: int, threads: int | None
-    ) -> NDArray[np.bool_]:
-        """Render pixels (row * width + column) into the picture; which of them need more samples."""
-        height, width = picture.shape[:2]
+    def _first_hits(
+        self, camera: Camera, width: int, height: int, pixels: Array, samples: int, threads: int | None
+    ) -> Hits:
+        """The first surface at samples x samples points of each pixel (P,), given as row * width + column."""
+        drawn = self._rasteriser.rasterise(camera, width, height, pixels, samples) if self._rasteriser else None
+        if drawn is not None:
+            return drawn
         pose = projection.camera_to_world(camera)
         intrinsics = np.array([camera.fx * width, camera.fy * height, camera.cx * width, camera.cy * height])
-        directions = _pixel_directions(pixels, width, samples, pose[:3, :3], intrinsics)
-        if self._rasteriser and self._rasteriser.fits(width, height, samples):
-            hits = self._rasteriser.rasterise(camera, width, height, pixels, samples)
-        else:
-            hits = self._scene.cast(pose[:3, 3], directions, threads)
-        surface = self._colours, self._coordinates, self._texture
-        contrasting: NDArray[np.bool_] = _average_samples(
-            picture.reshape(-1, 4), pixels, samples**2, hits.faces, hits.barycentric, surface
+        return self._scene.cast(
+            pose[:3, 3], _pixel_directions(pixels, width, samples, pose[:3, :3], intrinsics), threads
         )
-        return contrasting
 
 
 def _in_chunks(pixels: Array, samples: int) -> Iterator[Array]:
@@ -160,55 +169,3 @@ def _pixel_directions(pixels: Array, width: int, samples: int, rotation: Array, 
                     result[n, k] = rotation[k, 0] * x + rotation[k, 1] * y - rotation[k, 2]
                 n += 1
     return result
-
-
-@kernel()
-def _interpolate_colour(colour: Array, weights: Array, face: int, surface: SurfaceColours) -> None:
-    """Write the surface's colour at a point of a face into `colour` (3,)."""
-    colours, coordinates, texture = surface
-    a, b, c = weights
-    if len(coordinates):
-        uv = coordinates[face]
-        u = a * uv[0, 0] + b * uv[1, 0] + c * uv[2, 0]
-        v = a * uv[0, 1] + b * uv[1, 1] + c * uv[2, 1]
-        height, width = texture.shape[:2]
-        for k in range(3):
-            colour[k] = bilinear(texture[:, :, k], u * width, (1.0 - v) * height)
-    else:
-        for k in range(3):
-            colour[k] = a * colours[face, 0, k] + b * colours[face, 1, k] + c * colours[face, 2, k]
-
-
-@kernel()
-def _average_samples(
-    picture: Array,
-    pixels: Array,
-    samples: int,
-    faces: Array,
-    weights: Array,
-    surface: SurfaceColours,
-) -> Array:
-    """Average each pixel's samples into the picture; True where they differ or cover the pixel only in part."""
-    contrasting = np.zeros(len(pixels), np.bool_)
-    total, low, high = np.empty(3), np.empty(3), np.empty(3)
-    colour = np.empty(3)
-    for p in range(len(pixels)):
-        total[:], low[:], high[:] = 0.0, 1e9, -1e9
-        hit = 0
-        for n in range(p * samples, (p + 1) * samples):
-            face = faces[n]
-            if face < 0:
-                continue
-            hit += 1
-            _interpolate_colour(colour, weights[n], face, surface)
-            for k in range(3):
-                value = min(colour[k], 255.0)
-                total[k] += value
-                low[k], high[k] = min(low[k], value), max(high[k], value)
-        if hit:
-            for k in range(3):
-                picture[pixels[p], k] = np.uint8(total[k] / hit + 0.5)
-            picture[pixels[p], 3] = np.uint8(255.0 * hit / samples + 0.5)
-            contrast = max(high[0] - low[0], high[1] - low[1], high[2] - low[2])
-            contrasting[p] = hit < samples or contrast > MAX_CONTRAST
-    return contrasting

@@ -145,24 +145,32 @@ def visual_hull(cameras: Sequence[Camera], silhouettes: Sequence[Field], grid: G
 
 @kernel(parallel=True)
 def _blur_rows(source: Array, target: Array, weights: Array, axis: int) -> None:
-    """Convolve along one axis; outside the grid is zero."""
+    """Convolve along one axis; outside the grid is zero.
+
+    The innermost loops run along memory, over one-dimensional arrays: that is what the compiler vectorises.
+    """
     radius = weights.shape[0] // 2
     nx, ny, nz = source.shape
-    for i in prange(nx):
+    strides = (ny * nz, nz, 1)
+    first, after = source.ravel(), target.ravel()
+    for block in prange(nx):
+        i = np.int64(block)
         for j in range(ny):
-            row = target[i, j]
-            row[:] = 0.0
+            start = (i * ny + j) * nz
+            row = after[start : start + nz]
+            for k in range(nz):
+                row[k] = 0.0
             for tap in range(-radius, radius + 1):
-                weight = weights[tap + radius]
-                if axis == 0:
-                    if 0 <= i + tap < nx:
-                        row += weight * source[i + tap, j]
-                elif axis == 1:
-                    if 0 <= j + tap < ny:
-                        row += weight * source[i, j + tap]
-                else:
+                low, high = 0, nz
+                if (axis == 0 and not 0 <= i + tap < nx) or (axis == 1 and not 0 <= j + tap < ny):
+                    continue
+                if axis == 2:
                     low, high = max(0, -tap), min(nz, nz - tap)
-                    row[low:high] += weight * source[i, j, low + tap : high + tap]
+                weight = weights[tap + radius]
+                shifted = start + strides[axis] * tap
+                other = first[shifted + low : shifted + high]
+                for k in range(high - low):
+                    row[low + k] += weight * other[k]
 
 
 def blur(field: Field, sigma: float) -> Field:

@@ -25,6 +25,7 @@ TRIPLANE_BYTES = 6e6  # of a network's triplanes with their decoder; measured 5 
 FACES_PER_GRID_CELL = 8  # of a surface in a grid of N x N x N, for each of N x N; a cube has 12
 DEFAULT_GRID = 128  # of the networks' descriptions
 STILLS = 5
+GIF, WEBP = 9, 3  # bytes for one of the video; measured 8.1 and 2.5
 MEGABYTE = 1e6
 
 
@@ -97,4 +98,7 @@ def _mesh_bytes(engine: str, settings: Settings) -> float:
 def _rendered_bytes(settings: Settings, views: int) -> float:
     pixels = settings.render.size**2
     sheet = 2 * views * _view_pixels("", settings) * BYTES_PER_PIXEL
-    return pixels * (STILLS * BYTES_PER_PIXEL + settings.render.frames * BYTES_PER_FRAME_PIXEL) + sheet
+    stills = max(STILLS, len(settings.render.azimuths)) + 4 * len(settings.render.cameras)  # larger ones, and blends
+    videos = 1 + GIF * settings.render.gif + WEBP * settings.render.webp
+    each = stills * BYTES_PER_PIXEL + videos * settings.render.frames * BYTES_PER_FRAME_PIXEL
+    return len(settings.render.passes) * pixels * each + sheet

@@ -73,6 +73,7 @@ from meshcli.stages.view_generation import (
 from meshcli.views.picture_names import short_names
 from meshcli.weights.locations import holds_rembg_model
 
+CUT_OUT_ONLY = "the photos are cut out, and their views are yet to be made"
 NamedPhotos = dict[str, RequestedPhoto]  # letter -> photo
 
 
@@ -149,6 +150,9 @@ def _cut_out_and_generate(
         run.run_options.tell(line)
     # The cut-outs exist now: one that is edited by hand from here on makes the views stale.
     run.task = replace(run.task, inputs=_inputs(run.project, run.task, named))
+    if run.run_options.cut_outs_only:
+        run.paused = CUT_OUT_ONLY
+        return
     _make_views(run, settings, seed, previous_engine)
 
 

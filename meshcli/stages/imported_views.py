@@ -9,7 +9,7 @@ from meshcli.json_table import JsonTable
 from meshcli.project.manifest import Manifest, Photo, ViewEntry
 from meshcli.settings import PhotoSettings
 from meshcli.stages.photo_set import RequestedPhoto
-from meshcli.stages.stage_runner import StageRun
+from meshcli.stages.stage_runner import PAUSED, StageRun
 from meshcli.stages.view_candidates import add_photo_views, add_views, is_photo_view
 from meshcli.system.digests import digest
 from meshcli.views.world_transform import WorldTransform
@@ -42,7 +42,8 @@ def engine_for_set(engine: Generator, requested: Sequence[RequestedPhoto]) -> Ge
 def engine_before(manifest: Manifest, ready: bool) -> str:
     """The engine of the finished stage; empty when its ready views are replaced by photos, which are not `ready`."""
     record = manifest.stages.get("generate")
-    if record is None or record.status != "done":
+    paused_since = record is not None and PAUSED in record.facts and manifest.active_views
+    if record is None or not (record.status == "done" or paused_since):
         return ""
     were_ready = any(photo.stated.ready for photo in manifest.active_photos)
     return "" if were_ready and not ready else record.engine

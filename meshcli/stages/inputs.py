@@ -6,7 +6,9 @@ those that were written: editing a view or a cut-out by hand makes the later sta
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from meshcli.engines import IMPORT, VERSIONS
@@ -16,10 +18,13 @@ from meshcli.project.artefacts import IMPORTED_MESH, MESH, PLANES, cut_out_file
 from meshcli.project.manifest import Manifest, Selection, Stage, ViewEntry
 from meshcli.project.project import Project
 from meshcli.stages.export_scene import camera_parts, object_name, project_cameras
-from meshcli.system.digests import digest
+from meshcli.stages.sculpted_body import body_parts
+from meshcli.system.digests import digest, file_digest
 
 EXPORTED = "formats"  # the option of an export that says what is made
+BACKGROUND = "background picture"  # part of the renders
 COLOURS = "colours"  # the option of a reconstruction that says which pictures colour the mesh
+FIT_PHOTOS = "shape"  # the one that says which photos `fit` sees beside the views
 
 Parts = dict[str, str]  # what it is called in messages -> version, value or digest
 
@@ -53,12 +58,16 @@ def view_parts(project: Project, views: Sequence[ViewEntry]) -> Parts:
 
 
 def reconstruction_parts(project: Project, manifest: Manifest, options: Mapping[str, Any]) -> Parts:
-    """Parts for a mesh: the chosen views in order, and the photos that colour it."""
-    parts = view_parts(project, chosen_views(project, manifest))
-    colours = options.get(COLOURS)
-    names = colours.get("photos") if isinstance(colours, dict) else ()
+    """Parts for a mesh: the chosen views in order, the body that they show, photos that colour it or give it shape."""
+    views = chosen_views(project, manifest)
+    parts = {**view_parts(project, views), **body_parts(project, manifest, views, options)}
+    names: set[str] = set()
+    for option in (COLOURS, FIT_PHOTOS):
+        table = options.get(option)
+        listed = table.get("photos") if isinstance(table, dict) else None
+        names |= {name for name in listed if isinstance(name, str)} if isinstance(listed, list) else set()
     for photo in manifest.active_photos:
-        if isinstance(names, list) and photo.name in names:
+        if photo.name in names:
             parts[f"cut-out of photo {photo.name}"] = project.digest(photo.file)
             parts[f"camera of photo {photo.name}"] = digest(photo.camera.to_json())
     return parts
@@ -101,6 +110,36 @@ def export_parts(project: Project, manifest: Manifest, options: Mapping[str, Any
     return parts
 
 
+def render_parts(
+    project: Project, manifest: Manifest, options: Mapping[str, Any], recorded: Mapping[str, str] | None = None
+) -> Parts:
+    """Parts for renders: those of the mesh, the pictures whose cameras are used, and the picture behind the object.
+
+    A background that is not there any more counts as it is `recorded`: what is finished does not need it.
+    """
+    table = options.get("render")
+    table = table if isinstance(table, dict) else {}
+    parts = mesh_parts(project, manifest, str(table.get("source", "mesh")))
+    views = {view.name: view for view in manifest.active_views.values()}
+    photos = {photo.name: photo for photo in manifest.active_photos}
+    names = table.get("cameras")
+    for name in map(str, names if isinstance(names, list) else ()):
+        if photo := photos.get(name):
+            parts[f"photo {name}"] = project.digest(photo.original)
+            parts[f"camera of photo {name}"] = digest([photo.camera.to_json(), photo.size, photo.crop])
+        elif view := views.get(name):
+            parts[f"view {name}"] = project.digest(view.file)
+            parts[f"camera of view {name}"] = digest(view.camera.to_json())
+        else:
+            parts[f"picture {name}"] = "missing"
+    background = Path(str(table.get("background", "")))
+    if background.is_absolute():
+        parts[BACKGROUND] = (recorded or {}).get(BACKGROUND, "missing")
+        with suppress(OSError):
+            parts[BACKGROUND] = file_digest(background) if background.is_file() else parts[BACKGROUND]
+    return parts
+
+
 def chosen_views(project: Project, manifest: Manifest) -> list[ViewEntry]:
     """The selected views in order; UsageError when there are none or one no longer exists."""
     if manifest.selection is None:
@@ -128,15 +167,9 @@ def current_inputs(project: Project, manifest: Manifest, stage: Stage) -> Parts:
             **reconstruction_parts(project, manifest, record.options),
             **({"imported mesh": project.digest(IMPORTED_MESH)} if record.engine == IMPORT else {}),
         },
-        "render": lambda: mesh_parts(project, manifest, _source(record.options)),
+        "render": lambda: render_parts(project, manifest, record.options, record.inputs),
         "export": lambda: export_parts(project, manifest, record.options),
     }
     if stage == "select":
         return selection_inputs(project, manifest, manifest.selection) if manifest.selection else {}
     return fingerprint(record.engine, record.options, parts[stage]())
-
-
-def _source(options: Mapping[str, Any]) -> str:
-    """What a recorded turntable shows: mesh or field."""
-    table = options.get("render")
-    return str(table.get("source", "mesh")) if isinstance(table, dict) else "mesh"

@@ -28,7 +28,7 @@ from meshcli.stages.models import fetchable
 from meshcli.stages.networks import check_network, describe_network, field_sizes, find_network_weights, pick_engine
 from meshcli.stages.photo_set import letter
 from meshcli.stages.reconstruct import refuse_unused_flags
-from meshcli.stages.render import ENGINE, check_video
+from meshcli.stages.render import ENGINE, check_renders, render_files, with_background_path
 from meshcli.stages.settings_in_force import settings_in_force
 from meshcli.stages.stage_runner import RunOptions, check_library_memory
 from meshcli.stages.view_choice import parse_view_choice
@@ -171,9 +171,12 @@ class _Forecaster:
             engine, _ = pick_reconstructor_ahead(self.manifest, self.arguments)
             if "nerf" not in engine:
                 field_sizes(self.project, None)
+        settings = self._settings("render")
         check_library_memory(ENGINE)
-        check_video()
-        return self._written("render", ENGINE, "")
+        check_renders(with_background_path(settings).render)
+        files = render_files(settings.render)
+        self.project.refuse_foreign_files(self.manifest, files)
+        return Forecast("render", ENGINE, "", files, self._estimate("render", ENGINE))
 
     def _export(self) -> Forecast:
         settings = self._settings("export")

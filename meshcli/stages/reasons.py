@@ -9,7 +9,7 @@ import reprlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from meshcli.project.artefacts import IMPORTED_MESH, MESH, PLANES, cut_out_file
+from meshcli.project.artefacts import BODY, IMPORTED_MESH, MESH, PLANES, cut_out_file
 from meshcli.project.manifest import Manifest
 
 ABSENT = "missing"  # in place of the digest of a file that does not exist
@@ -22,6 +22,7 @@ WHOLE_SENTENCES = {
     "exported cameras": "the cameras of photos, views or turntable changed",
     "rig": "the rig lies elsewhere in the project's world",
     "formats": "other formats are to be written",
+    "background picture": "the picture behind the object is another one",
 }
 
 
@@ -53,6 +54,8 @@ def _explain_engine_or_choice(part: str, before: str, now: str) -> str:
     if part == "order of the views":
         same_views = sorted(before.split(",")) == sorted(now.split(","))
         return "the same views in another order" if same_views else "another choice of views"
+    if part == "body" and not (before and now):
+        return "the mesh is now the body that the views show" if now else "the mesh is no longer the sculpted body"
     if part == "cutting out":
         return _explain_version(part, before, now)
     return _explain_engine(before, now) if part == "engine" else ""
@@ -67,7 +70,7 @@ def _explain_picture(manifest: Manifest, part: str, before: str | None, now: str
         return _explain_photo(name, before, now)
     views = {f"view {view.name}": view.file for view in manifest.views}
     cut_out = {f"cut-out of photo {name}": cut_out_file(name)}
-    files = {"mesh": MESH, "imported mesh": IMPORTED_MESH, "field": PLANES, **cut_out, **views}
+    files = {"mesh": MESH, "imported mesh": IMPORTED_MESH, "field": PLANES, "body": BODY, **cut_out, **views}
     anew = {"mesh": "the mesh was built anew", "field": "the radiance field was predicted anew"}
     anew |= {view: f"{view} was made anew" for view in views}
     if part not in files:
@@ -113,6 +116,8 @@ def _explain_setting(key: str, before: str | None, now: str | None) -> str:
         return f"the views are chosen {_chosen(now)}, before {_chosen(before)}"
     if key.startswith("weights."):
         return f"the weights of {key.removeprefix('weights.')} are other ones"
+    if key.startswith("picture "):
+        return f"there is no photo or view {key.removeprefix('picture ')} any more"
     what = "the seed" if key == "seed" else f"the setting {key}"
     if before is None:
         return f"{what} is new: {_shown(now)}"

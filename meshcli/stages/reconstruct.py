@@ -11,10 +11,12 @@ from meshcli.config import options as sections
 from meshcli.engines import IMPORT, NETWORKS, Reconstructor, refines, refuse_unsupported_flags
 from meshcli.errors import MeshcliError, UsageError
 from meshcli.project.artefacts import FIXED_ARTEFACTS, PLANES
+from meshcli.project.manifest import Manifest, Photo
 from meshcli.project.project import Project
 from meshcli.settings import Settings, TextureSettings
 from meshcli.stages import networks
-from meshcli.stages.inputs import COLOURS, chosen_views, fingerprint, reconstruction_parts, view_parts
+from meshcli.stages.fit_photos import pick_fit_photos, with_fit_photos
+from meshcli.stages.inputs import COLOURS, FIT_PHOTOS, chosen_views, fingerprint, reconstruction_parts, view_parts
 from meshcli.stages.mesh_check import check_mesh
 from meshcli.stages.mesh_import import (
     ImportedMesh,
@@ -26,6 +28,7 @@ from meshcli.stages.mesh_import import (
 from meshcli.stages.mesh_texture import texture_from_pictures
 from meshcli.stages.networks import PreparedNetwork, pick_engine, prepare_network
 from meshcli.stages.photo_azimuths import guess_warning
+from meshcli.stages.sculpted_body import PART, read_body
 from meshcli.stages.settings_in_force import settings_in_force
 from meshcli.stages.stage_runner import (
     Outcome,
@@ -67,7 +70,6 @@ def reconstruct_mesh(
     with write_lock(project, run_options):
         manifest = project.load()
         chosen_entries = chosen_views(project, manifest)
-        views = view_parts(project, chosen_entries)
         record = manifest.stages.get("reconstruct")
         engine = engine_for_file(engine, from_mesh)
         # Another network that is named is not the one that a recorded file describes.
@@ -76,19 +78,15 @@ def reconstruct_mesh(
         settings, seed = requested.settings, requested.seed
         chosen, why = pick_engine(engine, record, settings, run_options)
         refuse_unused_flags(run_options.flags, settings, chosen, why)
-        source: Source = None
-        if chosen in NETWORKS:
-            source, settings = prepare_network(project, chosen, settings, views, run_options)
-        elif chosen == IMPORT:
-            source = prepare_import(project, record, from_mesh, run_options)
+        source, settings = _source(project, manifest, chosen, settings, from_mesh, run_options)
         pictures = pick_texture_pictures(manifest, chosen_entries, chosen, settings)
+        photos = pick_fit_photos(manifest, chosen_entries, settings) if source is None else ()
         settings, requested_digest, reduced = with_reduced_settings(
-            record, chosen, settings, _recorded_options(settings, seed, source, pictures), run_options
+            record, chosen, settings, _recorded_options(settings, seed, source, pictures, photos), run_options
         )
-        options = _recorded_options(settings, seed, source, pictures)
-        parts = reconstruction_parts(project, manifest, options)
-        if isinstance(source, ImportedMesh):
-            parts |= source.parts()
+        options = _recorded_options(settings, seed, source, pictures, photos)
+        more = source.parts() if isinstance(source, ImportedMesh) else {}
+        parts = {**reconstruction_parts(project, manifest, options), **more}
         task = ResolvedTask(
             "reconstruct", chosen, options, fingerprint(chosen, options, parts), requested_digest, reduced,
             _next_smaller(source, settings), requested.to_record, files=FIXED_ARTEFACTS["reconstruct"],
@@ -101,18 +99,33 @@ def reconstruct_mesh(
         if warning := guess_warning(project, manifest):
             run_options.tell(warning)
         with recording(project, manifest, task, run_options) as run:
-            _run(run, source, settings, seed, pictures)
+            _run(run, source, settings, seed, pictures, photos)
         return run.outcome()
 
 
-def _run(run: StageRun, source: Source, settings: Settings, seed: int, pictures: TexturePictures) -> None:
+def _source(
+    project: Project, manifest: Manifest, engine: str, settings: Settings, from_mesh: Path | None,
+    run_options: RunOptions,
+) -> tuple[Source, Settings]:  # fmt: skip
+    """What the engine starts from beside the views, and the settings with those of a network's file."""
+    if engine in NETWORKS:
+        views = view_parts(project, chosen_views(project, manifest))
+        return prepare_network(project, engine, settings, views, run_options)
+    if engine == IMPORT:
+        return prepare_import(project, manifest.stages.get("reconstruct"), from_mesh, run_options), settings
+    return None, settings
+
+
+def _run(
+    run: StageRun, source: Source, settings: Settings, seed: int, pictures: TexturePictures, photos: Sequence[Photo]
+) -> None:
     """Build and write the mesh with the engine that starts from this."""
     if isinstance(source, PreparedNetwork):
         _run_network(run, source, settings, pictures)
     elif isinstance(source, ImportedMesh):
         _run_import(run, source, settings, pictures)
     else:
-        _run_fit(run, settings, seed, pictures)
+        _run_fit(run, settings, seed, pictures, photos)
 
 
 def _engine(source: Source) -> str:
@@ -181,13 +194,19 @@ def refuse_unused_flags(flags: Sequence[str], settings: Settings, engine: str, w
         )
 
 
-def _recorded_options(settings: Settings, seed: int, source: Source, pictures: TexturePictures) -> dict[str, Any]:
+def _recorded_options(
+    settings: Settings, seed: int, source: Source, pictures: TexturePictures, photos: Sequence[Photo]
+) -> dict[str, Any]:
     """The options that the mesh depends on, for the record and the fingerprint."""
     more: dict[str, Any] = {COLOURS: pictures.option()}
     if refines(_engine(source), settings.refine.when):
         more |= sections(settings, "refine")
     if source is None:
-        return {**sections(settings, "fit", "texture"), "seed": seed, **more}
+        if photos:
+            more[FIT_PHOTOS] = {"photos": [photo.name for photo in photos]}
+        table = sections(settings, "fit", "texture")
+        del table["fit"]["photos"]  # what comes of it is under FIT_PHOTOS
+        return {**table, "seed": seed, **more}
     if isinstance(source, ImportedMesh):
         return {**source.options(settings), **more}
     table = {**sections(settings, "lrm", "texture"), **more}
@@ -196,16 +215,23 @@ def _recorded_options(settings: Settings, seed: int, source: Source, pictures: T
     return {**table, **source.options()}
 
 
-def _run_fit(run: StageRun, settings: Settings, seed: int, pictures: TexturePictures) -> None:
-    """Fit a surface to the views, simplify and texture it."""
+def _run_fit(run: StageRun, settings: Settings, seed: int, pictures: TexturePictures, photos: Sequence[Photo]) -> None:
+    """Fit a surface to the views and photos, simplify and texture it."""
     from meshcli.meshes.simplify import simplify
     from meshcli.reconstructors.fit import fit
 
     progress = run.run_options.progress
     progress(0, 1, "reading the views")
     views = _selected_views(run)
-    with run.step("fit"):
-        dense = fit(views, settings.fit, seed, progress, run.note)
+    if PART in run.task.inputs:
+        with run.step("read body"):
+            dense = read_body(run, settings.fit)
+    else:
+        if photos:
+            names = ", ".join(photo.name for photo in photos)
+            run.run_options.tell(f"the shape is fitted to {names} too, as photographed")
+        with run.step("fit"):
+            dense = fit(with_fit_photos(run.project, views, photos), settings.fit, seed, progress, run.note)
     dense = _refined(run, dense, views, "fit", settings, len(dense.faces))
     progress(0, 1, "simplifying the surface")
     with run.step("simplify"):

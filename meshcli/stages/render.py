@@ -1,19 +1,33 @@
-"""Mesh -> renders: a turntable, stills from named sides, selected views beside renders from the same cameras.
+"""Mesh -> renders: turntables and stills in several passes, selected views beside renders from the same cameras.
 
 The mesh is read from the file that `reconstruct` wrote, as any other program would read it. Light until it works.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from meshcli.config import TypedSettings
 from meshcli.config import options as sections
 from meshcli.errors import InputError, ProjectError, UsageError
-from meshcli.project.artefacts import CONTACT_SHEET, FIXED_ARTEFACTS, MESH, PLANES, TURNTABLE
+from meshcli.project.artefacts import (
+    CONTACT_SHEET,
+    MESH,
+    PLANES,
+    SIDES,
+    blend_file,
+    camera_still,
+    still_file,
+    turntable_file,
+)
 from meshcli.project.project import Project
 from meshcli.settings import RenderSettings, Settings
-from meshcli.stages.inputs import chosen_views, fingerprint, mesh_parts
+from meshcli.stages.inputs import chosen_views, fingerprint, render_parts
 from meshcli.stages.networks import field_sizes
+from meshcli.stages.picture_cameras import check_names
+from meshcli.stages.render_stills import write_camera_stills, write_stills
 from meshcli.stages.settings_in_force import settings_in_force
 from meshcli.stages.stage_runner import (
     Outcome,
@@ -31,15 +45,19 @@ from meshcli.system.atomic_files import replacing
 
 if TYPE_CHECKING:
     from meshcli.meshes.mesh import Mesh
+    from meshcli.rendering.backdrop import Backdrop
     from meshcli.rendering.rasteriser import Rasteriser
+    from meshcli.rendering.turntable import MeshPictures
 
 ENGINE = "embree"
+# Settings that finished renders of earlier versions lack.
+LATER = ("distance", "azimuths", "background", "passes", "normals", "gif", "webp", "cameras")
 
 
 def render_mesh(
     project: Project, *, settings: Settings | TypedSettings = TypedSettings(), run_options: RunOptions = RunOptions()
 ) -> Outcome:
-    """Make the turntable, the stills and the contact sheet of the mesh."""
+    """Make the turntable, the stills and the contact sheet of the mesh, in every pass."""
     with write_lock(project, run_options):
         manifest = project.load()
         record = manifest.stages.get("render")
@@ -50,24 +68,79 @@ def render_mesh(
             raise UsageError(f"{project.root} has no mesh; run `{project.command('reconstruct')}`")
         if settings.render.source == "field":
             field_sizes(project, manifest.stages.get("reconstruct"))
+        check_names(manifest, settings.render.cameras)
+        settings = with_background_path(settings)
         for status in read_status(project, holds_lock=not run_options.dry).before("render"):
             if status.state != "done":
                 run_options.tell(f"the mesh may be out of date: {status.stage} is {status.state} ({status.reason})")
         settings, requested_digest, reduced = with_reduced_settings(
-            record, ENGINE, settings, sections(settings, "render"), run_options
+            record, ENGINE, settings, recorded_options(settings), run_options
         )
-        options = sections(settings, "render")
-        inputs = fingerprint(ENGINE, options, mesh_parts(project, manifest, settings.render.source))
+        options = recorded_options(settings)
+        inputs = fingerprint(ENGINE, options, render_parts(project, manifest, options, record.inputs if record else {}))
         task = ResolvedTask(
             "render", ENGINE, options, inputs, requested_digest, reduced, smaller_settings(settings),
-            requested.to_record, files=FIXED_ARTEFACTS["render"],
+            requested.to_record, files=render_files(settings.render),
         )  # fmt: skip
-        if outcome := outcome_without_running(project, manifest, task, run_options, check_video):
+        if outcome := outcome_without_running(
+            project, manifest, task, run_options, lambda: check_renders(settings.render)
+        ):
             return outcome
         ensure_memory(project, manifest, task, run_options)
+        backdrop = _read_backdrop(settings.render, run_options) if settings.render.background else None
         with recording(project, manifest, task, run_options) as run:
-            _write_renders(run, settings.render)
+            _write_renders(run, settings.render, backdrop)
         return run.outcome()
+
+
+def recorded_options(settings: Settings) -> dict[str, Any]:
+    """The options for record and fingerprint; later settings only where they are not the default.
+
+    So a render that was finished before there were these settings is still that of the same options.
+    """
+    options, defaults = (sections(each, "render")["render"] for each in (settings, Settings()))
+    return {"render": {key: value for key, value in options.items() if key not in LATER or value != defaults[key]}}
+
+
+def render_files(settings: RenderSettings) -> tuple[str, ...]:
+    """All files that a render with these settings may write."""
+    stills = list(settings.named_azimuths or SIDES)
+    stills += [camera_still(name) for name in settings.cameras]
+    endings = ("mp4", *(("gif",) if settings.gif else ()), *(("webp",) if settings.webp else ()))
+    files = [
+        file
+        for kind in dict.fromkeys(settings.passes)
+        for file in (
+            *(turntable_file(kind, ending) for ending in endings),
+            *(still_file(still, kind) for still in stills),
+        )
+    ]
+    return tuple(dict.fromkeys([files[0], CONTACT_SHEET, *files, *map(blend_file, settings.cameras)]))
+
+
+def with_background_path(settings: Settings) -> Settings:
+    """The settings with the path of a background picture from the root. UsageError for what is no background."""
+    text = settings.render.background
+    if not text or Path(text).is_absolute():
+        return settings
+    from meshcli.rendering.backdrop import is_picture
+
+    path = str(Path(text).absolute()) if is_picture(text) else text
+    return replace(settings, render=replace(settings.render, background=path))
+
+
+def check_renders(settings: RenderSettings) -> None:
+    """MissingError when no video can be encoded; InputError for a background picture that cannot be read."""
+    check_video()
+    if Path(settings.background).is_absolute():
+        _read_backdrop(settings, RunOptions())
+
+
+def _read_backdrop(settings: RenderSettings, run_options: RunOptions) -> "Backdrop":
+    """What is behind the object; InputError for a picture that cannot be read."""
+    from meshcli.rendering.backdrop import read_backdrop
+
+    return read_backdrop(settings.background, settings.size, run_options.tell)
 
 
 def check_video() -> None:
@@ -87,8 +160,8 @@ def smaller_settings(settings: Settings) -> dict[str, Any]:
     return {"render.size": settings.render.size // 2} if settings.render.size > 128 else {}
 
 
-def _write_renders(run: StageRun, settings: RenderSettings) -> None:
-    """Write the contact sheet, the stills and the turntable."""
+def _write_renders(run: StageRun, settings: RenderSettings, backdrop: "Backdrop | None") -> None:
+    """Write the contact sheet, and the stills and turntables of every pass."""
     run.run_options.progress(0, 1, "reading the mesh")
     from meshcli.export.gltf import read_glb
     from meshcli.pictures.image import encode_png
@@ -101,22 +174,44 @@ def _write_renders(run: StageRun, settings: RenderSettings) -> None:
     except InputError as error:
         again = run.project.command("reconstruct")
         raise ProjectError(f"{error}; `{again} --force` rebuilds it") from error
-    if run.run_options.device.startswith("cuda"):
-        show = MeshPictures(mesh, settings, run.run_options.progress, _gpu_rasteriser(run, mesh))
-    else:
-        show = MeshPictures(mesh, settings, run.run_options.progress)
+    on_gpu = _gpu_rasteriser(run, mesh) if run.run_options.device.startswith("cuda") else None
+    show = MeshPictures(mesh, settings, run.run_options.progress, on_gpu, backdrop)
+    if backdrop and backdrop.transparent:
+        run.note("an mp4 has no transparency: its background is white; stills, GIF and WebP have none")
     with run.step("contact sheet"):
         views = load_views(run.project, chosen_views(run.project, run.manifest))
         run.write({CONTACT_SHEET: encode_png(show.contact_sheet(views))})
     with run.step("stills"):
-        run.write({f"renders/{name}.png": encode_png(picture) for name, picture in show.stills().items()})
+        write_stills(run, show)
+    if settings.cameras:
+        with run.step("cameras"):
+            write_camera_stills(run, show)
     with run.step("turntable"):
-        with replacing(run.project.path(TURNTABLE)) as path:
+        _write_turntables(run, show, settings)
+
+
+def _write_turntables(run: StageRun, show: "MeshPictures", settings: RenderSettings) -> None:
+    """Write a video for each pass, and the same as GIF and WebP where that is set."""
+    for kind in dict.fromkeys(settings.passes):
+        with _writing(run, turntable_file(kind)) as path:
             if settings.source == "field":
                 _render_field_turntable(run, settings, path)
             else:
-                show.turntable(path)
-        run.outputs.append(run.project.output(TURNTABLE))
+                show.turntable(path, kind)
+        if settings.gif:
+            with _writing(run, turntable_file(kind, "gif")) as path:
+                show.gif(path, kind)
+        if settings.webp:
+            with _writing(run, turntable_file(kind, "webp")) as path:
+                show.webp(path, kind)
+
+
+@contextmanager
+def _writing(run: StageRun, file: str) -> Iterator[Path]:
+    """A temporary path for code that writes an artefact itself."""
+    with replacing(run.project.path(file)) as path:
+        yield path
+    run.outputs.append(run.project.output(file))
 
 
 def _gpu_rasteriser(run: StageRun, mesh: "Mesh") -> "Rasteriser | None":

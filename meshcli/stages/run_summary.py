@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from meshcli.project.artefacts import CONTACT_SHEET, EXPORT, MESH, SELECTION_SHEET, TURNTABLE, VIEWS_SHEET
+from meshcli.project.artefacts import CONTACT_SHEET, EXPORT, MESH, SELECTION_SHEET, VIEWS_SHEET
 from meshcli.project.manifest import Manifest, Stage, StageRecord
 from meshcli.project.project import Project
 from meshcli.stages.mesh_check import mesh_match
@@ -43,6 +43,11 @@ def format_seconds(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
+def format_rough(seconds: float) -> str:
+    """A time as exact as an estimate is: in steps of 5 seconds, from 90 seconds on in minutes."""
+    return f"{max(round(seconds / 5) * 5, 5)} s" if seconds < 90 else f"{round(seconds / 60)} min"
+
+
 def _results(project: Project, manifest: Manifest) -> Iterator[tuple[str, str]]:
     """The files that are done, each with its figures."""
     reconstruct, render = _done(manifest, "reconstruct"), _done(manifest, "render")
@@ -51,8 +56,8 @@ def _results(project: Project, manifest: Manifest) -> Iterator[tuple[str, str]]:
         yield "", _mesh_figures(reconstruct)
         if match := mesh_match(reconstruct):
             yield "match", match.removeprefix("the mesh matches ")
-    if render and _has(manifest, TURNTABLE):
-        yield "video", str(project.root / TURNTABLE)
+    for video in [output.file for output in render.outputs if output.file.endswith(".mp4")] if render else []:
+        yield "video", str(project.root / video)
     if _done(manifest, "export"):
         yield "export", str(project.root / EXPORT)
     if manifest.selection and _done(manifest, "select"):

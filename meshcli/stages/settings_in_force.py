@@ -24,8 +24,11 @@ SECTIONS: dict[Stage, tuple[str, ...]] = {
 }
 # `photo.max_pixels` guards against pictures that fill the memory: a project from elsewhere must not raise it. The
 # others are settings of a mesh, which views do not depend on.
-NOT_RECORDED: dict[Stage, tuple[str, ...]] = {"generate": ("photo.max_pixels", "fit.parts", "fit.texture")}
+NOT_RECORDED: dict[Stage, tuple[str, ...]] = {
+    "generate": ("photo.max_pixels", "fit.parts", "fit.photos", "fit.texture"),
+}
 DROP_HINT = "`--defaults` drops the settings on record"
+FILES = ("lrm.file", "render.background")  # settings that may be the path of a file, and are recorded from the root
 
 
 @dataclass(frozen=True)
@@ -99,8 +102,9 @@ def _changed(stage: Stage, settings: Settings) -> dict[str, Any]:
     """The settings of a stage that are not the defaults."""
     defaults = _values(stage, Settings())
     changed = {key: value for key, value in _values(stage, settings).items() if value != defaults[key]}
-    if (file := changed.get("lrm.file")) and Path(file).is_file():
-        changed["lrm.file"] = str(Path(file).absolute())
+    for key in FILES:
+        if (file := changed.get(key)) and Path(file).is_file():
+            changed[key] = str(Path(file).absolute())
     return changed
 
 

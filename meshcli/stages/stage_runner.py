@@ -41,6 +41,7 @@ RECORDED_LIBRARIES = (  # whose versions a record states
 WORD_SETTINGS = ("zero123plus.vram", "zero123plus.dtype")  # settings that are reduced to another word, not a number
 ALL_BY_ZERO = ("export.texture_size",)  # settings of which 0 keeps all there is, so that any number is smaller
 REDUCTION_FLOOR = 64  # reductions stop at a minimum, 64 at most (lrm.grid), which may exceed what was requested
+PAUSED = "paused"  # key in Record.facts of a stage that ended before its work was done, as it was asked to: why
 ENDED_BY = "ended"  # key in Record.facts: the signal, or the exit code, that ended the stage's process
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # A directory where a file belongs or the reverse, a symbolic link, missing permissions, a broken disk.
@@ -66,6 +67,7 @@ class RunOptions:
     keep_going: bool = False  # leave out photos that cannot be used
     flags: Sequence[str] = ()  # typed flags that only some engines use
     dry: bool = False  # only find out whether the stage would run, and why
+    cut_outs_only: bool = False  # of `generate`: pause when the photos are cut out
     refuse_guesses: bool = False  # stop where azimuths are guesses with which nobody has gone on
 
 
@@ -108,6 +110,7 @@ class StageRun:
     seconds: dict[str, float] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    paused: str = ""  # why the stage ends before its work is done; the same command goes on from there
     previously_done: bool = False  # the run before finished, so every file was as its record says
 
     @contextmanager
@@ -297,7 +300,8 @@ def _reason_to_run(project: Project, manifest: Manifest, task: ResolvedTask) -> 
     if record is None:
         return "not run yet"
     if record.status != "done":
-        return f"it failed: {record.error}" if record.status == "failed" else "it was interrupted"
+        unfinished = str(record.facts.get(PAUSED) or "it was interrupted")
+        return f"it failed: {record.error}" if record.status == "failed" else unfinished
     missing = missing_files(project, record)
     return why_stale(manifest, record.inputs, task.inputs) or (why_missing(missing) if missing else "")
 
@@ -319,10 +323,22 @@ def _running_record(manifest: Manifest, task: ResolvedTask) -> StageRecord:
 
 
 def _done_record(run: StageRun, record: StageRecord) -> StageRecord:
+    if run.paused:
+        return _paused_record(run, record)
     outputs = tuple(sorted(run.outputs, key=lambda output: output.file))
     return replace(
         record, status="done", inputs=run.task.inputs, outputs=outputs, facts={**_facts(run), **run.facts},
         finished=utc_timestamp(), next_reduction={},
+    )  # fmt: skip
+
+
+def _paused_record(run: StageRun, record: StageRecord) -> StageRecord:
+    """The record of a stage that paused: what earlier runs wrote is listed as before."""
+    files = {output.file: output for output in (*record.outputs, *run.outputs)}
+    outputs = tuple(files[file] for file in sorted(files) if os.path.lexists(run.project.root / file))
+    return replace(
+        record, inputs=run.task.inputs, outputs=outputs, facts={**_facts(run), **run.facts, PAUSED: run.paused},
+        finished=utc_timestamp(),
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from meshcli.stages.inputs import current_inputs
 from meshcli.stages.mesh_check import recorded_match
 from meshcli.stages.photo_azimuths import azimuths_json, photos_of_unknown_azimuth
 from meshcli.stages.reasons import why_missing, why_stale
-from meshcli.stages.stage_runner import missing_files
+from meshcli.stages.stage_runner import PAUSED, missing_files
 
 State = Literal[
     "done",
@@ -114,6 +114,8 @@ def stage_status(project: Project, manifest: Manifest, stage: Stage, holds_lock:
     record = manifest.stages.get(stage)
     if record is None:
         return StageStatus(stage, "missing", "not run yet")
+    if record.status == "running" and (paused := record.facts.get(PAUSED)):
+        return StageStatus(stage, "missing", str(paused), record)
     if record.status == "running":
         busy = not holds_lock and project.is_locked()
         reason = f"since {record.started}" if busy else f"started {record.started}"

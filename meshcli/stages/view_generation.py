@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from meshcli.config import options as sections
 from meshcli.engines import VERSIONS
 from meshcli.errors import MissingError
-from meshcli.project.artefacts import checkpoint_file
+from meshcli.project.artefacts import BODY, checkpoint_file
 from meshcli.project.manifest import Photo, StageRecord, ViewEntry
 from meshcli.project.project import Project
 from meshcli.settings import Settings
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 RESULT_SETTINGS = ("steps", "guidance", "unet", "view_size")  # settings of zero123plus that change its views
 DEFAULTS_LEFT_OUT = {"dtype": "auto", "compile": False}  # settings that count only with another value than this
 VIEWS_PER_PHOTO = 6  # in the sheets of Zero123++
-MESH_SETTINGS = ("parts", "texture")  # settings of fit that views do not depend on
+MESH_SETTINGS = ("parts", "body", "photos", "texture")  # settings of fit that views do not depend on
 
 
 def engine_options(
@@ -151,6 +151,7 @@ def _smaller_zero123plus_settings(settings: Settings) -> dict[str, Any]:
 
 def _run_sculpt(run: StageRun, settings: Settings, seed: int) -> None:
     """Sculpt one body from all photos; photos get the cameras that it was carved with."""
+    from meshcli.export.gltf import write_glb
     from meshcli.generators.sculpt.sculpt import sculpt, sculpt_each
     from meshcli.pictures.image import encode_png
     from meshcli.stages.view_loading import load_views
@@ -167,7 +168,7 @@ def _run_sculpt(run: StageRun, settings: Settings, seed: int) -> None:
             sculpture = sculpt(pictures, settings.sculpt, settings.fit, seeds, run.run_options.progress)
     for note in sculpture.notes:
         run.note(note)
-    files: dict[str, bytes] = {}
+    files = {BODY: write_glb(sculpture.mesh)} if sculpture.mesh is not None else {}
     for photo, seen, views in zip(photos, sculpture.photos, sculpture.views, strict=True):
         entries = _add_to_manifest(run, replace(photo, camera=seen.camera, painted=""), [view.camera for view in views])
         files |= {entry.file: encode_png(view.pixels) for entry, view in zip(entries, views, strict=True)}

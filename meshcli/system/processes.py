@@ -101,10 +101,12 @@ def run_child(
     capture: bool = False,
     report: str = PLAIN_REPORT,
     read_line: Callable[[str], None] | None = None,
+    started: "Callable[[subprocess.Popen[str]], None] | None" = None,
 ) -> tuple[int, str]:
     """Run `meshcli ARGUMENTS` as a child process: its exit code (negative for a signal), and its output if captured.
 
-    `read_line` receives every line of its standard error, in a thread; `report` tells the child how it is listened to.
+    `read_line` receives every line of its standard error, in a thread; `report` tells the child how it is listened to;
+    `started` receives the process.
 
     An exception in this process ends the child first. Signals are blocked while the child starts; it inherits the mask
     until `listen_to_signals`, because an interpreter that is still starting would answer with a traceback.
@@ -123,6 +125,8 @@ def run_child(
                 text=True,
                 errors="surrogateescape",  # file names may be any bytes
             )
+        if started:
+            started(process)
         if lines:
             lines.start()
         output, _ = process.communicate()

@@ -17,18 +17,21 @@ Points = NDArray[np.floating[Any]]
 HALF_EXTENT = math.tan(math.asin(OBJECT_RADIUS / DISTANCE))
 
 
-def cameras_around(points: Points, sides: Sequence[tuple[float, float]]) -> list[Camera]:
+def cameras_around(points: Points, sides: Sequence[tuple[float, float]], wanted_distance: float = 0.0) -> list[Camera]:
     """A camera for each side (azimuth and elevation in degrees), all at one distance, that show all points (N, 3).
 
     They orbit the origin at the distance of the generators' cameras if that leaves the margin of an aligned object. If
-    not, they orbit the centre of the points' bounding box, at the distance that the margin needs.
+    not, they orbit the centre of the points' bounding box, at the distance that the margin needs. A wanted distance
+    other than 0 replaces either, and may cut the object off.
     """
     standard = [orbit(azimuth, elevation) for azimuth, elevation in sides]
     if not len(points) or viewing_distance(points, standard) == DISTANCE:
+        if wanted_distance:
+            return [orbit(azimuth, elevation, wanted_distance) for azimuth, elevation in sides]
         return standard
     low, high = points.min(axis=0).astype(np.float64), points.max(axis=0).astype(np.float64)
     x, y, z = ((low + high) / 2.0).tolist()
-    distance = viewing_distance(points - np.array([x, y, z]), standard)
+    distance = wanted_distance or viewing_distance(points - np.array([x, y, z]), standard)
     return [orbit(azimuth, elevation, distance, centre=(x, y, z)) for azimuth, elevation in sides]
 
 

@@ -35,25 +35,33 @@ PROTOTYPE = {
 
 
 def main() -> None:
-    """Print one line per object and say whether it passes."""
+    """Print one line per object and say whether it passes, then the mean Chamfer distance."""
     arguments = parse(__doc__ or "", NAMES)
+    distances = []
     print("| object | CD / F / IoU / PSNR / SSIM | clay | prototype | bar | seconds |\n|---|---|---|---|---|---|")
     for name in arguments.names:
         start = time.perf_counter()
         mesh = fit(truth_views(name), FitSettings(), 0, silent)
         seconds = time.perf_counter() - start
         scores, wanted = score(mesh, name), PROTOTYPE[name]
+        distances.append(scores.chamfer)
         good = scores.chamfer <= 1.05 * wanted.chamfer and scores.psnr >= wanted.psnr - 0.3
         verdict = f"{row(wanted)} | {'ok' if good else 'MISSED'} | {seconds:.1f}"
         print(f"| {name} | {row(scores)} | {clay(mesh, name):.2f} | {verdict} |", flush=True)
         if arguments.grey:
-            save_comparison(mesh, test_views(name)[1::2], arguments.grey / f"{name}.png")
+            save_comparison(mesh, test_views(name)[1::2], arguments.grey / f"{name}.png", truth_body(name))
+    print(f"| mean of {len(distances)} | {np.mean(distances):.4f} | | | | |")
+
+
+def truth_body(name: str) -> Mesh:
+    """The shape of the truth."""
+    truth = load_truth(name)
+    return Mesh(truth.vertices, truth.faces)
 
 
 def clay(mesh: Mesh, name: str) -> float:
     """Decibels between grey renders of a mesh and of the truth, from every second test view."""
-    truth = load_truth(name)
-    bodies = [mesh, Mesh(truth.vertices, truth.faces)]
+    bodies = [mesh, truth_body(name)]
     found = []
     for view in test_views(name)[1::2]:
         ours, true = (on_white(render_clay(body, view.camera, view.width, view.height)) for body in bodies)
@@ -66,7 +74,7 @@ def parse(description: str, names: tuple[str, ...]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names)}; default all")
     parser.add_argument(
-        "--grey", type=Path, metavar="DIR", help="write the truth, our colours and our clay as pictures"
+        "--grey", type=Path, metavar="DIR", help="write pictures: views, our colours, our clay, the other's clay"
     )
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - set(names):
@@ -81,13 +89,14 @@ def row(scores: Scores) -> str:
     return f"{scores.chamfer:.4f} / {scores.f:.2f} / {iou} / {scores.psnr:.1f} / {scores.ssim:.3f}"
 
 
-def save_comparison(mesh: Mesh, views: list[View], path: Path) -> None:
-    """Three rows: the views, the mesh from the same cameras, its clay."""
+def save_comparison(mesh: Mesh, views: list[View], path: Path, other: Mesh | None) -> None:
+    """Rows: the views, the mesh from the same cameras, its clay, and the clay of another mesh to compare it with."""
     renderer = Renderer(mesh)
+    bodies = [body for body in (mesh, other) if body]
     rows = [
         [view.pixels for view in views],
         [renderer.render(view.camera, view.width, view.height) for view in views],
-        [render_clay(mesh, view.camera, view.width, view.height) for view in views],
+        *([render_clay(body, view.camera, view.width, view.height) for view in views] for body in bodies),
     ]
     sheet = np.vstack([np.hstack([on_white(picture) for picture in pictures]) for pictures in rows])
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,8 +2,8 @@
 
 Per object: the network's mesh, its shape with colours from the views, plain `fit`, and the refined mesh. PSNR and IoU
 as in fit_sheets.py. Angle: the median between the normals of a mesh and the network's, over the pixels of the six
-cameras where both are seen. Roughness: the median angle between normals and their mean over the pixels around (a
-Gaussian of ROUGHNESS_SIGMA), which tells a network's grid ripples from smooth shapes. The bar: 2 dB above the network,
+cameras where both are seen. Roughness: the median angle between normals and their mean over the pixels around, as in
+normals.py, which tells a network's grid ripples from smooth shapes. The bar: 2 dB above the network,
 not below `fit`, IoU .95 (thin ones as in LEAST_IOU), angle under 12 degrees, roughness below the network's.
 """
 
@@ -14,31 +14,22 @@ from pathlib import Path
 
 import numpy as np
 from fit_sheets import score_sheet, sheet_views
-from measure import DATA, Array, on_white
+from measure import on_white
+from normals import NETWORK_NAMES, angles_between, network_mesh, normal_maps, roughness
 from PIL import Image
-from scipy.ndimage import binary_erosion, gaussian_filter
 
-from meshcli.export.frames import to_gltf
-from meshcli.export.reading import read_mesh
 from meshcli.meshes.colouring import colour_vertices
-from meshcli.meshes.mesh import Mesh, vertex_normals
-from meshcli.meshes.raycasting import Scene
+from meshcli.meshes.mesh import Mesh
 from meshcli.progress import silent
 from meshcli.reconstructors.fit import fit
 from meshcli.reconstructors.refine import refine
 from meshcli.rendering.renderer import Renderer
 from meshcli.settings import FitSettings, RefineSettings
-from meshcli.views.projection import pixel_centres, rays
 from meshcli.views.view import View
 
-NAMES = (
-    *("bird", "cartoon_dinosaur", "chair_armed", "chair_wood", "extinguisher"),
-    *("fox", "lamp", "plant", "robot", "sea_turtle"),
-)
 LEAST_IOU = {"chair_wood": 0.88}
 MAX_ANGLE = 12.0  # degrees
 GAIN = 2.0  # dB above the network's mesh
-ROUGHNESS_SIGMA = 2.0  # pixels
 SHOWN = (0, 3)  # views in the picture of an object
 
 
@@ -58,19 +49,19 @@ class Figures:
 def main() -> None:
     """Print one line per object and say whether it passes."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}; default all")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NETWORK_NAMES)}; default all")
     parser.add_argument("--grey", type=Path, metavar="DIR", help="write a picture per object, in colour and in clay")
     parser.add_argument(
         "--fits", type=Path, metavar="DIR", help="keep the meshes of `fit` there and take them from there"
     )
     arguments = parser.parse_args()
-    if unknown := set(arguments.names) - set(NAMES):
+    if unknown := set(arguments.names) - set(NETWORK_NAMES):
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
     print("PSNR / IoU / angle / roughness\n")
     print(
         "| object | network | its shape, our colours | fit | refined | bar | seconds |\n|---|---|---|---|---|---|---|"
     )
-    for name in arguments.names or NAMES:
+    for name in arguments.names or NETWORK_NAMES:
         views, network = sheet_views(name), network_mesh(name)
         fitted = _fit(name, views, arguments.fits)
         start = time.perf_counter()
@@ -83,26 +74,12 @@ def main() -> None:
             save_picture([network, fitted, refined], views, arguments.grey / f"{name}.png")
 
 
-def network_mesh(name: str) -> Mesh:
-    """The published mesh of a sheet, in the world of the rig: the vertex-coloured files are mirrored in z."""
-    if name == "lamp":
-        mesh = read_mesh(DATA / "views" / "reconstructions" / "lamp" / "lamp.obj")
-        return Mesh(to_gltf(mesh.vertices), mesh.faces, texture=mesh.texture)
-    mesh = read_mesh(DATA / "views" / "reconstructions" / f"{name}.obj")
-    points = to_gltf(mesh.vertices) * np.array([1, 1, -1], np.float32)
-    return Mesh(points, np.ascontiguousarray(mesh.faces[:, ::-1]), mesh.colours)
-
-
 def figures(mesh: Mesh, network: Mesh, views: list[View]) -> Figures:
     """A mesh beside the pictures and beside the network's mesh."""
     psnr, iou = score_sheet(mesh, views)
-    angles, deviations = [], []
-    for view in views:
-        ours, theirs = normal_map(mesh, view), normal_map(network, view)
-        both = ours.any(axis=-1) & theirs.any(axis=-1)
-        angles.append(_degrees(ours[both], theirs[both]))
-        deviations.append(_roughness(ours))
-    return Figures(psnr, iou, float(np.median(np.concatenate(angles))), float(np.median(np.concatenate(deviations))))
+    maps = normal_maps(mesh, views)
+    angles = angles_between(maps, normal_maps(network, views))
+    return Figures(psnr, iou, float(np.median(angles)), roughness(maps))
 
 
 def missed(rows: list[Figures], name: str) -> str:
@@ -116,18 +93,6 @@ def missed(rows: list[Figures], name: str) -> str:
         "roughness": refined.roughness < network.roughness,
     }
     return ", ".join(what for what, good in checks.items() if not good)
-
-
-def normal_map(mesh: Mesh, view: View) -> Array:
-    """Unit normals (H, W, 3) of the surface behind the pixels' centres, 0 where there is none."""
-    origins, directions = rays(view.camera, pixel_centres(view.width, view.height), view.width, view.height)
-    hits = Scene(mesh.vertices, mesh.faces).cast(origins.reshape(-1, 3), directions.reshape(-1, 3))
-    normals = np.zeros((view.height * view.width, 3))
-    met = hits.faces >= 0
-    corners = vertex_normals(mesh.vertices, mesh.faces)[mesh.faces[hits.faces[met]]]
-    normals[met] = np.einsum("nk,nkc->nc", hits.barycentric[met], corners)
-    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
-    return normals.reshape(view.height, view.width, 3)
 
 
 def save_picture(meshes: list[Mesh], views: list[View], path: Path) -> None:
@@ -157,20 +122,6 @@ def _fit(name: str, views: list[View], directory: Path | None) -> Mesh:
         path.parent.mkdir(parents=True, exist_ok=True)
         np.savez(path, vertices=mesh.vertices, faces=mesh.faces, colours=mesh.colours)
     return mesh
-
-
-def _roughness(normals: Array) -> Array:
-    """Degrees (N,) between normals (H, W, 3) and their mean around, away from silhouettes."""
-    seen = normals.any(axis=-1)
-    mean = np.stack([gaussian_filter(normals[..., k], ROUGHNESS_SIGMA) for k in range(3)], axis=-1)
-    inner = binary_erosion(seen, iterations=round(2 * ROUGHNESS_SIGMA))
-    return _degrees(normals[inner], mean[inner])
-
-
-def _degrees(a: Array, b: Array) -> Array:
-    """Angles (N,) between vectors (N, 3) and (N, 3)."""
-    length = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    return np.degrees(np.arccos(np.clip(np.einsum("nk,nk->n", a, b) / np.maximum(length, 1e-12), -1.0, 1.0)))
 
 
 if __name__ == "__main__":

@@ -58,6 +58,7 @@ def test_documents_of_the_stages(document: Callable[..., Any]) -> None:
     document("run_plan", "run desk 1.png 2.png bad.png --azimuth=0,90,180 --keep-going --dry-run", 3)
     document("stage", "generate desk 1.png 2.png bad.png --keep-going", 3)
     document("status", "status desk")
+    document("report", "report desk")
     document("align", "align desk")
     document("stage", "generate desk")
     document("views", "select desk --list")

@@ -39,7 +39,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Clock:
     clock = Clock()
-    monkeypatch.setattr("meshcli.commands.run_story.time", clock)
+    monkeypatch.setattr("meshcli.commands.run_progress.time", clock)
     monkeypatch.setenv("MESHCLI_STATE", str(tmp_path / "state"))
     return clock
 

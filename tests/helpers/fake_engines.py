@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from meshcli.settings import FitSettings
 from meshcli.views.camera import zero123plus_rig
 from meshcli.views.view import View
 
+FITTED: list[str] = []  # the names of the pictures that the last surface was fitted to
 BAKED: list[str] = []  # the names of the pictures that the last texture was baked from
 COUNTS = dict.fromkeys(("cut_out", "sculpt", "fit", "bake", "score_views", "register", "refine"), 0)
 
@@ -46,6 +47,7 @@ class Sculpture:
     views: list[list[View]]
     photos: list[View]
     notes: list[str]
+    mesh: Mesh | None = None
 
 
 def cut_out(pixels: Any, settings: Any, rembg: bool = True, offline: bool = False, weights: Path | None = None) -> Any:
@@ -115,6 +117,7 @@ def better_arrangement(sets: Sequence[ViewSet], seed: int, progress: Any) -> Any
 
 def fit(views: Sequence[View], settings: Any, seed: int, progress: Any, note: Any = None) -> Mesh:
     COUNTS["fit"] += 1
+    FITTED[:] = [view.name for view in views]
     _trouble("fit", settings)
     progress(1, 1, "fitting")
     corners = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.4, 0.4) for z in (-0.3, 0.3)], np.float32)
@@ -158,14 +161,17 @@ def compare_with_pictures(mesh: Mesh, pictures: Sequence[View]) -> list[Any]:
 class MeshPictures:
     """Writes the mesh's bytes as its video: loading numba would take longer than all the rest."""
 
-    def __init__(self, mesh: bytes, settings: Any, progress: Any) -> None:
-        self.mesh = mesh
+    still_cameras: ClassVar = {"front": None}
 
-    def turntable(self, path: Path) -> None:
+    def __init__(self, mesh: bytes, settings: Any, *_: Any) -> None:
+        self.mesh = mesh
+        self.settings = settings
+
+    def turntable(self, path: Path, kind: str) -> None:
         path.write_bytes(self.mesh)
 
-    def stills(self) -> dict[str, Any]:
-        return {"front": np.zeros((2, 2, 3), np.uint8)}
+    def still(self, name: str, kind: str) -> Any:
+        return np.zeros((2, 2, 3), np.uint8)
 
     def contact_sheet(self, views: Sequence[View]) -> Any:
         return views[0].pixels
@@ -193,7 +199,10 @@ def modules(exports: bool = False) -> dict[str, ModuleType]:
     if exports:
         table["meshcli.export.gltf"] = {"write_glb": lambda mesh, **_: _bytes(mesh), "read_glb": Path.read_bytes}
         table["meshcli.export.obj"] = {"write_obj": lambda mesh, name: {f"{name}.obj": _bytes(mesh)}}
-        table["meshcli.rendering.turntable"] = {"MeshPictures": MeshPictures}
+        table["meshcli.rendering.turntable"] = {
+            "MeshPictures": MeshPictures,
+            "encode_still": lambda picture, kind: picture.tobytes(),
+        }
     made = {}
     for name, attributes in table.items():
         made[name] = ModuleType(name)

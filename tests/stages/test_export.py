@@ -9,6 +9,7 @@ import pytest
 import trimesh
 from jsonschema import Draft202012Validator
 
+from helpers.finished_project import SMALL, finish
 from helpers.project_templates import ProjectTemplates
 from meshcli.commands.cli import main
 from meshcli.config import TypedSettings, override
@@ -17,30 +18,18 @@ from meshcli.export.gltf import read_glb
 from meshcli.project.project import Project
 from meshcli.settings import Settings
 from meshcli.stages.export import export_project, length, smaller_settings
-from meshcli.stages.generate import generate_views
-from meshcli.stages.photo_set import CameraArguments
-from meshcli.stages.reconstruct import reconstruct_mesh
 from meshcli.stages.render import render_mesh
-from meshcli.stages.select import select_views
 from meshcli.stages.stage_runner import RunOptions
 from meshcli.stages.status import read_status
 from meshcli.views.rig_files import read_rig
 from meshcli.views.world_transform import WorldTransform
-
-SMALL = override(Settings(), {"render.size": 64, "render.frames": 3, "texture.size": 64}, "")
 
 
 @pytest.fixture
 def finished(
     project: Project, photos: list[Path], engine_calls: dict[str, int], templates: ProjectTemplates
 ) -> Project:
-    def finish() -> None:
-        generate_views(project, photos, CameraArguments([0, 40, -50]))
-        select_views(project, auto=6)
-        reconstruct_mesh(project, settings=SMALL)
-        render_mesh(project, settings=SMALL)
-
-    templates.make("finished", project.root, finish)
+    templates.make("finished", project.root, lambda: finish(project, photos))
     return project
 
 
@@ -71,6 +60,24 @@ def test_an_export_has_the_size_and_stands_on_the_floor(finished: Project) -> No
     assert not outcome.skipped
     assert any("45 cm high, standing on the floor" in note for note in outcome.notes)
     assert outcome.record.facts["metres"]["height"] == pytest.approx(0.45, abs=1e-5)
+
+
+@pytest.mark.parametrize(("up", "axes"), [("auto", "z"), ("y", "y")])
+def test_usd_has_the_size_and_the_axis_that_was_asked_for(finished: Project, up: str, axes: str) -> None:
+    usd = pytest.importorskip("pxr.Usd", reason="needs the extra usd")
+    from pxr import UsdGeom
+
+    export_project(finished, settings=typed(to="usd,usdz", size_by="height", size=0.45, up=up))
+    for name, expected in (("desk.usdc", axes), ("desk.usdz", "y")):
+        stage = usd.Stage.Open(str(finished.path(f"export/{name}")))
+        assert UsdGeom.GetStageUpAxis(stage).lower() == expected
+        box = UsdGeom.BBoxCache(usd.TimeCode.Default(), ["default"]).ComputeWorldBound(stage.GetDefaultPrim())
+        low, high = (
+            np.array(corner) for corner in (box.ComputeAlignedRange().GetMin(), box.ComputeAlignedRange().GetMax())
+        )
+        upwards = "xyz".index(expected)
+        assert (low[upwards], high[upwards]) == pytest.approx((0.0, 0.45), abs=1e-5)
+        assert [prim for prim in stage.Traverse() if prim.IsA(UsdGeom.Camera)]
 
 
 def test_cameras_move_with_the_mesh(finished: Project) -> None:

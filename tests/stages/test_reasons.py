@@ -6,7 +6,7 @@ from meshcli.project.manifest import Manifest, Output, StageRecord, ViewEntry
 from meshcli.stages.reasons import why_missing, why_stale
 from meshcli.views.camera import orbit
 
-FILES = ("views/03.png", "photos/b.png", "mesh/mesh.glb")
+FILES = ("views/03.png", "views/body.glb", "photos/b.png", "mesh/mesh.glb")
 MANIFEST = Manifest(
     views=(ViewEntry("a3", "views/03.png", "a", orbit(0, 0), "sculpt"),),
     stages={"generate": StageRecord("done", outputs=tuple(Output(file, 1, "written") for file in FILES))},
@@ -36,6 +36,9 @@ DIGEST = "ab" * 32
         ("view a3", "1", "2", "views/03.png (view a3) was changed by hand"),
         ("view a3", "1", "written", "view a3 was made anew"),
         ("view a3", "1", "missing", "views/03.png (view a3) is missing"),
+        ("body", "1", "2", "views/body.glb was changed by hand"),
+        ("body", "1", None, "the mesh is no longer the sculpted body"),
+        ("body", None, "1", "the mesh is now the body that the views show"),
         ("mesh", "1", "2", "mesh/mesh.glb was changed by hand"),
         ("mesh", "1", "written", "the mesh was built anew"),
         ("mesh", "1", "missing", "mesh/mesh.glb is missing"),

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers.finished_project import SMALL, WAYS, finish
 from helpers.project_templates import ProjectTemplates
 from meshcli.config import override
 from meshcli.errors import ProjectError, ResourceError, UsageError
@@ -25,9 +26,6 @@ from meshcli.stages.select import select_views
 from meshcli.stages.stage_runner import RunOptions
 from meshcli.stages.status import read_status, stale_choice
 
-SMALL = override(Settings(), {"render.size": 64, "render.frames": 3, "texture.size": 64}, "")
-WAYS = CameraArguments([0, 40, -50])
-
 
 @pytest.fixture
 def painted(project: Project, photos: list[Path], engine_calls: dict[str, int], templates: ProjectTemplates) -> Project:
@@ -39,13 +37,7 @@ def painted(project: Project, photos: list[Path], engine_calls: dict[str, int], 
 def finished(
     project: Project, photos: list[Path], engine_calls: dict[str, int], templates: ProjectTemplates
 ) -> Project:
-    def finish() -> None:
-        generate_views(project, photos, WAYS)
-        select_views(project, auto=6)
-        reconstruct_mesh(project, settings=SMALL)
-        render_mesh(project, settings=SMALL)
-
-    templates.make("finished", project.root, finish)
+    templates.make("finished", project.root, lambda: finish(project, photos))
     return project
 
 
@@ -250,7 +242,7 @@ def test_smaller_settings_are_valid_and_come_to_an_end() -> None:
     largest: dict[str, object] = {"lrm.grid": 512, "zero123plus.batch": 16, "zero123plus.vram": "high"}
     for section in fields(Settings):
         for name, default in vars(getattr(Settings(), section.name)).items():
-            if allowed := range_of(type(getattr(Settings(), section.name)), name):
+            if default != () and (allowed := range_of(type(getattr(Settings(), section.name)), name)):
                 high = type(default[0] if isinstance(default, tuple) else default)(allowed.high)
                 largest[f"{section.name}.{name}"] = [high] * 3 if isinstance(default, tuple) else high
     steps = (

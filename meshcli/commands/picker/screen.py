@@ -10,8 +10,8 @@ from rich.text import Text
 
 from meshcli.commands.console import SCORES, format_score
 from meshcli.commands.picker.compass import Marker, plan_view
-from meshcli.commands.picker.state import KEYS, PickerState
 from meshcli.project.manifest import ViewEntry
+from meshcli.stages.picker_state import KEYS, PickerState
 from meshcli.stages.view_choice import shown_coverage, shown_scores
 
 Picture = Callable[[str, int, int], RenderableType]  # name of a view, columns, rows -> its picture

@@ -15,7 +15,7 @@ from textual_image.renderable import HalfcellImage
 from meshcli.commands.picker.keyboard import MOUSE_OFF, MOUSE_ON, Click, Event, Keyboard, Wheel
 from meshcli.commands.picker.pictures import pictures
 from meshcli.commands.picker.screen import Row, Size, build_screen
-from meshcli.commands.picker.state import PickerState, ReadAnswer
+from meshcli.stages.picker_state import PickerState, ReadAnswer
 
 
 def pick(

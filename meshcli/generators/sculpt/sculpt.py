@@ -3,29 +3,35 @@
 A single photo is inflated. Several photos from known sides are aligned, and a surface is fitted to them.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from meshcli.alignment.mirror_symmetry import MirrorSymmetry, find_mirror_symmetry, grown_silhouettes
 from meshcli.alignment.silhouettes import BODY_LEVEL, Alignment, align, recentre, silhouette_error
 from meshcli.errors import InputError
 from meshcli.generators.sculpt.inflated_mesh import VOXELS_ACROSS, fine_grid, sculpt_one
 from meshcli.generators.sculpt.manhattan import ManhattanFrame, manhattan_frame
 from meshcli.generators.sculpt.shape_prior import inflated_prior, visual_hull_of
 from meshcli.generators.sculpt.silhouette import medial_axis
-from meshcli.meshes.colouring import colour_vertices
-from meshcli.meshes.mesh import Mesh
+from meshcli.meshes.colouring import NORMAL_RADIUS, ViewBlender, fill_unseen
+from meshcli.meshes.mesh import Mesh, smooth_normals
+from meshcli.meshes.mirror_plane import MirrorPlane, find_mirror_plane
+from meshcli.meshes.raycasting import Scene
 from meshcli.pictures.image import resize
 from meshcli.pictures.pixels import VIEW_SIZE
 from meshcli.progress import Progress
-from meshcli.reconstructors.fit import Evidence, fit_sdf
+from meshcli.reconstructors.fit import ENLARGE, Evidence, fit_sdf
 from meshcli.rendering.renderer import Renderer
 from meshcli.sdf.extract import Faces, Vertices, extract_pieces, extract_surface, keep_parts, taubin_smooth
 from meshcli.sdf.fit_level import LossWeights, Schedule, Tuning
-from meshcli.sdf.grid import DistanceFunction, bounding_box, redistance_interior, rounded
+from meshcli.sdf.grid import DistanceFunction, bounding_box, redistance_interior, rounded, visual_hull
 from meshcli.sdf.ground import ground_height, on_ground
+from meshcli.sdf.pixel_rays import collect_pixel_rays
 from meshcli.settings import FitSettings, SculptSettings
+from meshcli.texturing.unseen import fill_unseen as fill_from_mirror_images
 from meshcli.views.camera import DISTANCE, angular_distance, zero123plus_rig
 from meshcli.views.view import View
 from meshcli.views.viewpoints import viewing_distance
@@ -35,6 +41,7 @@ COLOUR_SIZE = 1024  # pixels along a photo's longer side for the colours
 CALIBRATED_ERROR = 0.0002  # silhouette error below which cameras count as calibrated: 0.06 pixels of 320
 MAX_UNSEEN_GAP = 179.0  # degrees between neighbouring photos from which their far side is unseen
 MAX_OPEN_GAP = 75.0  # degrees, modulo 180, from which silhouettes leave the depth open; three photos all round leave 60
+IMAGE_STRIDE = 4  # one ray in so many of a mirror image counts: it is a guess
 NOTABLE_MOVE = 0.05  # degrees: a smaller correction of an azimuth is not told
 HULL_PADDING = 5  # voxels
 TAUBIN_ROUNDS = 10
@@ -79,7 +86,7 @@ class Sculpture:
     views: list[list[View]]  # six per photo, at the rig relative to the photo's azimuth
     photos: list[View]  # with refined cameras where they were not exact
     notes: list[str]  # one short sentence each, for the user
-    mesh: Mesh  # as rendered in the views, in the world of the cameras
+    mesh: Mesh | None  # that all views show, in the world of the cameras; none where each photo has one of its own
 
 
 def sculpt(
@@ -116,7 +123,7 @@ def sculpt_each(
     """Six views of each photo from a mesh of its own, for photos whose azimuths are not known yet."""
     each = [sculpt([photo], settings, fit, [seed], progress) for photo, seed in zip(photos, seeds, strict=True)]
     notes = ["each photo is sculpted by itself as long as their sides are not known"]
-    return Sculpture([one.views[0] for one in each], list(photos), notes, each[0].mesh)
+    return Sculpture([one.views[0] for one in each], list(photos), notes, None)
 
 
 def depth_is_open(photos: Sequence[View]) -> bool:
@@ -155,21 +162,51 @@ class _Assumed:
 
     ground: float | None  # height of its flat base
     frame: ManhattanFrame | None  # of a box
+    images: list[View]  # mirror images of the photos, small and of one colour: only their outlines count
+    planes: tuple[MirrorPlane, ...]  # that made them
 
     @classmethod
-    def of(cls, photos: Sequence[View], hull: DistanceFunction, settings: SculptSettings, boxlike: bool) -> "_Assumed":
+    def of(cls, photos: Sequence[View], settings: SculptSettings, boxlike: bool) -> "_Assumed":
         """From silhouettes, and from edges where the silhouettes are those of a box."""
-        ground = ground_height(photos, hull) if settings.ground else None
-        if not (boxlike and settings.boxes):
-            return cls(ground, None)
-        frame = manhattan_frame([_shrunk(photo, EDGE_SIZE) for photo in photos])
-        return cls(ground, frame if frame.clear else None)
+        frame = manhattan_frame([_shrunk(photo, EDGE_SIZE) for photo in photos]) if boxlike and settings.boxes else None
+        frame = frame if frame and frame.clear else None
+        symmetry = MirrorSymmetry(())
+        if settings.symmetry:
+            symmetry = find_mirror_symmetry(photos, frame.yaw if frame else None)
+        images = symmetry.images([_with_contrast(_shrunk(photo, VIEW_SIZE), 0.0) for photo in photos])
+        found = cls(None, frame, images, symmetry.planes)
+        return replace(found, ground=ground_height(photos, found.hull(photos))) if settings.ground else found
+
+    def hull(self, photos: Sequence[View]) -> DistanceFunction:
+        """The visual hull of photos, inside that of the images."""
+        own = visual_hull_of(photos)
+        if not self.images:
+            return own
+        cameras, silhouettes = [image.camera for image in self.images], grown_silhouettes(self.images, ENLARGE)
+        return lambda grid: np.maximum(own(grid), visual_hull(cameras, silhouettes, grid))
+
+    def evidence(self, views: Sequence[View]) -> Evidence:
+        """Of views, and of the images: their outlines bound the hull, and few of their pixels ask for a body there.
+
+        They restore nothing that the views do not show. Of a box they only bound the hull: its faces are flat anyway,
+        and the front and the back of furniture differ in small things, doors and handles.
+        """
+        own = replace(Evidence.of(views), ground=self.ground)
+        if not self.images:
+            return own
+        own = replace(
+            own,
+            cameras=[*own.cameras, *(image.camera for image in self.images)],
+            distances=[*own.distances, *grown_silhouettes(self.images, ENLARGE)],
+        )
+        guessed = collect_pixel_rays(self.images).every(IMAGE_STRIDE)
+        return own if self.frame else replace(own, pixel_rays=own.pixel_rays.joined(guessed))
 
     def notes(self) -> list[str]:
         """A sentence for the user on each."""
         flat = ["no photo shows the underside: it is assumed to be flat"] if self.ground is not None else []
         box = ["outlines and edges are those of a box: it gets flat faces and straight edges"] if self.frame else []
-        return flat + box
+        return flat + box + ([_symmetry_note(self.planes)] if self.planes else [])
 
 
 def _model(
@@ -181,12 +218,12 @@ def _model(
     """
     progress(0, 1, "carving the body")
     prior = inflated_prior(photos, settings)
-    hull = visual_hull_of(photos)
     corrected = any(photo.camera.known == "aligned" for photo in photos)
     outlines_only = prior is None and corrected
     # Aligned outlines match to a pixel, but textures do not: fitting to them tears flat panels.
-    assumed = _Assumed.of(photos, hull, settings, boxlike=prior is None and not outlines_only)
+    assumed = _Assumed.of(photos, settings, boxlike=prior is None and not outlines_only)
     if outlines_only:
+        hull = assumed.hull(photos)
         voxel = _thickness(photos) / VOXELS_ACROSS
         surface = _outline_surface(
             lambda grid: on_ground(hull(grid), grid, assumed.ground), voxel, settings.hull_resolution
@@ -200,14 +237,41 @@ def _model(
             resolutions=tuple(min(size, max(fit.resolutions)) for size in settings.fit_resolutions),
             steps=settings.fit_steps,
         )
-        evidence = replace(Evidence.of(views), ground=assumed.ground)
-        prior = prior if depth_is_open(photos) else None
+        evidence = assumed.evidence(views)
+        prior = prior if depth_is_open([*photos, *assumed.images]) else None
         tuning, yaw = (BOX, assumed.frame.yaw) if assumed.frame else (FEW_PHOTOS, 0.0)
         shape = fit_sdf(evidence, levels, seed, progress, prior, tuning, yaw)
         vertices, faces = extract_pieces(shape.distance, shape.grid)
     progress(0, 1, "colouring the body")
     mesh = Mesh(taubin_smooth(vertices, faces, TAUBIN_ROUNDS).astype(np.float32), faces)
-    return colour_vertices(mesh, [_shrunk(photo, COLOUR_SIZE) for photo in photos]), assumed.notes()
+    mirrored = bool(assumed.planes) and not assumed.frame
+    return _coloured(mesh, [_shrunk(photo, COLOUR_SIZE) for photo in photos], mirrored), assumed.notes()
+
+
+def _coloured(mesh: Mesh, photos: Sequence[View], mirrored: bool) -> Mesh:
+    """The mesh with the photos' colours.
+
+    What they do not show takes, where it may be `mirrored`, those of its mirror image, if colours agree on a plane too.
+    """
+    blender = ViewBlender(photos, Scene(mesh.vertices, mesh.faces))
+    found = blender.colours(mesh.vertices, smooth_normals(mesh.vertices, mesh.faces, NORMAL_RADIUS))
+    plane = find_mirror_plane(mesh, photos, found).plane if mirrored else None
+    if plane is None:
+        values = fill_unseen(mesh.vertices, mesh.faces, found)
+    else:
+        values = fill_from_mirror_images(mesh.vertices, mesh.faces, found, plane).values
+    return Mesh(mesh.vertices, mesh.faces, np.rint(values.clip(0.0, 255.0)).astype(np.uint8))
+
+
+def _symmetry_note(planes: Sequence[MirrorPlane]) -> str:
+    """What the user reads about mirror planes: the azimuths at which they lie, and how sure they are."""
+    azimuths = [math.degrees(math.atan2(plane.normal[1], plane.normal[0])) + 90.0 for plane in planes]
+    named = " and ".join(f"{azimuth % 180.0:.0f}" for azimuth in azimuths)
+    sure = min(plane.confidence for plane in planes)
+    return (
+        f"the object looks mirror-symmetric about the plane{'s' if len(planes) > 1 else ''} at azimuth {named} "
+        f"({sure:.0%} of the outlines agree); sides that no photo shows follow it, unless --set sculpt.symmetry=false"
+    )
 
 
 def _thickness(photos: Sequence[View]) -> float:

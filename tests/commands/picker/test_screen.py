@@ -6,8 +6,8 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from meshcli.commands.picker.screen import Row, Size, build_screen
-from meshcli.commands.picker.state import KEYS, PickerState
 from meshcli.project.manifest import ViewEntry
+from meshcli.stages.picker_state import KEYS, PickerState
 from meshcli.views.camera import zero123plus_rig
 
 SCORES = {"shape": 0.91, "colour": 0.82, "sharpness": 0.73, "whole": 1.0, "total": 0.87}

@@ -20,7 +20,7 @@ LEFT_PRESS, LEFT_RELEASE, WHEEL_DOWN, RIGHT_PRESS = "\x1b[<0;{}M", "\x1b[<0;{}m"
 FAILING = """
 from pathlib import Path
 from meshcli.commands.picker.screen import Row
-from meshcli.commands.picker.state import PickerState
+from meshcli.stages.picker_state import PickerState
 from meshcli.commands.picker.terminal import pick
 from meshcli.project.manifest import ViewEntry
 from meshcli.views.camera import zero123plus_rig

@@ -30,7 +30,13 @@ def photos_of_block(
 
 def sculpted(boxes: bool = True, ground: bool = True) -> Sculpture:
     settings = SculptSettings(
-        view_size=64, relief=80, boxes=boxes, ground=ground, fit_resolutions=(24, 40), fit_steps=(60, 40)
+        view_size=64,
+        relief=80,
+        boxes=boxes,
+        ground=ground,
+        symmetry=False,
+        fit_resolutions=(24, 40),
+        fit_steps=(60, 40),
     )
     return sculpt(photos_of_block(YAW), settings, FIT, [0, 1, 2], silent)
 

@@ -1,6 +1,7 @@
-"""The state of the picker and how each key changes it; no terminal, no pictures. Light: no numpy.
+"""A choice of views being made, and how each key changes it: no terminal, no pictures, no browser. Light: no numpy.
 
-Letters are commands; typing views begins with a digit or with `:`, which is not part of the answer.
+The picker of `select` and the page of `ui` share it. Letters are commands; typing views begins with a digit or with
+`:`, which is not part of the answer.
 """
 
 from collections.abc import Callable, Sequence
@@ -8,6 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from meshcli.errors import UsageError
+from meshcli.project.manifest import Manifest
+from meshcli.stages.view_choice import DEFAULT_VIEW_COUNT, suggest_views
 
 ReadAnswer = Callable[[str], list[str]]  # typed answer -> names of views; raises UsageError
 KEYS = (  # as the list of keys and docs/choosing-views.md have them; the keys beside what they do
@@ -117,6 +120,14 @@ class PickerState:
             case _ if len(key) == 1 and key.isprintable():
                 return replace(self, typed=self.typed + key)
         return self
+
+
+def opening_state(manifest: Manifest) -> PickerState:
+    """What a choice among views begins with: the recorded selection, or else the suggestion, which `s` takes."""
+    names = tuple(view.name for view in manifest.active_views.values())
+    proposed = suggest_views(manifest, min(DEFAULT_VIEW_COUNT, len(names)))
+    current = manifest.selection.names if manifest.selection else proposed
+    return PickerState(names, tuple(proposed), tuple(name for name in current if name in names))
 
 
 def _toggle(chosen: Sequence[str], name: str) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-from meshcli.commands.picker.state import KEYS, PickerState
 from meshcli.errors import UsageError
+from meshcli.stages.picker_state import KEYS, PickerState
 
 NAMES = ("a0", "a1", "a2", "b0", "b1")
 
@@ -95,7 +95,7 @@ def test_help_hides_at_any_key_and_changes_nothing() -> None:
 
 
 def test_the_docs_list_the_same_keys() -> None:
-    page = (Path(__file__).parents[3] / "docs" / "choosing-views.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "choosing-views.md").read_text(encoding="utf-8")
     table = page.partition("| key | does |\n|---|---|\n")[2].partition("\n\n")[0]
     assert table.splitlines() == [f"| {key} | {does} |" for key, does in KEYS]
 

@@ -1,0 +1,56 @@
+"""What the tabs of the page share: buttons that report errors, and command lines to copy."""
+
+import inspect
+from collections.abc import Awaitable, Callable
+
+from nicegui import ui
+
+from meshcli.errors import MeshcliError
+
+Action = Callable[[], object] | Callable[[], Awaitable[object]]
+
+
+def button(text: str, action: Action, icon: str = "", main: bool = False) -> ui.button:
+    """A button whose errors are shown, in the words of the command line."""
+    made = ui.button(text, icon=icon or None, on_click=reporting(action)).props("no-caps unelevated")
+    return made if main else made.props("outline")
+
+
+def reporting(action: Action) -> Callable[[], Awaitable[None]]:
+    """An action that shows its error, if a user can mend it."""
+
+    async def run() -> None:
+        try:
+            result = action()
+            if inspect.isawaitable(result):
+                await result
+        except MeshcliError as error:
+            report(str(error))
+        except OSError as error:
+            report(f"{error.filename or 'the disk'}: {error.strerror}")
+
+    return run
+
+
+def report(message: str) -> None:
+    """Show what went wrong until it is dismissed."""
+    ui.notify(message, type="negative", close_button="OK", timeout=0, multi_line=True, position="top")
+
+
+class CommandLine:
+    """The command line that a button amounts to, to copy."""
+
+    def __init__(self) -> None:
+        with ui.row().classes("command"):
+            self._code = ui.label().classes("code")
+            copy = ui.button(icon="content_copy", on_click=self._copy).props("flat dense round size=sm")
+            copy.props('aria-label="copy the command line"')
+
+    def show(self, line: str) -> None:
+        """Show a line."""
+        if self._code.text != line:
+            self._code.set_text(line)
+
+    def _copy(self) -> None:
+        ui.clipboard.write(self._code.text)
+        ui.notify("copied", timeout=1000)

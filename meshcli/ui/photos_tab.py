@@ -1,0 +1,237 @@
+"""Photos: handed in, cut out, mended with a brush, turned to the side that they were taken from; then their views."""
+
+from functools import partial
+
+from nicegui import events, ui
+
+from meshcli.engines import pick_generator
+from meshcli.errors import UsageError
+from meshcli.project.artefacts import GUESSES_SHEET
+from meshcli.project.manifest import Photo
+from meshcli.settings import Settings
+from meshcli.stages.photo_azimuths import azimuth_lines, guess_warning, photos_of_unknown_azimuth
+from meshcli.stages.view_generation import lacking
+from meshcli.ui.board import Board
+from meshcli.ui.elements import Dial, Painter
+from meshcli.ui.gate import MAX_UPLOAD
+from meshcli.ui.parts import CommandLine, button, report
+from meshcli.ui.uploads import MAX_FILES, Inbox
+
+CARD_SIDE, RIM_SIDE = 480, 96  # pixels of pictures
+GENERATORS = {
+    "auto": "automatic",
+    "sculpt": "sculpt: a body from silhouettes, needs nothing",
+    "zero123plus": "zero123plus: painted by a network",
+}
+
+
+class PhotosTab:
+    """The tab."""
+
+    def __init__(self, board: Board) -> None:
+        self.board = board
+        self._dials: dict[str, Dial] = {}
+        self._texts: dict[str, ui.label] = {}
+        self._cards_of: object = None
+        self._upload = (
+            ui.upload(
+                multiple=True, auto_upload=True, max_files=MAX_FILES, max_total_size=MAX_UPLOAD,
+                on_multi_upload=self._receive, on_rejected=self._rejected,
+                label="Drop photos here, or press + to choose some",
+            )
+            .props("flat bordered no-thumbnails accept='image/*,.heic,.heif,.json' aria-label='photos'")
+            .classes("upload")
+        )  # fmt: skip
+        self._hint = ui.label(
+            "Two to four photos of one object, from different sides, all of it in the picture. One works too."
+        ).classes("hint")
+        self._stale = ui.label().classes("warning")
+        self._warning = ui.label().classes("warning")
+        self._guesses = ui.html("", sanitize=False).classes("guesses")
+        self._cards = ui.element("div").classes("cards")
+        with ui.element("div").classes("step") as self._step:
+            with ui.row().classes("choices"):
+                self._quality = ui.select(board.qualities("generate"), label="Settings", on_change=self._choose_quality)
+                self._engine = ui.select(GENERATORS, label="Views by", on_change=self._choose_engine)
+                self._forget = button("Take the angles back", board.forget_azimuths)
+            self._engine_hint = ui.label().classes("hint")
+            self._sides = ui.label().classes("hint")
+            with ui.row().classes("choices"):
+                self._make = button("Make views", partial(self._run, "generate"), "grid_view", main=True)
+                self._all = button("All steps to the mesh", partial(self._run, "render"), "fast_forward")
+                self._guess = button("Go on with the guesses", partial(self._run, "generate", "--guess"))
+            self._command = CommandLine()
+
+    def update(self) -> None:
+        """Show what has changed."""
+        board = self.board
+        photos = board.photos
+        key = [(photo.name, photo.file, photo.source, self.board.time_of(photo.file)) for photo in photos]
+        if key != self._cards_of:
+            self._cards_of = key
+            self._draw_cards(photos)
+        lines = {line.split()[0]: line for line in azimuth_lines(board.manifest)}
+        for photo in photos:
+            fixed = bool(photo.stated.camera) or len(photos) == 1
+            self._dials[photo.name].show(board.shown_azimuth(photo), fixed)
+            self._texts[photo.name].set_text(_side(board, photo, lines.get(photo.name, "")))
+        self._update_step(photos)
+
+    def _update_step(self, photos: list[Photo]) -> None:
+        """The choices and buttons below the cards."""
+        board, busy = self.board, bool(self.board.jobs.at_work or self.board.elsewhere)
+        self._step.set_visibility(bool(photos))
+        self._hint.set_visibility(not photos)
+        if (choices := board.qualities("generate")) != self._quality.options:
+            self._quality.set_options(choices)
+        self._quality.set_value(board.quality_of("generate"))
+        self._engine.set_value(board.generator)
+        self._engine_hint.set_text(_engine_hint(board.generator, board))
+        for each in (self._make, self._all, self._guess):
+            each.set_enabled(bool(photos) and not busy)
+        self._upload.set_enabled(not busy)
+        generate = board.stage("generate")
+        stale = bool(board.manifest.active_views) and generate.state in ("stale", "missing") and not busy
+        self._stale.set_text(f"The views are out of date: {generate.reason}. “Make views” makes them again.")
+        self._stale.set_visibility(stale)
+        warning = guess_warning(board.project, board.manifest) if not board.azimuths else ""
+        drawn = board.time_of(GUESSES_SHEET) if GUESSES_SHEET in board.manifest.own_files else 0
+        self._guess.set_visibility(bool(warning))
+        self._warning.set_text(warning and "The sides of some photos are guesses: look at the picture, turn the dials "
+                               "where it is wrong, or go on with the guesses.")  # fmt: skip
+        self._warning.set_visibility(bool(warning))
+        self._guesses.set_visibility(bool(warning and drawn))
+        if warning and drawn:
+            address = f"/project/picture/{GUESSES_SHEET}?side=1280&v={drawn}"
+            self._guesses.set_content(
+                f'<img src="{address}" alt="the photos beside the object from the guessed sides">'
+            )
+        self._forget.set_visibility(bool(board.azimuths))
+        self._sides.set_text(_about_sides(board))
+        try:
+            self._command.show(board.shown(self._words("generate")))
+        except UsageError as error:
+            self._command.show(f"# {error}")
+
+    def _draw_cards(self, photos: list[Photo]) -> None:
+        self._cards.clear()
+        self._dials.clear()
+        self._texts.clear()
+        with self._cards:
+            for photo in photos:
+                self._draw_card(photo, self.board.time_of(photo.file))
+
+    def _draw_card(self, photo: Photo, stamp: int) -> None:
+        name = photo.name
+        address = f"/project/picture/{photo.file if photo.prepared else photo.original}?v={stamp}"
+        with ui.element("figure").classes("photo"):
+            with ui.element("div").classes("pair"):
+                with ui.element("div").classes("checker"):
+                    ui.html(f'<img src="{address}&side={CARD_SIDE}" alt="cut-out of photo {name}">', sanitize=False)
+                dial = Dial(name, f"{address}&side={RIM_SIDE}")
+                dial.on("turn", lambda event: self._turn(name, event.args))
+            with ui.element("figcaption"):
+                with ui.row().classes("title"):
+                    ui.label(name).classes("letter")
+                    ui.label(photo.source).classes("source")
+                self._texts[name] = ui.label().classes("hint")
+                if photo.method:
+                    doubt = "; look closely" if photo.uncompared else ""
+                    ui.label(f"cut out by {photo.method}{doubt}").classes("hint")
+                with ui.row():
+                    if photo.prepared and not photo.stated.ready:
+                        button("Mend the mask", partial(self._mend, name), "brush").props("dense")
+                    button("Take out", partial(self._remove, name), "delete").props("dense").set_enabled(
+                        len(self.board.photos) > 1
+                    )
+        self._dials[name] = dial
+
+    def _turn(self, name: str, degrees: object) -> None:
+        if isinstance(degrees, int | float):
+            self.board.set_azimuth(name, float(degrees))
+
+    def _mend(self, name: str) -> None:
+        """Open the brushes."""
+        photo = next(photo for photo in self.board.photos if photo.name == name)
+        with ui.dialog().props("maximized transition-duration=0") as dialog, ui.card().classes("painting"):
+            painter = Painter(name, str(self.board.time_of(photo.file)))
+        painter.on("leave", dialog.close)
+        painter.on("saved", dialog.close)
+        dialog.on("hide", dialog.delete)
+        dialog.open()
+
+    def _remove(self, name: str) -> None:
+        words = self.board.words("generate", f"--remove={name}", "--cutouts-only")
+        self.board.jobs.start(words, f"taking photo {name} out")
+
+    async def _receive(self, event: events.MultiUploadEventArguments) -> None:
+        """Hand uploaded files to `generate`, which checks them as it checks those on a command line."""
+        self._upload.reset()
+        inbox = Inbox()
+        try:
+            for file in event.files:
+                await file.save(inbox.place(file.name))
+            add = ["--add"] if self.board.photos else []
+            words = self.board.words("generate", *add, "--cutouts-only", arguments=[str(each) for each in inbox.files])
+            self.board.jobs.start(words, "cutting the photos out", inbox.remove)
+        except (UsageError, OSError) as error:
+            inbox.remove()
+            report(str(error))
+
+    def _rejected(self) -> None:
+        report(f"not all of these can be handed in: at most {MAX_FILES} pictures of {MAX_UPLOAD >> 20} MB in all")
+
+    def _choose_quality(self, event: events.ValueChangeEventArguments[str]) -> None:
+        if event.value is not None and self.board.quality != event.value:
+            self.board.quality = event.value
+            self.board.changed()
+
+    def _choose_engine(self, event: events.ValueChangeEventArguments[str]) -> None:
+        if event.value in GENERATORS and self.board.generator != event.value:
+            self.board.generator = event.value
+            self.board.changed()
+
+    def _words(self, last: str, *options: str) -> list[str]:
+        """The command line that makes views, or all steps to the last."""
+        board = self.board
+        to = [] if last == "render" else [f"--to={last}"]
+        engine = [] if board.generator == "auto" else [f"--generator={board.generator}"]
+        quality = [board.quality_of("generate")] if board.quality_of("generate") else []
+        return board.words("run", *to, *board.azimuth_words(), *engine, *quality, *options)
+
+    def _run(self, last: str, *options: str) -> None:
+        title = "making views" if last == "generate" else "making everything"
+        self.board.jobs.start(self._words(last, *options), title)
+
+
+def _side(board: Board, photo: Photo, line: str) -> str:
+    """From which side a photo was taken, and how that is known; `line` is what `status` says."""
+    turned, stated = board.azimuths.get(photo.name), photo.stated.azimuth
+    if turned is not None:
+        return f"azimuth {turned:g}°, used when you make views"
+    if stated is not None:
+        return f"azimuth {stated:g}°, as you said"
+    return f"azimuth {line.partition(' azimuth ')[2] or 'unknown'}"
+
+
+def _engine_hint(name: str, board: Board) -> str:
+    """Which engine would make the views, and what the other needs."""
+    record = board.manifest.stages.get("generate")
+    missing = lacking(Settings(), None)
+    if name == "zero123plus":
+        return f"zero123plus needs {missing}" if missing else "zero123plus can run on this machine"
+    if name == "sculpt":
+        return "sculpt needs nothing and takes seconds to minutes"
+    before = record.engine if record and record.status == "done" else ""
+    engine, why = pick_generator("auto", before, missing)
+    return f"{engine} ({why.removeprefix('auto: ')})"
+
+
+def _about_sides(board: Board) -> str:
+    """What will be done about the photos' sides."""
+    unknown = [name for name in photos_of_unknown_azimuth(board.manifest) if name not in board.azimuths]
+    if not unknown:
+        return ""
+    if board.azimuths:
+        return f"Turn the dial of {', '.join(unknown)} too, or take the angles back."
+    return "From which sides were they taken? Drag each photo around its dial, seen from above; else it is estimated."
