@@ -143,6 +143,22 @@ def test_blender_saves_only_where_nothing_is(tmp_path: Path) -> None:
     assert (tmp_path / "scene.blend").read_bytes() == before
 
 
+@in_blender
+def test_the_script_finds_its_folder_from_blenders_text_editor(tmp_path: Path) -> None:
+    """There, __file__ is a name within the blend file."""
+    write_folder(scene_of(chiral_object()), tmp_path)
+    code = f"""
+import bpy
+text = bpy.data.texts.load({str(tmp_path / SCRIPT)!r})
+there = {{"__name__": "__main__", "__file__": "/some/file.blend/" + text.name}}
+exec(compile(text.as_string(), text.name, "exec"), there)
+assert "chair" in bpy.data.scenes
+bpy.data.texts.remove(text)
+"""
+    run = subprocess.run([BLENDER, "-c", code], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+
+
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
     """Decibels between pictures (H, W, 4) on grey."""
     flat = [

@@ -46,7 +46,7 @@ def this_folder() -> Path:
     for path in (Path(__file__), *texts):
         if path.name.startswith("open_in_blender") and (path.parent / "cameras.json").is_file():
             return path.resolve().parent
-    raise SystemExit("cameras.json is not found beside this script: run it from the folder that meshcli wrote")
+    raise FileNotFoundError("cameras.json is not found beside this script: run it from the folder that meshcli wrote")
 
 
 def new_scene(name: str) -> Any:
@@ -137,7 +137,7 @@ def save(arguments: list[str]) -> None:
         return
     path = Path(arguments[arguments.index("--save") + 1]).absolute()
     if path.exists():
-        raise SystemExit(f"{path} exists already; name another file")
+        raise FileExistsError(f"{path} exists already; name another file")
     bpy.ops.wm.save_as_mainfile(filepath=str(path))
 
 
