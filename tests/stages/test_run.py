@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trimesh
 
 from helpers.cli_processes import FAKE_MESHCLI, alive, asleep_in_fit, error_lines, meshcli, until
 from helpers.paths import REPOSITORY
@@ -399,3 +400,24 @@ def test_the_documented_loop_ends_when_nothing_smaller_is_left(
 @pytest.mark.slow
 def test_the_documented_loop_stops_for_any_other_reason(loop: Callable[[str], tuple[list[int], str]]) -> None:
     assert loop("fit:bug")[0] == [1]
+
+
+def test_a_run_exports_at_its_end_and_only_when_asked(
+    monkeypatch: pytest.MonkeyPatch, engine_calls: dict[str, int], capfd: pytest.CaptureFixture[str]
+) -> None:
+    def child(line: Sequence[str], capture: bool = False, *_: object, **__: object) -> tuple[int, str]:
+        with redirect_stdout(StringIO()) as output:
+            code = main(line)
+        return code, output.getvalue()
+
+    monkeypatch.setattr("meshcli.stages.run.run_child", child)
+    assert main([*RUN, "--height", "0.45m"]) == 2
+    assert "--export" in error_lines(capfd.readouterr().err)[0]
+    assert main(RUN) == 0
+    assert not Path("desk/export").exists()
+    assert main([*RUN, "--export", "glb,ply", "--height", "0.45m"]) == 0
+    bounds = trimesh.load(Path("desk/export/desk.ply")).bounds
+    assert (bounds[0][2], bounds[1][2]) == pytest.approx((0.0, 0.45), abs=1e-5)
+    before = Path("desk/export/desk.glb").stat().st_mtime_ns
+    assert main([*RUN, "--export", "glb,ply"]) == 0  # the height stays in force
+    assert Path("desk/export/desk.glb").stat().st_mtime_ns == before
