@@ -6,6 +6,7 @@ It holds no state of its own: the project on the disk is all that outlives it.
 import asyncio
 import logging
 import secrets
+import signal
 import socket
 import threading
 import webbrowser
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from meshcli.errors import MissingError, UsageError
 from meshcli.progress import Tell
 from meshcli.project.project import Project
+from meshcli.system.processes import Interrupted
 from meshcli.ui.gate import LOCAL_NAMES, Application, Gate, address
 
 FIRST_PORT, PORTS = 8765, 20  # tried one after another when none is named
@@ -59,6 +61,7 @@ def serve(project: Project, where: Listening, tell: Tell, say_address: Callable[
         threading.Timer(0.5, _open_browser, (shown,)).start()
     _silence()
     uvicorn.Server(config).run(sockets=[listener])
+    raise Interrupted(signal.SIGINT)  # it only returns when it was told to end, whoever caught the signal
 
 
 def check(where: Listening) -> None:
