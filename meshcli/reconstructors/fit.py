@@ -69,7 +69,7 @@ MOVE_PER_DEPTH = 0.4  # voxels a vertex may move per voxel of depth beyond the f
 ROUGH = Schedule(rate=(0.7, 0.12), gradient_blur=(3.5, 0.9), sharpness=(1.2, 2.5), shrink=0.35)
 FIRST = Schedule(rate=(0.7, 0.12), gradient_blur=(3.5, 0.9), sharpness=(2.0, 5.0), shrink=0.35, fade=0.15)
 LAST = Schedule(
-    (0.05, 0.02), gradient_blur=(1.6, 0.8), sharpness=(3.5, 7.0), shrink=0.05, fade=0.15, averaged=0.3, planar=True
+    (0.04, 0.03), gradient_blur=(1.6, 0.8), sharpness=(3.5, 7.0), shrink=0.05, fade=0.15, averaged=0.3, planar=True
 )
 FIRST_PAINTED = Schedule(
     (0.7, 0.12),
@@ -131,17 +131,19 @@ def fit(
     seed: int,
     progress: Progress,
     note: Callable[[str], None] = lambda sentence: None,
+    may_be_painted: bool = True,
 ) -> Mesh:
     """A dense mesh with vertex colours, in the world of the views' cameras.
 
     The views' alpha must mark the object. The same views, settings and seed give the same mesh for any number of
-    threads. `note` receives sentences for the user about the result. Raises InputError where the silhouettes have no
-    common body, or none that a grid can resolve.
+    threads. `note` receives sentences for the user about the result. With `may_be_painted`, colours that contradict
+    each other tell views that a network painted; those of photos contradict each other too, by light and gloss. Raises
+    InputError where the silhouettes have no common body, or none that a grid can resolve.
     """
     progress(0, 1, "reading the silhouettes")
     evidence = Evidence.of(views)
     progress(0, 1, "carving the visual hull")
-    shape = fit_sdf(evidence, settings, seed, progress)
+    shape = fit_sdf(evidence, settings, seed, progress, may_be_painted=may_be_painted)
     if evidence.thickness < MIN_RESOLVED * shape.grid.voxel:
         note(f"the object is hardly thicker than a voxel ({shape.grid.voxel:.4f}): the mesh may be thicker than it is")
     progress(0, 1, "extracting the surface")
@@ -163,14 +165,16 @@ def fit_sdf(
     prior: DistanceFunction | None = None,
     tuning: Tuning | None = None,
     yaw: float = 0.0,
+    may_be_painted: bool = True,
 ) -> ColouredSdf:
     """Fit the grids.
 
     `prior` is a body to start from and to fall back on. Without `tuning` it depends on how well the silhouettes agree,
-    and after the first of several levels the colours.
+    and after the first of several levels the colours, if a network may have painted the views.
     `yaw`, in radians, turns the frame of a tuning that prefers boxes.
     """
     agreeing = tuning is None and evidence.tolerance == 0  # as far as is known
+    undecided = agreeing and may_be_painted
     if tuning is None:
         tuning = TUNING if agreeing else PAINTED_TUNING
     low, high = _box(evidence)
@@ -181,7 +185,7 @@ def fit_sdf(
         grid = _grid(low, high, resolution, evidence)
         hull = evidence.hull(grid)
         body = hull if prior is None else np.maximum(hull, prior(grid))
-        if agreeing and index == 1 and shape and _colours_disagree(shape, evidence):
+        if undecided and index == 1 and shape and _colours_disagree(shape, evidence):
             tuning = PAINTED_TUNING
         shape = _start(grid, body) if shape is None else _refine(shape, grid)
         body = _restore(shape, body, evidence)

@@ -18,13 +18,18 @@ if TYPE_CHECKING:
 MAX_SIZE = 640  # pixels along a photo's longer side
 
 
+def may_be_painted(views: Sequence[ViewEntry]) -> bool:
+    """Whether a network may have painted one of the views: all others are photos, or show the one body of `sculpt`."""
+    return not all(view.engine == "sculpt" or is_photo_view(view) for view in views)
+
+
 def pick_fit_photos(manifest: Manifest, views: Sequence[ViewEntry], settings: Settings) -> tuple[Photo, ...]:
     """All photos with calibrated cameras, whether their views were chosen or not: each adds what the views lack.
 
     A camera is calibrated that comes from a rig's file, or is wholly stated and needed no correction. None where a
     chosen view is not `sculpt`'s or a photo itself: a network paints in a world of its own, of another size.
     """
-    if not settings.fit.photos or not all(view.engine == "sculpt" or is_photo_view(view) for view in views):
+    if not settings.fit.photos or may_be_painted(views):
         return ()
     return tuple(
         photo

@@ -15,7 +15,7 @@ from meshcli.project.manifest import Manifest, Photo
 from meshcli.project.project import Project
 from meshcli.settings import Settings, TextureSettings
 from meshcli.stages import networks
-from meshcli.stages.fit_photos import pick_fit_photos, with_fit_photos
+from meshcli.stages.fit_photos import may_be_painted, pick_fit_photos, with_fit_photos
 from meshcli.stages.inputs import COLOURS, FIT_PHOTOS, chosen_views, fingerprint, reconstruction_parts, view_parts
 from meshcli.stages.mesh_check import check_mesh
 from meshcli.stages.mesh_import import (
@@ -230,8 +230,12 @@ def _run_fit(run: StageRun, settings: Settings, seed: int, pictures: TexturePict
         if photos:
             names = ", ".join(photo.name for photo in photos)
             run.run_options.tell(f"the shape is fitted to {names} too, as photographed")
+        seen, painted = (
+            with_fit_photos(run.project, views, photos),
+            may_be_painted(chosen_views(run.project, run.manifest)),
+        )
         with run.step("fit"):
-            dense = fit(with_fit_photos(run.project, views, photos), settings.fit, seed, progress, run.note)
+            dense = fit(seen, settings.fit, seed, progress, run.note, painted)
     dense = _refined(run, dense, views, "fit", settings, len(dense.faces))
     progress(0, 1, "simplifying the surface")
     with run.step("simplify"):

@@ -22,6 +22,7 @@ from meshcli.views.view import View
 
 FITTED: list[str] = []  # the names of the pictures that the last surface was fitted to
 BAKED: list[str] = []  # the names of the pictures that the last texture was baked from
+MAY_BE_PAINTED: list[bool] = []  # what the last fit was told
 COUNTS = dict.fromkeys(("cut_out", "sculpt", "fit", "bake", "score_views", "register", "refine"), 0)
 
 
@@ -115,8 +116,11 @@ def better_arrangement(sets: Sequence[ViewSet], seed: int, progress: Any) -> Any
     return ("the direction reversed", [-azimuth % 360.0 for azimuth in azimuths]) if max(azimuths) > 300.0 else None
 
 
-def fit(views: Sequence[View], settings: Any, seed: int, progress: Any, note: Any = None) -> Mesh:
+def fit(
+    views: Sequence[View], settings: Any, seed: int, progress: Any, note: Any = None, may_be_painted: bool = True
+) -> Mesh:
     COUNTS["fit"] += 1
+    MAY_BE_PAINTED[:] = [may_be_painted]
     FITTED[:] = [view.name for view in views]
     _trouble("fit", settings)
     progress(1, 1, "fitting")

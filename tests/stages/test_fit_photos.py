@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.fake_engines import FITTED
+from helpers.fake_engines import FITTED, MAY_BE_PAINTED
 from meshcli.config import override
 from meshcli.project.project import Project
 from meshcli.settings import Settings
-from meshcli.stages.fit_photos import MAX_SIZE, pick_fit_photos, with_fit_photos
+from meshcli.stages.fit_photos import MAX_SIZE, may_be_painted, pick_fit_photos, with_fit_photos
 from meshcli.stages.generate import generate_views
 from meshcli.stages.inputs import chosen_views, current_inputs
 from meshcli.stages.photo_set import CameraArguments
@@ -86,3 +86,15 @@ def test_large_photos_are_shrunk_and_take_the_place_of_their_views(project: Proj
     first, second = with_fit_photos(project, [small, other], [photo])
     assert first is other
     assert (second.name, second.width, second.height) == ("b", MAX_SIZE, round(MAX_SIZE / 1.5))
+
+
+def test_colours_of_photos_and_of_a_sculpted_body_are_not_taken_for_painted_ones(
+    project: Project, photos: list[Path]
+) -> None:
+    """Light and gloss make true photos differ by more than what tells painted views: the desk's three by .018."""
+    views = chosen_views(project, chosen(project, photos, WHOLE).load())
+    reconstruct_mesh(project, settings=SETTINGS)
+    assert MAY_BE_PAINTED == [False]
+    assert not may_be_painted([*views, replace(views[0], name="a", engine="photos")])
+    assert may_be_painted([*views, replace(views[0], engine="zero123plus")])
+    assert may_be_painted([replace(view, engine="photos") for view in views])  # a sheet of somebody's

@@ -93,7 +93,7 @@ def test_a_bare_run_keeps_what_was_typed_step_by_step(whole: Call, engine_calls:
 
 def test_what_is_typed_changes_that_alone(whole: Call) -> None:
     whole("run", "desk", "--set=fit.rays=77", "--json")
-    assert record("generate").options["fit"] == {"resolutions": [24, 40], "steps": [40, 40], "rays": 77}
+    assert record("generate").options["fit"] == {"resolutions": [24, 48], "steps": [40, 40], "rays": 77}
     assert record("generate").options["sculpt"]["view_size"] == 160
     assert record("generate").options["seed"] == 3
     options = record("reconstruct").options
@@ -143,7 +143,7 @@ def test_levels_and_their_steps_may_be_typed_one_after_the_other(
     whole: Call, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole("generate", "desk", "--set=fit.steps=[5,6]")
-    assert record("generate").options["fit"]["resolutions"] == [24, 40]
+    assert record("generate").options["fit"]["resolutions"] == [24, 48]
     before = Project("desk").path("manifest.json").read_bytes()
     whole("run", "desk", "--set=fit.steps=[9]", code=2)
     assert "fit.resolutions has 2 entries and fit.steps 1; each level needs one of both; `--defaults`" in (
