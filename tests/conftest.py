@@ -103,3 +103,14 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> ProjectTemplates:
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
     return Project(tmp_path / "desk")
+
+
+@pytest.fixture
+def finished(
+    project: Project, photos: list[Path], engine_calls: dict[str, int], templates: ProjectTemplates
+) -> Project:
+    """A small project of three photos with every stage done, by the fake engines."""
+    from helpers.finished_project import finish
+
+    templates.make("finished", project.root, lambda: finish(project, photos))
+    return project

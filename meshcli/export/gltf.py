@@ -31,7 +31,7 @@ from meshcli.export.glb_file import (
 from meshcli.export.scene import Scene, SceneCamera
 from meshcli.export.unique_rows import unique_rows
 from meshcli.meshes.mesh import Mesh, corner_normals
-from meshcli.pictures.image import encode_jpeg, encode_png, encode_webp, reduce_picture
+from meshcli.pictures.image import encode_texture, encode_webp, reduce_picture
 from meshcli.pictures.pixels import Pixels
 
 # Constants of OpenGL
@@ -40,7 +40,7 @@ LINEAR, LINEAR_MIPMAP_LINEAR, CLAMP_TO_EDGE = 9729, 9987, 33071
 NORMAL_DECIMALS = 4  # finer differences of normals do not split vertices
 WEB_TEXTURE_SIDE = 2048  # pixels of a texture for the web at most
 WEB_TEXTURE_QUALITY = 90  # of WebP
-MAX_JPEG_SIDE = 65_500  # pixels: libjpeg's limit
+MEDIA_TYPES = {"png": "image/png", "jpg": "image/jpeg"}
 PRINCIPAL_POINT_NOTE = "glTF has no principal point: the picture's centre is seen here; cx and cy say where it lies"
 
 
@@ -174,13 +174,8 @@ def _image(image: Pixels, jpeg_quality: int | None, file: GlbFile, web: bool = F
     if web:
         small = reduce_picture(image, WEB_TEXTURE_SIDE)
         return {"mimeType": "image/webp", "bufferView": file.view(encode_webp(small, WEB_TEXTURE_QUALITY))}
-    if jpeg_quality is None:
-        return {"mimeType": "image/png", "bufferView": file.view(encode_png(image))}
-    if max(image.shape[:2]) > MAX_JPEG_SIDE:
-        raise InputError(
-            f"a JPEG has at most {MAX_JPEG_SIDE} pixels a side, and the texture has {max(image.shape[:2])}"
-        )
-    return {"mimeType": "image/jpeg", "bufferView": file.view(encode_jpeg(image, jpeg_quality))}
+    ending, data = encode_texture(image, jpeg_quality)
+    return {"mimeType": MEDIA_TYPES[ending], "bufferView": file.view(data)}
 
 
 def _material(image: dict[str, Any] | None) -> dict[str, Any]:

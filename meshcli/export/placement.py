@@ -134,12 +134,6 @@ def turned(camera: Camera, turn: Rotation) -> Camera:
     return WorldTransform(1.0, turn, (0.0, 0.0, 0.0)).camera(camera)
 
 
-def uncropped(camera: Camera, crop: Sequence[float]) -> Camera:
-    """The camera of the whole picture, from that of a rectangle of it (left, top, width, height, in fractions)."""
-    left, top, width, height = crop
-    return camera.cropped(-left / width, -top / height, 1.0 / width, 1.0 / height)
-
-
 def transposed(rotation: Rotation) -> Rotation:
     """The inverse of a rotation."""
     a, b, c = zip(*rotation, strict=True)

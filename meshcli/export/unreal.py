@@ -18,7 +18,7 @@ from meshcli.export.opentrackio import opentrackio_files
 from meshcli.export.program_folder import program_folder
 from meshcli.export.scene import Scene, SceneCamera
 from meshcli.export.usd import write_usd
-from meshcli.pictures.image import encode_jpeg, encode_png
+from meshcli.pictures.image import encode_texture
 
 SCRIPT = "import_into_unreal.py"
 
@@ -31,8 +31,7 @@ def unreal_files(scene: Scene, pictures: Mapping[str, bytes], *, jpeg_quality: i
     """
     files = program_folder(scene, pictures, SCRIPT, _numbers, jpeg_quality=jpeg_quality)
     if scene.mesh.texture is not None:
-        image = scene.mesh.texture.image
-        ending, data = ("png", encode_png(image)) if jpeg_quality is None else ("jpg", encode_jpeg(image, jpeg_quality))
+        ending, data = encode_texture(scene.mesh.texture.image, jpeg_quality)
         files[f"textures/{scene.name}_base_colour.{ending}"] = data
     files |= {f"opentrackio/{name}": data for name, data in opentrackio_files(scene).items()}
     try:

@@ -24,7 +24,7 @@ from meshcli.export.film_back import film_back
 from meshcli.export.frames import Up, pose_to_usd, to_usd
 from meshcli.export.scene import Scene, SceneCamera
 from meshcli.meshes.mesh import PLAIN_GREY, corner_normals
-from meshcli.pictures.image import encode_jpeg, encode_png
+from meshcli.pictures.image import encode_texture
 
 TENTH = 100.0  # mm: a tenth of a unit, and the unit is a metre
 SURFACE = "surface"  # the material's name
@@ -76,8 +76,7 @@ def _write(scene: Scene, up: Up, jpeg_quality: int | None, folder: Path) -> dict
 
     files: dict[str, bytes] = {}
     if scene.mesh.texture is not None:
-        image = scene.mesh.texture.image
-        ending, data = ("png", encode_png(image)) if jpeg_quality is None else ("jpg", encode_jpeg(image, jpeg_quality))
+        ending, data = encode_texture(scene.mesh.texture.image, jpeg_quality)
         files[f"{scene.name}.{ending}"] = data
         (folder / f"{scene.name}.{ending}").write_bytes(data)
     path = folder / f"{scene.name}.usdc"

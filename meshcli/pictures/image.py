@@ -45,6 +45,7 @@ UPRIGHT_TRANSPOSES = {  # EXIF orientation -> what turns it upright; 1 is uprigh
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+MAX_JPEG_SIDE = 65_500  # pixels: libjpeg's limit
 DEEP_GREY_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 PLAIN_MODES = ("L", "LA", "RGB", "RGBA", "CMYK", "LAB")  # modes that need no conversion before the colour profile
 
@@ -193,10 +194,22 @@ def encode_jpeg(pixels: Pixels, quality: int) -> bytes:
     return buffer.getvalue()
 
 
-def encode_webp(pixels: Pixels, quality: int) -> bytes:
-    """Encode RGB (H, W, 3) as a WebP file with loss; `quality` is 1 to 100, and no side is over 16383 pixels."""
+def encode_texture(pixels: Pixels, jpeg_quality: int | None) -> tuple[str, bytes]:
+    """A file's ending and contents: `jpg` of this quality, 1 to 100, or `png`; InputError for too long a side."""
+    if jpeg_quality is None:
+        return "png", encode_png(pixels)
+    if (side := max(pixels.shape[:2])) > MAX_JPEG_SIDE:
+        raise InputError(f"a JPEG has at most {MAX_JPEG_SIDE} pixels a side, and the texture has {side}")
+    return "jpg", encode_jpeg(pixels, jpeg_quality)
+
+
+def encode_webp(pixels: Pixels, quality: int, effort: int = 6) -> bytes:
+    """Encode RGB or RGBA (H, W, 3 or 4) as a WebP file with loss.
+
+    `quality` is 1 to 100, `effort` 0 to 6: more makes smaller files in more time. No side is over 16383 pixels.
+    """
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="WEBP", quality=quality, method=6)
+    Image.fromarray(pixels).save(buffer, format="WEBP", quality=quality, method=effort)
     return buffer.getvalue()
 
 

@@ -10,7 +10,6 @@ from meshcli.project.manifest import Manifest, Photo, ViewEntry
 from meshcli.project.project import Project
 from meshcli.report.embedded import picture_uri
 from meshcli.stages.photo_azimuths import azimuth_lines
-from meshcli.views.camera import Camera
 
 CUTOUT_SIDE, ORIGINAL_SIDE, VIEW_SIDE = 720, 560, 320  # pixels along the longer side
 SCORES = ("shape", "colour", "sharpness", "whole")  # that make up a view's total
@@ -44,7 +43,7 @@ class ProjectPictures:
                 "method": photo.method,
                 "azimuth": lines.get(photo.name, "").partition(" azimuth ")[2] or f"{photo.camera.azimuth:.0f}",
                 "elevation": f"{photo.camera.elevation:.0f}",
-                "fov": f"{_uncropped(photo).fov:.1f}",
+                "fov": f"{(photo.camera.uncropped(*photo.crop) if photo.crop else photo.camera).fov:.1f}",
             }
             for photo in self.manifest.active_photos
         ]
@@ -85,14 +84,6 @@ def _camera_table(entry: Photo | ViewEntry, kind: str) -> dict[str, Any]:
         "name": entry.name, "kind": kind, "pose": pose_to_gltf(camera.camera_to_world).T.ravel().tolist(),
         "fx": camera.fx, "fy": camera.fy, "cx": camera.cx, "cy": camera.cy,
     }  # fmt: skip
-
-
-def _uncropped(photo: Photo) -> Camera:
-    """The camera of the original of a photo, whose cut-out shows a part of it."""
-    if len(photo.crop) != 4:
-        return photo.camera
-    left, top, width, height = photo.crop
-    return photo.camera.cropped(-left / width, -top / height, 1.0 / width, 1.0 / height)
 
 
 def _share(value: Any) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from meshcli.errors import InputError, ProjectError, UsageError
-from meshcli.export.placement import Box, Placement, place, place_like_rig, uncropped
+from meshcli.export.placement import Box, Placement, place, place_like_rig
 from meshcli.export.scene import Scene, SceneCamera
 from meshcli.json_table import JsonTable
 from meshcli.pictures.source_photo import SourcePhoto
@@ -41,7 +41,7 @@ def project_cameras(manifest: Manifest) -> list[SceneCamera]:
     found = []
     for photo in manifest.active_photos:
         if len(photo.size) == 2 and len(photo.crop) == 4 and not photo.stated.ready and photo.name not in unknown:
-            camera = uncropped(photo.camera, photo.crop)
+            camera = photo.camera.uncropped(*photo.crop)
             found.append(SceneCamera(f"photo_{photo.name}", "photo", camera, *photo.size, picture=photo.original))
     chosen = manifest.selection.names if manifest.selection else ()
     views = {view.name: view for view in manifest.active_views.values()}

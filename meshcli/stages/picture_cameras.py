@@ -44,8 +44,7 @@ def picture_camera(project: Project, picture: Photo | ViewEntry) -> PictureCamer
     ProjectError when the file of a view is missing or damaged.
     """
     if isinstance(picture, Photo) and picture.size and picture.crop and not picture.stated.ready.startswith("sheet"):
-        left, top, width, height = picture.crop
-        camera = picture.camera.cropped(-left / width, -top / height, 1.0 / width, 1.0 / height)
+        camera = picture.camera.uncropped(*picture.crop)
         return PictureCamera(picture.name, picture.original, camera, (picture.size[0], picture.size[1]))
     path = project.path(picture.file)
     if not path.is_file():

@@ -14,7 +14,7 @@ from meshcli.errors import MeshcliError, ResourceError, UsageError
 from meshcli.pictures.image import load_picture
 from meshcli.project.artefacts import GUESSES_SHEET, MESH, TURNTABLE
 from meshcli.project.project import Project
-from meshcli.report.embedded import encode_webp
+from meshcli.report.embedded import small_webp
 from meshcli.report.mesh_page import mesh_page
 from meshcli.report.project_page import MAX_PIXELS
 from meshcli.stages.cut_out_editing import editable_photo, photo_in_frame, save_mask
@@ -130,7 +130,7 @@ def _small_picture(project: Project, file: str, side: int) -> bytes:
 @lru_cache(KEPT_PICTURES)
 def _encoded(path: Path, side: int, version: tuple[int, ...]) -> bytes:
     try:
-        return encode_webp(load_picture(path, MAX_PIXELS, side), side)
+        return small_webp(load_picture(path, MAX_PIXELS, side), side)
     except MemoryError as error:
         raise ResourceError(f"{path} is too large to be shown") from error
 

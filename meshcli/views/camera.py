@@ -78,6 +78,10 @@ class Camera:
             cy=(self.cy - top) / height,
         )
 
+    def uncropped(self, left: float, top: float, width: float, height: float) -> Self:
+        """The camera of the whole picture, where this one is of that rectangle of it: the inverse of `cropped`."""
+        return self.cropped(-left / width, -top / height, 1.0 / width, 1.0 / height)
+
     def turned(self, degrees: float) -> Self:
         """The same camera rotated about the world's z axis, counter-clockwise seen from above."""
         cosine, sine = _cosine_and_sine(degrees)

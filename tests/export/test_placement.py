@@ -15,7 +15,6 @@ from meshcli.export.placement import (
     place_like_rig,
     rotated,
     tilt,
-    uncropped,
 )
 from meshcli.settings import ExportSettings
 from meshcli.views.camera import orbit
@@ -111,5 +110,5 @@ def test_a_tilted_rig_is_called_so() -> None:
 
 def test_a_crop_is_undone() -> None:
     camera = orbit(10.0, 5.0)
-    back = uncropped(camera.cropped(0.1, -0.2, 0.5, 0.7), (0.1, -0.2, 0.5, 0.7))
+    back = camera.cropped(0.1, -0.2, 0.5, 0.7).uncropped(0.1, -0.2, 0.5, 0.7)
     assert (back.fx, back.fy, back.cx, back.cy) == pytest.approx((camera.fx, camera.fy, camera.cx, camera.cy))

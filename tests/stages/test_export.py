@@ -9,8 +9,7 @@ import pytest
 import trimesh
 from jsonschema import Draft202012Validator
 
-from helpers.finished_project import SMALL, finish
-from helpers.project_templates import ProjectTemplates
+from helpers.finished_project import SMALL
 from meshcli.commands.cli import main
 from meshcli.config import TypedSettings, override
 from meshcli.errors import InputError, MissingError, ProjectError, UsageError
@@ -23,14 +22,6 @@ from meshcli.stages.stage_runner import RunOptions
 from meshcli.stages.status import read_status
 from meshcli.views.rig_files import read_rig
 from meshcli.views.world_transform import WorldTransform
-
-
-@pytest.fixture
-def finished(
-    project: Project, photos: list[Path], engine_calls: dict[str, int], templates: ProjectTemplates
-) -> Project:
-    templates.make("finished", project.root, lambda: finish(project, photos))
-    return project
 
 
 def typed(**settings: object) -> TypedSettings:

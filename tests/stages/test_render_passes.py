@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 
 from helpers.painted_ball import ball
-from helpers.project_templates import ProjectTemplates
 from meshcli.commands import cli
 from meshcli.config import override, read_typed_settings
 from meshcli.project.artefacts import FIXED_ARTEFACTS
@@ -19,32 +18,13 @@ from meshcli.project.project import Project
 from meshcli.rendering.renderer import Renderer
 from meshcli.rendering.turntable import MeshPictures
 from meshcli.settings import RenderSettings, Settings
-from meshcli.stages.generate import generate_views
-from meshcli.stages.photo_set import CameraArguments
 from meshcli.stages.picture_cameras import find_pictures, picture_camera
-from meshcli.stages.reconstruct import reconstruct_mesh
 from meshcli.stages.render import recorded_options, render_files, render_mesh
-from meshcli.stages.select import select_views
 from meshcli.stages.stage_runner import Outcome
 from meshcli.stages.status import read_status
 from meshcli.views.camera import orbit
 
-SMALL = override(Settings(), {"render.size": 64, "render.frames": 3, "texture.size": 64}, "")
 Call = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def finished(
-    project: Project, photos: list[Path], engine_calls: dict[str, int], templates: ProjectTemplates
-) -> Project:
-    def finish() -> None:
-        generate_views(project, photos, CameraArguments([0, 40, -50]))
-        select_views(project, auto=6)
-        reconstruct_mesh(project, settings=SMALL)
-        render_mesh(project, settings=SMALL)
-
-    templates.make("finished", project.root, finish)
-    return project
 
 
 @pytest.fixture

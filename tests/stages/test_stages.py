@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.finished_project import SMALL, WAYS, finish
+from helpers.finished_project import SMALL, WAYS
 from helpers.project_templates import ProjectTemplates
 from meshcli.config import override
 from meshcli.errors import ProjectError, ResourceError, UsageError
@@ -30,14 +30,6 @@ from meshcli.stages.status import read_status, stale_choice
 @pytest.fixture
 def painted(project: Project, photos: list[Path], engine_calls: dict[str, int], templates: ProjectTemplates) -> Project:
     templates.make("painted", project.root, lambda: generate_views(project, photos, WAYS))
-    return project
-
-
-@pytest.fixture
-def finished(
-    project: Project, photos: list[Path], engine_calls: dict[str, int], templates: ProjectTemplates
-) -> Project:
-    templates.make("finished", project.root, lambda: finish(project, photos))
     return project
 
 
