@@ -29,7 +29,12 @@ MESSAGES = (
     "can't start new thread",  # CPython: there is no room for the thread's stack
     "error return without exception set",  # CPython, when compiled code fails silently: numba's does
     "without setting an exception",  # the same in other calls
+    "could not create a memory object",  # oneDNN, which multiplies for torch on a CPU
+    "could not execute a primitive",
 )
+# The same library when it has no memory for a kernel. The words with which it refuses what it has no kernel for go on:
+# "could not create a primitive descriptor".
+LAST_WORDS = ("could not create a primitive",)
 MESSAGE_ERRORS = (RuntimeError, SystemError, ImportError)
 
 OOM_KILLER_SIGNAL = signal.SIGKILL  # sent by Linux's OOM killer
@@ -115,4 +120,5 @@ def reserved(size: int) -> Iterator[None]:
 
 def _says_out_of_memory(error: BaseException) -> bool:
     text = f"{type(error).__name__} {error}".lower()
-    return isinstance(error, MESSAGE_ERRORS) and any(message in text for message in MESSAGES)
+    said = any(message in text for message in MESSAGES) or text.strip().endswith(LAST_WORDS)
+    return isinstance(error, MESSAGE_ERRORS) and said

@@ -51,6 +51,8 @@ def test_one_more_try_with_fewer_points() -> None:
         RuntimeError("std::bad_alloc"),
         RuntimeError("CUDA error: out of memory"),
         RuntimeError("can't start new thread"),
+        RuntimeError("could not create a primitive"),
+        RuntimeError("could not create a memory object"),
         SystemError("error return without exception set"),
         ImportError("libx.so: failed to map segment from shared object"),
     ],
@@ -63,7 +65,14 @@ def test_errors_that_mean_it(error: Exception) -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [None, OSError(errno.ENOSPC, "out of memory"), ValueError("out of memory"), RuntimeError("mat1 and mat2")]
+    "error",
+    [
+        None,
+        OSError(errno.ENOSPC, "out of memory"),
+        ValueError("out of memory"),
+        RuntimeError("mat1 and mat2"),
+        RuntimeError("could not create a primitive descriptor for a convolution forward propagation primitive"),
+    ],
 )
 def test_errors_that_do_not(error: Exception | None) -> None:
     assert not is_out_of_memory(error)

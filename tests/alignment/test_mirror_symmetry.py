@@ -62,7 +62,7 @@ def beside(yaw: float, wanted: float) -> float:
     return abs((yaw - wanted + 90.0) % 180.0 - 90.0)
 
 
-@pytest.mark.parametrize("turn", [0.0, 25.0])
+@pytest.mark.parametrize("turn", [pytest.param(0.0, marks=pytest.mark.slow), 25.0])
 def test_a_table_seen_from_one_side_shows_its_other_side(turn: float) -> None:
     found = find_mirror_symmetry(photos(table(), ONE_SIDE, turn))
     assert beside(yaws(found, turn)[0], 0.0) < 2.0
@@ -85,13 +85,17 @@ def test_the_plane_of_a_mug_goes_through_its_handle() -> None:
     assert all(beside(yaw, 0.0) < 4.0 for yaw in yaws(found, 0.0))
 
 
-@pytest.mark.parametrize("azimuths", [ONE_SIDE, (45.0, 90.0, 0.0), (0.0, 120.0, 240.0)])
+@pytest.mark.parametrize(
+    "azimuths",
+    [ONE_SIDE, *(pytest.param(each, marks=pytest.mark.slow) for each in ((45.0, 90.0, 0.0), (0.0, 120.0, 240.0)))],
+)
 def test_a_desk_with_its_low_counter_on_one_side_has_no_plane(azimuths: tuple[float, ...]) -> None:
     seen = photos(desk(), azimuths)
     assert not find_mirror_symmetry(seen).planes
     assert not find_mirror_symmetry(seen, axis=0.0).planes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [0.05, 0.1])
 def test_a_knob_on_one_side_is_not_lost(size: float) -> None:
     """Small as it is, no plane takes it away."""

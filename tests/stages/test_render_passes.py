@@ -198,6 +198,7 @@ def test_bad_input_is_one_line_and_changes_nothing(
     assert finished.path("manifest.json").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_flags_are_kept_until_others_are_typed(call: Call, finished: Project) -> None:
     assert call("--camera", "a", "--camera", "b,c0", "--webp", "--azimuths=10,-20", "--distance", "5")[0] == 0
     settings = finished.load().stages["render"].settings

@@ -1,10 +1,12 @@
 """List the slowest tests by CPU time: PYTHONPATH=tests/tools python -m pytest -p processor_seconds [-m "not slow"].
 
 Counts CPU seconds of a test, its fixtures and the processes that it waited for, which hardly depend on how busy the
-machine is (those of `--durations` do). Prints the sum, the slowest tests, and those that lack the mark `slow`.
+machine is (those of `--durations` do). Prints the sum, the slowest tests, those that lack the mark `slow`, and the most
+costly files.
 """
 
 import os
+from collections import Counter
 
 import pytest
 
@@ -45,3 +47,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         seconds, slow = spent[name]
         mark = "slow" if slow else "NOT MARKED SLOW" if seconds > SLOW else ""
         terminalreporter.write_line(f"{seconds:7.1f}  {name}  {mark}")
+    files: Counter[str] = Counter()
+    for name, (seconds, _) in spent.items():
+        files[name.partition("::")[0]] += seconds
+    terminalreporter.section("by file")
+    for name, seconds in files.most_common(SHOWN):
+        terminalreporter.write_line(f"{seconds:7.1f}  {name}")

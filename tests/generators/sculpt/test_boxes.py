@@ -98,6 +98,7 @@ def test_silhouettes_without_a_common_body_tell_no_ground() -> None:
     assert ground_height(photos, visual_hull_of(photos)) is None
 
 
+@pytest.mark.slow
 def test_a_box_gets_flat_faces_and_a_base() -> None:
     assumed, plain = sculpted(), sculpted(boxes=False, ground=False)
     assert straightness(assumed.mesh) > 0.8

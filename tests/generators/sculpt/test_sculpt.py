@@ -173,6 +173,7 @@ def test_opposite_photos_say_the_same(azimuths, leaves):
     assert depth_is_open([ball(orbit(azimuth, 0)) for azimuth in azimuths]) == leaves
 
 
+@pytest.mark.slow
 def test_three_photos_of_a_ball():
     photos = [ball(orbit(azimuth, 10, known="given"), name="abc"[i]) for i, azimuth in enumerate((0, 120, 240))]
     fit = FitSettings(resolutions=(24,), steps=(20,), rays=2000)

@@ -15,6 +15,8 @@ from meshcli.settings import FitSettings, SculptSettings
 from meshcli.views.camera import orbit
 from meshcli.views.view import View
 
+pytestmark = pytest.mark.slow
+
 FIT = FitSettings(resolutions=(40,), steps=(1,), rays=3000)
 
 
