@@ -210,8 +210,9 @@ class _Dispatch:
 
     def _end_network_workers(self) -> None:
         """End the workers of networks, which hold gigabytes, once no object may need one any more."""
-        jobs = (*self.waiting, *self.locked, *(worker.job for worker in self._busy))
-        if self.exhausted and not any(job and job.stage in ENGINE_FLAGS for job in jobs):
+        jobs = [*self.waiting, *self.locked, *(worker.job for worker in self._busy if worker.job)]
+        left = {stage for job in jobs for stage in job.item.stages[job.number :]}
+        if self.exhausted and not left.intersection(ENGINE_FLAGS):
             for worker in [each for each in self.workers if each.gpu is not None]:
                 self._end(worker)
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,6 @@ import pytest
 
 from meshcli.batch.local import LocalRunner
 from meshcli.batch.machine import Machine
-from meshcli.batch.stage_needs import STAGE_NEEDS
 from meshcli.batch.tasks import BatchObject, StageResult, StageStarted
 from meshcli.project.manifest import STAGES
 from meshcli.project.project import Project
@@ -84,7 +84,8 @@ def wait_for(what: Callable[[], bool], seconds: float = 60.0) -> None:
         time.sleep(0.05)
 
 
-def test_as_run_makes_them_and_troubles_are_their_objects_own(tmp_path: Path, photos: list[Path]) -> None:
+@pytest.mark.slow  # the parts of it are in test_queues.py and test_stage_call.py
+def test_equal_to_run_and_troubles_are_their_objects_own(tmp_path: Path, photos: list[Path]) -> None:
     """One batch: a bug, a killed worker that goes on smaller, one that never fits, and good ones beside them."""
     objects = listed(tmp_path, photos, "good", "fit bug", "fit killed", "fit exhausted", "last")
     heard = made(objects)
@@ -114,21 +115,22 @@ def test_as_run_makes_them_and_troubles_are_their_objects_own(tmp_path: Path, ph
     assert len([each for each in once_more.started if each.stage == "reconstruct"]) == 3
 
 
-def test_workers_share_the_cores(tmp_path: Path, photos: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.slow  # four workers of two drivers
+def test_two_drivers_do_nothing_twice(tmp_path: Path, photos: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     log = tmp_path / "log"
     monkeypatch.setenv("MESHCLI_TEST_LOG", str(log))
-    needs = {**STAGE_NEEDS, **dict.fromkeys(("sculpt", "select", "fit", "render"), STAGE_NEEDS["fit"])}
-    objects = [
-        BatchObject(each.name, each.project, each.words, STAGES[:1]) for each in listed(tmp_path, photos, "a", "b", "c")
-    ]
-    heard = Heard()
-    LocalRunner(Machine(4, 2 * 2**30), needs, WORKER).run(objects, heard)
-    lines = [line.split() for line in log.read_text().splitlines()]
-    assert len(heard.results) == 3
-    assert {threads for _, threads, *_ in lines[:2]} == {"2"}  # two at a time by the table, of four cores
-    assert len({pid for pid, *_ in lines[:2]}) == 2
+    objects = listed(tmp_path, photos, *"abcde")
+    heard = Heard(), Heard()
+    with ThreadPoolExecutor(2) as drivers:
+        list(drivers.map(lambda each: runner().run(objects, each), heard))
+    assert sorted(log.read_text().splitlines()) == sorted(
+        f"{stage} {item.name}" for stage in STAGES for item in objects
+    )
+    assert not [result for each in heard for result in each.results if result.failed]
+    assert all(done(item) for item in objects)
 
 
+@pytest.mark.slow
 def test_a_locked_project_is_passed_on_and_looked_at_again(tmp_path: Path, photos: list[Path]) -> None:
     objects = listed(tmp_path, photos, "held", "free")
     held, free = objects
@@ -140,6 +142,7 @@ def test_a_locked_project_is_passed_on_and_looked_at_again(tmp_path: Path, photo
     assert done(held)
 
 
+@pytest.mark.slow
 def test_interrupted_leaves_no_process_and_goes_on_later(tmp_path: Path, photos: list[Path]) -> None:
     objects = listed(tmp_path, photos, "fit sleep", "good")
 
@@ -169,7 +172,7 @@ runner().run(listed(folder, [Path(each) for each in sys.argv[3:]], "fit sleep"),
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_workers_end_with_their_driver(
     tmp_path: Path, photos: list[Path], number: int, default_signal_handlers: None
 ) -> None:
@@ -181,6 +184,33 @@ def test_workers_end_with_their_driver(
     driver.wait(30)
     pid = int(started.read_text())
     wait_for(lambda: not Path(f"/proc/{pid}").exists(), 15.0)
+
+
+@pytest.mark.slow
+def test_real_work_is_equal_to_run_with_any_number_of_threads(tmp_path: Path) -> None:
+    desk = [str(path) for path in sorted((Path(__file__).parents[2] / "examples" / "desk").glob("*.png"))[:2]]
+    made_by: dict[str, list[BatchObject]] = {}
+    for folder in ("one", "two", "run"):
+        made_by[folder] = [
+            BatchObject(name, tmp_path / folder / name, ("--config=quick", *ENGINES, photo))
+            for name, photo in zip("ab", desk, strict=True)
+        ]
+    heard = Heard()
+    LocalRunner(Machine(2, 8 * 2**30)).run(made_by["one"][:1], heard)  # both cores for one object
+    LocalRunner(Machine(1, 8 * 2**30)).run(made_by["one"][1:], heard)
+    LocalRunner(Machine(2, 8 * 2**30)).run(made_by["two"], heard)
+    assert not any(result.failed for result in heard.results)
+    assert all(10**8 < result.peak_bytes < 2 * 2**30 for result in heard.results)
+    for one, two, run in zip(*made_by.values(), strict=True):
+        line = [sys.executable, "-m", "meshcli", "run", str(run.project), *run.words, "--quiet"]
+        subprocess.run(line, check=True, capture_output=True)
+        expected = artefacts(run)
+        del expected["renders/turntable.mp4"]
+        for other in (one, two):
+            found = artefacts(other)
+            assert found.pop("renders/turntable.mp4")
+            assert found == expected
+            assert timeless(other) == timeless(run)
 
 
 def test_nothing_to_do(tmp_path: Path) -> None:

@@ -20,10 +20,11 @@ def run_stage(item: BatchObject, stage: Stage) -> StageResult:
     os.environ["MESHCLI_TEST"] = f"{engine}:{rest.split()[0]}" if rest else ""
     if "sleep" in rest:
         os.environ["MESHCLI_TEST"] += f"={item.project.parent / f'{item.name}.pid'}"
-    if log := os.environ.get("MESHCLI_TEST_LOG"):  # what was run, by whom, with how many threads
+    result = run_object_stage(item, stage)
+    if (log := os.environ.get("MESHCLI_TEST_LOG")) and not result.failed and not result.skipped:
         with Path(log).open("a") as file:
-            file.write(f"{os.getpid()} {os.environ['OMP_NUM_THREADS']} {stage} {item.name}\n")
-    return run_object_stage(item, stage)
+            file.write(f"{stage} {item.name}\n")
+    return result
 
 
 if __name__ == "__main__":
