@@ -1,7 +1,8 @@
-"""How a batch's time falls with the nodes of a cluster: python tests/bench/batch_nodes.py DIR [--objects N].
+"""How a batch's time falls with the nodes of a cluster: python tests/bench/batch_nodes.py [DIR] [--objects N].
 
 A discrete-event simulation, of no cluster in particular. DIR is a batch that has run, whose stages' seconds and peaks
-stand in its projects' records; each simulated object takes those of one of them. A node has cores and memory; a stage
+stand in its projects' records (without one, eight quick objects are run for it); each simulated object takes those of
+one of them. A node has cores and memory; a stage
 takes one core and its peak for its seconds. One driver hands stages out, one after the other, and takes its own time
 for each; a node that gets its first stage on a core loads libraries first. Prints a line for each number of nodes.
 """
@@ -9,8 +10,12 @@ for each; a node that gets its first stage on a core loads libraries first. Prin
 import argparse
 import heapq
 import random
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from batch_local import objects as objects_of
+from batch_local import run_batch
 
 from meshcli.errors import MeshcliError
 from meshcli.project.manifest import STAGES
@@ -110,14 +115,19 @@ def recorded(folder: Path) -> list[Stages]:
 def main() -> None:
     """Simulate each number of nodes."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--objects", type=int, default=10_000)
     parser.add_argument("--cores", type=int, default=8, help="of a node")
     parser.add_argument("--memory", type=float, default=16.0, help="of a node, GB of 2^30 bytes")
     parser.add_argument("--driver", type=float, default=0.01, help="seconds of the driver for a stage")
     parser.add_argument("--start", type=float, default=4.0, help="seconds in which a worker loads its libraries")
     given = parser.parse_args()
-    samples = recorded(given.folder)
+    if given.folder:
+        samples = recorded(given.folder)
+    else:
+        with tempfile.TemporaryDirectory() as name:
+            run_batch(objects_of(Path(name), 8))
+            samples = recorded(Path(name))
     if not samples:
         parser.error(f"{given.folder} has no finished object")
     draw = random.Random(0)  # noqa: S311 (no secret)
