@@ -200,7 +200,7 @@ class _Dispatch:
     def _free_worker(self, gpu: str | None, threads: int) -> _Worker:
         """A worker for this GPU, or for the processor, that has nothing to do."""
         for worker in [each for each in self.workers if each.gpu == gpu and not each.job]:
-            if worker.process.threads == threads:
+            if worker.process.threads == threads and not worker.process.ended:
                 return worker
             self._end(worker)  # libraries keep the number of threads that they start with
         visible = {"CUDA_VISIBLE_DEVICES": gpu} if gpu else {}

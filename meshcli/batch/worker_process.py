@@ -113,6 +113,11 @@ class WorkerProcess:
         resident = int(table.pop("resident"))
         return Answer(StageResult(**table), resident)
 
+    @property
+    def ended(self) -> bool:
+        """Whether the process is gone already, as one may be that was killed while it waited."""
+        return self._process.poll() is not None
+
     def exit_code(self) -> int:
         """Wait for its end: the exit code, negative for a signal."""
         return self._process.wait()

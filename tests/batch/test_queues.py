@@ -1,6 +1,9 @@
 """What a batch on this machine runs when, how much at a time and by whom, with workers that do nothing."""
 
+import os
+import signal
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -120,6 +123,22 @@ def test_a_dead_worker_is_a_failed_try_of_its_object(tmp_path: Path) -> None:
     assert "its worker ended with exit code 3" in failed.error
     assert sum(said == StageStarted("dies", "generate") for said in heard.events) == 3
     assert len(heard.results) == 1 + 3 * len(STAGES)
+
+
+def test_a_worker_that_was_killed_while_it_waited_costs_no_try(tmp_path: Path) -> None:
+    heard = Heard()
+
+    def report(said: StageStarted | StageResult) -> None:
+        heard(said)
+        if isinstance(said, StageResult) and said.stage == "generate":
+            pid = int(said.error.split()[0])
+            os.kill(pid, signal.SIGKILL)
+            while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+                time.sleep(0.01)
+
+    LocalRunner(Machine(1, GB), command=WORKER).run(listed(tmp_path, EMBEDDED, 1), report)
+    assert sum(isinstance(said, StageStarted) for said in heard.events) == len(STAGES)
+    assert not any(result.failed for result in heard.results)
 
 
 def test_a_worker_that_cannot_start_is_a_failed_try_that_says_why(tmp_path: Path) -> None:
