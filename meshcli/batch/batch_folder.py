@@ -81,7 +81,7 @@ class BatchFolder:
     root: Path
 
     def prepare(self, list_path: Path, objects: Iterable[BatchObject]) -> None:
-        """Make the folder, and keep what the batch is called with; MeshcliError where it cannot, and nothing is left."""
+        """Make the folder, and keep what the batch is called with; MeshcliError where it cannot, or leave nothing."""
         self.check()
         made = [each for each in (self.root, *self.root.parents) if not each.exists()]
         try:

@@ -89,9 +89,9 @@ def state_of_project(item: BatchObject, record: ObjectRecord | None = None) -> O
         return replace(known, state="running")
     if found is None or found.status != "failed":
         return replace(known, state="interrupted" if found and found.status == "running" else "unfinished")
-    failure = last_failure(project.root)
+    failure, tries = last_failure(project.root), record.tries if record else 0
     code = (failure.exit_code if failure else None) or (record.exit_code if record else 0) or 1
-    return replace(known, state=_failed_state(code, found.tries), exit_code=code, error=found.error, tries=found.tries)
+    return replace(known, state=_failed_state(code, tries), exit_code=code, error=found.error, tries=tries)
 
 
 def record_of(item: BatchObject, asked: str, ends: Mapping[Stage, StageResult]) -> ObjectRecord:
