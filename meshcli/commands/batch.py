@@ -58,8 +58,8 @@ def batch(
             metavar="LIST",
             show_default=False,
             help="CSV, JSON Lines or YAML with a row per object (name, photos, azimuth, rig, engine, settings, height, "
-            "export), or a folder that holds a folder of pictures, or a picture, per object; or `status` and the DIR of a "
-            "batch, to see how far it is.",
+            "export), or a folder with a folder of pictures, or a picture, per object. `status DIR` in place of LIST: how "
+            "far a batch is.",
         ),
     ],
     which: ListFlags,
