@@ -13,7 +13,6 @@ from meshcli.batch.batch_folder import BatchFolder
 from meshcli.batch.batch_state import read_state
 from meshcli.batch.object_list import BatchFlags, CheckedList, check_list
 from meshcli.batch.shards import in_shard, only_named
-from meshcli.batch.summary import write_summary
 from meshcli.batch.tasks import BatchObject, Runner
 from meshcli.batch.template import TemplateKind
 from meshcli.batch.tracker import BatchPlan, BatchTracker, named, plan_batch
@@ -132,6 +131,8 @@ def _run(folder: BatchFolder, plan: BatchPlan, checked: CheckedList, output: Out
             progress.say(f"{done} done already, {len(plan.failed)} failed before, {left} to run")
         if left:
             make_runner().run(tracker.objects(), progress.listening(tracker))
+        from meshcli.batch.summary import write_summary  # loads pictures
+
         table, page, shown = write_summary(folder, checked.objects)
         code = tracker.exit_code(len(checked.problems))
         count = done + tracker.codes[0]
