@@ -33,6 +33,7 @@ FLOORS = [
     "stages",
     "report",
     "ui",
+    "batch",
     "commands",
     "__main__",
 ]
@@ -166,6 +167,7 @@ def test_light_modules_import_nothing_heavy(name: str) -> None:
         ["--help"],
         ["run", "--help"],
         ["status", "nowhere"],
+        ["batch", "nowhere", "--out", "elsewhere"],
         ["models", "list"],
         ["models", "path", "instant-mesh-large"],
         ["generate", "--no-such-flag"],
