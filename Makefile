@@ -9,7 +9,7 @@ PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.11; do \
 # A worker a core with a thread each: threads of several workers would only get in each other's way.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope
 
-.PHONY: demo models man test test-slow test-all test-blender check format bench lock clean
+.PHONY: demo models man image test test-slow test-all test-blender test-image check format bench lock clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/ready  ## three example photos to a mesh and a turntable, in demo/
@@ -21,6 +21,15 @@ models: $(VENV)/models  ## the libraries of the networks and of the page too; th
 man: $(VENV)/ready  ## the man page, where `man meshcli` finds it while the virtual environment is active
 	mkdir -p $(VENV)/share/man/man1
 	$(BIN)/python -m meshcli.commands.manual > $(VENV)/share/man/man1/meshcli.1
+
+# The first program that builds images; flags go into IMAGE_FLAGS, like `make image IMAGE_FLAGS='--build-arg EXTRAS=models'`.
+# BUILDAH_FORMAT: podman and buildah keep the health check only in Docker's format.
+CONTAINERS ?= $(shell for each in docker podman buildah; do command -v $$each && break; done)
+IMAGE ?= meshcli:$(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' meshcli/__init__.py)
+
+image:  ## a container image, with docker, podman or buildah
+	@test -n "$(CONTAINERS)" || { echo "error: docker, podman or buildah is needed"; exit 1; }
+	BUILDAH_FORMAT=docker $(CONTAINERS) build --file docker/Dockerfile --tag $(IMAGE) $(IMAGE_FLAGS) .
 
 test: $(VENV)/models $(VENV)/gltf-tools/tried  ## every stage for real and everything that is quick: a few minutes
 	$(PYTEST) -m "not slow"
@@ -35,7 +44,11 @@ test-all:  ## every test, the quick ones first
 test-blender: $(VENV)/models .venv-blender/ready  ## the folder for Blender, in Blender itself (374 MB, Python 3.11)
 	BLENDER_PYTHON=$(CURDIR)/.venv-blender/bin/python OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/export/test_blender.py
 
+test-image: $(VENV)/models  ## the image, built without a registry and tried: as root, with buildah and debootstrap
+	BUILD_IMAGE=1 $(BIN)/python -m pytest -s tests/container/test_image.py
+
 check: $(VENV)/models  ## style, formatting, types
+	$(BIN)/hadolint docker/Dockerfile
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -33,6 +33,7 @@ FLOORS = [
     "stages",
     "report",
     "ui",
+    "batch",
     "commands",
     "__main__",
 ]

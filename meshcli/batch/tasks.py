@@ -1,0 +1,60 @@
+"""What a batch hands to its workers and gets back: strings and numbers, which any process can send. Light: no numpy."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from meshcli.project.manifest import STAGES, Stage
+
+
+@dataclass(frozen=True)
+class BatchObject:
+    """One object of a list, as it would be run by `meshcli run PROJECT WORDS`."""
+
+    name: str
+    project: Path  # its project directory
+    words: tuple[str, ...] = ()  # photos and flags, as typed after the directory
+    stages: tuple[Stage, ...] = STAGES
+    line: int = 0  # in the list, from 1 on; 0 where it is no line
+
+
+@dataclass(frozen=True)
+class StageStarted:
+    """A worker began a stage."""
+
+    name: str  # of the object
+    stage: Stage
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """How a stage of an object ended."""
+
+    name: str  # of the object
+    stage: Stage
+    exit_code: int = 0  # as `meshcli run` would exit
+    seconds: float = 0.0  # by the clock
+    peak_bytes: int = 0  # largest resident memory of the stage; 0 where it did not run
+    error: str = ""  # one line; empty if it ended well
+    skipped: bool = False  # it was done already
+    tries: int = 0  # of this stage since it was last done; 0 where it did not run
+    locked: bool = False  # another process works on the project: nothing was done, and it is no failure
+
+    @property
+    def failed(self) -> bool:
+        """Whether the object cannot go on."""
+        return self.exit_code != 0
+
+
+Report = Callable[[StageStarted | StageResult], None]
+
+
+class Runner(Protocol):
+    """Spreads the stages of objects over workers."""
+
+    def run(self, objects: Iterable[BatchObject], report: Report) -> None:
+        """Run all stages of all objects, and report each as it begins and ends.
+
+        A stage that fails ends its object, not the batch. Raises MeshcliError where nothing can be run at all.
+        """
