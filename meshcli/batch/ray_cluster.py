@@ -14,7 +14,8 @@ from typing import Any
 
 from meshcli.batch.ray_connection import check_nodes, connected
 from meshcli.batch.ray_jobs import Job, Waiting, failed_with, loss_of
-from meshcli.batch.ray_tasks import Needs, NetworkWorker, RunStage, run_on_node
+from meshcli.batch.ray_tasks import ClusterNeeds, NetworkWorker, RunStage, run_on_node
+from meshcli.batch.stage_needs import Needs, word_value
 from meshcli.batch.tasks import BatchObject, Report, StageResult, StageStarted
 from meshcli.errors import MeshcliError, ResourceError, UsageError
 from meshcli.project.manifest import Stage
@@ -36,8 +37,8 @@ class RayRunner:
     """
 
     run_stage: RunStage
-    needs: NeedsOf
     address: str = ""  # see `connected`
+    needs: NeedsOf = field(default_factory=ClusterNeeds)
 
     def run(self, objects: Iterable[BatchObject], report: Report) -> None:
         """Run all stages of all objects. Raises what `connected` and `check_nodes` raise, before any work."""
@@ -63,6 +64,11 @@ def paths_among(words: Iterable[str]) -> tuple[str, ...]:
         value = word.partition("=")[2] if word.startswith("-") else word
         found += [text for text in (value, value.rpartition("@")[0]) if text.startswith("/") and _exists(text)][:1]
     return tuple(found)
+
+
+def fits(needs: Needs, node: Needs) -> bool:
+    """Whether a node has as much."""
+    return needs.cpus <= node.cpus and needs.memory <= node.memory and needs.gpus <= node.gpus
 
 
 def _exists(text: str) -> bool:
@@ -158,7 +164,7 @@ class _Dispatch:
         if now > self.looked_at + NODE_PATIENCE:
             raise ResourceError("the cluster has no node with a processor left; add one, and the same command goes on")
         for ref, flight in self.flights.items():
-            if self.nodes and not flight.withdrawn and not any(flight.needs.fit(node) for node in self.nodes):
+            if self.nodes and not flight.withdrawn and not any(fits(flight.needs, node) for node in self.nodes):
                 flight.withdrawn = True
                 self._end(ref, flight)
 
@@ -174,7 +180,7 @@ class _Dispatch:
         """What a stage needs in this cluster; UsageError where that is a GPU and there is none."""
         needs = self.runner.needs(item, stage)
         if needs.gpus and not any(node.gpus for node in self.nodes):
-            if needs.only_on_gpu:
+            if word_value(item.words, "--device") == "cuda":
                 raise UsageError(f"{stage} of {item.name} is to run on a GPU, and the cluster has none")
             return replace(needs, gpus=0)
         return needs
@@ -185,7 +191,7 @@ class _Dispatch:
     def _cut(self, needs: Needs) -> Needs:
         """The needs, or what the node with the most memory has: a stage that needs more runs alone there."""
         able = [node for node in self.nodes if node.gpus >= needs.gpus]
-        if not able or any(needs.fit(node) for node in able):
+        if not able or any(fits(needs, node) for node in able):
             return needs
         best = max(able, key=lambda node: node.memory)
         return replace(needs, cpus=min(needs.cpus, best.cpus), memory=min(needs.memory, best.memory))

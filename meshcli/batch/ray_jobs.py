@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from meshcli.batch.ray_tasks import Needs
+from meshcli.batch.stage_needs import Needs
 from meshcli.batch.tasks import BatchObject, StageResult
 from meshcli.errors import ProjectError, ResourceError
 from meshcli.project.manifest import ALL_STAGES, Stage, StageRecord

@@ -13,17 +13,21 @@ from typing import Any
 
 import pytest
 
+import meshcli
 from helpers import counted_stages
 from helpers.counted_stages import lines, needs, objects, run_counted
 from meshcli.batch import ray_connection
 from meshcli.batch.ray_cluster import RayRunner
 from meshcli.batch.tasks import BatchObject, StageResult, StageStarted
+from meshcli.commands.stage_call import run_object_stage
 from meshcli.errors import MissingError, UsageError
 from meshcli.project.project import Project
+from meshcli.system.processes import run_child
 
 pytest.importorskip("ray", reason="Ray is not installed")
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("default_signal_handlers")]
 STORE = 80 * 2**20  # bytes of each node's object store: the least that Ray takes is 75 MiB
+QUICK = Path(meshcli.__file__).parents[1] / "configs" / "quick.yaml"
 TESTS = str(Path(counted_stages.__file__).parents[1])
 
 
@@ -57,7 +61,7 @@ class Batch:
         self.events: list[StageStarted | StageResult] = []
 
     def run(self, items: list[BatchObject], stage: Callable[..., StageResult] = run_counted) -> list[StageResult]:
-        RayRunner(stage, needs, self.address).run(items, self.events.append)
+        RayRunner(stage, self.address, needs).run(items, self.events.append)
         return [event for event in self.events if isinstance(event, StageResult)]
 
     def driver(self, folder: Path, count: int, *words: str) -> "subprocess.Popen[str]":
@@ -179,7 +183,7 @@ def test_two_drivers_do_nothing_twice(batch: Batch, tmp_path: Path) -> None:
 
 def test_networks_stay_loaded_in_actors_on_gpus_of_their_own(cluster: Any, batch: Batch, tmp_path: Path) -> None:
     node = cluster.add_node(num_cpus=1, num_gpus=1, object_store_memory=STORE)
-    words = ("gpu=generate", "gpu!=reconstruct")
+    words = ("gpu=generate", "gpu=reconstruct", "--device=cuda")
     try:
         batch.run(objects(tmp_path, 4, *words, stages=("generate", "select", "reconstruct")))
     finally:
@@ -196,7 +200,7 @@ def test_networks_stay_loaded_in_actors_on_gpus_of_their_own(cluster: Any, batch
 
 def test_a_cluster_without_gpus_is_said_before_work_starts(batch: Batch, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="the cluster has none"):
-        batch.run(objects(tmp_path, 2, "gpu!=generate"))
+        batch.run(objects(tmp_path, 2, "gpu=generate", "--device=cuda"))
     assert not lines(tmp_path, "began")
     batch.run(objects(tmp_path, 1, "gpu=generate"))
     assert once(tmp_path, 1), "a stage that only prefers a GPU runs without"
@@ -218,6 +222,25 @@ def test_photos_that_the_nodes_do_not_see_are_said_before_work_starts(
     with pytest.raises(UsageError, match=r"does not see /nowhere/a\.png"):
         batch.run(objects(tmp_path, 2))
     assert not list(tmp_path.iterdir()), "the marker is gone too"
+
+
+def test_real_stages_leave_the_same_files_as_run(batch: Batch, tmp_path: Path, photos: list[Path]) -> None:
+    """Byte for byte, but for clocks and memory in the records."""
+    words = (str(photos[0]), "--config", str(QUICK), "--frames=4")
+    for name in "ab":
+        code, _ = run_child(["run", "--quiet", str(tmp_path / "here" / name), *words], capture=True)
+        assert code == 0
+    items = [BatchObject(name, tmp_path / "there" / name, words) for name in "ab"]
+    results: list[StageStarted | StageResult] = []
+    RayRunner(run_object_stage, batch.address).run(items, results.append)
+    ended = [each for each in results if isinstance(each, StageResult)]
+    assert [(each.exit_code, each.error) for each in ended] == [(0, "")] * 8
+    for name in "ab":
+        here, there = tmp_path / "here" / name, tmp_path / "there" / name
+        files = {stage: record.outputs for stage, record in Project(here).load().stages.items()}
+        assert {stage: record.outputs for stage, record in Project(there).load().stages.items()} == files
+        for output in (each for outputs in files.values() for each in outputs):
+            assert (there / output.file).read_bytes() == (here / output.file).read_bytes(), output.file
 
 
 def _open(folder: Path) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from meshcli.batch.ray_cluster import RayRunner
-from meshcli.batch.ray_tasks import Needs
+from meshcli.batch.stage_needs import Needs
 from meshcli.batch.tasks import BatchObject, StageResult, StageStarted
 from meshcli.errors import MeshcliError
 from meshcli.project.manifest import Manifest, Stage, StageRecord
@@ -33,9 +33,7 @@ def objects(folder: Path, count: int, *words: str, stages: Sequence[Stage] = STA
 
 def needs(item: BatchObject, stage: Stage) -> Needs:
     """One core for every stage, or eight with `cpus=8`; a GPU for those that the words name, as `gpu=generate`."""
-    on_gpu = f"gpu={stage}" in item.words or f"gpu!={stage}" in item.words
-    cpus = 8 if "cpus=8" in item.words else 1
-    return Needs(cpus, 100 * MEGABYTE, int(on_gpu), f"gpu!={stage}" in item.words)
+    return Needs(8 if "cpus=8" in item.words else 1, 100 * MEGABYTE, int(f"gpu={stage}" in item.words))
 
 
 def run_counted(item: BatchObject, stage: Stage) -> StageResult:
@@ -122,10 +120,10 @@ def main(address: str, folder: str, count: str, *words: str) -> None:
             print(event.name, event.stage, event.exit_code, event.tries, flush=True)
 
     with _interruptible():
-        RayRunner(run_counted, needs, address).run(objects(Path(folder), int(count), *words), report)
+        RayRunner(run_counted, address, needs).run(objects(Path(folder), int(count), *words), report)
 
 
 if __name__ == "__main__":
-    from helpers import counted_stages  # its functions are found by that name on the nodes
+    from importlib import import_module
 
-    counted_stages.main(*sys.argv[1:])
+    import_module("helpers.counted_stages").main(*sys.argv[1:])  # under the name by which the nodes find its functions
