@@ -65,7 +65,7 @@ def read_state(folder: BatchFolder, item: BatchObject) -> ObjectState:
     """Where an object stands: by its record where that fits the manifest, else by the manifest."""
     record = folder.record(item.name)
     if record and record.manifest == stamp(item.project / MANIFEST):
-        return _state_of_record(item, record)
+        return state_of_record(item, record)
     return state_of_project(item, record)
 
 
@@ -140,7 +140,7 @@ def failed_before(folder: BatchFolder, item: BatchObject, asked: str) -> ObjectS
         return None
     if record.manifest != stamp(item.project / MANIFEST):
         return None
-    state = _state_of_record(item, record)
+    state = state_of_record(item, record)
     return state if state.state == "failed" else None
 
 
@@ -162,7 +162,8 @@ def mesh_figures(manifest: Manifest) -> tuple[int | None, float | None]:
     return (_whole(record.facts.get("faces")) if record else None), score
 
 
-def _state_of_record(item: BatchObject, record: ObjectRecord) -> ObjectState:
+def state_of_record(item: BatchObject, record: ObjectRecord) -> ObjectState:
+    """Where an object stands by its record alone."""
     state: State = _failed_state(record.exit_code, record.tries) if record.exit_code else "done"
     return ObjectState(
         item, state, record.stage, record.figures, record.faces, record.score, record.exit_code, record.error,
