@@ -25,6 +25,7 @@ AHEAD = 4  # objects that are planned before there is room for them
 WAIT_SECONDS = 1.0  # at most between two looks at the cluster
 NODE_PATIENCE = 600.0  # that a cluster that has lost all its nodes has to get one: autoscalers take minutes
 CANCEL_SECONDS = 10.0  # that cancelled stages have to be gone
+PATH_FLAGS = ("--config", "--rig", "--weights", "--unet", "--from-mesh", "--from-views", "--from-sheet")
 
 NeedsOf = Callable[[BatchObject, Stage], Needs]
 
@@ -42,12 +43,12 @@ class RayRunner:
 
     def run(self, objects: Iterable[BatchObject], report: Report) -> None:
         """Run all stages of all objects. Raises what `connected` and `check_nodes` raise, before any work."""
-        source = iter(objects)
+        source = map(on_any_node, objects)
         first = next(source, None)
         if first is None:
             return
         with connected(self.address) as ray:
-            check_nodes(ray, first.project.absolute().parent, paths_among(first.words))
+            check_nodes(ray, first.project.parent, paths_among(first.words))
             dispatch = _Dispatch(ray, self, report, source)
             dispatch.look_at_nodes()
             dispatch.plan(first, refuse=True)
@@ -57,13 +58,27 @@ class RayRunner:
                 dispatch.cancel()
 
 
+def on_any_node(item: BatchObject) -> BatchObject:
+    """The object with absolute paths of files and folders that exist here: nodes have other working directories."""
+    here = Path.cwd()
+    words = []
+    for word in item.words:
+        flag, equals, value = word.partition("=") if word.startswith("-") else ("", "", word)
+        names_path = flag in PATH_FLAGS or (not flag and "." in value)
+        relative = names_path and not value.startswith("/") and _path_in(value)
+        words.append(f"{flag}{equals}{here / value}" if relative else word)
+    return replace(item, project=item.project.absolute(), words=tuple(words))
+
+
 def paths_among(words: Iterable[str]) -> tuple[str, ...]:
     """The files and folders, by absolute paths, that words of a command line name, `--flag=FILE` and `FILE@45` too."""
-    found = []
-    for word in words:
-        value = word.partition("=")[2] if word.startswith("-") else word
-        found += [text for text in (value, value.rpartition("@")[0]) if text.startswith("/") and _exists(text)][:1]
-    return tuple(found)
+    values = (word.partition("=")[2] if word.startswith("-") else word for word in words)
+    return tuple(path for value in values if value.startswith("/") and (path := _path_in(value)))
+
+
+def _path_in(value: str) -> str:
+    """The existing file or folder that a word names, without the azimuth behind a photo; empty if there is none."""
+    return next((text for text in (value, value.rpartition("@")[0]) if text and _exists(text)), "")
 
 
 def fits(needs: Needs, node: Needs) -> bool:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from meshcli.batch.ray_cluster import RayRunner, paths_among
+from meshcli.batch.ray_cluster import RayRunner, on_any_node, paths_among
 from meshcli.batch.ray_connection import NodeAnswer, Versions, check_nodes
 from meshcli.batch.ray_jobs import Job
 from meshcli.batch.ray_tasks import ClusterNeeds
@@ -98,6 +98,25 @@ def test_paths_among_words(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     words = (f"{tmp_path}/a.png", f"{tmp_path}/b.png@45", f"--config={tmp_path}/c.yaml", "--steps=9", "/no/such@1", "x")
     assert paths_among(words) == tuple(f"{tmp_path}/{name}" for name in ("a.png", "b.png", "c.yaml"))
+
+
+def test_relative_paths_mean_the_same_on_every_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.png", "c.yaml", "plain"):
+        (tmp_path / name).touch()
+    words = (
+        "a.png@45",
+        "--config=c.yaml",
+        "--cutout=plain",
+        "b.png",
+        "--set=texture.size=512",
+        "--",
+        f"{tmp_path}/a.png",
+    )
+    found = on_any_node(BatchObject("desk", Path("out/desk"), words))
+    assert found.project == tmp_path / "out" / "desk"
+    assert found.words[:2] == (f"{tmp_path}/a.png@45", f"--config={tmp_path}/c.yaml")
+    assert found.words[2:] == words[2:]
 
 
 @pytest.mark.parametrize(
