@@ -191,10 +191,18 @@ def _ask_nodes(ray: Any, marker: str, paths: tuple[str, ...]) -> list[NodeAnswer
     done, late = ray.wait(list(asked), num_returns=len(asked), timeout=PROBE_SECONDS)
     if late:
         raise UsageError(f"{asked[late[0]]} of the cluster does not answer within {PROBE_SECONDS:g} s")
-    try:
-        return [NodeAnswer(host, Versions(*versions), *rest) for host, versions, *rest in ray.get(done)]
-    except ray.exceptions.RayError as error:
-        raise UsageError(f"the cluster's nodes cannot be asked: {_first_line(error)}") from error
+    answers = []
+    for task in done:
+        try:
+            host, versions, *rest = ray.get(task)
+            answers.append(NodeAnswer(host, Versions(*versions), *rest))
+        except (ray.exceptions.NodeDiedError, ray.exceptions.TaskUnschedulableError):
+            continue  # it went away just now, and gets no work
+        except ray.exceptions.RayError as error:
+            raise UsageError(f"{asked[task]} of the cluster cannot be asked: {_first_line(error)}") from error
+    if not answers:
+        raise UsageError("the cluster has no node that answers")
+    return answers
 
 
 def _probe() -> Callable[[str, tuple[str, ...]], tuple[str, tuple[str, str, str], tuple[str, ...], str]]:

@@ -1,5 +1,6 @@
 """A Ray cluster of several nodes on this machine: every object once, whatever is lost on the way."""
 
+import json
 import os
 import signal
 import subprocess
@@ -13,13 +14,11 @@ from typing import Any
 
 import pytest
 
-import meshcli
 from helpers import counted_stages
 from helpers.counted_stages import lines, needs, objects, run_counted
 from meshcli.batch import ray_connection
 from meshcli.batch.ray_cluster import RayRunner
 from meshcli.batch.tasks import BatchObject, StageResult, StageStarted
-from meshcli.commands.stage_call import run_object_stage
 from meshcli.errors import MissingError, UsageError
 from meshcli.project.project import Project
 from meshcli.system.processes import run_child
@@ -27,7 +26,6 @@ from meshcli.system.processes import run_child
 pytest.importorskip("ray", reason="Ray is not installed")
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("default_signal_handlers")]
 STORE = 80 * 2**20  # bytes of each node's object store: the least that Ray takes is 75 MiB
-QUICK = Path(meshcli.__file__).parents[1] / "configs" / "quick.yaml"
 TESTS = str(Path(counted_stages.__file__).parents[1])
 
 
@@ -225,18 +223,23 @@ def test_photos_that_the_nodes_do_not_see_are_said_before_work_starts(
 
 
 def test_real_stages_leave_the_same_files_as_run(batch: Batch, tmp_path: Path, photos: list[Path]) -> None:
-    """Byte for byte, but for clocks and memory in the records."""
-    words = (str(photos[0]), "--config", str(QUICK), "--frames=4")
-    for name in "ab":
-        code, _ = run_child(["run", "--quiet", str(tmp_path / "here" / name), *words], capture=True)
-        assert code == 0
-    items = [BatchObject(name, tmp_path / "there" / name, words) for name in "ab"]
-    results: list[StageStarted | StageResult] = []
-    RayRunner(run_object_stage, batch.address).run(items, results.append)
-    ended = [each for each in results if isinstance(each, StageResult)]
-    assert [(each.exit_code, each.error) for each in ended] == [(0, "")] * 8
-    for name in "ab":
+    """Byte for byte, but for clocks and memory in the records; by the command, with relative paths."""
+    flags = ("--config", "quick", "--set", "fit.resolutions=[24,32]", "--set", "fit.steps=[10,10]", "--frames=4")
+    engines = ("--generator", "sculpt", "--reconstructor", "fit")
+    (tmp_path / "list.csv").write_text("name,photos\na,1.png\nb,2.png\n", encoding="ascii")
+    line = ["batch", "list.csv", "--out", "there", "--on", "ray", "--address", batch.address, "--json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "meshcli", *line, *flags, *engines],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [json.loads(line) for line in done.stdout.splitlines()][-1]["done"] == 2
+    for name, photo in zip("ab", photos, strict=False):
         here, there = tmp_path / "here" / name, tmp_path / "there" / name
+        assert run_child(["run", "--quiet", str(here), str(photo), *flags, *engines], capture=True)[0] == 0
         files = {stage: record.outputs for stage, record in Project(here).load().stages.items()}
         assert {stage: record.outputs for stage, record in Project(there).load().stages.items()} == files
         for output in (each for outputs in files.values() for each in outputs):
