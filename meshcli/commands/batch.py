@@ -16,7 +16,7 @@ from meshcli.batch.shards import in_shard, only_named
 from meshcli.batch.tasks import BatchObject, Runner
 from meshcli.batch.template import TemplateKind
 from meshcli.batch.tracker import BatchPlan, BatchTracker, named, plan_batch
-from meshcli.commands.batch_flags import ListFlags, ObjectFlags
+from meshcli.commands.batch_flags import ListFlags, ObjectFlags, Runners
 from meshcli.commands.batch_progress import BatchProgress, elapsed, event, print_states
 from meshcli.commands.console import print_error
 from meshcli.commands.flag_groups import Only, expand_flag_groups, usual_first
@@ -99,6 +99,7 @@ def _batch(list_path: Path, which: ListFlags, objects: ObjectFlags, output: Outp
     """Check the list, run what is left of it and sum it up; the exit code."""
     if which.out is None:
         raise UsageError(f"say where the projects go: `meshcli batch {shlex.quote(str(list_path))} --out DIR`")
+    which.refuse_contradictions()
     folder, flags = BatchFolder(which.out), objects.read()
     folder.check()
     checked = check_list(list_path, which.out, flags)
@@ -114,12 +115,12 @@ def _batch(list_path: Path, which: ListFlags, objects: ObjectFlags, output: Outp
         return InputError.exit_code if checked.problems else 0
     try:
         folder.prepare(list_path, checked.objects)
-        return _run(folder, plan, checked, output)
+        return _run(folder, plan, checked, output, make_runner(which.on, which.address))
     except OSError as error:
         raise to_user_error(error, which.out) or error from error
 
 
-def _run(folder: BatchFolder, plan: BatchPlan, checked: CheckedList, output: OutputFlags) -> int:
+def _run(folder: BatchFolder, plan: BatchPlan, checked: CheckedList, output: OutputFlags, runner: Runner) -> int:
     """Run what is left, write table and page; the exit code."""
     start = time.monotonic()
     with BatchProgress(output.quiet, output.as_json, output.verbose) as progress:
@@ -130,7 +131,7 @@ def _run(folder: BatchFolder, plan: BatchPlan, checked: CheckedList, output: Out
         elif done or plan.failed:
             progress.say(f"{done} done already, {len(plan.failed)} failed before, {left} to run")
         if left:
-            make_runner().run(tracker.objects(), progress.listening(tracker))
+            runner.run(tracker.objects(), progress.listening(tracker))
         from meshcli.batch.summary import write_summary  # loads pictures
 
         table, page, shown = write_summary(folder, checked.objects)
@@ -153,11 +154,16 @@ def _run(folder: BatchFolder, plan: BatchPlan, checked: CheckedList, output: Out
     return code
 
 
-def make_runner() -> Runner:
-    """What spreads the work."""
-    from meshcli.batch.local import LocalRunner
+def make_runner(on: Runners = "local", address: str = "") -> Runner:
+    """What spreads the work: processes of this machine, or a Ray cluster at an address."""
+    if on == "local":
+        from meshcli.batch.local import LocalRunner
 
-    return LocalRunner()
+        return LocalRunner()
+    from meshcli.batch.ray_cluster import RayRunner
+    from meshcli.commands.stage_call import run_object_stage
+
+    return RayRunner(run_object_stage, address)
 
 
 def _tell_problems(checked: CheckedList, keep_going: bool, as_json: bool) -> None:

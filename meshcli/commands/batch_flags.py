@@ -1,8 +1,9 @@
 """The flags of `meshcli batch`: its own, and which of `run` it has for all objects; see `flag_groups`."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -24,6 +25,10 @@ from meshcli.commands.flags import (
 from meshcli.commands.invocation import read_cameras
 from meshcli.commands.mesh_file_flags import MeshFileFlags
 from meshcli.commands.render_flags import RenderFlags
+from meshcli.errors import UsageError
+
+URL = re.compile(r"[a-z][a-z0-9+.-]+:/")  # as paths have it: one slash
+Runners = Literal["local", "ray"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,11 @@ class ListFlags(FlagGroup, title="Batch"):
         Path | None,
         typer.Option("--out", metavar="DIR", help="Folder for the projects, one per object.", show_default=False),
     ] = None
+    on: Annotated[Runners, typer.Option("--on", help="Where to work: this machine, or a Ray cluster.")] = "local"
+    address: Annotated[
+        str,
+        typer.Option(metavar="ADDRESS", help="Of the cluster: auto, HOST:PORT, ray://HOST:PORT.", show_default=False),
+    ] = ""
     only: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="This object only; * and ? too; repeatable.", show_default=False),
@@ -53,6 +63,13 @@ class ListFlags(FlagGroup, title="Batch"):
         typer.Option("--template", help="Print a job file for a farm, and run nothing.", show_default=False),
     ] = None
     shards: Annotated[int, typer.Option(min=1, metavar="N", help="Tasks of that job.")] = 1
+
+    def refuse_contradictions(self) -> None:
+        """UsageError for an address without a cluster, and for a place of the projects that is no folder."""
+        if self.address and self.on != "ray":
+            raise UsageError("--address is for a cluster; add --on ray")
+        if self.out and URL.match(str(self.out)):
+            raise UsageError(f"--out {self.out}: object storage is not taken; mount it as a folder with file locks")
 
 
 @dataclass(frozen=True)

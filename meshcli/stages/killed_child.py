@@ -17,6 +17,8 @@ from meshcli.project.project import Project
 from meshcli.stages.stage_runner import ENDED_BY, assignments, utc_timestamp
 from meshcli.system.processes import SIGNALS
 
+LOST_WORKER = "lost worker"  # how a process of another machine ended, in place of a signal
+
 
 class SignalError(MeshcliError):
     """A signal unrelated to memory ended a process."""
@@ -64,17 +66,24 @@ def killed_child_error(
 def _save_failed(
     project: Project, stage: Stage, record: StageRecord, error: str, code: int, out_of_memory: bool
 ) -> None:
+    """Replace the running record of a child that ended with `code`."""
+    _replace_running(project, stage, record, error, _name(code), out_of_memory, wait=True)
+
+
+def _replace_running(
+    project: Project, stage: Stage, record: StageRecord, error: str, ended_by: str, out_of_memory: bool, *, wait: bool
+) -> None:
     """Replace a running record; the next run takes smaller settings after a lack of memory."""
     failed = replace(
         record,
         status="failed",
         error=error,
-        facts={ENDED_BY: _name(code)},
+        facts={ENDED_BY: ended_by},
         finished=utc_timestamp(),
         reduced_settings=record.reduced_settings | (record.next_reduction if out_of_memory else {}),
         next_reduction={},
     )
-    with project.write_lock(wait=True):
+    with project.write_lock(wait):
         project.save(project.load().with_record(stage, failed))
 
 
@@ -99,3 +108,21 @@ def _name(code: int) -> str:
     with suppress(ValueError):
         return signal.Signals(-code).name
     return f"SIG{-code}"
+
+
+def record_lost_worker(
+    project: Project, stage: Stage, before: StageRecord | None, how: str, out_of_memory: bool
+) -> StageRecord | None:
+    """Record that a process elsewhere was lost while it ran a stage; `how` it was lost is a sentence about the stage.
+
+    The next run takes smaller settings if memory ran out, and also when the run before was lost as well, as is done for
+    a child of this machine. Returns the record as it is now: unchanged where that stage had not begun.
+    Raises ProjectError where another process holds the project.
+    """
+    record = read_record(project, stage)
+    if record is None or record.status != "running" or record == before:
+        return record
+    smaller = out_of_memory or _ended_so_before(before, record)
+    ending = OOM_KILLER_SIGNAL.name if out_of_memory else LOST_WORKER
+    _replace_running(project, stage, record, f"{stage} {how}", ending, smaller, wait=False)
+    return read_record(project, stage)

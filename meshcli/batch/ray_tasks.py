@@ -1,0 +1,71 @@
+"""What runs on the nodes of a Ray cluster: one stage of one object, with the threads that it was given. Light."""
+
+import gc
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from meshcli.batch.stage_needs import STAGE_NEEDS, Needs, StageKinds, word_value
+from meshcli.batch.tasks import BatchObject, StageResult
+from meshcli.errors import ResourceError, UsageError
+from meshcli.project.manifest import Stage
+from meshcli.system.processes import Interrupted
+
+RunStage = Callable[[BatchObject, Stage], StageResult]
+# Read once, when a library loads: the largest number of threads that a worker process will ever use.
+THREAD_VARIABLES = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+LONG = 5.0  # seconds of a stage behind which memory is tidied up, which takes 0.2
+
+
+class ClusterNeeds:
+    """Tells what a stage needs, by the engine that it takes and the device that its object's words name."""
+
+    def __init__(self) -> None:
+        self._kinds = StageKinds()
+
+    def __call__(self, item: BatchObject, stage: Stage) -> Needs:
+        """The needs of a stage; UsageError for a device that only one machine has."""
+        needs = STAGE_NEEDS[self._kinds.kind(item, stage)]
+        device = word_value(item.words, "--device")
+        if needs.gpus and ":" in device:
+            raise UsageError(f"--device {device} names a GPU of one machine; on a cluster write --device cuda")
+        return Needs(needs.cpus, needs.memory) if device in ("cpu", "mps") else needs
+
+
+def run_on_node(run_stage: RunStage, item: BatchObject, stage: Stage, cpus: int) -> StageResult:
+    """Run a stage in this worker's process, with as many threads as it was given cores."""
+    if "numba" not in sys.modules and "numpy" not in sys.modules:
+        os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(max(cpus, 1))))
+    try:
+        result = run_stage(item, stage)
+    except Interrupted as error:  # Ray would take it for a crash; the record reads as interrupted
+        os._exit(error.exit_code)
+    if result.seconds > LONG:
+        _tidy()
+    return result
+
+
+class NetworkWorker:
+    """An actor on a GPU of its own. The network that a stage loads stays loaded, and its CUDA memory taken."""
+
+    def __init__(self) -> None:
+        from meshcli.weights.kept_networks import KeptNetworks
+
+        self._kept = KeptNetworks()
+
+    def run(self, *arguments: Any) -> StageResult:
+        """As `run_on_node`."""
+        with self._kept.in_use():
+            result = run_on_node(*arguments)
+        if result.exit_code in (1, ResourceError.exit_code):  # nobody knows what a bug or a lack of memory left behind
+            self._kept.drop()
+        return result
+
+
+def _tidy() -> None:
+    """Return what the stage left to the system: garbage, free pages of the heap."""
+    from meshcli.system.glibc_heap import trim_heap
+
+    gc.collect()
+    trim_heap()
