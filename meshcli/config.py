@@ -10,7 +10,9 @@ import difflib
 import io
 import reprlib
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
@@ -19,6 +21,7 @@ from meshcli.settings import MAX_LEVELS, Entries, Range, Settings
 from meshcli.system.text_files import read_text
 
 T = TypeVar("T")
+ALIAS = object()  # in place of the values of a file that has aliases
 Assignments = dict[str, Any]  # section.key -> value
 MAX_CONFIG_BYTES = 256 * 1024  # by choice; the packaged files have less than two thousand
 
@@ -123,9 +126,8 @@ def find_config(config: Path) -> Path:
 
 def read_yaml(path: Path) -> Any:
     """Read a YAML file as plain values; UsageError names what is wrong with it."""
-    from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
-    from yaml import AliasToken, YAMLError, scan
+    from yaml import YAMLError
 
     try:
         if path.exists() and not path.is_file():
@@ -133,13 +135,26 @@ def read_yaml(path: Path) -> Any:
         if path.stat().st_size > MAX_CONFIG_BYTES:
             raise UsageError(f"--config {path} is larger than {MAX_CONFIG_BYTES // 1024} kB")
         text = read_text(path)
-        if any(isinstance(token, AliasToken) for token in scan(text)):  # nested aliases expand exponentially
+        # A run reads the file for each stage, and a worker for each object; ${oc.env:NAME} may be another each time.
+        parse = _parse_yaml.__wrapped__ if "${" in text else _parse_yaml
+        if (values := parse(text)) is ALIAS:
             raise UsageError(f"--config {path}: write values out instead of *alias")
-        return OmegaConf.to_container(OmegaConf.load(io.StringIO(text)), resolve=True)
+        return deepcopy(values)
     except (YAMLError, OmegaConfBaseException, ValueError, RecursionError) as error:
         raise UsageError(f"--config {path}: {' '.join(str(error).split())}") from error
     except OSError as error:
         raise UsageError(f"--config {path}: {error.strerror or error}") from error
+
+
+@lru_cache(maxsize=8)
+def _parse_yaml(text: str) -> Any:
+    """The plain values of a file; ALIAS for one with aliases, which may expand exponentially where they are nested."""
+    from omegaconf import OmegaConf
+    from yaml import AliasToken, scan
+
+    if any(isinstance(token, AliasToken) for token in scan(text)):
+        return ALIAS
+    return OmegaConf.to_container(OmegaConf.load(io.StringIO(text)), resolve=True)
 
 
 def _from_instantmesh(table: Any, path: Path) -> Any:
@@ -180,6 +195,11 @@ def _checked_values(table: Any, source: str) -> Assignments:
 
 def _read_assignment(assignment: str) -> Any:
     """The nested values of `section.key=value`."""
+    return deepcopy(_parse_assignment(assignment))
+
+
+@lru_cache(maxsize=256)  # a run reads each for every stage, and a worker for every object
+def _parse_assignment(assignment: str) -> Any:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError

@@ -39,12 +39,13 @@ COMMANDS = {
     "render": "Render renders/turntable.mp4, stills, and a contact sheet of the selected views and the mesh.",
     "export": "Hand mesh and cameras over to other programs at true size: GLB, OBJ, PLY, STL, 3MF, rig files.",
     "run": "Run all four stages, each in its own process; finished, unchanged ones are skipped.",
+    "batch": "Run all stages for every object of a list; what is done is skipped, a failure stops nothing else.",
     "status": "Show which stages are done, stale, failed or interrupted, and what to run next.",
     "report": "Write report.html: photos, views, cameras, the mesh to turn around, figures, in one file.",
     "ui": "Open the steps in a browser: hand photos in, choose views, build the mesh and look at it.",
     "models": "Weights of the networks: list, pull, verify, path, convert.",
 }
-LOGGED_COMMANDS = COMMANDS.keys() - {"status", "report", "ui", "models"}  # which change no project
+LOGGED_COMMANDS = COMMANDS.keys() - {"batch", "status", "report", "ui", "models"}  # which change no project
 
 app = typer.Typer(
     cls=Group, no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False, epilog=EXIT_CODES,

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_args
 
-from meshcli.commands.lazy_commands import LazyCommand, load_command
+from meshcli.commands.lazy_commands import Group, LazyCommand, load_command
 from meshcli.engines import Generator, Reconstructor
 from meshcli.errors import UsageError
 from meshcli.pictures.photo_arguments import SUFFIXES
@@ -172,9 +172,10 @@ def _commands_with(flag: str) -> list[str]:
     from meshcli.commands.cli import COMMANDS
 
     commands = {name: load_command(name) for name in COMMANDS}
-    groups = [name for name, command in commands.items() if hasattr(command, "commands")]
-    for name in groups:
-        commands |= {f"{name} {inner}": command for inner, command in commands.pop(name).commands.items()}
+    for name, group in [(name, each) for name, each in commands.items() if hasattr(each, "commands")]:
+        commands |= {f"{name} {inner}": command for inner, command in group.commands.items()}
+        if isinstance(group, Group):  # which takes no flags itself
+            del commands[name]
     return [
         name
         for name, command in commands.items()

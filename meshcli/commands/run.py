@@ -2,7 +2,9 @@
 
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -34,7 +36,7 @@ from meshcli.commands.run_progress import RunRecords
 from meshcli.commands.run_story import RunStory
 from meshcli.config import TypedSettings
 from meshcli.errors import InputError, UsageError
-from meshcli.progress import Tell
+from meshcli.progress import Tell, unheard
 from meshcli.project.manifest import Stage
 from meshcli.project.project import Project
 from meshcli.stages.mesh_import import engine_for_file
@@ -44,6 +46,7 @@ from meshcli.stages.run_summary import summary_lines
 from meshcli.system.child_records import sends_records
 
 app = typer.Typer(add_completion=False)
+parser = typer.Typer(add_completion=False, pretty_exceptions_enable=False)  # of the same words, without running them
 
 
 @dataclass(frozen=True)
@@ -86,14 +89,7 @@ def run(
     """Run all four stages, each in its own process; finished, unchanged ones are skipped."""
     refuse_photos_as_directory(directory, "run", inputs.handed_in)
     tell = Reporter(output.quiet or output.as_json).tell
-    inputs = with_rig(inputs, Project(directory))
-    pictures, cameras = read_inputs(inputs, tell)
-    photos = [str(each) for each in pictures] if inputs.photos else []
-    if not inputs.handed_in and not Project(directory).exists:
-        raise UsageError(f"{directory} has no photos; hand some in: `{Project(directory).command('run')} PHOTO...`")
-    if execution.dry_run:
-        tell_rig(photos, cameras, Project(directory), tell)
-    arguments = _child_arguments(photos, inputs, stages, options, settings, execution, output)
+    arguments = _run_arguments(directory, inputs, options, settings, stages, execution, output, tell)
     silent = output.quiet or output.as_json or execution.dry_run
     documents = _run(Project(directory), arguments, tell, output.as_json, silent)
     room = plan_summary(Project(directory), documents) if execution.dry_run else {}
@@ -104,6 +100,49 @@ def run(
         if room["bytes"]:
             print_room(room["bytes"], room["free"])
     return InputError.exit_code if any(document.get("left_out") for document in documents) else 0
+
+
+@parser.command()
+@expand_flag_groups
+def parse(
+    directory: Directory,
+    inputs: InputFlags,
+    options: StageOptionFlags,
+    settings: SettingsFlags,
+    stages: StageFlags,
+    execution: ExecutionFlags,
+    output: OutputFlags,
+) -> tuple[Project, RunArguments]:
+    """What `run` would do with the same words."""
+    arguments = _run_arguments(directory, inputs, options, settings, stages, execution, output, unheard)
+    return Project(directory), arguments
+
+
+def read_run(words: Sequence[str]) -> tuple[Project, RunArguments]:
+    """The project and the arguments of the command line `meshcli run WORDS`; raises what that would say at once."""
+    found: tuple[Project, RunArguments] = parser(list(words), standalone_mode=False, prog_name="meshcli run")
+    return found
+
+
+def _run_arguments(
+    directory: Path,
+    inputs: InputFlags,
+    options: StageOptionFlags,
+    settings: SettingsFlags,
+    stages: StageFlags,
+    execution: ExecutionFlags,
+    output: OutputFlags,
+    tell: Tell,
+) -> RunArguments:
+    """What the flags ask for; UsageError where a new project gets no photos."""
+    inputs = with_rig(inputs, Project(directory))
+    pictures, cameras = read_inputs(inputs, tell)
+    photos = [str(each) for each in pictures] if inputs.photos else []
+    if not inputs.handed_in and not Project(directory).exists:
+        raise UsageError(f"{directory} has no photos; hand some in: `{Project(directory).command('run')} PHOTO...`")
+    if execution.dry_run:
+        tell_rig(photos, cameras, Project(directory), tell)
+    return _child_arguments(photos, inputs, stages, options, settings, execution, output)
 
 
 def _run(project: Project, arguments: RunArguments, tell: Tell, as_json: bool, silent: bool) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, MutableMapping
+from contextlib import ExitStack
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,7 @@ from meshcli.lrm.encoder import Encoder
 from meshcli.lrm.mesh_field import MeshDecoder
 from meshcli.lrm.nerf_field import NerfDecoder
 from meshcli.lrm.sizes import Sizes
-from meshcli.lrm.streaming import ModuleDone, load_parameters, stream_parameters
+from meshcli.lrm.streaming import ModuleDone, load_parameters, stream_parameters, telling_progress
 from meshcli.lrm.transformer import TriplaneTransformer
 
 TRAINING_SIZE = 320  # pixels along a side of the input pictures
@@ -57,7 +58,39 @@ def load_decoder(sizes: Sizes, weights: MutableMapping[str, Tensor], device: tor
     return decoder
 
 
-@torch.inference_mode()
+class PlanesNetwork:
+    """Encoder and transformer, which load `weights` layer by layer; with `keep`, the first call loads for all others.
+
+    Without it, the tensors are removed from `weights`, and there is one call.
+    """
+
+    def __init__(
+        self,
+        sizes: Sizes,
+        weights: MutableMapping[str, Tensor],
+        device: torch.device,
+        dtype: torch.dtype,
+        keep: bool = False,
+    ) -> None:
+        self._sizes, self._device, self._dtype = sizes, device, dtype
+        with torch.device("meta"):
+            self._encoder, self._transformer = Encoder(sizes.vit), TriplaneTransformer(sizes)
+        stream_parameters(self._encoder, weights, "encoder.", device, dtype, keep)
+        stream_parameters(self._transformer, weights, "transformer.", device, dtype, keep)
+
+    @torch.inference_mode()
+    def predict(self, images: Tensor, cameras: Tensor, progress: Progress | None = None) -> Tensor:
+        """Predict a triplane (3, D, side, side), float32, from pictures (V, 3, H, W) in [0, 1], cameras (V, 16)."""
+        with ExitStack() as told:
+            if progress:
+                on_done = _layer_progress(progress, self._sizes)
+                told.enter_context(telling_progress(self._encoder, on_done))
+                told.enter_context(telling_progress(self._transformer, on_done))
+            tokens = self._encoder(images.to(self._device, self._dtype), cameras.to(self._device, self._dtype))
+            planes: Tensor = self._transformer(tokens.flatten(0, 1)[None])
+            return planes[0].float()
+
+
 def predict_planes(
     sizes: Sizes,
     weights: MutableMapping[str, Tensor],
@@ -67,18 +100,8 @@ def predict_planes(
     dtype: torch.dtype,
     progress: Progress | None = None,
 ) -> Tensor:
-    """Predict a triplane (3, D, side, side), float32, from pictures (V, 3, H, W) in [0, 1] with cameras (V, 16).
-
-    Removes the encoder's and transformer's tensors from `weights`, layer by layer.
-    """
-    with torch.device("meta"):
-        encoder, transformer = Encoder(sizes.vit), TriplaneTransformer(sizes)
-    on_done = _layer_progress(progress, sizes) if progress else None
-    stream_parameters(encoder, weights, "encoder.", device, dtype, on_done)
-    stream_parameters(transformer, weights, "transformer.", device, dtype, on_done)
-    tokens = encoder(images.to(device, dtype), cameras.to(device, dtype))
-    planes: Tensor = transformer(tokens.flatten(0, 1)[None])
-    return planes[0].float()
+    """Predict a triplane with a network that is used once; see `PlanesNetwork.predict`."""
+    return PlanesNetwork(sizes, weights, device, dtype).predict(images, cameras, progress)
 
 
 def resize_to_training(images: Tensor, side: int = TRAINING_SIZE) -> Tensor:

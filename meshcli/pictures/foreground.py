@@ -32,6 +32,7 @@ from meshcli.pictures.transparency import MIN_STEP, has_cut_out, opacity_to_cove
 from meshcli.settings import PhotoSettings
 from meshcli.weights.catalogue import MODELS
 from meshcli.weights.download import pull
+from meshcli.weights.kept_networks import file_key, kept_networks
 from meshcli.weights.locations import rembg_file, rembg_folders
 
 Method = Literal[
@@ -264,7 +265,9 @@ def _rembg_mask(rgb: Pixels, model: str, offline: bool, problem: str, weights: P
         _fetch_model(model, problem, weights)
         file = rembg_file(model, weights)
         with _home_of_rembg(file), contextlib.redirect_stderr(io.StringIO()):  # download bar
-            session = rembg.new_session(model)
+            kept = kept_networks()
+            key = model, file_key(file) if file else None
+            session = kept.get("rembg", key, lambda: rembg.new_session(model)) if kept else rembg.new_session(model)
             if not session.is_local():
                 raise MissingError(f"rembg's {model} sends the photo to a service; take a model that runs here: u2netp")
             mask = np.asarray(rembg.remove(np.ascontiguousarray(rgb), session=session, only_mask=True), np.float32)

@@ -75,6 +75,7 @@ class StageRecord:
     started: str = ""  # ISO 8601, UTC
     finished: str = ""
     error: str = ""
+    tries: int = 0  # runs that began since the stage was last done, this one included; 0: of an older version
     requested_digest: str = ""  # digest of engine and options as requested, before any reduction
     reduced_settings: dict[str, Any] = field(default_factory=dict)  # used since memory ran out
     next_reduction: dict[str, Any] = field(default_factory=dict)  # added if it runs out again
@@ -95,6 +96,7 @@ class StageRecord:
             "started": self.started,
             "finished": self.finished,
             "error": self.error,
+            "tries": self.tries,
             "asked": self.requested_digest,
             "smaller": self.reduced_settings,
             "fallback": self.next_reduction,
@@ -117,6 +119,7 @@ class StageRecord:
             table.string("started", ""),
             table.string("finished", ""),
             table.string("error", ""),
+            _read_tries(table),
             table.string("asked", ""),
             table.get("smaller", dict, {}),
             table.get("fallback", dict, {}),
@@ -250,6 +253,14 @@ class Selection:
         if not names or len(set(names)) < len(names) or not all(map(VIEW_NAME.fullmatch, names)):
             raise table.invalid("names", list(names))
         return cls(names, by, table.unknown_fields("names", "by"))
+
+
+def _read_tries(table: JsonTable) -> int:
+    """How often a stage was tried; 0 in a manifest of an older version."""
+    tries = table.number("tries", 0)
+    if tries < 0 or tries != int(tries):
+        raise table.invalid("tries", tries)
+    return int(tries)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from meshcli.errors import ProjectError, UsageError
 from meshcli.json_table import read_table
@@ -31,6 +31,12 @@ LOCK_OWNER = re.compile(rb"\d+\n")  # what filelock writes where the system has 
 LOCKING_UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # reported by some network file systems
 NAMED_FILES = 5  # in a message; more are counted
 LOCK_TIMEOUT = 0.5  # seconds: longer than `status` holds the lock while testing it
+
+
+class LockedError(ProjectError):
+    """Another process is writing the project."""
+
+    details: Mapping[str, Any] = {"locked": True}
 
 
 @dataclass(frozen=True)
@@ -157,7 +163,7 @@ class Project:
         try:
             lock.acquire()
         except Timeout as error:
-            raise ProjectError(f"{self.root} is being written by another meshcli; wait for it with --wait") from error
+            raise LockedError(f"{self.root} is being written by another meshcli; wait for it with --wait") from error
         except IsADirectoryError as error:
             raise ProjectError(f"{self.root / LOCK} is a folder; remove it, the lock goes there") from error
         except (NotImplementedError, OSError) as error:

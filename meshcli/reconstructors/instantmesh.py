@@ -16,7 +16,7 @@ from torch import Tensor
 
 from meshcli.errors import UsageError
 from meshcli.lrm.mesh_field import MeshDecoder, MeshField, SurfaceMesh
-from meshcli.lrm.model import DECODER_PREFIX, load_decoder, parameter_shapes, predict_planes, resize_to_training
+from meshcli.lrm.model import DECODER_PREFIX, PlanesNetwork, load_decoder, parameter_shapes, resize_to_training
 from meshcli.lrm.nerf_field import NerfDecoder, NerfField
 from meshcli.lrm.sizes import Sizes
 from meshcli.lrm.triplane import POINTS_PER_CHUNK
@@ -28,6 +28,7 @@ from meshcli.sdf.extract import keep_parts
 from meshcli.settings import LrmSettings
 from meshcli.views.view import View
 from meshcli.weights.catalogue import LRM_PREFIX
+from meshcli.weights.kept_networks import file_key, kept_networks
 from meshcli.weights.safetensors_file import check_shapes, read_header, state_dict
 
 PLANES_KEY = "planes"  # name of the tensor in the triplane's file
@@ -78,12 +79,26 @@ def encode_views(
     cameras = torch.from_numpy(camera_vectors(views))
 
     def predict() -> Tensor:
-        return predict_planes(
-            sizes, state_dict(weights, prefix=LRM_PREFIX), picture_batch(views), cameras, device, dtype, progress
-        )
+        network = PlanesNetwork(sizes, state_dict(weights, prefix=LRM_PREFIX), device, dtype)
+        return network.predict(picture_batch(views), cameras, progress)
 
-    values = retry_after_oom(predict)
-    return Triplanes(sizes, values, decoder)
+    kept = kept_networks()
+    if kept is None:
+        return Triplanes(sizes, retry_after_oom(predict), decoder)
+
+    def predict_with_kept() -> Tensor:
+        network = kept.get(
+            "lrm",
+            (file_key(weights), sizes, str(device), dtype),
+            lambda: PlanesNetwork(sizes, state_dict(weights, prefix=LRM_PREFIX), device, dtype, keep=True),
+        )
+        return network.predict(picture_batch(views), cameras, progress)
+
+    def predict_without() -> Tensor:
+        kept.drop()
+        return predict()
+
+    return Triplanes(sizes, retry_after_oom(predict_with_kept, predict_without), decoder)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -42,13 +42,24 @@ class ProjectRow:
     guesses: list[str] = field(default_factory=list)
 
 
-def projects_page(projects: Sequence[Project], page: Path) -> tuple[str, list[MeshcliError]]:
-    """The HTML text of the page about all of them, and the errors of those that cannot be read; they are in it too."""
+def projects_page(
+    projects: Sequence[Project], page: Path, told: Mapping[Path, tuple[str, str]] | None = None
+) -> tuple[str, list[MeshcliError]]:
+    """The HTML text of the page about all of them, and the errors of those that cannot be read; they are in it too.
+
+    `told` has state and reason of projects, by directory, where a batch knows more than they do: one whose photo cannot
+    be read is no project yet.
+    """
     rows, errors = [], []
     for project in projects:
+        state, reason = (told or {}).get(project.root, ("", ""))
         try:
-            rows.append(_row(project, page))
+            row = _row(project, page)
+            rows.append(replace(row, state=state, reason=reason) if state and state != "done" else row)
         except MeshcliError as error:
+            if state:
+                rows.append(ProjectRow(_name(project), _link(project, page), state, reason))
+                continue
             errors.append(error)
             rows.append(ProjectRow(_name(project), _link(project, page), "unreadable", str(error)))
     done = sum(row.state == "done" for row in rows)

@@ -1,7 +1,7 @@
 """Run the stages, each in a child process, so that its memory returns to the system. Light: no numpy."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,7 @@ class ChildInterruptedError(MeshcliError):
         self.exit_code = exit_code  # type: ignore[misc]  # the child's
 
 
+ChildCall = Callable[..., tuple[int, str]]  # as `run_child`: a command line to its exit code and output
 MAX_AUTOMATIC_VIEWS = 24  # the most that are selected automatically: as many as the networks take
 
 
@@ -80,16 +81,37 @@ class RunArguments:
     settings: TypedSettings = field(default_factory=TypedSettings)  # from the configuration file and --set
     stage_settings: Mapping[Stage, TypedSettings] = field(default_factory=dict)  # these, and those of a stage's flags
     run_options: RunOptions = field(default_factory=RunOptions)
+    only: Stage | None = None  # one stage alone, in place of those from `first` to `last`
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """The stages from `first` to `last`, and `export` where it is asked for."""
+        """The stages from `first` to `last`, and `export` where it is asked for; or one stage alone."""
+        if self.only:
+            return (self.only,)
         usual = STAGES[STAGES.index(self.first) : STAGES.index(self.last) + 1]
         return usual if self.export is None or not usual else (*usual, "export")
 
     def settings_of(self, stage: Stage) -> TypedSettings:
         """What was typed about the settings of a stage."""
         return self.stage_settings.get(stage, self.settings)
+
+    def of_stage(self, stage: Stage) -> "RunArguments":
+        """What of these arguments is about one stage, to run it alone. UsageError for a stage they leave out."""
+        if stage not in self.stages:
+            raise UsageError(f"{stage} is not among the stages of this run: {', '.join(self.stages)}")
+        of_generate, of_select = stage == "generate", stage == "select"
+        return replace(
+            self,
+            cameras=self.cameras if of_generate else (),
+            photos=self.photos if of_generate else (),
+            views=self.views if of_select else "",
+            include_photos=self.include_photos and of_select,
+            typed={name: words for name, words in self.typed.items() if name == stage},
+            shared=self.shared if stage in ENGINE_PICKERS else (),
+            first="render" if stage == "export" else stage,
+            last="render" if stage == "export" else stage,
+            only=stage,
+        )
 
 
 def run_stages(
@@ -100,12 +122,14 @@ def run_stages(
     tell: Tell = unheard,
     print_output: Tell = unheard,
     watcher: RunWatcher | None = None,
+    call: ChildCall | None = None,
 ) -> list[dict[str, Any]]:
     """Run the stages that are not done; returns the JSON documents of the children.
 
     The documents are there when output is captured or on a dry run, which returns what would run. A document of
     `generate` is also there when photos were left out (`--keep-going`); `print_output` receives the output of that
-    child, and of all whose output `watcher` captures, unless it is a document.
+    child, and of all whose output `watcher` captures, unless it is a document. `call` runs the command lines, if
+    no child processes shall: a worker does so itself.
 
     Raises UsageError when a stage before the first is not done, or a selection made by a person no longer fits;
     StageFailedError with a child's exit code; ResourceError when a child was ended for lack of memory. The children
@@ -115,11 +139,12 @@ def run_stages(
     _check_settings(project, arguments)
     shared = _assign_shared_flags(project, arguments)
     if not arguments.dry:
-        missing = look_ahead(project, arguments, lambda: run_stages(project, replace(arguments, dry=True)))
+        missing = look_ahead(project, arguments, lambda: run_stages(project, replace(arguments, dry=True), call=call))
         _fetch(missing, quiet=not {"--quiet", "--json"}.isdisjoint(arguments.common))
     watcher = watcher or RunWatcher()
     watcher.plan(_works(project, arguments), _finished_stages(project))
-    commands = _StageCommands(project, arguments, capture or arguments.dry, tell, print_output, shared, watcher)
+    captures = capture or arguments.dry
+    commands = _StageCommands(project, arguments, captures, tell, print_output, shared, watcher, call=call or run_child)
     run = {
         "generate": commands.generate, "select": commands.select, "reconstruct": commands.reconstruct,
         "render": commands.render, "export": commands.export,
@@ -146,6 +171,7 @@ class _StageCommands:
     shared: Mapping[str, Sequence[str]] = field(default_factory=dict)  # stage -> shared options that its engine uses
     watcher: RunWatcher = field(default_factory=RunWatcher)
     documents: list[dict[str, Any]] = field(default_factory=list)
+    call: ChildCall = run_child
 
     def generate(self) -> None:
         """Run `generate`, and `align` when azimuths are unknown."""
@@ -215,7 +241,7 @@ class _StageCommands:
         captured = self.capture or keep_going or self.watcher.captures
         listening = (self.watcher.report, self.watcher.read_line) if self.watcher.read_line else ()
         self.watcher.started(stage, command or stage)
-        code, output = run_child(line, captured, *listening)
+        code, output = self.call(line, captured, *listening)
         self.watcher.ended(stage, command or stage, code)
         document = json.loads(output) if self.capture and output else {}
         if document:

@@ -8,13 +8,13 @@ A stage takes the write lock, resolves a `ResolvedTask`, returns early when noth
 import errno
 import os
 import reprlib
-import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ from meshcli.stages.photo_validation import LeftOutPhoto
 from meshcli.stages.reasons import why_missing, why_stale
 from meshcli.system.digests import digest
 from meshcli.system.memory_check import MEGABYTE, check_memory, library_bytes, memory_reserve
+from meshcli.system.memory_peak import peak_rss
 
 if TYPE_CHECKING:
     from meshcli.pictures.pixels import Pixels
@@ -260,12 +261,6 @@ def to_user_error(error: BaseException, where: Path | str) -> MeshcliError | Non
     return None
 
 
-def peak_rss() -> int:
-    """The largest resident set size of this process so far, in bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB
-
-
 def utc_timestamp() -> str:
     """The current time as records state it: ISO 8601, UTC."""
     return datetime.now(UTC).isoformat(timespec="seconds")
@@ -317,6 +312,7 @@ def _running_record(manifest: Manifest, task: ResolvedTask) -> StageRecord:
     before = manifest.stages.get(task.stage)
     return StageRecord(
         "running", task.engine, task.options, outputs=before.outputs if before else (), started=utc_timestamp(),
+        tries=1 + (before.tries if before and before.status != "done" else 0),
         requested_digest=task.requested, reduced_settings=task.reduced, next_reduction=task.next_reduced,
         settings=task.settings,
     )  # fmt: skip
@@ -391,6 +387,7 @@ def _facts(run: StageRun) -> dict[str, Any]:
     }
 
 
+@lru_cache(maxsize=1)  # a worker's do not change
 def _library_versions() -> dict[str, str]:
     """Versions of the installed libraries."""
     from importlib.metadata import PackageNotFoundError, version

@@ -19,9 +19,10 @@ from meshcli.project.project import Project
 from meshcli.settings import Settings
 from meshcli.stages.azimuth_check import check_stated_azimuths
 from meshcli.stages.photo_azimuths import photos_of_unknown_azimuth
-from meshcli.stages.stage_runner import RunOptions, StageRun, peak_rss
+from meshcli.stages.stage_runner import RunOptions, StageRun
 from meshcli.stages.view_candidates import add_views
 from meshcli.system.digests import digest, photo_seed
+from meshcli.system.memory_peak import peak_rss
 from meshcli.views.camera import Camera, orbit, zero123plus_rig
 from meshcli.weights.device import install_hint
 from meshcli.weights.locations import find_weights

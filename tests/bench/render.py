@@ -59,7 +59,7 @@ def measure(path: str, count: int, kind: str, way: str) -> dict[str, float]:
     from meshcli.rendering.renderer import Renderer
     from meshcli.rendering.turntable import MeshPictures, turntable_cameras
     from meshcli.settings import RenderSettings
-    from meshcli.stages.stage_runner import peak_rss
+    from meshcli.system.memory_peak import peak_rss
 
     mesh = _mesh(path)
     settings = RenderSettings(size=SIZE, frames=count)

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from meshcli.lrm.matrices import Linear
-from meshcli.lrm.streaming import load_parameters, stream_parameters
+from meshcli.lrm.streaming import load_parameters, stream_parameters, telling_progress
 
 CPU = torch.device("cpu")
 
@@ -36,15 +36,31 @@ def test_tensors_are_loaded_only_during_a_call() -> None:
     with torch.device("meta"):
         streamed = Pair()
     done: list[str] = []
-    stream_parameters(streamed, values, "net.", CPU, torch.float32, done.append)
+    stream_parameters(streamed, values, "net.", CPU, torch.float32)
     given = torch.randn(3, 4)
-    with torch.inference_mode():
+    with torch.inference_mode(), telling_progress(streamed, done.append):
         # Which kernel multiplies may depend on how the values lie in memory, and with it the last bits.
         torch.testing.assert_close(streamed(given), plain(given), rtol=1e-6, atol=1e-6)
     assert streamed.resident == [4 + 20, 4 + 20]  # the scale, and one layer at a time
     assert streamed.count() == 0
     assert list(values) == ["other"]
     assert done == ["first", "second", ""]
+
+
+def test_kept_parameters_are_loaded_once() -> None:
+    plain = Pair()
+    nn.init.uniform_(plain.scale)
+    values = {f"net.{name}": value.detach().clone() for name, value in plain.state_dict().items()}
+    given = torch.randn(3, 4)
+    networks = []
+    for keep in (False, True):
+        with torch.device("meta"):
+            networks.append(Pair())
+        stream_parameters(networks[-1], dict(values), "net.", CPU, torch.float32, keep)
+    with torch.inference_mode():
+        expected = networks[0](given)
+        assert [torch.equal(networks[1](given), expected) for _ in range(2)] == [True, True]
+    assert networks[1].count() == 4 + 20 + 20
 
 
 def test_a_dtype_is_taken_tensor_by_tensor() -> None:

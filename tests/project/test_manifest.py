@@ -35,7 +35,8 @@ WHOLE: dict[str, Any] = {
         "generate": {
             "status": "done", "engine": "sculpt", "options": {"seed": 1}, "inputs": {"photo a": "00"},
             "outputs": [{"file": "views/00.png", "bytes": 5, "sha256": "22"}], "facts": {}, "started": "s",
-            "finished": "f", "error": "", "asked": "", "smaller": {}, "fallback": {}, "settings": {}, "vram": 3,
+            "finished": "f", "error": "", "tries": 2, "asked": "", "smaller": {}, "fallback": {}, "settings": {},
+            "vram": 3,
         }
     },
 }  # fmt: skip
@@ -108,6 +109,8 @@ def test_unknown_fields_survive_a_round_trip() -> None:
         ("selection/names", ["a0", "a0"]),
         ("selection/names", ["photo:a"]),
         ("stages/generate/inputs", {"photo a": 1}),
+        ("stages/generate/tries", -1),
+        ("stages/generate/tries", 1.5),
         ("stages/generate/outputs", [{"file": "views/00.png", "bytes": 1, "sha256": ""}] * 10_001),
         ("photos", [{}] * 501),
         ("views", [{}] * 3501),

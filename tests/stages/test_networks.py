@@ -21,6 +21,7 @@ from meshcli.errors import MissingError, ResourceError, UsageError
 from meshcli.export.gltf import read_glb
 from meshcli.export.reading import read_mesh
 from meshcli.lrm.mesh_field import MeshField
+from meshcli.lrm.model import PlanesNetwork
 from meshcli.project.project import Project
 from meshcli.reconstructors import instantmesh
 from meshcli.reconstructors.network_file import NetworkFile
@@ -29,6 +30,7 @@ from meshcli.stages.reconstruct import reconstruct_mesh
 from meshcli.stages.select import select_views
 from meshcli.stages.stage_runner import Outcome, RunOptions
 from meshcli.stages.status import stage_status
+from meshcli.weights.kept_networks import KeptNetworks
 
 ENGINE = "instant-mesh-large"
 SMALL = override(Settings(), {"texture.size": 64, "lrm.texture": False}, "")
@@ -95,6 +97,46 @@ def test_views_to_files(views: Project, weights: Path) -> None:
     assert len(np.unique(coloured.colours, axis=0)) > 10
     assert stage_status(views, views.load(), "reconstruct").state == "done"
     assert build(views, **TEXTURE)[0].skipped
+
+
+def artefacts(project: Project) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(project.path("mesh").iterdir())}
+
+
+def test_a_kept_network_is_loaded_once_and_gives_the_same_bytes(
+    views: Project, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(views, force=True)
+    expected, kept = artefacts(views), KeptNetworks()
+    for _ in range(2):
+        views.path("mesh/triplane.safetensors").unlink()
+        with kept.in_use():
+            build(views, force=True)
+        assert artefacts(views) == expected
+    assert kept.loads == 1
+    write_weights(tmp_path / "ckpts", seed=1)
+    with kept.in_use():
+        build(views)
+    assert kept.loads == 2
+    assert artefacts(views) != expected
+
+    real, calls = PlanesNetwork.predict, []
+
+    def short_of_memory(network: PlanesNetwork, *arguments: Any) -> torch.Tensor:
+        calls.append(network)
+        if len(calls) == 1:
+            raise MemoryError
+        return real(network, *arguments)
+
+    write_weights(tmp_path / "ckpts", seed=0)
+    monkeypatch.setattr(PlanesNetwork, "predict", short_of_memory)
+    with kept.in_use():
+        build(views)
+    assert artefacts(views) == expected  # by a network that was loaded for this once
+    assert len(calls) == 2
+    with kept.in_use():
+        build(views, force=True)
+    assert kept.loads == 3  # before memory ran out; the triplane is reused now
 
 
 def test_the_texture_has_the_fields_colours(views: Project, weights: Path) -> None:

@@ -26,6 +26,7 @@ from meshcli.stages.photo_set import CameraArguments
 from meshcli.stages.stage_runner import RunOptions
 from meshcli.stages.status import stage_status
 from meshcli.stages.view_generation import lacking, smaller_settings
+from meshcli.weights.kept_networks import KeptNetworks
 
 TINY = {
     "zero123plus.steps": 3,
@@ -117,6 +118,39 @@ def test_views_with_cameras_and_facts(project: Project, photos: list[Path], pain
     assert not list(project.root.rglob("*.unfinished"))
     assert paint() == []
     assert stage_status(project, manifest, "generate").state == "done"
+
+
+def test_kept_networks_are_loaded_once_and_give_the_same_bytes(
+    project: Project, photos: list[Path], paint: Paint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from meshcli.generators.zero123plus import networks
+
+    loaded: list[str] = []
+    real = networks.load_into
+
+    def counting(module: Any, path: Path, *arguments: Any) -> None:
+        loaded.append(path.parent.name)
+        real(module, path, *arguments)
+
+    def views() -> list[str]:
+        return [project.digest(f"views/{number:02d}.png") for number in range(6)]
+
+    monkeypatch.setattr(networks, "load_into", counting)
+    forced, kept = RunOptions(force=True), KeptNetworks()
+    paint(photos[0])
+    expected = views()
+    loaded.clear()
+    for _ in range(2):
+        with kept.in_use():
+            assert paint(photos[0], run_options=forced) == ["a"]
+        assert views() == expected
+    assert sorted(loaded) == sorted(set(loaded))
+    assert {"unet", "vae"} <= set(loaded)
+    loaded.clear()
+    kept.drop()  # as a worker does when memory ran out; the smaller setting then keeps nothing
+    with kept.in_use():
+        paint(photos[0], run_options=forced, **{"zero123plus.vram": "low"})
+    assert loaded.count("vae") == 2
 
 
 @pytest.mark.slow

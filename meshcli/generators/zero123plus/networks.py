@@ -28,6 +28,7 @@ from meshcli.system.glibc_heap import set_mmap_threshold, trim_heap
 from meshcli.system.text_files import read_text
 from meshcli.weights.conversion import ensure_safetensors
 from meshcli.weights.device import dtype_name, resolve_device, resolve_dtype
+from meshcli.weights.kept_networks import file_key, kept_networks
 from meshcli.weights.safetensors_file import Rename, load_into
 
 REFETCH_HINT = "fetch it again: `meshcli models pull zero123plus`"
@@ -41,14 +42,14 @@ N = TypeVar("N", bound=nn.Module)
 
 @dataclass
 class Networks:
-    """Loads networks one at a time as context managers; `keep` leaves them in memory for the next use."""
+    """Loads networks one at a time as context managers; `keep` leaves them in `loaded` for the next use."""
 
     files: WeightFiles
     device: torch.device
     dtype: torch.dtype  # of the UNet; the others run in float32 and still take less memory than the UNet
     keep: bool = False
     loading_seconds: float = 0.0  # in total so far
-    _kept: dict[str, nn.Module] = field(default_factory=dict)
+    loaded: dict[str, nn.Module] = field(default_factory=dict)
 
     @contextmanager
     def unet(self) -> Iterator[UNet2DConditionModel]:
@@ -146,10 +147,10 @@ class Networks:
         """Load a network for the time of a block. Callers must drop their own references when the block ends."""
         start = time.perf_counter()
         with _separately_mapped():
-            network = self._kept.get(name) or build().eval()
+            network = self.loaded.get(name) or build().eval()
         self.loading_seconds += time.perf_counter() - start
         if self.keep:
-            self._kept[name] = network
+            self.loaded[name] = network
         try:
             with torch.inference_mode():
                 yield network  # type: ignore[misc]  # what is kept under this name came from this function
@@ -177,7 +178,12 @@ def open_networks(
         ensure_safetensors(path, "", progress, tell)
         for path in (files.unet, files.vae, files.text_encoder, files.vision_encoder)
     ]
-    return Networks(WeightFiles(files.folder, *mapped), where, dtype, keep=settings.vram == "high")
+    found = Networks(WeightFiles(files.folder, *mapped), where, dtype, keep=settings.vram == "high")
+    if (kept := kept_networks()) and settings.vram != "low":
+        found.keep = True
+        key = (*map(file_key, mapped), str(where), dtype)
+        found.loaded = kept.get("zero123plus", key, lambda: found.loaded)
+    return found
 
 
 def free_memory() -> None:

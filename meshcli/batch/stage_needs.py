@@ -1,0 +1,114 @@
+"""What a stage of an object needs of a machine, by the engine that it will take. Light: no numpy.
+
+The table is a first guess: a runner that measures replaces its memory by the peaks of finished stages. What a batch
+was told about engines decides, then what the project has on record, then the weights on this machine.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from meshcli.batch.tasks import BatchObject
+from meshcli.engines import NETWORKS, pick_generator, pick_reconstructor
+from meshcli.errors import MeshcliError
+from meshcli.project.manifest import Stage, StageRecord
+from meshcli.project.project import Project
+from meshcli.settings import Settings
+from meshcli.stages.networks import missing_requirement
+from meshcli.stages.stage_runner import RunOptions
+from meshcli.stages.view_generation import lacking
+
+GIGABYTE = 2**30
+NETWORK = "network"  # the kind of all networks that reconstruct
+ENGINE_FLAGS: Mapping[Stage, str] = MappingProxyType({"generate": "--generator", "reconstruct": "--reconstructor"})
+WITH_NETWORK = ("zero123plus", NETWORK)  # kinds that are best kept loaded
+READY_VIEWS = ("--from-sheet", "--from-views")  # flags with which `generate` has nothing to paint
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a stage is given; no process is kept from taking more."""
+
+    cpus: int
+    memory: int  # bytes
+    gpus: int = 0  # whole ones: a part of one would not limit its memory
+
+
+# Kind of work -> its needs. Peaks of whole processes on two cores, rounded up: docs/measurements.md. Those of networks
+# are with the network kept in memory for the next object.
+STAGE_NEEDS: Mapping[str, Needs] = MappingProxyType(
+    {
+        "sculpt": Needs(1, GIGABYTE),
+        "photos": Needs(1, GIGABYTE),
+        "zero123plus": Needs(2, 8 * GIGABYTE, 1),
+        "select": Needs(1, GIGABYTE),
+        "fit": Needs(1, GIGABYTE),
+        "import": Needs(1, GIGABYTE),
+        NETWORK: Needs(2, 4 * GIGABYTE, 1),
+        "render": Needs(1, GIGABYTE),
+        "export": Needs(1, GIGABYTE),
+    }
+)
+
+
+@dataclass
+class StageKinds:
+    """Tells the kind of work of a stage; looks up the weights on this machine once for each place named."""
+
+    _found: dict[tuple[str, str], str] = field(default_factory=dict)  # flag, weights -> engine that `auto` takes
+
+    def kind(self, item: BatchObject, stage: Stage) -> str:
+        """A key of STAGE_NEEDS."""
+        if stage not in ENGINE_FLAGS:
+            return stage
+        if stage == "generate" and any(word.partition("=")[0] in READY_VIEWS for word in item.words):
+            return "photos"
+        if stage == "reconstruct" and word_value(item.words, "--from-mesh"):
+            return "import"
+        engine = word_value(item.words, ENGINE_FLAGS[stage]) or "auto"
+        if engine == "auto":
+            record = None if "--force" in item.words else _record(item, stage)
+            before = record.engine if record and record.status == "done" else ""
+            engine = before if before and before != "sculpt" else self._auto(item, stage)
+        if engine in NETWORKS:
+            return NETWORK
+        return engine if engine in STAGE_NEEDS else stage_default(stage)
+
+    def _auto(self, item: BatchObject, stage: Stage) -> str:
+        """The engine that `auto` takes on this machine."""
+        weights = word_value(item.words, "--weights")
+        key = ENGINE_FLAGS[stage], weights
+        if key not in self._found:
+            named = Path(weights) if weights else None
+            options = RunOptions(weights=named)
+            self._found[key] = (
+                pick_generator("auto", missing=lacking(Settings(), named))[0]
+                if stage == "generate"
+                else pick_reconstructor("auto", lacks=lambda engine: missing_requirement(engine, options))[0]
+            )
+        return self._found[key]
+
+
+def stage_default(stage: Stage) -> str:
+    """The kind of a stage whose engine nobody knows; its own command will say what is wrong."""
+    return {"generate": "sculpt", "reconstruct": "fit"}.get(stage, stage)
+
+
+def word_value(words: tuple[str, ...], flag: str) -> str:
+    """The last value of a flag, written `--flag=value` or `--flag value`; empty where it is not there."""
+    found = ""
+    for number, word in enumerate(words):
+        if word.startswith(f"{flag}="):
+            found = word.partition("=")[2]
+        elif word == flag:
+            found = "".join(words[number + 1 : number + 2])
+    return found
+
+
+def _record(item: BatchObject, stage: Stage) -> StageRecord | None:
+    project = Project(item.project)
+    try:
+        return project.load().stages.get(stage) if project.exists else None
+    except MeshcliError:  # which its command will raise
+        return None

@@ -1,0 +1,195 @@
+"""`meshcli batch`: all objects of a list, each in a project of its own; `meshcli batch status`: how far they are."""
+
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.main import get_command
+
+from meshcli.batch.batch_folder import BatchFolder
+from meshcli.batch.batch_state import read_state
+from meshcli.batch.object_list import BatchFlags, CheckedList, check_list
+from meshcli.batch.shards import in_shard, only_named
+from meshcli.batch.summary import write_summary
+from meshcli.batch.tasks import BatchObject, Runner
+from meshcli.batch.template import TemplateKind
+from meshcli.batch.tracker import BatchPlan, BatchTracker, named, plan_batch
+from meshcli.commands.batch_flags import ListFlags, ObjectFlags
+from meshcli.commands.batch_progress import BatchProgress, elapsed, event, print_states
+from meshcli.commands.console import print_error
+from meshcli.commands.flag_groups import Only, expand_flag_groups, usual_first
+from meshcli.commands.flags import OutputFlags
+from meshcli.commands.lazy_commands import Command
+from meshcli.errors import InputError, MeshcliError, UsageError
+from meshcli.stages.stage_runner import to_user_error
+
+STATUS = "status"  # the word that makes `meshcli batch status DIR` of it; a list of this name is ./status
+MAX_PROBLEMS = 20  # rows that are named; more are counted
+
+app = typer.Typer(add_completion=False)
+status_app = typer.Typer(add_completion=False)
+
+
+class BatchCommand(Command):
+    """`meshcli batch LIST`, which gives way to `meshcli batch status DIR`."""
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """Parse the arguments, or have the other command do it."""
+        if args[:1] == [STATUS]:
+            return self.commands[STATUS].make_context(f"{info_name} {STATUS}", args[1:], parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
+
+    @property
+    def commands(self) -> dict[str, Any]:
+        """The command that stands behind a word of its own."""
+        return {STATUS: get_command(status_app)}
+
+
+@app.command(cls=BatchCommand, epilog="Example: meshcli batch chairs.csv --out chairs; meshcli batch status chairs")
+@usual_first("out", "retry_failed", "keep_going", "only", "config", "export", "guess", "dry_run")
+@expand_flag_groups
+def batch(
+    list_path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="LIST",
+            show_default=False,
+            help="CSV, JSON Lines or YAML with a row per object (name, photos, azimuth, rig, engine, settings, height, "
+            "export), or a folder with a folder of pictures, or a picture, per object. `status DIR` in place of LIST: how "
+            "far a batch is.",
+        ),
+    ],
+    which: ListFlags,
+    objects: ObjectFlags,
+    output: OutputFlags,
+) -> int:
+    """Run all stages for every object of a list; what is done is skipped, a failure stops nothing else."""
+    try:
+        return _batch(list_path, which, objects, output)
+    except MeshcliError as error:
+        if not output.as_json:
+            raise
+        event("error", error=str(error), exit_code=error.exit_code)
+        print_error(str(error))
+        return error.exit_code
+
+
+@status_app.command(cls=Command, epilog="Example: meshcli batch status chairs --json")
+@expand_flag_groups
+def status(
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", help="The folder of a batch, its --out.", show_default=False)
+    ],
+    output: Annotated[OutputFlags, Only("as_json")],
+) -> int:
+    """Show how many objects of a batch are done, and which are not and why; by the manifests of their projects."""
+    folder = BatchFolder(directory)
+    states = [read_state(folder, item) for item in folder.load_objects()]
+    if output.as_json:
+        for state in states:
+            event("object", **state.to_json())
+    else:
+        print_states(states, folder.load_list())
+    return 0
+
+
+def _batch(list_path: Path, which: ListFlags, objects: ObjectFlags, output: OutputFlags) -> int:
+    """Check the list, run what is left of it and sum it up; the exit code."""
+    if which.out is None:
+        raise UsageError(f"say where the projects go: `meshcli batch {shlex.quote(str(list_path))} --out DIR`")
+    folder, flags = BatchFolder(which.out), objects.read()
+    folder.check()
+    checked = check_list(list_path, which.out, flags)
+    _tell_problems(checked, which.keep_going, output.as_json)
+    chosen = only_named(checked.objects, which.only) if which.only else list(checked.objects)
+    if which.template:
+        _print_job_file(which.template, list_path, which.out, which, flags)
+        return 0
+    chosen = in_shard(chosen, which.shard) if which.shard else chosen
+    plan = plan_batch(folder, chosen, which.retry_failed)
+    if objects.execution.dry_run:
+        _print_plan(plan, output.as_json)
+        return InputError.exit_code if checked.problems else 0
+    try:
+        folder.prepare(list_path, checked.objects)
+        return _run(folder, plan, checked, output)
+    except OSError as error:
+        raise to_user_error(error, which.out) or error from error
+
+
+def _run(folder: BatchFolder, plan: BatchPlan, checked: CheckedList, output: OutputFlags) -> int:
+    """Run what is left, write table and page; the exit code."""
+    start = time.monotonic()
+    with BatchProgress(output.quiet, output.as_json, output.verbose) as progress:
+        tracker = BatchTracker(folder, plan, progress.ended)
+        done, left = len(plan.finished), len(plan.left)
+        if output.as_json:
+            event("batch", objects=done + left + len(plan.failed), done=done, failed=len(plan.failed), left=left)
+        elif done or plan.failed:
+            progress.say(f"{done} done already, {len(plan.failed)} failed before, {left} to run")
+        if left:
+            make_runner().run(tracker.objects(), progress.listening(tracker))
+        table, page, shown = write_summary(folder, checked.objects)
+        code = tracker.exit_code(len(checked.problems))
+        count = done + tracker.codes[0]
+        failures = len(plan.failed) + tracker.failures
+        if output.as_json:
+            event("end", done=count, failed=failures, locked=tracker.locked, table=str(table), page=str(page),
+                  exit_code=code)  # fmt: skip
+            return code
+        if failures:
+            names = [state.item.name for state in plan.failed]
+            before = f" ({named(names)} before; --retry-failed tries again)" if names else ""
+            progress.say(f"{failures} failed{before}")
+        progress.say(f"{count} of {done + left + len(plan.failed)} objects are done, {elapsed(start)}")
+        if shown < len(checked.objects):
+            progress.say(f"the page shows {shown} of them, those that are not done first")
+    if not output.quiet:
+        print(f"{table}\n{page}")
+    return code
+
+
+def make_runner() -> Runner:
+    """What spreads the work."""
+    from meshcli.batch.local import LocalRunner
+
+    return LocalRunner()
+
+
+def _tell_problems(checked: CheckedList, keep_going: bool, as_json: bool) -> None:
+    """Name the rows that cannot be run; InputError unless the others are to be run."""
+    problems = checked.problems
+    for problem in problems[:MAX_PROBLEMS]:
+        print_error(f"{checked.path}: {problem}")
+    if as_json:
+        for problem in problems:
+            event("problem", line=problem.line, name=problem.name, error=problem.problem)
+    more = f", of which {MAX_PROBLEMS} are named above" if len(problems) > MAX_PROBLEMS else ""
+    total = len(problems) + len(checked.objects)
+    if problems and not (keep_going and checked.objects):
+        others = "; --keep-going runs the others" if checked.objects else ""
+        raise InputError(f"{len(problems)} of {total} objects in {checked.path} cannot be run{more}{others}")
+
+
+def _print_plan(plan: BatchPlan, as_json: bool) -> None:
+    """Print what would be done with each object."""
+    rows: list[tuple[BatchObject, str]] = [(item, "run") for item in plan.left]
+    rows += [(state.item, "leave, failed before") for state in plan.failed]
+    rows += [(item, "skip, done") for item in plan.finished]
+    for item, what in rows:
+        if as_json:
+            event("plan", name=item.name, project=str(item.project), what=what, words=item.words, stages=item.stages)
+        else:
+            print(f"{what}: {item.name} ({', '.join(item.stages)})" if what == "run" else f"{what}: {item.name}")
+
+
+def _print_job_file(kind: TemplateKind, list_path: Path, out: Path, which: ListFlags, flags: BatchFlags) -> None:
+    """Print a farm's job file."""
+    from meshcli.batch.template import render_template
+
+    words = [*flags.words, *flags.cameras, *(f"--only={name}" for name in which.only or ())]
+    words += which.words("retry_failed", "keep_going")
+    sys.stdout.write(render_template(kind, list_path, out, words, which.shards))
