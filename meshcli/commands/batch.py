@@ -58,8 +58,8 @@ def batch(
             metavar="LIST",
             show_default=False,
             help="CSV, JSON Lines or YAML with a row per object (name, photos, azimuth, rig, engine, settings, height, "
-            "export), or a folder with a folder of pictures, or a picture, per object. `status DIR` in place of LIST: how "
-            "far a batch is.",
+            "export), or a folder with a folder of pictures, or a picture, per object. `status DIR` in place of LIST: "
+            "how far a batch is.",
         ),
     ],
     which: ListFlags,
