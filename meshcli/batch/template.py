@@ -24,7 +24,7 @@ TemplateKind = Literal["openjd", "slurm", "kubernetes"]
 FILES: dict[TemplateKind, str] = {"openjd": "openjd.yaml", "slurm": "slurm.sh", "kubernetes": "kubernetes.yaml"}
 IMAGE = f"meshcli:{__version__}"  # as `make image` names it
 RETRIES = 10  # of a task that ran out of memory or disk; three are what one object may take
-FINAL_CODES = (1, 2, 3, 4, 6)  # exit codes after which the same task would only fail again
+FINAL_CODES = (1, 2, 3, 4, 5, 6)  # exit codes after which the same task would only fail again
 OPENJD_BRACES = {"{": "{{Param.OpenBrace}}", "}": "{{Param.CloseBrace}}"}
 OPENJD_MAX_CHARACTERS = 1024  # of a parameter's value, by the specification of 2023-09
 
