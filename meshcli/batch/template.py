@@ -15,6 +15,8 @@ from typing import Literal
 
 from meshcli import __version__
 from meshcli.batch.shards import MAX_SHARDS
+from meshcli.batch.stage_needs import ENGINE_FLAGS, NETWORK, STAGE_NEEDS, WITH_NETWORK, word_value
+from meshcli.engines import NETWORKS
 from meshcli.errors import UsageError
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -22,18 +24,35 @@ TemplateKind = Literal["openjd", "slurm", "kubernetes"]
 FILES: dict[TemplateKind, str] = {"openjd": "openjd.yaml", "slurm": "slurm.sh", "kubernetes": "kubernetes.yaml"}
 IMAGE = f"meshcli:{__version__}"  # as `make image` names it
 RETRIES = 10  # of a task that ran out of memory or disk; three are what one object may take
-FINAL_CODES = (1, 2, 3, 4, 6)  # exit codes after which the same task would only fail again
+FINAL_CODES = (1, 2, 3, 4, 5, 6)  # exit codes after which the same task would only fail again
 OPENJD_BRACES = {"{": "{{Param.OpenBrace}}", "}": "{{Param.CloseBrace}}"}
 OPENJD_MAX_CHARACTERS = 1024  # of a parameter's value, by the specification of 2023-09
+
+
+WORKERS = 2  # stages without networks that a task works on at a time; by choice
+DRIVER_MB = 2048  # for the batch itself and what the system holds for its files; by choice, more than it takes
 
 
 @dataclass(frozen=True)
 class TaskResources:
     """What a task asks of its machine."""
 
-    cpus: int = 2
-    memory_mb: int = 4096
+    cpus: int
+    memory_mb: int
     gpus: int = 0
+
+
+def task_resources(words: Sequence[str]) -> TaskResources:
+    """Room for two stages without networks, and for the larger one of the networks that flags name."""
+    generator, reconstructor = (word_value(tuple(words), flag) for flag in ENGINE_FLAGS.values())
+    plain = max(needs.memory for kind, needs in STAGE_NEEDS.items() if kind not in WITH_NETWORK)
+    named = {"zero123plus" if generator == "zero123plus" else "", NETWORK if reconstructor in NETWORKS else ""} - {""}
+    networks = [STAGE_NEEDS[kind] for kind in named]
+    return TaskResources(
+        cpus=WORKERS + max((needs.cpus for needs in networks), default=0),
+        memory_mb=DRIVER_MB + (WORKERS * plain + max((needs.memory for needs in networks), default=0)) // 2**20,
+        gpus=max((needs.gpus for needs in networks), default=0),
+    )
 
 
 def render_template(
@@ -46,6 +65,8 @@ def render_template(
     image: str = IMAGE,
 ) -> str:
     """The text of a job file of `shards` tasks; `words` are further words of `meshcli batch`, as typed.
+
+    `resources` are by default those for the engines that `words` name.
 
     UsageError where a farm cannot be told these paths or words.
     """
@@ -68,7 +89,7 @@ def render_template(
         kubernetes=_kubernetes_string,
     )
     return environment.get_template(FILES[kind]).render(
-        **vars(resources or TaskResources()),
+        **vars(resources or task_resources(words)),
         name=_job_name(paths[0]),
         list=paths[0],
         out=paths[1],

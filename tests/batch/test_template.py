@@ -23,7 +23,7 @@ from openjd.model import (
     preprocess_job_parameters,
 )
 
-from meshcli.batch.template import FINAL_CODES, RETRIES, TaskResources, TemplateKind, render_template
+from meshcli.batch.template import FINAL_CODES, RETRIES, TaskResources, TemplateKind, render_template, task_resources
 from meshcli.errors import UsageError
 
 BASH = shutil.which("bash") or "bash"
@@ -267,6 +267,19 @@ def test_openjd_asks_for_what_the_task_needs(tmp_path: Path) -> None:
     assert len(template["parameterDefinitions"]) == 2
 
 
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        ([], TaskResources(2, 4096)),
+        (["--generator=sculpt", "--reconstructor", "fit"], TaskResources(2, 4096)),
+        (["--reconstructor=instant-nerf-base"], TaskResources(4, 8192, 1)),
+        (["--generator", "zero123plus", "--reconstructor=instant-mesh-large"], TaskResources(4, 12288, 1)),
+    ],
+)
+def test_a_task_asks_for_what_its_engines_need(words: list[str], asked: TaskResources) -> None:
+    assert task_resources(words) == asked
+
+
 @pytest.mark.slow
 def test_openjd_runs_every_task(tmp_path: Path, programs: Path) -> None:
     """By OpenJD's own command line, with a program in meshcli's place."""
@@ -280,3 +293,23 @@ def test_openjd_runs_every_task(tmp_path: Path, programs: Path) -> None:
     expected = [["batch", str(tmp_path / "the list.csv"), "--out", str(tmp_path / "out"), "--shard", f"{shard}/3"]
                 for shard in range(3)]  # fmt: skip
     assert recorded(programs) == [[*each, *words] for each in expected]
+
+
+@pytest.mark.slow
+def test_openjd_finishes_real_objects(photos: list[Path], tmp_path: Path) -> None:
+    """Two objects, each from one small picture, by the batch itself and quick settings; nothing is left to do after."""
+    path, folder, out = tmp_path / "job.yaml", tmp_path / "two chairs", tmp_path / "out {{x}}"
+    for name, photo in zip(("red one", "grün"), photos, strict=False):
+        (folder / name).mkdir(parents=True)
+        shutil.copy(photo, folder / name)
+    path.write_text(render_template("openjd", folder, out, ["--config=quick", "--quiet"], 2))
+    programs = Path(sys.executable).parent
+    environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"}
+    run = subprocess.run(
+        [programs / "openjd", "run", path], env=environment, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stdout[-4000:] + run.stderr
+    assert sorted(mesh.parts[-3] for mesh in out.glob("*/mesh/mesh.glb")) == ["grün", "red one"]
+    line = [programs / "meshcli", "batch", folder, "--out", out, "--config=quick", "--dry-run"]
+    plan = subprocess.run(line, capture_output=True, text=True, check=True).stdout
+    assert plan.splitlines() == ["skip, done: grün", "skip, done: red one"]
