@@ -14,6 +14,7 @@ from meshcli.meshes.mesh import Mesh
 from meshcli.meshes.raycasting import Hits, Scene
 from meshcli.pictures.pixels import Pixels
 from meshcli.rendering.surface import Look, Surface, draw_pixels
+from meshcli.rendering.z_buffer import ZBuffer
 from meshcli.system.numba_kernel import kernel
 from meshcli.views import projection
 from meshcli.views.camera import Camera
@@ -38,10 +39,11 @@ class Visibility(Protocol):
 class Renderer:
     """Renders one mesh from any number of cameras."""
 
-    def __init__(self, mesh: Mesh, rasteriser: Visibility | None = None) -> None:
+    def __init__(self, mesh: Mesh, rasteriser: Visibility | ZBuffer | None = None) -> None:
         self.mesh = mesh
         self._surface = Surface(mesh)
-        self._rasteriser = rasteriser
+        self._z_buffer = rasteriser if isinstance(rasteriser, ZBuffer) else None
+        self._rasteriser = None if isinstance(rasteriser, ZBuffer) else rasteriser
         self._scene = Scene(mesh.vertices, mesh.faces)
         self._faces = np.ascontiguousarray(mesh.faces, np.int32)
 
@@ -62,12 +64,17 @@ class Renderer:
         empty = (NO_NORMAL, NO_NORMAL, NO_NORMAL, 0) if look.kind == "normals" else (255, 255, 255, 0)
         picture = np.full((height, width, 4), empty, np.uint8)
 
+        paint = self._surface.paint(look, camera, height, samples)
+        if self._z_buffer and self._z_buffer.draw(camera, picture, samples, adaptive, paint):
+            return picture
+        facing = self._surface.facing(camera)
+
         def draw(pixels: Array, samples: int) -> Array:
             """Draw pixels with samples x samples rays; those among them that need more."""
-            arrays, unsettled = self._surface.arrays(look, camera, height, samples), []
+            paint, unsettled = self._surface.paint(look, camera, height, samples), []
             for part in _in_chunks(pixels, samples):
                 hits = self._first_hits(camera, width, height, part, samples, threads)
-                unsettled.append(part[draw_pixels(picture.reshape(-1, 4), part, hits, samples, arrays)])
+                unsettled.append(part[draw_pixels(picture.reshape(-1, 4), part, hits, samples, paint, facing)])
             return np.concatenate([pixels[:0], *unsettled])
 
         first = min(samples, 2) if adaptive else samples
@@ -78,6 +85,8 @@ class Renderer:
 
     def depth(self, camera: Camera, width: int, height: int) -> NDArray[np.float32]:
         """Depth along the viewing direction at the pixels' centres (height, width), infinite where nothing is hit."""
+        if self._z_buffer and (drawn := self._z_buffer.depth(camera, width, height)) is not None:
+            return drawn
         result = np.full(height * width, np.inf, np.float32)
         for part in _in_chunks(self._candidate_pixels(camera, width, height), 1):
             result[part] = self._first_hits(camera, width, height, part, 1, None).depths
