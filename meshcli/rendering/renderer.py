@@ -1,6 +1,6 @@
 """Pictures of meshes: the first surface at points of each pixel, by rays or a rasteriser, and its mean look."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import Protocol
@@ -100,14 +100,22 @@ class Renderer:
         samples: int = 3,
         adaptive: bool = True,
         look: Look = SHADED,
+        finish: Callable[[Pixels], Pixels] | None = None,
     ) -> Iterator[Pixels]:
-        """One picture per camera, in order, rendered in parallel; at most one finished picture per thread waits."""
+        """One picture per camera, in order, rendered in parallel; at most one finished picture per thread waits.
+
+        `finish` makes the picture that is handed out of the one rendered, in parallel too.
+        """
         workers = numba.get_num_threads()
         source = iter(cameras)
         with ThreadPoolExecutor(workers) as pool:
 
+            def work(camera: Camera) -> Pixels:
+                picture = self.render(camera, width, height, samples, adaptive, 1, look)
+                return finish(picture) if finish else picture
+
             def submit(camera: Camera) -> Future[Pixels]:
-                return pool.submit(self.render, camera, width, height, samples, adaptive, 1, look)
+                return pool.submit(work, camera)
 
             pending = [submit(camera) for camera in islice(source, workers + 1)]
             while pending:
