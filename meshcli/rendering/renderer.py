@@ -1,6 +1,6 @@
 """Pictures of meshes: the first surface at points of each pixel, by rays or a rasteriser, and its mean look."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import Protocol
@@ -14,6 +14,7 @@ from meshcli.meshes.mesh import Mesh
 from meshcli.meshes.raycasting import Hits, Scene
 from meshcli.pictures.pixels import Pixels
 from meshcli.rendering.surface import Look, Surface, draw_pixels
+from meshcli.rendering.z_buffer import ZBuffer
 from meshcli.system.numba_kernel import kernel
 from meshcli.views import projection
 from meshcli.views.camera import Camera
@@ -38,10 +39,11 @@ class Visibility(Protocol):
 class Renderer:
     """Renders one mesh from any number of cameras."""
 
-    def __init__(self, mesh: Mesh, rasteriser: Visibility | None = None) -> None:
+    def __init__(self, mesh: Mesh, rasteriser: Visibility | ZBuffer | None = None) -> None:
         self.mesh = mesh
         self._surface = Surface(mesh)
-        self._rasteriser = rasteriser
+        self._z_buffer = rasteriser if isinstance(rasteriser, ZBuffer) else None
+        self._rasteriser = None if isinstance(rasteriser, ZBuffer) else rasteriser
         self._scene = Scene(mesh.vertices, mesh.faces)
         self._faces = np.ascontiguousarray(mesh.faces, np.int32)
 
@@ -62,12 +64,17 @@ class Renderer:
         empty = (NO_NORMAL, NO_NORMAL, NO_NORMAL, 0) if look.kind == "normals" else (255, 255, 255, 0)
         picture = np.full((height, width, 4), empty, np.uint8)
 
+        paint = self._surface.paint(look, camera, height, samples)
+        if self._z_buffer and self._z_buffer.draw(camera, picture, samples, adaptive, paint):
+            return picture
+        facing = self._surface.facing(camera)
+
         def draw(pixels: Array, samples: int) -> Array:
             """Draw pixels with samples x samples rays; those among them that need more."""
-            arrays, unsettled = self._surface.arrays(look, camera, height, samples), []
+            paint, unsettled = self._surface.paint(look, camera, height, samples), []
             for part in _in_chunks(pixels, samples):
                 hits = self._first_hits(camera, width, height, part, samples, threads)
-                unsettled.append(part[draw_pixels(picture.reshape(-1, 4), part, hits, samples, arrays)])
+                unsettled.append(part[draw_pixels(picture.reshape(-1, 4), part, hits, samples, paint, facing)])
             return np.concatenate([pixels[:0], *unsettled])
 
         first = min(samples, 2) if adaptive else samples
@@ -78,6 +85,8 @@ class Renderer:
 
     def depth(self, camera: Camera, width: int, height: int) -> NDArray[np.float32]:
         """Depth along the viewing direction at the pixels' centres (height, width), infinite where nothing is hit."""
+        if self._z_buffer and (drawn := self._z_buffer.depth(camera, width, height)) is not None:
+            return drawn
         result = np.full(height * width, np.inf, np.float32)
         for part in _in_chunks(self._candidate_pixels(camera, width, height), 1):
             result[part] = self._first_hits(camera, width, height, part, 1, None).depths
@@ -91,14 +100,22 @@ class Renderer:
         samples: int = 3,
         adaptive: bool = True,
         look: Look = SHADED,
+        finish: Callable[[Pixels], Pixels] | None = None,
     ) -> Iterator[Pixels]:
-        """One picture per camera, in order, rendered in parallel; at most one finished picture per thread waits."""
+        """One picture per camera, in order, rendered in parallel; at most one finished picture per thread waits.
+
+        `finish` makes the picture that is handed out of the one rendered, in parallel too.
+        """
         workers = numba.get_num_threads()
         source = iter(cameras)
         with ThreadPoolExecutor(workers) as pool:
 
+            def work(camera: Camera) -> Pixels:
+                picture = self.render(camera, width, height, samples, adaptive, 1, look)
+                return finish(picture) if finish else picture
+
             def submit(camera: Camera) -> Future[Pixels]:
-                return pool.submit(self.render, camera, width, height, samples, adaptive, 1, look)
+                return pool.submit(work, camera)
 
             pending = [submit(camera) for camera in islice(source, workers + 1)]
             while pending:

@@ -2,7 +2,7 @@
 
 import io
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -59,9 +59,9 @@ class MeshPictures:
         side, frames = self.settings.size, self.settings.frames
         behind = self._backdrop.behind(kind, side, side)
         with Mp4Writer(path, side, side, self.settings.fps) as video:
-            for done, picture in enumerate(self._frames(self._path, kind)):
+            for done, picture in enumerate(self._frames(self._path, kind, lambda frame: composite(frame, behind))):
                 self.progress(done, frames, _work("turntable", kind))
-                video.add(composite(picture, behind))
+                video.add(picture)
 
     def gif(self, path: Path, kind: RenderPass = "shaded") -> None:
         """Write the turntable as a GIF; every other frame or fewer where they come too fast for one."""
@@ -134,14 +134,16 @@ class MeshPictures:
     def _around(self, sides: Sequence[tuple[float, float]]) -> list[Camera]:
         return cameras_around(self._renderer.mesh.vertices, sides, self.settings.distance)
 
-    def _frames(self, cameras: Sequence[Camera], kind: RenderPass) -> Iterator[Pixels]:
-        return self._renderer.frames(cameras, *self.square, self.settings.samples, look=self.look(kind))
+    def _frames(
+        self, cameras: Sequence[Camera], kind: RenderPass, finish: Callable[[Pixels], Pixels]
+    ) -> Iterator[Pixels]:
+        return self._renderer.frames(cameras, *self.square, self.settings.samples, look=self.look(kind), finish=finish)
 
     def _animation(self, cameras: Sequence[Camera], kind: RenderPass, name: str) -> Iterator[Pixels]:
         """The frames of a GIF or WebP."""
-        for done, picture in enumerate(self._frames(cameras, kind)):
+        for done, picture in enumerate(self._frames(cameras, kind, lambda frame: self._animated(frame, kind))):
             self.progress(done, len(cameras), _work(name, kind))
-            yield self._animated(picture, kind)
+            yield picture
 
     def _animated(self, picture: Pixels, kind: RenderPass) -> Pixels:
         """A frame as GIF and WebP show it: RGBA only where a transparent background is set."""

@@ -17,8 +17,8 @@ from meshcli.out_of_memory import OOM_KILLER_SIGNAL, PROCESS_START_ERRNOS
 from meshcli.pictures.pixels import Pixels
 from meshcli.rendering.ffmpeg import ADVICE, ENCODER, ffmpeg_program, start_error
 
-CRF = 18  # of 51, smaller is better; 18 is usually taken for visually lossless
-PRESET = "medium"
+CRF = 17  # of 51, smaller is better; 18 is usually taken for visually lossless
+PRESET = "veryfast"  # half the time of "medium" with 18, as good in luma (44 dB), and files 2 to 11 % larger
 # sRGB in, BT.709 out, and tagged so in the file: players make different guesses about untagged files.
 COLOUR_FILTER = ["-vf", "scale=out_color_matrix=bt709:out_range=tv,setparams=colorspace=bt709:range=tv"]
 COLOUR_TAGS = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv"]
@@ -57,10 +57,11 @@ class Mp4Writer:
         """Append a frame (height, width, 3) RGB; odd sides repeat their last line, since yuv420p halves both."""
         if frame.shape != (self.height, self.width, 3):
             raise ValueError(f"a frame of {frame.shape}, not {(self.height, self.width, 3)}")
-        padded = np.pad(frame, ((0, self.height % 2), (0, self.width % 2), (0, 0)), mode="edge")
+        if self.height % 2 or self.width % 2:
+            frame = np.pad(frame, ((0, self.height % 2), (0, self.width % 2), (0, 0)), mode="edge")
         assert self._process.stdin is not None  # noqa: S101 (for the type checker: stdin is a pipe)
         try:
-            self._process.stdin.write(np.ascontiguousarray(padded, np.uint8).tobytes())
+            self._process.stdin.write(np.ascontiguousarray(frame, np.uint8).data)
         except OSError as error:
             self._process.wait()
             raise self._failure() from error

@@ -3,7 +3,9 @@
 What rays through the same points would hit, in a fraction of the time: neighbouring points of a triangle cost a few
 additions each. A point that lies exactly on an edge may go to the other triangle there.
 
-The buffer covers some rows at a time, so that its size does not depend on the picture's.
+A picture is drawn band by band, so that the buffers stay in the processor's cache whatever the picture's size: the
+faces that reach a band are drawn, those turned to the camera first; then its pixels are shaded from the faces found.
+Faces turned away are left out where a coarse map of the depths drawn so far shows that they are hidden.
 """
 
 import math
@@ -14,17 +16,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meshcli.arrays import Array
-from meshcli.meshes.raycasting import Hits
+from meshcli.rendering.shading import Frame, shade_band
+from meshcli.rendering.surface import Paint
 from meshcli.system.numba_kernel import kernel
 from meshcli.views import projection
 from meshcli.views.camera import Camera
 
-HitArrays = tuple[Array, Array, Array]  # of `Hits`
-
-BUFFER_POINTS = 1 << 20  # 8 bytes each
+BAND_POINTS = 1 << 17  # 8 bytes each: the buffers fit into the second-level cache
+BLOCK = 16  # points: side of the blocks of the coarse map of depths
 NEAREST = 1e-3  # depth of a vertex, world units: with a nearer one, or one behind the camera, rays are needed
-SPARSE = 0.3  # of the pixels in some rows: where fewer are asked for, triangles beside them are not drawn
 EDGE_TOLERANCE = 1e-7  # points: those on a shared edge belong to both triangles, so that none is missed
+
+# Nearest faces and inverse depths of a band, the coarse map, and of each face that was drawn the plane of 1 / depth, 1
+# or -1 for front or back, its least height, and the planes of its attributes.
+Buffers = tuple[Array, Array, Array, Array]
 
 
 class ZBuffer:
@@ -35,47 +40,51 @@ class ZBuffer:
         self._faces = np.ascontiguousarray(faces, np.int32).reshape(-1, 3)
         self._memory = _Memory()
 
-    def rasterise(self, camera: Camera, width: int, height: int, pixels: Array, samples: int) -> Hits | None:
-        """The first surface at samples x samples points of each pixel (P,), given as row * width + column, in order.
+    def draw(self, camera: Camera, picture: Array, samples: int, adaptive: bool, paint: Paint) -> bool:
+        """Draw into a picture (H, W, 4) by samples x samples points of each pixel; `adaptive` shades fewer of them.
 
-        None where a vertex is too near to the camera or behind it. The next call of the same thread reuses the arrays.
+        Straight alpha; pixels that nothing covers stay as they are. False, and nothing is drawn, where a vertex is too
+        near to the camera or behind it.
         """
-        columns, count = width * samples, len(pixels) * samples**2
-        scale = np.array([camera.fx, camera.fy, camera.cx, camera.cy]) * ((columns, height * samples) * 2)
-        corners = self._memory.array("corners", (len(self._vertices), 3), np.float64)
-        if not _project(self._vertices, projection.world_to_camera(camera), scale, corners):
+        height, width = picture.shape[:2]
+        corners = self._corners(camera, width * samples, height * samples)
+        if corners is None:
+            return False
+        buffers, band = self._buffers(height, width, samples, paint.attributes.shape[2])
+        if len(paint.heights):
+            buffers[3][:, 4] = paint.heights
+        plan = samples, adaptive and samples > 2
+        look = paint.kind, paint.frame
+        _draw_picture(corners, self._faces, paint.attributes, paint.texture, look, plan, band, buffers, picture)
+        return True
+
+    def depth(self, camera: Camera, width: int, height: int) -> NDArray[np.float32] | None:
+        """Depth at the pixels' centres (height, width), infinite where nothing is; None where `draw` would not draw."""
+        corners = self._corners(camera, width, height)
+        if corners is None:
             return None
-        hits = Hits(
-            self._memory.array("faces", (count,), np.int32),
-            self._memory.array("barycentric", (count, 3), np.float32),
-            self._memory.array("depths", (count,), np.float32),
-        )
-        first, last = (int(pixels[0]) // width, int(pixels[-1]) // width + 1) if count else (0, 0)
-        rows = max(1, BUFFER_POINTS // (columns * samples))  # of pixels
-        for top in range(first, last, rows):
-            start, end = np.searchsorted(pixels, (top * width, min(top + rows, last) * width))
-            if start == end:
-                continue
-            size = (min(rows, last - top) * samples, columns)
-            drawn = self._memory.array("drawn", size, np.int32), self._memory.array("nearest", size, np.float32)
-            _draw(corners, self._faces, top * samples, samples, _wanted(pixels[start:end], top, size, samples), *drawn)
-            part = slice(start * samples**2, end * samples**2)
-            found = hits.faces[part], hits.barycentric[part], hits.depths[part]
-            _read(corners, self._faces, drawn[0], top * samples, width, samples, pixels[start:end], found)
-        return hits
+        buffers, band = self._buffers(height, width, 1, 0)
+        result = np.empty((height, width), np.float32)
+        _draw_depths(corners, self._faces, np.zeros((len(self._faces), 3, 0), np.float32), band, buffers, result)
+        return result
 
+    def _corners(self, camera: Camera, columns: int, rows: int) -> Array | None:
+        """Column, row and 1 / depth of each vertex, (V, 3), in a grid of points."""
+        scale = np.array([camera.fx, camera.fy, camera.cx, camera.cy]) * ((columns, rows) * 2)
+        corners = self._memory.array("corners", (len(self._vertices), 3), np.float64)
+        return corners if _project(self._vertices, projection.world_to_camera(camera), scale, corners) else None
 
-def _wanted(pixels: Array, top: int, size: tuple[int, int], samples: int) -> NDArray[np.int32]:
-    """Sums over the pixels above and to the left, (H + 1, W + 1), of those that are asked for; empty if many are."""
-    rows, width = size[0] // samples, size[1] // samples
-    if len(pixels) > SPARSE * rows * width:
-        return np.zeros((0, 0), np.int32)
-    sums = np.zeros((rows + 1, width + 1), np.int32)
-    inner = np.zeros((rows, width), np.int32)
-    inner.reshape(-1)[pixels - top * width] = 1
-    np.cumsum(inner, axis=0, out=inner)
-    np.cumsum(inner, axis=1, out=sums[1:, 1:])
-    return sums
+    def _buffers(self, height: int, width: int, samples: int, attributes: int) -> tuple[Buffers, int]:
+        """Memory for a band of a picture, and how many pixel rows a band has."""
+        columns = width * samples
+        band = min(max(1, BAND_POINTS // (columns * samples)), height)
+        rows = band * samples
+        return (
+            self._memory.array("drawn", (rows, columns), np.int32),
+            self._memory.array("nearest", (rows, columns), np.float32),
+            self._memory.array("coarse", (-(-rows // BLOCK), -(-columns // BLOCK)), np.float32),
+            self._memory.array("planes", (len(self._faces), 5 + 3 * attributes), np.float64),
+        ), band
 
 
 class _Memory(threading.local):
@@ -110,105 +119,225 @@ def _project(vertices: Array, pose: Array, intrinsics: Array, corners: Array) ->
 
 
 @kernel()
-def _draw(
-    corners: Array, triangles: Array, top: int, samples: int, wanted: Array, faces: Array, inverse_depths: Array
+def _draw_picture(
+    corners: Array,
+    triangles: Array,
+    attributes: Array,
+    texture: Array,
+    look: tuple[int, Frame],
+    plan: tuple[int, bool],
+    band: int,
+    buffers: Buffers,
+    picture: Array,
 ) -> None:
-    """Fill in the nearest face at each point of some rows, -1 where there is none, and 1 / depth.
+    drawn, _, _, planes = buffers
+    samples, height = plan[0], picture.shape[0]
+    bands = -(-height // band)
+    order, starts = _sort_into_bands(corners, triangles, drawn.shape[1], bands, band * samples)
+    for k in range(bands):
+        rows = min(band, height - k * band)
+        left, right = _draw_band(corners, triangles, attributes, order, starts, (k, rows * samples), buffers)
+        columns = max(left // samples, 0), min(right // samples + 1, picture.shape[1])
+        shade_band(drawn, planes, texture, look, plan, columns, (k * band, rows), picture)
 
-    Triangles that reach no pixel counted in the sums `wanted` are left out.
+
+@kernel()
+def _draw_depths(
+    corners: Array, triangles: Array, attributes: Array, band: int, buffers: Buffers, depths: Array
+) -> None:
+    height = depths.shape[0]
+    bands = -(-height // band)
+    order, starts = _sort_into_bands(corners, triangles, depths.shape[1], bands, band)
+    for k in range(bands):
+        rows = min(band, height - k * band)
+        _draw_band(corners, triangles, attributes, order, starts, (k, rows), buffers)
+        for i in range(rows):
+            for j in range(depths.shape[1]):
+                nearest = buffers[1][i, j]
+                depths[k * band + i, j] = 1.0 / nearest if nearest > 0.0 else np.inf
+
+
+@kernel()
+def _sort_into_bands(corners: Array, triangles: Array, columns: int, bands: int, band_rows: int) -> tuple[Array, Array]:
+    """The faces that reach each band: those of band k turned to the camera are order[starts[2 k] : starts[2 k + 1]].
+
+    Those turned away are order[starts[2 k + 1] : starts[2 k + 2]].
     """
-    faces[:] = -1
-    inverse_depths[:] = 0.0
-    rows, columns = faces.shape
+    reach = np.empty((len(triangles), 3), np.int32)  # first and last band, and 1 for faces turned away
+    starts = np.zeros(2 * bands + 1, np.int64)
     for face in range(len(triangles)):
-        a, b, c = triangles[face]
-        ax, ay, az = corners[a]
-        bx, by, bz = corners[b]
-        cx, cy, cz = corners[c]
-        first_row = max(int(np.ceil(min(ay, by, cy) - 0.5)), top)
-        last_row = min(int(np.floor(max(ay, by, cy) - 0.5)), top + rows - 1)
-        left, right = min(ax, bx, cx), max(ax, bx, cx)
+        a, b, c = triangles[face, 0], triangles[face, 1], triangles[face, 2]
+        ax, ay = corners[a, 0], corners[a, 1]
+        bx, by = corners[b, 0], corners[b, 1]
+        cx, cy = corners[c, 0], corners[c, 1]
+        first = max(int(np.ceil(min(ay, by, cy) - 0.5)), 0)
+        last = min(int(np.floor(max(ay, by, cy) - 0.5)), bands * band_rows - 1)
         area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
-        if first_row > last_row or right < 0.0 or left > columns or area == 0.0:
+        reach[face, 0], reach[face, 1], reach[face, 2] = 0, -1, area > 0.0  # rows go down: clockwise is the front
+        if first > last or max(ax, bx, cx) < 0.0 or min(ax, bx, cx) > columns or area == 0.0:
             continue
-        if len(wanted) and not _count(wanted, (first_row - top, last_row - top), (left, right), samples):
-            continue
+        reach[face, 0], reach[face, 1] = first // band_rows, last // band_rows
+        for band in range(reach[face, 0], reach[face, 1] + 1):
+            starts[2 * band + reach[face, 2] + 1] += 1
+    for k in range(2 * bands):
+        starts[k + 1] += starts[k]
+    order, filled = np.empty(starts[2 * bands], np.int32), starts.copy()
+    for face in range(len(triangles)):
+        for band in range(reach[face, 0], reach[face, 1] + 1):
+            k = 2 * band + reach[face, 2]
+            order[filled[k]] = face
+            filled[k] += 1
+    return order, starts
+
+
+@kernel()
+def _draw_band(
+    corners: Array,
+    triangles: Array,
+    attributes: Array,
+    order: Array,
+    starts: Array,
+    where: tuple[int, int],
+    buffers: Buffers,
+) -> tuple[int, int]:
+    """Fill in the nearest face at each point of band k, -1 where there is none, 1 / depth, and the faces' planes.
+
+    `where` is k and the number of rows. Returned are the first and last column that may have been drawn.
+    """
+    k, rows = where
+    drawn, nearest, coarse, planes = buffers
+    drawn[:rows] = -1
+    nearest[:rows] = 0.0
+    top, columns = k * drawn.shape[0], drawn.shape[1]
+    start, middle, end = starts[2 * k], starts[2 * k + 1], starts[2 * k + 2]
+    left, right = _draw_faces(corners, triangles, attributes, order[start:middle], (top, rows), drawn, nearest, planes)
+    if middle < end:
+        _summarise(nearest, rows, coarse)
+        seen = _leave_out_hidden(corners, triangles, order[middle:end], (top, rows), columns, coarse)
+        rest = order[middle : middle + seen]
+        first, last = _draw_faces(corners, triangles, attributes, rest, (top, rows), drawn, nearest, planes)
+        left, right = min(left, first), max(right, last)
+    return left, right
+
+
+@kernel()
+def _summarise(nearest: Array, rows: int, coarse: Array) -> None:
+    """The least of the inverse depths in each block of points; 0 where a point is empty."""
+    columns = nearest.shape[1]
+    bits = nearest.view(np.int32)  # in the order of the numbers, as they are not negative, and quicker to compare
+    for m in range(coarse.shape[0]):
+        for n in range(coarse.shape[1]):
+            least, end = np.int32(np.iinfo(np.int32).max), min(n * BLOCK + BLOCK, columns)
+            for i in range(m * BLOCK, min(m * BLOCK + BLOCK, rows)):
+                for j in range(n * BLOCK, end):
+                    least = min(least, bits[i, j])
+            coarse.view(np.int32)[m, n] = least
+
+
+@kernel()
+def _leave_out_hidden(
+    corners: Array, triangles: Array, order: Array, band: tuple[int, int], columns: int, coarse: Array
+) -> int:
+    """Put the faces first that may be seen before all drawn in some block that their box reaches; their number."""
+    top, rows = band
+    seen = 0
+    for face in order:
+        a, b, c = triangles[face, 0], triangles[face, 1], triangles[face, 2]
+        highest = min(corners[a, 1], corners[b, 1], corners[c, 1])
+        lowest = max(corners[a, 1], corners[b, 1], corners[c, 1])
+        left = min(corners[a, 0], corners[b, 0], corners[c, 0])
+        right = max(corners[a, 0], corners[b, 0], corners[c, 0])
+        near = np.float32(max(corners[a, 2], corners[b, 2], corners[c, 2]))
+        first, last = max(int(highest - 1.0) - top, 0), min(int(lowest + 1.0) - top, rows - 1)
+        start, end = int(max(left - 1.0, 0.0)), min(int(right + 1.0), columns - 1)
+        before = False
+        for m in range(first // BLOCK, last // BLOCK + 1):
+            for n in range(start // BLOCK, end // BLOCK + 1):
+                before |= near > coarse[m, n]
+        if before:
+            order[seen] = face
+            seen += 1
+    return seen
+
+
+@kernel()
+def _draw_faces(
+    corners: Array,
+    triangles: Array,
+    attributes: Array,
+    order: Array,
+    band: tuple[int, int],
+    drawn: Array,
+    nearest: Array,
+    planes: Array,
+) -> tuple[int, int]:
+    """Draw faces into a band, whose first row and number of rows are given; first and last column they may reach."""
+    top, rows = band
+    leftmost, rightmost = drawn.shape[1], -1
+    for face in order:
+        a, b, c = triangles[face, 0], triangles[face, 1], triangles[face, 2]
+        ax, ay, az = corners[a, 0], corners[a, 1], corners[a, 2]
+        bx, by, bz = corners[b, 0] - ax, corners[b, 1] - ay, corners[b, 2] - az
+        cx, cy, cz = corners[c, 0] - ax, corners[c, 1] - ay, corners[c, 2] - az
+        area = bx * cy - by * cx
+        left, right = min(0.0, bx, cx), max(0.0, bx, cx)
+        first_row = max(int(np.ceil(min(0.0, by, cy) + ay - 0.5)), top)
+        last_row = min(int(np.floor(max(0.0, by, cy) + ay - 0.5)), top + rows - 1)
         # Weights of b and c are linear in column and row, and so is 1 / depth.
-        bu, bv = (cy - ay) / area, (ax - cx) / area
-        cu, cv = (ay - by) / area, (bx - ax) / area
-        zu, zv = bu * (bz - az) + cu * (cz - az), bv * (bz - az) + cv * (cz - az)
-        slopes = (bu, cu, -bu - cu)
-        inverse = (_inverse(bu), _inverse(cu), _inverse(-bu - cu))
+        bu, bv, cu, cv = cy / area, -cx / area, -by / area, bx / area
+        zu, zv = bu * bz + cu * cz, bv * bz + cv * cz
+        b_low, b_low_step, b_high, b_high_step = _bounds(bu, bv, 0.0, left, right)
+        c_low, c_low_step, c_high, c_high_step = _bounds(cu, cv, 0.0, left, right)
+        a_low, a_low_step, a_high, a_high_step = _bounds(-bu - cu, -bv - cv, 1.0, left, right)
+        seen = False
         for row in range(first_row, last_row + 1):
             y = row + 0.5 - ay
-            start, end = _span(slopes, inverse, (bv * y, cv * y, 1.0 - bv * y - cv * y), left - ax, right - ax)
+            start = max(b_low + b_low_step * y, c_low + c_low_step * y, a_low + a_low_step * y, left)
+            end = min(b_high + b_high_step * y, c_high + c_high_step * y, a_high + a_high_step * y, right)
             first = max(int(np.ceil(start + ax - 0.5 - EDGE_TOLERANCE)), 0)
-            last = min(int(np.floor(end + ax - 0.5 + EDGE_TOLERANCE)), columns - 1)
+            last = min(int(np.floor(end + ax - 0.5 + EDGE_TOLERANCE)), drawn.shape[1] - 1)
             near = az + zv * y + zu * (0.5 - ax)
             for column in range(first, last + 1):
                 inverse_depth = np.float32(near + zu * column)
-                if inverse_depth > inverse_depths[row - top, column]:
-                    inverse_depths[row - top, column] = inverse_depth
-                    faces[row - top, column] = face
+                if inverse_depth > nearest[row - top, column]:
+                    nearest[row - top, column] = inverse_depth
+                    drawn[row - top, column] = face
+                    seen = True
+        if seen:
+            leftmost, rightmost = min(leftmost, int(left + ax)), max(rightmost, int(right + ax))
+            planes[face, 3] = 1.0 if area < 0.0 else -1.0
+            _set_planes(planes, attributes, face, (ax, ay), (az, az + bz, az + cz), (bu, bv, cu, cv))
+    return leftmost, rightmost
 
 
 @kernel()
-def _count(sums: Array, rows: tuple[int, int], columns: tuple[float, float], samples: int) -> int:
-    """How many wanted pixels the rows and columns of points reach, the last ones included."""
-    i, k = rows[0] // samples, rows[1] // samples + 1
-    width = sums.shape[1] - 1
-    j, m = min(int(max(columns[0], 0.0)) // samples, width), min(int(columns[1]) // samples + 1, width)
-    return int(sums[k, m] - sums[i, m] - sums[k, j] + sums[i, j])
+def _bounds(u: float, v: float, rest: float, left: float, right: float) -> tuple[float, float, float, float]:
+    """Where u * column + v * row + rest is at least 0: the first column and what a row adds, and the last one."""
+    if u > 0.0:
+        return -rest / u, -v / u, right, 0.0
+    if u < 0.0:
+        return left, 0.0, -rest / u, -v / u
+    return left, 0.0, right, 0.0
 
 
 @kernel()
-def _span(
-    slopes: tuple[float, float, float],
-    inverse: tuple[float, float, float],
-    rests: tuple[float, float, float],
-    start: float,
-    end: float,
-) -> tuple[float, float]:
-    """The part of a row from `start` to `end` where three weights, slope * column + rest, are at least 0."""
-    for k in range(3):
-        if slopes[k] > 0.0:
-            start = max(start, -rests[k] * inverse[k])
-        elif slopes[k] < 0.0:
-            end = min(end, -rests[k] * inverse[k])
-    return start, end
-
-
-@kernel()
-def _inverse(value: float) -> float:
-    return 1.0 / value if value != 0.0 else 0.0
-
-
-@kernel()
-def _read(
-    corners: Array, triangles: Array, drawn: Array, top: int, width: int, samples: int, pixels: Array, hits: HitArrays
+def _set_planes(
+    planes: Array,
+    attributes: Array,
+    face: int,
+    origin: tuple[float, float],
+    depths: tuple[float, float, float],
+    slopes: tuple[float, float, float, float],
 ) -> None:
-    """Fill in the faces at the points of some pixels, their corners' weights in space, and the depths."""
-    faces, barycentric, depths = hits
-    n = 0
-    for pixel in pixels:
-        row, column = pixel // width * samples, pixel % width * samples
-        for i in range(row, row + samples):
-            for j in range(column, column + samples):
-                face = drawn[i - top, j]
-                faces[n], depths[n] = face, np.inf
-                if face >= 0:
-                    a, b, c = triangles[face]
-                    ax, ay, az = corners[a]
-                    bx, by, bz = corners[b]
-                    cx, cy, cz = corners[c]
-                    area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
-                    x, y = j + 0.5 - ax, i + 0.5 - ay
-                    in_b, in_c = ((cy - ay) * x + (ax - cx) * y) / area, ((ay - by) * x + (bx - ax) * y) / area
-                    inverse = (1.0 - in_b - in_c) * az + in_b * bz + in_c * cz
-                    barycentric[n, 0] = (1.0 - in_b - in_c) * az / inverse
-                    barycentric[n, 1] = in_b * bz / inverse
-                    barycentric[n, 2] = in_c * cz / inverse
-                    depths[n] = 1.0 / inverse
-                else:
-                    barycentric[n, 0], barycentric[n, 1], barycentric[n, 2] = 0.0, 0.0, 0.0
-                n += 1
+    """Fill in the planes of 1 / depth and of each attribute / depth, c + p * column + q * row: three numbers each."""
+    x, y = origin
+    az, bz, cz = depths
+    bu, bv, cu, cv = slopes
+    for k in range(attributes.shape[2] + 1):
+        value, second, third, place = az, bz, cz, 0
+        if k > 0:
+            value, second = az * attributes[face, 0, k - 1], bz * attributes[face, 1, k - 1]
+            third, place = cz * attributes[face, 2, k - 1], 2 + 3 * k
+        second, third = second - value, third - value
+        p, q = bu * second + cu * third, bv * second + cv * third
+        planes[face, place], planes[face, place + 1], planes[face, place + 2] = value - p * x - q * y, p, q

@@ -26,11 +26,14 @@ class _CompilerListener(event.Listener):
 event.register("numba:compile", _CompilerListener())  # type: ignore[no-untyped-call]
 
 
-def kernel(*, parallel: bool = False) -> Callable[[Function], Function]:
+def kernel(*, parallel: bool = False, inline: bool = False) -> Callable[[Function], Function]:
     """Decorator: compile a function on its first call, to run without the GIL, and cache the machine code on disk.
 
     numba caches beside the source or else in the user's cache directory. Where neither can be written (a read-only
     installation without a home directory) it raises RuntimeError, and the function is compiled once per process.
+
+    `inline` is for short functions of arrays that an inner loop calls: each call counts references to the arrays, which
+    takes as long as 20 additions.
 
     Never with fastmath, which would make `fit` 7 % faster: cached machine code is optimised once more than the code
     that the compiling process runs, and sums that may be reordered then round differently.
@@ -38,6 +41,8 @@ def kernel(*, parallel: bool = False) -> Callable[[Function], Function]:
 
     def compile_kernel(function: Function) -> Function:
         options: dict[str, Any] = {"nogil": True, "parallel": parallel, "error_model": "numpy"}
+        if inline:
+            options["inline"] = "always"
         try:
             compiled: Function = numba.njit(cache=True, **options)(function)
         except RuntimeError:

@@ -11,7 +11,8 @@ from PIL import Image
 from helpers.painted_ball import ball
 from meshcli.meshes.mesh import Mesh, Texture
 from meshcli.rendering.renderer import Renderer
-from meshcli.rendering.surface import LINE_RED, Look
+from meshcli.rendering.shading import LINE_RED
+from meshcli.rendering.surface import Look, Surface
 from meshcli.rendering.turntable import MeshPictures, depth_levels, encode_depth, encode_still
 from meshcli.rendering.z_buffer import ZBuffer
 from meshcli.settings import RenderSettings
@@ -45,26 +46,56 @@ def picture(mesh: Mesh, kind: str, camera: Camera, size: int = 96, **more: objec
 def test_a_rasterised_picture_is_that_of_rays(mesh: Mesh, kind: str) -> None:
     look = Look(kind, nearest=3.0, farthest=5.0)  # type: ignore[arg-type]
     for camera in (orbit(33, 20), orbit(200, -70).cropped(0.3, 0.2, 0.5, 0.6)):
-        for adaptive in (False, True):
-            rays = Renderer(mesh).render(camera, 150, 110, 3, adaptive, look=look).astype(int)
-            drawn = rasterising(mesh).render(camera, 150, 110, 3, adaptive, look=look).astype(int)
-            difference = np.abs(rays - drawn).max(axis=2)
-            assert (difference > 1).mean() < 0.001  # single samples on edges
-            assert (difference > 40).sum() == 0
+        rays = Renderer(mesh).render(camera, 150, 110, 3, look=look).astype(int)
+        drawn = rasterising(mesh).render(camera, 150, 110, 3, look=look).astype(int)
+        difference = np.abs(rays - drawn).max(axis=2)
+        assert (difference > 1).mean() < 0.001  # single samples on edges
+        assert (difference > 40).sum() == 0
+        frame = rasterising(mesh).render(camera, 150, 110, 3, adaptive=True, look=look).astype(int)
+        assert (frame[..., 3] == drawn[..., 3]).all()
+        assert np.abs(frame - drawn).mean() < 0.1
+        assert np.abs(frame - drawn).max() <= 5
 
 
-def test_bands_and_sparse_pixels_do_not_change_a_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("samples", [1, 2, 4, 5])
+def test_frames_have_the_same_edges_with_any_number_of_samples(samples: int) -> None:
+    for mesh in (ball(4), textured()):
+        full, frame = (
+            rasterising(mesh).render(orbit(33, 20), 150, 110, samples, adaptive).astype(int)
+            for adaptive in (False, True)
+        )
+        assert (frame[..., 3] == full[..., 3]).all()
+        assert np.abs(frame - full).max() <= (0 if samples < 3 else 10)  # half of what points may differ by
+
+
+def test_nothing_is_lost_behind_or_through_a_face() -> None:
+    """Open and inverted surfaces, one behind another, in every order: what the nearest point of each ray shows."""
+    random, squares = np.random.default_rng(3), []
+    for depth in random.permutation(np.linspace(-0.6, 0.6, 12)):
+        corners = np.array([[depth, y, z] for y, z in ((-0.4, -0.4), (0.4, -0.4), (0.4, 0.4), (-0.4, 0.4))])
+        squares.append(corners + np.array([0, *random.uniform(-0.4, 0.4, 2)]))
+    halves = np.array([[0, 1, 2], [0, 2, 3]])
+    faces = np.concatenate([(halves if n % 2 else halves[:, ::-1]) + 4 * n for n in range(len(squares))])
+    colours = np.repeat(random.integers(0, 255, (len(squares), 3)), 4, axis=0).astype(np.uint8)
+    mesh = Mesh(np.concatenate(squares).astype(np.float32), faces.astype(np.int32), colours)
+    for azimuth in (0, 180, 35):
+        rays = Renderer(mesh).render(orbit(azimuth, 10), 120, 120).astype(int)
+        drawn = rasterising(mesh).render(orbit(azimuth, 10), 120, 120).astype(int)
+        assert (np.abs(rays - drawn).max(axis=2) > 1).mean() < 0.001
+
+
+def test_bands_do_not_change_a_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     mesh, camera = textured(), orbit(10, 5)
-    whole = rasterising(mesh).render(camera, 120, 90, 3, adaptive=True)
-    monkeypatch.setattr("meshcli.rendering.z_buffer.BUFFER_POINTS", 1000)
-    monkeypatch.setattr("meshcli.rendering.z_buffer.SPARSE", 0.0)
-    monkeypatch.setattr("meshcli.rendering.renderer.RAYS_PER_CHUNK", 5000)
-    assert (rasterising(mesh).render(camera, 120, 90, 3, adaptive=True) == whole).all()
+    whole = rasterising(mesh).render(camera, 300, 90, 3, adaptive=True)
+    monkeypatch.setattr("meshcli.rendering.z_buffer.BAND_POINTS", 10_000)  # bands of three pixels
+    assert (rasterising(mesh).render(camera, 300, 90, 3, adaptive=True) == whole).all()
 
 
 def test_a_camera_inside_the_object_sees_it_by_rays() -> None:
     mesh, camera = ball(3), orbit(0, 0, 0.3)
-    assert ZBuffer(mesh.vertices, mesh.faces).rasterise(camera, 20, 20, np.arange(400), 1) is None
+    empty, paint = np.zeros((20, 20, 4), np.uint8), Surface(mesh).paint(Look(), camera, 20, 3)
+    assert not ZBuffer(mesh.vertices, mesh.faces).draw(camera, empty, 3, False, paint)
+    assert empty.max() == 0
     seen = rasterising(mesh).render(camera, 20, 20)
     assert (seen == Renderer(mesh).render(camera, 20, 20)).all()
     assert (seen[..., 3] == 255).all()

@@ -17,6 +17,7 @@ from meshcli.reconstructors.fit import fit
 from meshcli.rendering import turntable
 from meshcli.rendering.renderer import Renderer
 from meshcli.rendering.turntable import STILLS, MeshPictures
+from meshcli.rendering.z_buffer import ZBuffer
 from meshcli.settings import FitSettings, PhotoSettings, RenderSettings
 from meshcli.views.camera import orbit, zero123plus_rig
 from meshcli.views.view import View
@@ -100,7 +101,7 @@ def test_objects_that_fit_are_seen_from_the_views_distance(frames: list[np.ndarr
     """Framing looks at the mesh only where it would be cut: the pictures of an aligned object are as they were."""
     mesh, settings = ball(3, radius=0.949), RenderSettings(size=48, frames=3)
     MeshPictures(mesh, settings).turntable(Path())
-    renderer = Renderer(mesh)
+    renderer = Renderer(mesh, ZBuffer(mesh.vertices, mesh.faces))
     for index, frame in enumerate(frames):
         usual = renderer.render(orbit(120.0 * index, settings.elevation), 48, 48, settings.samples, adaptive=True)
         assert np.array_equal(frame, over(usual))
