@@ -26,12 +26,14 @@ from meshcli.stages.stage_runner import PAUSED, assignments
 from meshcli.stages.status import ProjectStatus, changed_settings, seconds, stale_choice
 from meshcli.stages.view_choice import shown_coverage, shown_scores
 from meshcli.system import compilation
+from meshcli.system.child_records import send_picture, takes_pictures
 
 if TYPE_CHECKING:
     from meshcli.pictures.pixels import Pixels
     from meshcli.stages.align import PhotoAlignment
     from meshcli.stages.stage_runner import Outcome
 
+PREVIEW_QUALITY = 90  # of WebP, for a page; by eye: a sheet of 80 x 120 pixels shows no blocks
 PREVIEW_COLUMNS = 40  # of an unfinished sheet of views; by eye: large enough to judge, and it leaves room to scroll
 INTERRUPTED_CODES = (130, 143)  # the exit codes after Ctrl-C and SIGTERM
 PROGRESS_INTERVAL = 5.0  # seconds between progress lines off a terminal; by eye: a log stays short
@@ -148,7 +150,12 @@ class Reporter:
         print_error(sentence, None if self.quiet else self.console)
 
     def show(self, name: str, pixels: "Pixels") -> None:
-        """Show an unfinished picture (H, W, 3) on a terminal with colours."""
+        """Show an unfinished picture (H, W, 3) on a terminal with colours, or send it to a page in a browser."""
+        if self._sends_records and takes_pictures():
+            from meshcli.pictures.image import encode_webp
+
+            send_picture(name, encode_webp(pixels, PREVIEW_QUALITY, 4))
+            return
         console = child_reports.parents_console() if self._sends_records else self.console
         if console is None or not console.color_system or (self._bar.disable and not self._sends_records):
             return

@@ -12,7 +12,7 @@ from meshcli.project.manifest import Stage
 from meshcli.stages.pace import Work, expected_seconds, record_seconds
 from meshcli.stages.run_summary import format_seconds
 from meshcli.stages.run_watcher import RunWatcher
-from meshcli.system.child_records import NO_TERMINAL, parse_record, send
+from meshcli.system.child_records import NO_TERMINAL, parse_picture, parse_record, send, send_picture
 
 TITLES = {  # command -> what it does, for people
     "generate": "making views",
@@ -152,7 +152,12 @@ class RunRecords(RunProgress):
 
     def _read_line(self, line: str) -> None:
         super()._read_line(line)
-        if parse_record(line) is not None:
+        record = parse_record(line)
+        if record is None:
+            return
+        if picture := parse_picture(record):
+            send_picture(*picture)
+        else:
             self._send()
 
     def _send(self) -> None:

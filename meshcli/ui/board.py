@@ -6,6 +6,7 @@ manifest changes. Light: no numpy.
 
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from shlex import quote
@@ -15,6 +16,7 @@ from meshcli.project.manifest import Manifest, Photo, Stage
 from meshcli.project.project import MANIFEST, Project
 from meshcli.stages.picker_state import PickerState, opening_state
 from meshcli.stages.status import ProjectStatus, StageStatus, read_status
+from meshcli.ui.export_form import ExportForm
 from meshcli.ui.job import Jobs
 
 MAX_WATCHED = 400  # files whose times are looked at; of a larger project only the manifest's
@@ -34,6 +36,8 @@ class Board:
         self.generator, self.reconstructor = "auto", "auto"
         self.choice: PickerState | None = None
         self._opened: PickerState | None = None  # what the choice began with
+        self.recorded_export = ExportForm()  # the settings of an export in force
+        self._export_form: ExportForm | None = None  # what was typed beyond them
         self.jobs = Jobs(self.changed)
         self._seen: object = None
         self._lock = threading.Lock()
@@ -109,6 +113,7 @@ class Board:
         self.azimuths = {
             name: angle for name, angle in self.azimuths.items() if name in recorded and recorded[name] != angle
         }
+        self._follow_export()
         if not self.manifest.active_views:
             self.choice = self._opened = None
             return
@@ -119,6 +124,27 @@ class Board:
             edited = self.choice_is_edited and self.choice.chosen != opened.chosen
             kept = replace(self.choice, proposed=opened.proposed, message=UNCHANGED_CHOICE)
             self.choice, self._opened = (kept if edited else replace(opened, row=self.choice.row)), opened
+
+    def _follow_export(self) -> None:
+        """Fit the form of the export to what is on record now; what is typed stays unless it is the same."""
+        try:
+            self.recorded_export = ExportForm.recorded(self.manifest.stages.get("export"))
+        except MeshcliError as error:
+            self.recorded_export, self.problem = ExportForm(), str(error)
+        with suppress(UsageError):
+            if self._export_form and not self._export_form.options(self.recorded_export):
+                self._export_form = None
+
+    @property
+    def export_form(self) -> ExportForm:
+        """What an export is asked for: as on record until something else is typed."""
+        return self._export_form or self.recorded_export
+
+    def set_export_form(self, form: ExportForm) -> None:
+        """Show another form of the export; nothing is written before it is made."""
+        if form != self.export_form:
+            self._export_form = form if form != self.recorded_export else None
+            self.changed()
 
     @property
     def choice_is_edited(self) -> bool:

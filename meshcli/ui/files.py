@@ -3,16 +3,19 @@
 Pictures are decoded and encoded again, as small as asked for; what is no picture leaves as a download.
 """
 
+import tempfile
+import zipfile
 from functools import lru_cache
 from pathlib import Path
 
 from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
+from starlette.background import BackgroundTask
 
 from meshcli.errors import MeshcliError, ResourceError, UsageError
 from meshcli.pictures.image import load_picture
-from meshcli.project.artefacts import GUESSES_SHEET, MESH, TURNTABLE
+from meshcli.project.artefacts import EXPORT, GUESSES_SHEET, MESH, TURNTABLE
 from meshcli.project.project import Project
 from meshcli.report.embedded import small_webp
 from meshcli.report.mesh_page import mesh_page
@@ -33,6 +36,10 @@ MEDIA_TYPES = {  # suffix -> media type of what may be downloaded
     ".fbx": "application/octet-stream",
     ".zip": "application/zip",
     ".stl": "model/stl",
+    ".3mf": "model/3mf",
+    ".jpg": "image/jpeg",
+    ".txt": "text/plain",
+    ".py": "text/plain",
     ".ply": "application/octet-stream",
     ".json": "application/json",
 }
@@ -65,6 +72,18 @@ def add_files(app: FastAPI, project: Project) -> None:
         return FileResponse(
             path, media_type=MEDIA_TYPES[path.suffix], filename=path.name, headers=REVALIDATE,
             content_disposition_type="inline" if inline else "attachment",
+        )  # fmt: skip
+
+    @app.get("/project/export.zip")
+    async def exported() -> Response:
+        try:
+            path = await run_in_threadpool(_export_zip, project)
+        except (MeshcliError, OSError) as error:
+            return PlainTextResponse(str(error), 404)
+        name = f"{project.root.resolve().name}.zip"
+        return FileResponse(
+            path, media_type=MEDIA_TYPES[".zip"], filename=name, headers=REVALIDATE,
+            background=BackgroundTask(path.unlink, missing_ok=True),
         )  # fmt: skip
 
     @app.get("/project/mesh")
@@ -118,6 +137,24 @@ def _listed(project: Project, file: str) -> Path:
     path = project.path(file)
     if not path.is_file():
         raise UsageError(f"{path} is not there any more")
+    return path
+
+
+def _export_zip(project: Project) -> Path:
+    """A temporary file with all files of the last export, in their folders; whoever asked deletes it."""
+    record = project.load().stages.get("export")
+    if record is None or record.status != "done":
+        raise UsageError("nothing was exported yet")
+    files = [(output.file.removeprefix(f"{EXPORT}/"), _listed(project, output.file)) for output in record.outputs]
+    with tempfile.NamedTemporaryFile(prefix="meshcli-ui-", suffix=".zip", delete=False) as temporary:
+        path = Path(temporary.name)
+        try:
+            with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+                for name, file in files:
+                    archive.write(file, name)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
     return path
 
 

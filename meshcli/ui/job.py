@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from meshcli.errors import UsageError
 from meshcli.stages.run_summary import format_seconds
-from meshcli.system.child_records import NO_TERMINAL, parse_record
+from meshcli.system.child_records import NO_TERMINAL, parse_picture, parse_record
 from meshcli.system.processes import TERMINATE_GRACE, run_child
 
 State = Literal["running", "cancelling", "done", "failed", "cancelled"]
@@ -38,6 +38,7 @@ class Job:
     done: int = 0
     total: int = 1
     share: float = 0.0  # of the whole, 0 to 1
+    picture: tuple[str, bytes] | None = None  # photo, and its unfinished views as a WebP file
     started: float = field(default_factory=time.monotonic)
     ended: float = 0.0
     _left: tuple[float, float] | None = None  # seconds left, and when that was said
@@ -89,6 +90,7 @@ class Job:
             self._read_record(record)
 
     def _read_record(self, record: dict[str, Any]) -> None:
+        self.picture = parse_picture(record) or self.picture
         if "what" in record:
             self.what = str(record["what"])
             self.done, self.total = _whole(record.get("done"), 0), max(_whole(record.get("total"), 1), 1)

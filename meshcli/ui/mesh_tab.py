@@ -27,7 +27,7 @@ RECONSTRUCTORS = {
     "instant-nerf-base": "instant-nerf-base: a smaller radiance field",
 }
 FIRST = ("mesh/mesh.glb", "mesh/mesh.obj", "mesh/mesh.mtl", "mesh/mesh.png", "mesh/colours.obj")  # among downloads
-FOLDERS = ("mesh/", "export/")  # whose files may be downloaded
+FOLDER = "mesh/"  # whose files may be downloaded here
 
 
 class MeshTab:
@@ -143,7 +143,7 @@ class MeshTab:
 def _downloads(board: Board) -> list[str]:
     """The results that may be downloaded, the most wanted first."""
     listed = board.manifest.listed_files
-    more = sorted(file for file in listed if file.startswith(FOLDERS) and Path(file).suffix in MEDIA_TYPES)
+    more = sorted(file for file in listed if file.startswith(FOLDER) and Path(file).suffix in MEDIA_TYPES)
     wanted = [*(file for file in FIRST if file in listed), *(file for file in more if file not in FIRST)]
     wanted += [TURNTABLE] if TURNTABLE in listed else []
     return [file for file in wanted if (board.project.root / file).is_file()]

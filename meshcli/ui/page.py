@@ -1,5 +1,6 @@
 """The page: a header with the project and the work under way, and a tab for each step."""
 
+import base64
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -9,6 +10,8 @@ from nicegui import Client, ui
 from meshcli.project.manifest import Stage
 from meshcli.stages.run_summary import format_rough, format_seconds
 from meshcli.ui.board import Board
+from meshcli.ui.export_tab import ExportTab
+from meshcli.ui.job import Job
 from meshcli.ui.log_tab import LogTab
 from meshcli.ui.mesh_tab import MeshTab
 from meshcli.ui.parts import button
@@ -21,6 +24,7 @@ TABS: tuple[tuple[str, str, Stage | None], ...] = (
     ("photos", "Photos", "generate"),
     ("views", "Views", "select"),
     ("mesh", "Mesh", "reconstruct"),
+    ("export", "Export", "export"),
     ("log", "Log", None),
 )
 
@@ -51,6 +55,7 @@ class Page:
     def __init__(self, board: Board) -> None:
         self.board = board
         self._version = -1
+        self._pictured: tuple[str, bytes] | None = None
         with ui.header().classes("top"):
             ui.label(board.project.root.resolve().name).classes("project")
             with ui.tabs().props("no-caps dense inline-label mobile-arrows") as tabs:
@@ -60,6 +65,7 @@ class Page:
             "photos": PhotosTab,
             "views": ViewsTab,
             "mesh": MeshTab,
+            "export": ExportTab,
             "log": LogTab,
         }
         self._tabs: dict[str, Tab] = {}
@@ -77,6 +83,9 @@ class Page:
                 self._time = ui.label().classes("hint")
                 self._cancel = button("Cancel", self.board.jobs.cancel, "stop").props("dense")
             self._bar = ui.linear_progress(show_value=False).props('instant-feedback aria-label="progress"')
+            self._preview = ui.element("figure").classes("preview")
+            with self._preview:
+                self._picture = ui.element("img")
         self._problem = ui.label().classes("warning")
 
     def poll(self) -> None:
@@ -114,7 +123,18 @@ class Page:
         elif elsewhere:
             self._what.set_text(f"{elsewhere} is running in another process, such as a terminal")
             self._work.classes(replace="work running")
+        self._update_preview(job if busy else None)
         self._update_time()
+
+    def _update_preview(self, job: Job | None) -> None:
+        """The views of a photo while a network paints them."""
+        picture = job.picture if job and job.stage in ("", "generate") else None
+        self._preview.set_visibility(picture is not None)
+        if picture and picture != self._pictured:
+            source = f"data:image/webp;base64,{base64.b64encode(picture[1]).decode()}"
+            self._picture._props["src"], self._picture._props["alt"] = source, f"unfinished views of photo {picture[0]}"
+            self._picture.update()
+        self._pictured = picture
 
     def _update_time(self) -> None:
         job = self.board.jobs.current

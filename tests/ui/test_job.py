@@ -1,16 +1,22 @@
 """Long work of a page: children, their records, cancelling; one at a time."""
 
+import io
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from helpers.cli_processes import FAKE_MESHCLI, alive, until
+from meshcli.commands.console import Reporter
+from meshcli.commands.run_progress import RunRecords
 from meshcli.errors import UsageError
 from meshcli.project.project import Project
 from meshcli.stages.status import read_status
 from meshcli.system import processes
-from meshcli.system.child_records import MARK
+from meshcli.system.child_records import MARK, NO_TERMINAL
+from meshcli.system.processes import REPORT_VARIABLE
 from meshcli.ui.board import Board
 from meshcli.ui.job import MAX_LINES, Job, Jobs
 
@@ -124,6 +130,27 @@ def test_records_of_any_kind_do_no_harm() -> None:
         job.read_line(str(number))
     assert len(job.lines) == MAX_LINES
     assert job.lines[-1] == str(MAX_LINES + 9)
+
+
+def test_unfinished_views_come_as_pictures(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv(REPORT_VARIABLE, NO_TERMINAL)
+    reporter = Reporter()
+    reporter.show("b", np.full((12, 8, 3), (200, 30, 40), np.uint8))
+    line = capsys.readouterr().err.rstrip("\n")
+    RunRecords(["generate"], False, False)._read_line(line)  # `run` passes on what its children send
+    passed = capsys.readouterr().err.rstrip("\n")
+    job = Job(["run"], "work")
+    job.read_line(passed)
+    assert job.picture
+    assert job.picture[0] == "b"
+    with Image.open(io.BytesIO(job.picture[1])) as picture:
+        assert picture.size == (8, 12)
+        assert np.abs(np.subtract(picture.convert("RGB").getpixel((4, 6)), (200, 30, 40))).max() < 8
+    before = job.picture
+    for bad in ('"x"', '"PHNjcmlwdD4="', "3", "null"):
+        job.read_line(f'{MARK}{{"photo": "a", "picture": {bad}}}')
+    assert job.picture == before
+    assert job.lines == ()
 
 
 def test_the_time_left_goes_down_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
