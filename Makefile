@@ -9,7 +9,7 @@ PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.11; do \
 # A worker a core with a thread each: threads of several workers would only get in each other's way.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope
 
-.PHONY: demo models man image test test-slow test-all test-blender test-image check format bench lock clean
+.PHONY: demo models man image test test-slow test-all test-blender test-image check format bench bench-batch lock clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/ready  ## three example photos to a mesh and a turntable, in demo/
@@ -61,6 +61,11 @@ bench: $(VENV)/ready  ## the main tables of docs/measurements.md; reads ../share
 	$(BIN)/python tests/bench/fit_meshes.py
 	$(BIN)/python tests/bench/fit_sheets.py
 	$(BIN)/python tests/bench/pipeline.py
+
+bench-batch: $(VENV)/ready  ## what a batch of 10,000 objects costs beside its work
+	$(BIN)/python tests/bench/batch.py
+	$(BIN)/python tests/bench/batch_local.py
+	$(BIN)/python tests/bench/batch_nodes.py
 
 # Resolves pyproject.toml for every platform and Python from 3.11 on. Versions that are pinned already stay where they
 # fit; `make lock COMPILE_FLAGS=--upgrade` takes the newest. What only one platform needs is left to pip: that is

@@ -167,6 +167,7 @@ def test_light_modules_import_nothing_heavy(name: str) -> None:
         ["--help"],
         ["run", "--help"],
         ["status", "nowhere"],
+        ["batch", "nowhere", "--out", "elsewhere"],
         ["models", "list"],
         ["models", "path", "instant-mesh-large"],
         ["generate", "--no-such-flag"],

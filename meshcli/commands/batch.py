@@ -13,7 +13,6 @@ from meshcli.batch.batch_folder import BatchFolder
 from meshcli.batch.batch_state import read_state
 from meshcli.batch.object_list import BatchFlags, CheckedList, check_list
 from meshcli.batch.shards import in_shard, only_named
-from meshcli.batch.summary import write_summary
 from meshcli.batch.tasks import BatchObject, Runner
 from meshcli.batch.template import TemplateKind
 from meshcli.batch.tracker import BatchPlan, BatchTracker, named, plan_batch
@@ -58,8 +57,8 @@ def batch(
             metavar="LIST",
             show_default=False,
             help="CSV, JSON Lines or YAML with a row per object (name, photos, azimuth, rig, engine, settings, height, "
-            "export), or a folder that holds a folder of pictures, or a picture, per object; or `status` and the DIR of a "
-            "batch, to see how far it is.",
+            "export), or a folder with a folder of pictures, or a picture, per object. `status DIR` in place of LIST: "
+            "how far a batch is.",
         ),
     ],
     which: ListFlags,
@@ -133,6 +132,8 @@ def _run(folder: BatchFolder, plan: BatchPlan, checked: CheckedList, output: Out
             progress.say(f"{done} done already, {len(plan.failed)} failed before, {left} to run")
         if left:
             runner.run(tracker.objects(), progress.listening(tracker))
+        from meshcli.batch.summary import write_summary  # loads pictures
+
         table, page, shown = write_summary(folder, checked.objects)
         code = tracker.exit_code(len(checked.problems))
         count = done + tracker.codes[0]

@@ -26,7 +26,7 @@ class ProjectRow:
     """What the table says about a project; numbers are None where they are not on record."""
 
     name: str
-    link: str  # relative to the page; its own report where there is one, else its directory
+    link: str  # relative to the page; its own report where there is one, else its directory; empty where neither is
     state: str
     reason: str = ""
     picture: str = ""  # a URI
@@ -58,7 +58,7 @@ def projects_page(
             rows.append(replace(row, state=state, reason=reason) if state and state != "done" else row)
         except MeshcliError as error:
             if state:
-                rows.append(ProjectRow(_name(project), _link(project, page), state, reason))
+                rows.append(ProjectRow(_name(project), "", state, reason))
                 continue
             errors.append(error)
             rows.append(ProjectRow(_name(project), _link(project, page), "unreadable", str(error)))

@@ -65,7 +65,8 @@ def test_all_formats_say_the_same() -> None:
         "Größe 2;desk/1.jpg@45;;fit.rays=2000\r\n",
         "list.jsonl": "\n\n".join(map(json.dumps, rows)),
         "list.json": json.dumps(rows, indent=1),
-        "list.yaml": "- name: 007\n  photos: [owl_a.png, owl_b.png]\n  azimuth: [0, 90.5]\n  settings: {fit.rays: 2000}\n"
+        "list.yaml": "- name: 007\n  photos: [owl_a.png, owl_b.png]\n  azimuth: [0, 90.5]\n"
+        "  settings: {fit.rays: 2000}\n"
         "- {name: Größe 2, photos: desk/1.jpg@45, azimuth: ~, settings: {fit: {rays: 2000}}}\n",
     }
     found = {name: read(f"\ufeff{text}", name) for name, text in texts.items()}
