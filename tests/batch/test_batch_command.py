@@ -54,7 +54,7 @@ def runner(
     made = tmp_path / "made"
     templates.make("finished", made, lambda: finish(Project(made), photos))
     fake = FakeRunner(made)
-    monkeypatch.setattr(command, "make_runner", lambda: fake)
+    monkeypatch.setattr(command, "make_runner", lambda *_: fake)
     monkeypatch.setattr("meshcli.commands.cli.listen_to_signals", lambda: None)
     monkeypatch.chdir(tmp_path)
     Path("list.csv").write_text("name,photos\none,1.png\ntwo,2.png\nDrei ü,3.png\n", encoding="utf-8")
