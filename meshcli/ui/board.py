@@ -33,6 +33,7 @@ class Board:
         self.problem = ""  # why the project cannot be read
         self.azimuths: dict[str, float] = {}  # photo -> degrees: turned on a dial, not in the project yet
         self.quality = ""  # an option about settings, as typed: "", "--config=quick" or "--defaults"
+        self.cutout = ""  # how photos are cut out, as --cutout takes it; empty is as before
         self.generator, self.reconstructor = "auto", "auto"
         self.choice: PickerState | None = None
         self._opened: PickerState | None = None  # what the choice began with

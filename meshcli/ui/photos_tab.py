@@ -8,7 +8,7 @@ from meshcli.engines import pick_generator
 from meshcli.errors import UsageError
 from meshcli.project.artefacts import GUESSES_SHEET
 from meshcli.project.manifest import Photo
-from meshcli.settings import Settings
+from meshcli.settings import PhotoSettings, Settings
 from meshcli.stages.photo_azimuths import azimuth_lines, guess_warning, photos_of_unknown_azimuth
 from meshcli.stages.view_generation import lacking
 from meshcli.ui.board import Board
@@ -16,12 +16,22 @@ from meshcli.ui.elements import Dial, Painter
 from meshcli.ui.gate import MAX_UPLOAD
 from meshcli.ui.parts import CommandLine, button, report
 from meshcli.ui.uploads import MAX_FILES, Inbox
+from meshcli.weights.locations import rembg_file
 
 CARD_SIDE, RIM_SIDE = 480, 96  # pixels of pictures
 GENERATORS = {
     "auto": "automatic",
     "sculpt": "sculpt: a body from silhouettes, needs nothing",
     "zero123plus": "zero123plus: painted by a network",
+}
+
+
+CUTOUTS = {
+    "": "as before, or automatic",
+    "auto": "automatic",
+    "alpha": "the file's own transparency",
+    "plain": "a plain background",
+    "rembg": "rembg, a network",
 }
 
 
@@ -45,6 +55,8 @@ class PhotosTab:
         self._hint = ui.label(
             "Two to four photos of one object, from different sides, all of it in the picture. One works too."
         ).classes("hint")
+        self._cutout = ui.select(CUTOUTS, label="Cut out by", on_change=self._choose_cutout).classes("cutout")
+        self._cutout_hint = ui.label().classes("hint")
         self._stale = ui.label().classes("warning")
         self._warning = ui.label().classes("warning")
         self._guesses = ui.html("", sanitize=False).classes("guesses")
@@ -86,6 +98,9 @@ class PhotosTab:
             self._quality.set_options(choices)
         self._quality.set_value(board.quality_of("generate"))
         self._engine.set_value(board.generator)
+        self._cutout.set_value(board.cutout)
+        self._cutout_hint.set_text(_cutout_hint(board.cutout))
+        self._cutout_hint.set_visibility(bool(board.cutout))
         self._engine_hint.set_text(_engine_hint(board.generator, board))
         for each in (self._make, self._all, self._guess):
             each.set_enabled(bool(photos) and not busy)
@@ -172,7 +187,9 @@ class PhotosTab:
             for file in event.files:
                 await file.save(inbox.place(file.name))
             add = ["--add"] if self.board.photos else []
-            words = self.board.words("generate", *add, "--cutouts-only", arguments=[str(each) for each in inbox.files])
+            words = self.board.words(
+                "generate", *add, *self._cutout_words(), "--cutouts-only", arguments=[str(each) for each in inbox.files]
+            )
             self.board.jobs.start(words, "cutting the photos out", inbox.remove)
         except (UsageError, OSError) as error:
             inbox.remove()
@@ -180,6 +197,14 @@ class PhotosTab:
 
     def _rejected(self) -> None:
         report(f"not all of these can be handed in: at most {MAX_FILES} pictures of {MAX_UPLOAD >> 20} MB in all")
+
+    def _choose_cutout(self, event: events.ValueChangeEventArguments[str]) -> None:
+        if event.value in CUTOUTS and self.board.cutout != event.value:
+            self.board.cutout = event.value
+            self.board.changed()
+
+    def _cutout_words(self) -> list[str]:
+        return [f"--cutout={self.board.cutout}"] if self.board.cutout else []
 
     def _choose_quality(self, event: events.ValueChangeEventArguments[str]) -> None:
         if event.value is not None and self.board.quality != event.value:
@@ -197,7 +222,7 @@ class PhotosTab:
         to = [] if last == "render" else [f"--to={last}"]
         engine = [] if board.generator == "auto" else [f"--generator={board.generator}"]
         quality = [board.quality_of("generate")] if board.quality_of("generate") else []
-        return board.words("run", *to, *board.azimuth_words(), *engine, *quality, *options)
+        return board.words("run", *to, *board.azimuth_words(), *self._cutout_words(), *engine, *quality, *options)
 
     def _run(self, last: str, *options: str) -> None:
         title = "making views" if last == "generate" else "making everything"
@@ -225,6 +250,20 @@ def _engine_hint(name: str, board: Board) -> str:
     before = record.engine if record and record.status == "done" else ""
     engine, why = pick_generator("auto", before, missing)
     return f"{engine} ({why.removeprefix('auto: ')})"
+
+
+def _cutout_hint(way: str) -> str:
+    """What a way of cutting photos out needs."""
+    model = PhotoSettings().rembg_model
+    has_model = rembg_file(model) is not None
+    needs = {
+        "auto": "by transparency, else by a plain background, else with rembg",
+        "alpha": "needs pictures with transparency, as PNG or WebP files have it",
+        "plain": "needs one smooth colour all around the object",
+        "rembg": f"its model {model} is on this machine" if has_model
+        else f"needs its model {model}, 5 MB: fetched when it is used, or by meshcli models pull {model}",
+    }  # fmt: skip
+    return f"{needs.get(way, '')}; used for all photos when you hand some in or make views"
 
 
 def _about_sides(board: Board) -> str:
