@@ -148,7 +148,8 @@ class ExportTab:
         self.board.set_export_form(replace(self.board.export_form, targets=chosen))
 
     def _choose(self, name: str, event: events.ValueChangeEventArguments[Any]) -> None:
-        self.board.set_export_form(replace(self.board.export_form, **{name: str(event.value or "")}))
+        changes: dict[str, Any] = {name: str(event.value or "")}
+        self.board.set_export_form(replace(self.board.export_form, **changes))
 
     def _words(self) -> list[str]:
         return self.board.words("export", *self.board.export_form.options(self.board.recorded_export))
@@ -161,7 +162,8 @@ def export_summary(record: StageRecord | None) -> str:
     """How large the exported object is, and what else is on record about it; empty before an export."""
     if record is None or record.status != "done":
         return ""
-    facts, parts = record.facts, []
+    facts = record.facts
+    parts: list[str] = []
     metres = facts.get("metres")
     if isinstance(metres, dict) and all(isinstance(value, int | float) for value in metres.values()):
         sizes = ", ".join(f"{length(float(value))} {word}" for word, value in (
@@ -177,7 +179,8 @@ def export_summary(record: StageRecord | None) -> str:
 
 def _missing(name: str) -> str:
     """The extra that a format or program needs and this machine lacks; empty if there is none."""
-    return next(filter(None, map(missing_extra, MADE_FOR.get(name, (name,)))), "")  # type: ignore[call-overload]
+    made = next((targets for program, targets in MADE_FOR.items() if program == name), (name,))
+    return next(filter(None, map(missing_extra, made)), "")
 
 
 def _bytes(size: int) -> str:
