@@ -120,13 +120,15 @@ class BatchTracker:
     def exit_code(self, wrong_rows: int) -> int:
         """0 when all is done; 75 when the same call would go on by itself; else the code of the failures, 3 if several.
 
-        Rows that cannot be run count as failures of code 3.
+        Rows that cannot be run count as failures of code 3. So do objects that ran out of memory in all their tries:
+        75 would let a farm put the task back for ever, which leaves such objects alone.
         """
         unended = len(self.plan.left) - self.over
-        if self.locked or unended or self.codes[ResourceError.exit_code]:
+        if self.locked or unended:
             return ResourceError.exit_code
         codes = {code for code in self.codes if code and self.codes[code]}
         codes |= {state.exit_code for state in self.plan.failed}
+        codes = {InputError.exit_code if code == ResourceError.exit_code else code for code in codes}
         codes |= {InputError.exit_code} if wrong_rows else set()
         return codes.pop() if len(codes) == 1 else (InputError.exit_code if codes else 0)
 

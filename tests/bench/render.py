@@ -27,7 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("mesh", nargs="?", default="")
     parser.add_argument("--frames", type=int, default=60)
-    parser.add_argument("--passes", nargs="+", default=PASSES)
+    parser.add_argument("--passes", nargs="+", choices=PASSES, default=PASSES)
     parser.add_argument("--threads", type=int, nargs="+", default=(1, 2))
     parser.add_argument("--measure", nargs=2, metavar=("PASS", "WAY"), help="one line of JSON, for the table")
     arguments = parser.parse_args()

@@ -32,7 +32,7 @@ while :; do
     kill -0 "$child" 2>/dev/null || break # else a signal ended the wait, not the work
 done
 
-# 75 is out of memory or disk: the next try takes smaller settings.
+# 75: the same call goes on by itself.
 if { [ "$code" -eq 75 ] || [ "$late" -eq 1 ]; } && [ "${SLURM_RESTART_COUNT:-0}" -lt @{ retries } ]; then
     scontrol requeue "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"
 fi
