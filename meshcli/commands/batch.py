@@ -144,8 +144,8 @@ def _run(folder: BatchFolder, plan: BatchPlan, checked: CheckedList, output: Out
             return code
         if failures:
             names = [state.item.name for state in plan.failed]
-            before = f" ({named(names)} before; --retry-failed tries again)" if names else ""
-            progress.say(f"{failures} failed{before}")
+            before = f" ({named(names)} before)" if names else ""
+            progress.say(f"{failures} failed{before}; --retry-failed tries them again")
         progress.say(f"{count} of {done + left + len(plan.failed)} objects are done, {elapsed(start)}")
         if shown < len(checked.objects):
             progress.say(f"the page shows {shown} of them, those that are not done first")

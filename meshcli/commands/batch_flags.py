@@ -60,8 +60,11 @@ class ListFlags(FlagGroup, title="Batch"):
     ] = ""
     template: Annotated[
         TemplateKind | None,
-        typer.Option("--template", help="Print a job file for a farm, and run nothing.", show_default=False),
-    ] = None
+        typer.Option(
+            "--template", metavar="FARM", show_default=False,
+            help="Print a job file for openjd, slurm or kubernetes, and run nothing.",
+        ),
+    ] = None  # fmt: skip
     shards: Annotated[int, typer.Option(min=1, metavar="N", help="Tasks of that job.")] = 1
 
     def refuse_contradictions(self) -> None:

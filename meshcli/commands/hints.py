@@ -168,7 +168,7 @@ def _engine_of_run(engine: str) -> str:
 
 
 def _commands_with(flag: str) -> list[str]:
-    """The commands that have a flag, as they are typed after `meshcli`."""
+    """The commands that have a flag, as they are typed after `meshcli`; `batch` where `run` has it not."""
     from meshcli.commands.cli import COMMANDS
 
     commands = {name: load_command(name) for name in COMMANDS}
@@ -176,11 +176,12 @@ def _commands_with(flag: str) -> list[str]:
         commands |= {f"{name} {inner}": command for inner, command in group.commands.items()}
         if isinstance(group, Group):  # which takes no flags itself
             del commands[name]
-    return [
+    found = [
         name
         for name, command in commands.items()
         if not isinstance(command, LazyCommand) and any(flag in each.opts for each in command.params)
     ]
+    return [name for name in found if name != "batch" or "run" not in found]
 
 
 def _value_of(flag: str, line: Sequence[str]) -> str:
