@@ -45,7 +45,7 @@ test-blender: $(VENV)/models .venv-blender/ready  ## the folder for Blender, in 
 	BLENDER_PYTHON=$(CURDIR)/.venv-blender/bin/python OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/export/test_blender.py
 
 test-image: $(VENV)/models  ## the image, built without a registry and tried: as root, with buildah and debootstrap
-	BUILD_IMAGE=1 $(BIN)/python -m pytest -s tests/container/test_image.py
+	BUILD_IMAGE=1 $(BIN)/python -m pytest -s tests/container/test_container_image.py
 
 check: $(VENV)/models  ## style, formatting, types
 	$(BIN)/hadolint docker/Dockerfile
