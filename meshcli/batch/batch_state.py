@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from meshcli.batch.batch_folder import BatchFolder, ObjectRecord, StageFigures, stamp
-from meshcli.batch.tasks import BatchObject, StageResult
+from meshcli.batch.tasks import MAX_TRIES, PATH_FLAGS, BatchObject, StageResult
 from meshcli.engines import VERSIONS
 from meshcli.errors import MeshcliError, ResourceError
 from meshcli.project.log_file import last_failure
@@ -23,8 +23,6 @@ from meshcli.stages.mesh_check import recorded_match
 from meshcli.stages.status import seconds
 from meshcli.system.digests import digest
 
-MAX_TRIES = 3  # of a stage that memory runs out in, each with smaller settings
-FILE_FLAGS = ("--rig=", "--config=", "--weights=")  # whose value may be a file, which then counts as an input
 NOT_ASKED = ("--force", "--offline")  # flags that change nothing about the result
 
 State = Literal["done", "failed", "retry", "running", "interrupted", "unfinished", "not started"]
@@ -122,7 +120,7 @@ def record_of(item: BatchObject, asked: str, ends: Mapping[Stage, StageResult]) 
 def asked_of(item: BatchObject) -> str:
     """A digest of what is asked for: flags, stages, the versions of the engines, and the files handed in."""
     words = [word for word in item.words if word not in NOT_ASKED]
-    files = [word.partition("=")[2] if word.startswith(FILE_FLAGS) else word for word in words]
+    files = [word.partition("=")[2] if word.partition("=")[0] in PATH_FLAGS else word for word in words]
     stamps = [each for word in files if not word.startswith("--") for each in _stamps(word)]
     return digest({"words": words, "stages": item.stages, "files": stamps, "engines": VERSIONS})
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from meshcli.errors import InputError
-from meshcli.pictures.photo_arguments import SUFFIXES, counted, natural_sort_key
+from meshcli.pictures.photo_arguments import counted, is_picture, natural_sort_key
 from meshcli.system.text_files import read_text
 
 MAX_LIST_BYTES = 64 * 2**20  # by choice: a list of 100,000 objects has about 10 MB
@@ -95,15 +95,11 @@ def _folder_rows(folder: Path) -> Iterator[ListRow]:
     try:
         entries = [each for each in folder.iterdir() if not each.name.startswith(".")]
         entries.sort(key=lambda each: (natural_sort_key(each.name), each.name))
-        folders = [each for each in entries if each.is_dir() and any(map(_is_picture, each.iterdir()))]
+        folders = [each for each in entries if each.is_dir() and any(map(is_picture, each.iterdir()))]
     except OSError as error:
         raise InputError(f"{error.filename or folder} cannot be read: {error.strerror}") from error
-    for each in folders or filter(_is_picture, entries):
+    for each in folders or filter(is_picture, entries):
         yield ListRow(0, {"name": (each.name if each in folders else each.stem,), "photos": (each.name,)})
-
-
-def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
 
 
 def _csv_rows(text: str) -> Iterator[ListRow]:

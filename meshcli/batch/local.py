@@ -13,14 +13,13 @@ from selectors import EVENT_READ, DefaultSelector
 from meshcli.batch.capacity import Capacity
 from meshcli.batch.machine import Machine, this_machine
 from meshcli.batch.stage_needs import ENGINE_FLAGS, STAGE_NEEDS, WITH_NETWORK, Needs, StageKinds, word_value
-from meshcli.batch.tasks import BatchObject, Report, StageResult, StageStarted
+from meshcli.batch.tasks import MAX_TRIES, BatchObject, Report, StageResult, StageStarted
 from meshcli.batch.worker_process import STOP_GRACE, WORKER, WorkerProcess
 from meshcli.errors import MeshcliError, ResourceError
 from meshcli.project.manifest import Stage, StageRecord
 from meshcli.project.project import LockedError, Project
 from meshcli.stages.killed_child import killed_child_error, read_record
 
-MAX_TRIES = 3  # of a stage, those of earlier calls included as long as they are fewer
 LOCK_PAUSE = 1.0  # seconds between two looks at projects that other processes write
 LOCK_PATIENCE = 60.0  # seconds without any other work before such a project is left to them
 
@@ -182,7 +181,7 @@ class _Dispatch:
         worker = self._free_worker(gpu, threads)
         job.before = read_record(Project(job.item.project), job.stage)
         if not job.allowed:
-            # For an object that used them up in an earlier call and is handed in again, they begin anew.
+            # Tries of earlier calls count; for an object that used them up and is handed in again, they begin anew.
             used = job.before.tries if job.before and job.before.status != "done" else 0
             job.allowed = MAX_TRIES - used if used < MAX_TRIES else MAX_TRIES
         job.tries += 1

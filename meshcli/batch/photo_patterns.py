@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from meshcli.errors import InputError
-from meshcli.pictures.photo_arguments import SUFFIXES, existing_path, natural_sort_key, other_ending
+from meshcli.pictures.photo_arguments import SUFFIXES, existing_path, is_picture, natural_sort_key, other_ending
 from meshcli.views.photo_cameras import NUMBER
 
 MAGIC = "*?["
@@ -66,7 +66,7 @@ class PhotoPatterns:
 
 def pictures_in(folder: Path) -> list[Path]:
     """The pictures that `meshcli run` would take from a folder."""
-    return [each for each in folder.iterdir() if each.suffix.lower() in SUFFIXES and not each.name.startswith(".")]
+    return list(filter(is_picture, folder.iterdir()))
 
 
 def _usable(path: Path) -> Path:

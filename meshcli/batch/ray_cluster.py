@@ -16,7 +16,7 @@ from meshcli.batch.ray_connection import check_nodes, connected
 from meshcli.batch.ray_jobs import Job, Waiting, failed_with, loss_of
 from meshcli.batch.ray_tasks import ClusterNeeds, NetworkWorker, RunStage, run_on_node
 from meshcli.batch.stage_needs import Needs, word_value
-from meshcli.batch.tasks import BatchObject, Report, StageResult, StageStarted
+from meshcli.batch.tasks import PATH_FLAGS, BatchObject, Report, StageResult, StageStarted
 from meshcli.errors import MeshcliError, ResourceError, UsageError
 from meshcli.project.manifest import Stage
 
@@ -25,7 +25,6 @@ AHEAD = 4  # objects that are planned before there is room for them
 WAIT_SECONDS = 1.0  # at most between two looks at the cluster
 NODE_PATIENCE = 600.0  # that a cluster that has lost all its nodes has to get one: autoscalers take minutes
 CANCEL_SECONDS = 10.0  # that cancelled stages have to be gone
-PATH_FLAGS = ("--config", "--rig", "--weights", "--unet", "--from-mesh", "--from-views", "--from-sheet")
 
 NeedsOf = Callable[[BatchObject, Stage], Needs]
 

@@ -7,13 +7,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from meshcli.batch.stage_needs import Needs
-from meshcli.batch.tasks import BatchObject, StageResult
+from meshcli.batch.tasks import BUG, MAX_TRIES, BatchObject, StageResult
 from meshcli.errors import ProjectError, ResourceError
 from meshcli.project.manifest import ALL_STAGES, Stage, StageRecord
 from meshcli.project.project import Project
 from meshcli.stages.killed_child import read_record, record_lost_worker
 
-MAX_TRIES = 3  # of a stage, as the manifest counts them
 LOCK_SECONDS = 5.0  # between two tries at a project that a lost worker may still hold
 LOCK_PATIENCE = 150.0  # NFS 4 servers drop the locks of a client that is gone after 90 s, by default
 
@@ -144,4 +143,4 @@ def loss_of(ray: Any, error: Exception) -> Loss | None:
 def failed_with(job: Job, error: Exception) -> StageResult:
     """The result of a stage whose code raised what it never should: a bug."""
     line = str(error).strip().split("\n")[-1]
-    return replace(StageResult(job.item.name, job.stage, 1), error=f"a bug: {line}", tries=max(job.lost, 1))
+    return replace(StageResult(job.item.name, job.stage, BUG), error=f"a bug: {line}", tries=max(job.lost, 1))

@@ -1,20 +1,18 @@
 """What runs on the nodes of a Ray cluster: one stage of one object, with the threads that it was given. Light."""
 
-import gc
 import os
 import sys
 from collections.abc import Callable
 from typing import Any
 
 from meshcli.batch.stage_needs import STAGE_NEEDS, Needs, StageKinds, word_value
-from meshcli.batch.tasks import BatchObject, StageResult
-from meshcli.errors import ResourceError, UsageError
+from meshcli.batch.tasks import THREAD_VARIABLES, BatchObject, StageResult
+from meshcli.errors import UsageError
 from meshcli.project.manifest import Stage
+from meshcli.system.glibc_heap import free_memory
 from meshcli.system.processes import Interrupted
 
 RunStage = Callable[[BatchObject, Stage], StageResult]
-# Read once, when a library loads: the largest number of threads that a worker process will ever use.
-THREAD_VARIABLES = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 LONG = 5.0  # seconds of a stage behind which memory is tidied up, which takes 0.2
 
 
@@ -42,7 +40,7 @@ def run_on_node(run_stage: RunStage, item: BatchObject, stage: Stage, cpus: int)
     except Interrupted as error:  # Ray would take it for a crash; the record reads as interrupted
         os._exit(error.exit_code)
     if result.seconds > LONG:
-        _tidy()
+        free_memory()
     return result
 
 
@@ -58,14 +56,6 @@ class NetworkWorker:
         """As `run_on_node`."""
         with self._kept.in_use():
             result = run_on_node(*arguments)
-        if result.exit_code in (1, ResourceError.exit_code):  # nobody knows what a bug or a lack of memory left behind
+        if result.spoils_worker:
             self._kept.drop()
         return result
-
-
-def _tidy() -> None:
-    """Return what the stage left to the system: garbage, free pages of the heap."""
-    from meshcli.system.glibc_heap import trim_heap
-
-    gc.collect()
-    trim_heap()

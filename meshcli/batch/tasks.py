@@ -5,7 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from meshcli.errors import ResourceError
 from meshcli.project.manifest import STAGES, Stage
+
+MAX_TRIES = 3  # of a stage that runs out of memory, each with smaller settings, or whose worker is lost
+BUG = 1  # exit code of a stage whose code failed
+# Flags whose value may be a file or folder, which is then an input as photos are.
+PATH_FLAGS = ("--config", "--rig", "--weights", "--unet", "--from-mesh", "--from-views", "--from-sheet")
+# How many threads libraries may start; they read it once, when they are loaded.
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -45,6 +53,11 @@ class StageResult:
     def failed(self) -> bool:
         """Whether the object cannot go on."""
         return self.exit_code != 0
+
+    @property
+    def spoils_worker(self) -> bool:
+        """Whether nobody knows what it left behind in its process: memory ran out, or its code failed."""
+        return self.exit_code in (BUG, ResourceError.exit_code)
 
 
 Report = Callable[[StageStarted | StageResult], None]

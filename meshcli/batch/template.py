@@ -27,8 +27,6 @@ RETRIES = 10  # of a task that ran out of memory or disk; three are what one obj
 FINAL_CODES = (1, 2, 3, 4, 5, 6)  # exit codes after which the same task would only fail again
 OPENJD_BRACES = {"{": "{{Param.OpenBrace}}", "}": "{{Param.CloseBrace}}"}
 OPENJD_MAX_CHARACTERS = 1024  # of a parameter's value, by the specification of 2023-09
-
-
 WORKERS = 2  # stages without networks that a task works on at a time; by choice
 DRIVER_MB = 2048  # for the batch itself and what the system holds for its files; by choice, more than it takes
 

@@ -53,9 +53,10 @@ class BatchTracker:
     ended: Callable[[ObjectState], None]  # called with each object that ended
     codes: Counter[int] = field(default_factory=Counter)  # exit code -> objects that ended with it in this call
     locked: list[str] = field(default_factory=list)  # objects that another meshcli works on
+    retried: int = 0  # objects that failed and that the next call tries again by itself
     running: dict[str, Stage] = field(default_factory=dict)  # object -> its stage at work
     _ends: dict[str, dict[Stage, StageResult]] = field(default_factory=dict)  # of objects that have not ended
-    _items: dict[str, BatchObject] = field(default_factory=dict)  # of the same
+    _items: dict[str, tuple[BatchObject, str]] = field(default_factory=dict)  # of the same: object, what was asked for
     _spent: Counter[Stage] = field(default_factory=Counter)  # seconds of stages that ran
     _counts: Counter[Stage] = field(default_factory=Counter)  # how many these are
     _passed: Counter[Stage] = field(default_factory=Counter)  # stages that are over, skipped ones too
@@ -64,10 +65,11 @@ class BatchTracker:
     def objects(self) -> Iterator[BatchObject]:
         """The objects to run; one that another driver has finished meanwhile is left out."""
         for item in self.plan.left:
-            if FORCE not in item.words and is_finished(self.folder, item, asked_of(item)):
+            asked = asked_of(item)  # before the stages read the files: what is edited meanwhile counts as changed
+            if FORCE not in item.words and is_finished(self.folder, item, asked):
                 self.codes[0] += 1
                 continue
-            self._items[item.name] = item
+            self._items[item.name] = item, asked
             yield item
 
     def report(self, told: StageStarted | StageResult) -> None:
@@ -76,7 +78,7 @@ class BatchTracker:
             self.running[told.name] = told.stage
             return
         self.running.pop(told.name, None)
-        item = self._items[told.name]
+        item, asked = self._items[told.name]
         ends = self._ends.setdefault(told.name, {})
         ends[told.stage] = told
         self._passed[told.stage] += 1
@@ -86,10 +88,12 @@ class BatchTracker:
         if told.locked:
             self.locked.append(told.name)
         elif told.failed or told.stage == item.stages[-1]:
-            record = record_of(item, asked_of(item), ends)
+            record = record_of(item, asked, ends)
             self.folder.save_record(record)
+            state = state_of_record(item, record)
             self.codes[record.exit_code] += 1
-            self.ended(state_of_record(item, record))
+            self.retried += state.state == "retry"
+            self.ended(state)
         else:
             return
         del self._ends[told.name], self._items[told.name]
@@ -124,7 +128,7 @@ class BatchTracker:
         75 would let a farm put the task back for ever, which leaves such objects alone.
         """
         unended = len(self.plan.left) - self.over
-        if self.locked or unended:
+        if self.locked or unended or self.retried:
             return ResourceError.exit_code
         codes = {code for code in self.codes if code and self.codes[code]}
         codes |= {state.exit_code for state in self.plan.failed}

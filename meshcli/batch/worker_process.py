@@ -15,14 +15,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
-from meshcli.batch.tasks import BatchObject, StageResult
+from meshcli.batch.tasks import THREAD_VARIABLES, BatchObject, StageResult
 from meshcli.errors import ResourceError
 from meshcli.project.manifest import Stage
 from meshcli.system.processes import PARENT_PIPE_VARIABLE, PLAIN_REPORT, REPORT_VARIABLE, signals_blocked
 
 WORKER = (sys.executable, "-m", "meshcli.commands.stage_worker")
-# How many threads libraries may start; they read it once, when they are loaded.
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 STOP_GRACE = 10.0  # seconds that a worker has to clean up before it is killed
 
 Task = dict[str, Any]

@@ -21,6 +21,7 @@ from meshcli.project.manifest import ALL_STAGES
 from meshcli.stages.run_summary import format_rough, format_seconds
 
 BAR_WIDTH = 40  # columns at most; by eye, as that of `run`
+MAX_SHOWN = 50  # objects that `batch status` names
 
 
 def event(kind: str, **values: Any) -> None:
@@ -131,9 +132,6 @@ def print_states(states: list[ObjectState], list_path: str) -> None:
         console.print(Text(escape_controls(what)), soft_wrap=True)
     if len(rows) > MAX_SHOWN:
         console.print(f"and {len(rows) - MAX_SHOWN} more; all of them: --json")
-
-
-MAX_SHOWN = 50  # objects that `batch status` names
 
 
 def elapsed(start: float) -> str:

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -63,6 +63,18 @@ class StageOptionFlags:
     network: NetworkFlags
 
 
+@dataclass(frozen=True)
+class RunFlags:
+    """All flags of `run`, group by group."""
+
+    inputs: InputFlags
+    options: StageOptionFlags
+    settings: SettingsFlags
+    stages: StageFlags
+    execution: ExecutionFlags
+    output: OutputFlags
+
+
 @app.command(cls=Command, epilog="Example: meshcli run desk 1.png 2.png 3.png --azimuth 0,40,-50")
 @usual_first(
     "azimuth",
@@ -77,19 +89,12 @@ class StageOptionFlags:
     "dry_run",
 )
 @expand_flag_groups
-def run(
-    directory: Directory,
-    inputs: InputFlags,
-    options: StageOptionFlags,
-    settings: SettingsFlags,
-    stages: StageFlags,
-    execution: ExecutionFlags,
-    output: OutputFlags,
-) -> int:
+def run(directory: Directory, flags: RunFlags) -> int:
     """Run all four stages, each in its own process; finished, unchanged ones are skipped."""
-    refuse_photos_as_directory(directory, "run", inputs.handed_in)
+    execution, output = flags.execution, flags.output
+    refuse_photos_as_directory(directory, "run", flags.inputs.handed_in)
     tell = Reporter(output.quiet or output.as_json).tell
-    arguments = _run_arguments(directory, inputs, options, settings, stages, execution, output, tell)
+    arguments = _run_arguments(directory, flags, tell)
     silent = output.quiet or output.as_json or execution.dry_run
     documents = _run(Project(directory), arguments, tell, output.as_json, silent)
     room = plan_summary(Project(directory), documents) if execution.dry_run else {}
@@ -104,18 +109,9 @@ def run(
 
 @parser.command()
 @expand_flag_groups
-def parse(
-    directory: Directory,
-    inputs: InputFlags,
-    options: StageOptionFlags,
-    settings: SettingsFlags,
-    stages: StageFlags,
-    execution: ExecutionFlags,
-    output: OutputFlags,
-) -> tuple[Project, RunArguments]:
+def parse(directory: Directory, flags: RunFlags) -> tuple[Project, RunArguments]:
     """What `run` would do with the same words."""
-    arguments = _run_arguments(directory, inputs, options, settings, stages, execution, output, unheard)
-    return Project(directory), arguments
+    return Project(directory), _run_arguments(directory, flags, unheard)
 
 
 def read_run(words: Sequence[str]) -> tuple[Project, RunArguments]:
@@ -124,25 +120,16 @@ def read_run(words: Sequence[str]) -> tuple[Project, RunArguments]:
     return found
 
 
-def _run_arguments(
-    directory: Path,
-    inputs: InputFlags,
-    options: StageOptionFlags,
-    settings: SettingsFlags,
-    stages: StageFlags,
-    execution: ExecutionFlags,
-    output: OutputFlags,
-    tell: Tell,
-) -> RunArguments:
+def _run_arguments(directory: Path, flags: RunFlags, tell: Tell) -> RunArguments:
     """What the flags ask for; UsageError where a new project gets no photos."""
-    inputs = with_rig(inputs, Project(directory))
+    inputs = with_rig(flags.inputs, Project(directory))
     pictures, cameras = read_inputs(inputs, tell)
     photos = [str(each) for each in pictures] if inputs.photos else []
     if not inputs.handed_in and not Project(directory).exists:
         raise UsageError(f"{directory} has no photos; hand some in: `{Project(directory).command('run')} PHOTO...`")
-    if execution.dry_run:
+    if flags.execution.dry_run:
         tell_rig(photos, cameras, Project(directory), tell)
-    return _child_arguments(photos, inputs, stages, options, settings, execution, output)
+    return _child_arguments(photos, replace(flags, inputs=inputs))
 
 
 def _run(project: Project, arguments: RunArguments, tell: Tell, as_json: bool, silent: bool) -> list[dict[str, Any]]:
@@ -176,16 +163,10 @@ def _print_table(output: str) -> None:
         print_output(output)
 
 
-def _child_arguments(
-    photos: list[str],
-    inputs: InputFlags,
-    stages: StageFlags,
-    options: StageOptionFlags,
-    settings: SettingsFlags,
-    execution: ExecutionFlags,
-    output: OutputFlags,
-) -> RunArguments:
+def _child_arguments(photos: list[str], flags: RunFlags) -> RunArguments:
     """What each child process is called with. Raises UsageError for wrong settings, before any child starts."""
+    inputs, options, settings, stages = flags.inputs, flags.options, flags.settings, flags.stages
+    execution, output = flags.execution, flags.output
     configuration = settings.words("config", "assignments", "defaults")
     generation = [*options.generator.words(), *options.photo.words("cutout", "no_rembg", "max_pixels")]
     options.mesh_file.refuse_contradictions()

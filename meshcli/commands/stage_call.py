@@ -15,7 +15,7 @@ from typing import Any
 
 from typer.exceptions import TyperException
 
-from meshcli.batch.tasks import BatchObject, StageResult
+from meshcli.batch.tasks import BUG, BatchObject, StageResult
 from meshcli.commands import cli
 from meshcli.commands.run import read_run
 from meshcli.errors import MeshcliError
@@ -26,8 +26,6 @@ from meshcli.stages.run import ChildInterruptedError, run_stages
 from meshcli.stages.stage_runner import to_user_error
 from meshcli.system.memory_peak import peak_rss, reset_peak_rss
 from meshcli.system.processes import Interrupted
-
-BUG = 1  # exit code
 
 
 @dataclass

@@ -5,7 +5,6 @@ for one object, libraries and networks, is there for the next. It ends when its 
 started it.
 """
 
-import gc
 import io
 import json
 import os
@@ -15,12 +14,11 @@ from typing import TextIO
 
 from meshcli.batch.tasks import BatchObject, StageResult
 from meshcli.batch.worker_process import read_task, write_answer
-from meshcli.errors import ResourceError
 from meshcli.project.manifest import Stage
+from meshcli.system.glibc_heap import free_memory
 from meshcli.system.processes import Interrupted, exit_with_parent, listen_to_signals
 from meshcli.weights.kept_networks import KeptNetworks
 
-BUG = 1  # exit code
 GROWTH = 64 * 2**20  # bytes that may be left behind until they are looked for, which takes 0.2 s with all libraries
 RunStage = Callable[[BatchObject, Stage], StageResult]
 
@@ -48,10 +46,10 @@ def serve(tasks: TextIO, answers: TextIO, run_stage: RunStage) -> None:
         item, stage = read_task(json.loads(line))
         with kept.in_use():
             result = run_stage(item, stage)
-        if result.exit_code in (BUG, ResourceError.exit_code):  # memory ran out, or nobody knows what was left behind
+        if result.spoils_worker:
             kept.drop()
         if _resident_bytes() > resident + GROWTH:
-            _tidy()
+            free_memory()
             resident = _resident_bytes()
         answers.write(json.dumps(write_answer(result, _resident_bytes())) + "\n")
         answers.flush()
@@ -66,14 +64,6 @@ def _own_streams() -> tuple[TextIO, TextIO]:
     os.dup2(2, 1)
     sys.stdin = io.TextIOWrapper(io.FileIO(0, closefd=False))
     return tasks, answers
-
-
-def _tidy() -> None:
-    """Return what the stage left to the system: garbage, free pages of the heap."""
-    from meshcli.system.glibc_heap import trim_heap
-
-    gc.collect()
-    trim_heap()
 
 
 def _resident_bytes() -> int:

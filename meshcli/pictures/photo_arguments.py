@@ -80,6 +80,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
+def is_picture(entry: Path) -> bool:
+    """Whether an entry of a directory is taken as a photo, by its name."""
+    return entry.suffix.lower() in SUFFIXES and not entry.name.startswith(".") and not entry.is_dir()
+
+
 def _in_directory(argument: str, tell: Tell, used: Collection[str]) -> list[str]:
     """The pictures in a directory; any other argument as it is."""
     path = existing_path(argument)
@@ -89,7 +94,7 @@ def _in_directory(argument: str, tell: Tell, used: Collection[str]) -> list[str]
         entries = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
-    found = [entry for entry in entries if entry.suffix.lower() in SUFFIXES and not entry.is_dir()]
+    found = list(filter(is_picture, entries))
     rest = len([entry for entry in entries if entry.name not in used]) - len(found)
     others = f"; {counted(rest, 'other')} passed over" if rest else ""
     if not found:

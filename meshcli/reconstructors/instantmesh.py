@@ -16,7 +16,14 @@ from torch import Tensor
 
 from meshcli.errors import UsageError
 from meshcli.lrm.mesh_field import MeshDecoder, MeshField, SurfaceMesh
-from meshcli.lrm.model import DECODER_PREFIX, PlanesNetwork, load_decoder, parameter_shapes, resize_to_training
+from meshcli.lrm.model import (
+    DECODER_PREFIX,
+    PlanesNetwork,
+    load_decoder,
+    parameter_shapes,
+    predict_planes,
+    resize_to_training,
+)
 from meshcli.lrm.nerf_field import NerfDecoder, NerfField
 from meshcli.lrm.sizes import Sizes
 from meshcli.lrm.triplane import POINTS_PER_CHUNK
@@ -79,8 +86,8 @@ def encode_views(
     cameras = torch.from_numpy(camera_vectors(views))
 
     def predict() -> Tensor:
-        network = PlanesNetwork(sizes, state_dict(weights, prefix=LRM_PREFIX), device, dtype)
-        return network.predict(picture_batch(views), cameras, progress)
+        named = state_dict(weights, prefix=LRM_PREFIX)
+        return predict_planes(sizes, named, picture_batch(views), cameras, device, dtype, progress)
 
     kept = kept_networks()
     if kept is None:

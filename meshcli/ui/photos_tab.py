@@ -24,8 +24,6 @@ GENERATORS = {
     "sculpt": "sculpt: a body from silhouettes, needs nothing",
     "zero123plus": "zero123plus: painted by a network",
 }
-
-
 CUTOUTS = {
     "": "as before, or automatic",
     "auto": "automatic",

@@ -26,6 +26,7 @@ class FakeRunner:
     def __init__(self, finished: Path) -> None:
         self.finished = finished
         self.trouble: dict[str, int] = {}
+        self.tries = 1  # that the stage in trouble has had
         self.locked: set[str] = set()
         self.ran: list[str] = []
 
@@ -39,7 +40,7 @@ class FakeRunner:
             if item.name in self.locked:
                 report(StageResult(item.name, "generate", 5, error="it is locked", locked=True))
             elif code:
-                report(StageResult(item.name, "generate", code, 0.1, error=f"=bad {item.name}", tries=1))
+                report(StageResult(item.name, "generate", code, 0.1, error=f"=bad {item.name}", tries=self.tries))
             else:
                 shutil.copytree(self.finished, item.project, dirs_exist_ok=True)
                 for stage in item.stages:
@@ -133,8 +134,11 @@ def test_exit_codes(runner: FakeRunner, meshcli: Call) -> None:
     assert meshcli(*call)[0] == 6
     runner.trouble = {"one": 6, "two": 4}
     assert meshcli(*call)[0] == 3
-    runner.trouble = {"one": 75, "two": 75}  # in all their tries: a farm must not put the task back for ever
+    runner.trouble = {"one": 6, "two": 75}
+    assert meshcli(*call)[0] == 75
+    runner.tries = 3  # all of them: a farm must not put the task back for ever
     assert meshcli(*call)[0] == 3
+    runner.trouble = {}
     assert meshcli(*call[:-1])[0] == 3
     runner.trouble = {}
     runner.locked = {"one"}

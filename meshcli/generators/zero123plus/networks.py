@@ -21,10 +21,9 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPVisionConfig, CLIPVi
 
 from meshcli.errors import MissingError
 from meshcli.generators.zero123plus.files import WeightFiles, locate_weights
-from meshcli.out_of_memory import release_memory
 from meshcli.progress import Progress, Tell, silent, unheard
 from meshcli.settings import Zero123PlusSettings
-from meshcli.system.glibc_heap import set_mmap_threshold, trim_heap
+from meshcli.system.glibc_heap import free_memory, set_mmap_threshold
 from meshcli.system.text_files import read_text
 from meshcli.weights.conversion import ensure_safetensors
 from meshcli.weights.device import dtype_name, resolve_device, resolve_dtype
@@ -184,15 +183,6 @@ def open_networks(
         key = (*map(file_key, mapped), str(where), dtype)
         found.loaded = kept.get("zero123plus", key, lambda: found.loaded)
     return found
-
-
-def free_memory() -> None:
-    """Return freed memory to the operating system, so that the next network does not come on top of it.
-
-    glibc keeps freed tensors in its heap until `malloc_trim`; other C libraries have no such call.
-    """
-    release_memory()
-    trim_heap()
 
 
 @contextmanager
