@@ -134,6 +134,7 @@ def test_an_interruption_is_no_failure(command_line: Call) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_killed_child_of_a_run_leaves_its_cause(
     tmp_path: Path, photos: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

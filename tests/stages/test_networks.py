@@ -103,6 +103,7 @@ def artefacts(project: Project) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(project.path("mesh").iterdir())}
 
 
+@pytest.mark.slow
 def test_a_kept_network_is_loaded_once_and_gives_the_same_bytes(
     views: Project, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

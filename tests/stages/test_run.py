@@ -135,6 +135,7 @@ def test_a_dry_run_tells_the_first_reason_and_what_follows_from_it(
     assert plan(directory="unposed", cameras=[]) == ["", unknown, *["align runs before it"] * 3]
 
 
+@pytest.mark.slow
 def test_everything_then_nothing() -> None:
     result = meshcli(*RUN)
     assert result.returncode == 0, result.stderr

@@ -120,6 +120,7 @@ def test_views_with_cameras_and_facts(project: Project, photos: list[Path], pain
     assert stage_status(project, manifest, "generate").state == "done"
 
 
+@pytest.mark.slow
 def test_kept_networks_are_loaded_once_and_give_the_same_bytes(
     project: Project, photos: list[Path], paint: Paint, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -72,6 +72,7 @@ def test_nobody_reads_the_messages_either(desk: Project, unread: int) -> None:
     assert called(["status", "none"], stdout=unread, stderr=unread).returncode == 2
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_does_not_end_the_command(desk: Project, unread: int) -> None:
     line = ["run", "desk", "--to=select", "--generator=sculpt", "--force"]
     assert called(line, stdout=unread, stderr=unread).returncode == 0
@@ -101,7 +102,8 @@ def test_the_disk_of_the_messages_is_full(desk: Project) -> None:
         assert called(["status", "desk"], stdout=full, stderr=full).returncode == 75
 
 
-@pytest.mark.parametrize("which", [pytest.param("error", marks=pytest.mark.slow), "all"])
+@pytest.mark.slow
+@pytest.mark.parametrize("which", ["error", "all"])
 def test_a_whole_run_without_streams(desk: Project, which: str) -> None:
     line = ["run", "desk", "--generator=sculpt", "--reconstructor=fit", "--set=texture.size=16"]
     done = redirected(CLOSED[which], *FAKE_MESHCLI, *line)
