@@ -79,6 +79,7 @@ def test_images_are_photos_of_the_other_side() -> None:
         assert np.mean((image.pixels[..., 3] >= 128) != (true.pixels[..., 3] >= 128)) < 0.002
 
 
+@pytest.mark.slow
 def test_the_plane_of_a_mug_goes_through_its_handle() -> None:
     found = find_mirror_symmetry(photos(mug(), ONE_SIDE))
     assert yaws(found, 0.0)
@@ -104,6 +105,7 @@ def test_a_knob_on_one_side_is_not_lost(size: float) -> None:
     assert all(beside(yaw, 0.0) < 6.0 for yaw in yaws(find_mirror_symmetry(photos([ball, knob], ONE_SIDE)), 0.0))
 
 
+@pytest.mark.slow
 def test_round_bodies_have_any_plane_and_take_what_shows_most() -> None:
     seen = [ball(orbit(azimuth, 10.0), name=name) for azimuth, name in zip(ONE_SIDE, "abc", strict=True)]
     found = find_mirror_symmetry(seen)

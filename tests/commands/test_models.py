@@ -80,6 +80,7 @@ def call(home: Path, hub: Hub | None, *words: str, **more: str) -> "subprocess.C
     return run
 
 
+@pytest.mark.slow
 def test_pull_then_everything_offline(home, hub):
     data = checkpoint(3)
     hub.repositories[INSTANTMESH_REPOSITORY] = {BASE: data, "README.md": b"no"}

@@ -57,6 +57,7 @@ def test_views_of_different_brightness_do_not() -> None:
     assert disagreement(unequal_views()) > 2.0 * MAX_DISAGREEMENT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("views", "last"), [(ball_views, fit.LAST), (unequal_views, fit.LAST_PAINTED)])
 def test_a_fit_changes_its_tuning_for_them(
     views: Callable[[], list[View]], last: Schedule, monkeypatch: pytest.MonkeyPatch

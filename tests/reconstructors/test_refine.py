@@ -64,6 +64,7 @@ def error(mesh: Mesh) -> float:
     return float(np.abs(ball(mesh.vertices.astype(np.float64))).mean())
 
 
+@pytest.mark.slow
 def test_a_surface_moves_to_the_truth_and_a_thin_rod_with_it() -> None:
     given = mesh_of(ball_mesh(BALL + 0.03), rod_mesh(0.05, (0.03, -0.03, 0.0)))
     works: list[str] = []

@@ -114,6 +114,7 @@ def test_parts_in_no_silhouette_are_removed() -> None:
     assert distance[tuple(np.array(GRID.shape) // 2)] < 0  # the cave is filled
 
 
+@pytest.mark.slow
 def test_eight_small_things_stay_eight() -> None:
     angles = np.arange(8) * np.pi / 4
     eight = together(*(ball((0.7 * np.cos(a), 0.7 * np.sin(a), 0), 0.11) for a in angles))

@@ -107,6 +107,7 @@ def test_earlier_stages_of_a_range_must_be_done(in_process: Callable[..., list[d
         in_process("desk", views="0-5", last="generate")
 
 
+@pytest.mark.slow
 def test_a_dry_run_tells_the_first_reason_and_what_follows_from_it(
     in_process: Callable[..., list[dict[str, Any]]],
 ) -> None:

@@ -165,6 +165,7 @@ def test_a_photo_s_views_are_its_own(project: Project, photos: list[Path], paint
     assert len(project.load().stages["generate"].outputs) > 18
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "value"),
     [("steps", 1),

@@ -172,7 +172,9 @@ def test_a_program_around_us_has_none(desk: Project, monkeypatch: pytest.MonkeyP
         assert cli.main([*line, "--json"][: len(line) + 1]) in (code, 2)
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+@pytest.mark.parametrize(
+    "encoding", ["ascii", *(pytest.param(each, marks=pytest.mark.slow) for each in ("latin-1", "utf-8"))]
+)
 def test_names_that_the_output_cannot_encode(desk: Project, encoding: str) -> None:
     name = os.fsdecode("düsk€".encode() + b"\xff")
     desk.root.rename(name)

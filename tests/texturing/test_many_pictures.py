@@ -160,6 +160,7 @@ def test_patches_are_small_and_cover_the_mesh_in_space_and_in_the_texture() -> N
     assert len(patches.neighbours) == 1.5 * len(patches.faces)
 
 
+@pytest.mark.slow
 def test_message_passing_finds_the_best_labels_of_a_chain() -> None:
     """Compared with all 3^7 choices."""
     random = np.random.default_rng(3)

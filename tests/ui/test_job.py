@@ -71,6 +71,7 @@ def test_a_failed_job_says_why(board: Board) -> None:
     assert job.describe() == f"work: {job.error}"
 
 
+@pytest.mark.slow
 def test_one_job_at_a_time_which_can_be_cancelled(
     board: Board, photos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -58,6 +58,7 @@ def test_an_address_that_is_not_this_machines_is_refused() -> None:
         bind(Listening("192.0.2.1", 8765))
 
 
+@pytest.mark.slow
 def test_mistakes_end_before_anything_listens(project: Project, photos: list[Path]) -> None:
     open_host = meshcli("ui", str(project.root), "--host", "0.0.0.0", "--no-open")
     assert open_host.returncode == 2

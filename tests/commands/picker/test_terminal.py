@@ -68,6 +68,7 @@ def test_typed_input_is_corrected_and_accepted(painted: Project) -> None:
     assert painted.load().selection == Selection(("a0", "b2", "a5"), "person")
 
 
+@pytest.mark.slow
 def test_photos_are_among_the_views(project: Project, photos: list[Path], engine_calls: dict[str, int]) -> None:
     generate_views(project, photos, CameraArguments([0, 40, -50], [10], [25]))
     terminal = Terminal("select", str(project.root), "--include-photos")
@@ -114,6 +115,7 @@ def test_without_colour_it_works_in_shades(painted: Project) -> None:
     assert terminal.end() == 0
 
 
+@pytest.mark.slow
 def test_another_size_of_the_window_is_drawn_whole_at_once(painted: Project) -> None:
     terminal, _ = opened(painted)
     for columns, rows in ((59, 20), (120, 40), (20, 8), (100, 30), (80, 24)):
