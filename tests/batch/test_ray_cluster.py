@@ -87,19 +87,20 @@ def test_of_200_objects_each_is_finished_once_though_nodes_and_workers_are_lost(
     cluster: Any, batch: Batch, tmp_path: Path
 ) -> None:
     weak = cluster.add_node(num_cpus=2, object_store_memory=STORE)
+    for name in ("060.generate", "060.render", "120.generate"):
+        (tmp_path / name).write_text("x", encoding="ascii")
 
-    def disturb() -> None:
-        wait_for(lambda: len(lines(tmp_path, "done")) > 60)
-        os.kill(int(lines(tmp_path, "began")[-1]["pid"]), signal.SIGKILL)
+    def lose_a_node() -> None:
         wait_for(lambda: len(lines(tmp_path, "done")) > 150)
         cluster.remove_node(weak, allow_graceful=False)
 
-    disturbance = threading.Thread(target=disturb)
-    disturbance.start()
-    results = batch.run(objects(tmp_path, 200, "sleep=0.05"))
-    disturbance.join()
+    loss = threading.Thread(target=lose_a_node)
+    loss.start()
+    results = batch.run(objects(tmp_path, 200, "sleep=0.05", "die={name}.{stage}"))
+    loss.join()
     assert once(tmp_path, 200)
-    assert len(lines(tmp_path, "began")) > 400, "nothing was lost"
+    assert len(lines(tmp_path, "began")) >= 403, "three workers were lost, each at work"
+    assert not weak.any_processes_alive()
     assert {result.exit_code for result in results} == {0}
     assert Counter(result.stage for result in results) == {"generate": 200, "render": 200}
 
