@@ -6,7 +6,7 @@ Objects are taken from their source only when a worker can begin one, and an obj
 """
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from selectors import EVENT_READ, DefaultSelector
 
@@ -135,8 +135,8 @@ class _Dispatch:
     def _start_what_fits(self) -> None:
         """Start jobs until no worker is free for one."""
         while sum(kind in WITH_NETWORK for kind in self._busy_kinds) < len(self.capacity.gpus):
-            self._pull_until(self.waiting_networks)
-            # Of the earliest stage first: a network is loaded once for all objects.
+            # Of the earliest stage first, which objects still in the source may want: a network is loaded once for all.
+            self._pull_until(lambda: any(not job.number for job in self.waiting_networks))
             job = min(self.waiting_networks, key=lambda each: each.number, default=None)
             if job is None or not self.capacity.has_room(job.kind, self._busy_kinds):
                 break
@@ -145,7 +145,7 @@ class _Dispatch:
         if not self._networks:
             self._end_network_workers()
         while True:
-            self._pull_until(self.waiting)
+            self._pull_until(lambda: bool(self.waiting))
             networks = self._networks
             slots = self.capacity.slots(networks)
             # The object that is furthest first: few are unfinished at a time.
@@ -155,9 +155,9 @@ class _Dispatch:
             self.waiting.remove(job)
             self._start(job, None, self.capacity.threads(networks, slots))
 
-    def _pull_until(self, queue: list[_Job]) -> None:
-        """Take objects from the source until one is in this queue, or enough wait to begin in the other."""
-        while not self.exhausted and not queue and self._unbegun < 2 * self.runner.machine.cores:
+    def _pull_until(self, found: Callable[[], bool]) -> None:
+        """Take objects from the source until what is looked for is among the jobs, or enough objects wait to begin."""
+        while not self.exhausted and self._unbegun < 2 * self.runner.machine.cores and not found():
             self._pull()
 
     def _pull(self) -> None:

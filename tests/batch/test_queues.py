@@ -52,17 +52,27 @@ class Heard:
         return {result.error for result in self.results if result.stage in stages}
 
 
+def networks_order(heard: Heard) -> list[str]:
+    order = [said.stage for said in heard.events if isinstance(said, StageStarted)]
+    return [stage for stage in order if stage in ("generate", "reconstruct")]
+
+
 def test_all_are_painted_then_all_reconstructed_by_one_worker(tmp_path: Path) -> None:
     heard = Heard()
     LocalRunner(Machine(3, 64 * GB), command=WORKER).run(listed(tmp_path, PAINTED, 12), heard)
     assert len(heard.results) == 12 * len(STAGES)
-    order = [said.stage for said in heard.events if isinstance(said, StageStarted)]
-    painted = [stage for stage in order if stage in ("generate", "reconstruct")]
-    assert painted == ["generate"] * 12 + ["reconstruct"] * 12
-    assert "select" in order[:20]  # beside them
+    assert networks_order(heard) == ["generate"] * 12 + ["reconstruct"] * 12
+    assert "select" in [said.stage for said in heard.events if isinstance(said, StageStarted)][:20]  # beside them
     (network,) = heard.workers("generate", "reconstruct")
     assert network.split()[1:] == ["2"]  # of three cores
     assert not heard.workers("select", "render") & {network}
+
+
+def test_all_are_painted_first_even_if_the_stages_between_take_longer(tmp_path: Path) -> None:
+    heard = Heard()
+    words = (*PAINTED, "--seed=1")
+    LocalRunner(Machine(2, 64 * GB), command=WORKER).run(listed(tmp_path, words, 60), heard)
+    assert networks_order(heard) == ["generate"] * 60 + ["reconstruct"] * 60
 
 
 def test_a_gpu_has_a_worker_of_its_own(tmp_path: Path) -> None:
