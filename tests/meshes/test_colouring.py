@@ -108,11 +108,11 @@ def test_threads_do_not_change_the_answer() -> None:
 @pytest.mark.parametrize("look", [bilinear, bicubic])
 def test_a_picture_is_never_left(look: Callable[..., float], height: int, width: int) -> None:
     """The value at a pixel's centre is the pixel's; at the border and beyond it that of the last pixel."""
-    around = np.full((height + 2, width + 2), 1e6)  # what lies beside the picture in memory
-    image = around[1:-1, 1:-1]
+    around = np.full((height + 2, width + 2, 4), 1e6, np.float32)  # what lies beside the picture in memory
+    image = around[1:-1, 1:-1, 0]
     image[:] = np.arange(height * width).reshape(height, width)
-    for row in (-3.0, 0.0, *(np.arange(height) + 0.5), height, height + 3.0):
-        for column in (-3.0, 0.0, *(np.arange(width) + 0.5), width, width + 3.0):
+    for row in (-3.0, 0.0, *(np.arange(height) + 0.5), float(height), height + 3.0):
+        for column in (-3.0, 0.0, *(np.arange(width) + 0.5), float(width), width + 3.0):
             nearest = image[min(max(int(row), 0), height - 1), min(max(int(column), 0), width - 1)]
             assert look(image, column, row) == pytest.approx(nearest, abs=1e-9)
 
