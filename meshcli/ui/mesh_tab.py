@@ -15,7 +15,7 @@ from meshcli.stages.networks import missing_requirement, pick_engine
 from meshcli.stages.stage_runner import RunOptions
 from meshcli.ui.board import Board
 from meshcli.ui.files import MEDIA_TYPES
-from meshcli.ui.parts import CommandLine, button
+from meshcli.ui.parts import CommandLine, button, file_link, picture_address
 from meshcli.ui.views_tab import accept
 
 RECONSTRUCTORS = {
@@ -27,6 +27,7 @@ RECONSTRUCTORS = {
     "instant-nerf-base": "instant-nerf-base: a smaller radiance field",
 }
 FIRST = ("mesh/mesh.glb", "mesh/mesh.obj", "mesh/mesh.mtl", "mesh/mesh.png", "mesh/colours.obj")  # among downloads
+SHEET_SIDE = 1280  # pixels of the contact sheet
 FOLDER = "mesh/"  # whose files may be downloaded here
 
 
@@ -94,15 +95,13 @@ class MeshTab:
         with self._results:
             with ui.row().classes("downloads"):
                 for file in files:
-                    name = file.rpartition("/")[2]
-                    link = ui.link(name, f"/project/file/{file}")
-                    link.props(f'download="{name}"').classes("download")
+                    file_link(file.rpartition("/")[2], file)
             if TURNTABLE in files:
                 stamp = self.board.time_of(TURNTABLE)
                 ui.html(
                     f'<video src="/project/file/{TURNTABLE}?v={stamp}" controls loop muted playsinline '
                     'aria-label="turntable"></video>'
-                    f'<img src="/project/picture/{CONTACT_SHEET}?side=1280&v={stamp}" alt="chosen views above renders '
+                    f'<img src="{picture_address(CONTACT_SHEET, SHEET_SIDE, stamp)}" alt="chosen views above renders '
                     'from the same cameras">',
                     sanitize=False,
                 ).classes("renders")

@@ -14,11 +14,11 @@ from meshcli.stages.view_generation import lacking
 from meshcli.ui.board import Board
 from meshcli.ui.elements import Dial, Painter
 from meshcli.ui.gate import MAX_UPLOAD
-from meshcli.ui.parts import CommandLine, button, report
+from meshcli.ui.parts import CommandLine, button, picture_address, report
 from meshcli.ui.uploads import MAX_FILES, Inbox
 from meshcli.weights.locations import rembg_file
 
-CARD_SIDE, RIM_SIDE = 480, 96  # pixels of pictures
+CARD_SIDE, SHEET_SIDE = 480, 1280  # pixels of pictures: on a card and its dial, of the guesses
 GENERATORS = {
     "auto": "automatic",
     "sculpt": "sculpt: a body from silhouettes, needs nothing",
@@ -115,7 +115,7 @@ class PhotosTab:
         self._warning.set_visibility(bool(warning))
         self._guesses.set_visibility(bool(warning and drawn))
         if warning and drawn:
-            address = f"/project/picture/{GUESSES_SHEET}?side=1280&v={drawn}"
+            address = picture_address(GUESSES_SHEET, SHEET_SIDE, drawn)
             self._guesses.set_content(
                 f'<img src="{address}" alt="the photos beside the object from the guessed sides">'
             )
@@ -136,12 +136,12 @@ class PhotosTab:
 
     def _draw_card(self, photo: Photo, stamp: int) -> None:
         name = photo.name
-        address = f"/project/picture/{photo.file if photo.prepared else photo.original}?v={stamp}"
+        address = picture_address(photo.file if photo.prepared else photo.original, CARD_SIDE, stamp)
         with ui.element("figure").classes("photo"):
             with ui.element("div").classes("pair"):
                 with ui.element("div").classes("checker"):
-                    ui.html(f'<img src="{address}&side={CARD_SIDE}" alt="cut-out of photo {name}">', sanitize=False)
-                dial = Dial(name, f"{address}&side={RIM_SIDE}")
+                    ui.html(f'<img src="{address}" loading="lazy" alt="cut-out of photo {name}">', sanitize=False)
+                dial = Dial(name, address)
                 dial.on("turn", lambda event: self._turn(name, event.args))
             with ui.element("figcaption"):
                 with ui.row().classes("title"):

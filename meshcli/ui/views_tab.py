@@ -14,7 +14,7 @@ from meshcli.stages.select import select_views
 from meshcli.stages.view_choice import shown_coverage, shown_scores
 from meshcli.ui.board import Board
 from meshcli.ui.elements import ViewGrid
-from meshcli.ui.parts import CommandLine, button, reporting
+from meshcli.ui.parts import CommandLine, button, picture_address, reporting
 
 SIDE = 320  # pixels of a picture
 KEYS = (
@@ -158,7 +158,7 @@ def _row(number: int, view: ViewEntry, stamp: int) -> dict[str, Any]:
     return {
         "name": view.name,
         "number": number,
-        "picture": f"/project/picture/{view.file}?side={SIDE}&v={stamp}",
+        "picture": picture_address(view.file, SIDE, stamp),
         "angles": angles,
         "score": f"{total:.2f}" if known else "",
         "scores": single,

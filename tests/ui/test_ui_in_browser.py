@@ -5,6 +5,7 @@ import json
 import signal
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.slow
+TABS = ("Photos", "Views", "Mesh", "Export", "Log")
 
 
 @pytest.fixture(scope="module")
@@ -273,6 +275,7 @@ def test_the_server_ends_its_work_with_it(browser: "Browser", with_views: Projec
     assert read_status(with_views).stages[2].state == "interrupted"
 
 
+HOSTILE_NAME = "\"><img src=x onerror=window.ran=1>#?%2e'&"
 HOSTILE_PAGE = """<!DOCTYPE html><title>x</title><script>
 const target = TARGET, found = {};
 const tried = (name, promise) => promise.then((value) => { found[name] = value; }, () => { found[name] = "nothing"; });
@@ -295,6 +298,43 @@ Promise.all([
   tried("mask", read("/project/mask/a", { method: "POST", body: "x" })), tried("blind", blind.then(() => "nothing")),
 ]).then(() => { document.title = JSON.stringify(found); });
 </script>"""
+
+
+def test_names_in_a_project_of_somebody_elses_are_never_read_as_html(browser: "Browser", finished: Project) -> None:
+    def renamed(file: str) -> str:
+        folder, _, name = file.partition("/")
+        new = f"{folder}/{HOSTILE_NAME}{name}"
+        if (finished.root / file).exists():
+            (finished.root / file).rename(finished.root / new)
+        return new
+
+    manifest = finished.load()
+    photos = [
+        replace(photo, file=renamed(photo.file), source=HOSTILE_NAME, method=HOSTILE_NAME) for photo in manifest.photos
+    ]
+    views = [replace(view, file=renamed(view.file)) for view in manifest.views]
+    record = manifest.stages["reconstruct"]
+    more = finished.output("mesh/mesh.obj")
+    stages = {
+        **manifest.stages,
+        "reconstruct": replace(record, outputs=(*record.outputs, replace(more, file=renamed(more.file)))),
+    }
+    finished.save(replace(manifest, photos=tuple(photos), views=tuple(views), stages=stages))
+    with serving(finished.root, FAKE_MESHCLI) as address:
+        watched = opened(browser, address)
+        page = watched.page
+        page.wait_for_function("[...document.querySelectorAll('.photo img, .dial image')].length === 6")
+        page.wait_for_function("[...document.querySelectorAll('.photo img')].every((each) => each.naturalWidth > 0)")
+        for tab in TABS:
+            page.get_by_role("tab", name=tab).click()
+            page.wait_for_timeout(300)
+        page.get_by_role("tab", name="Mesh").click()
+        link = page.locator(".downloads a", has_text=HOSTILE_NAME)
+        with page.expect_download() as download:
+            link.click()
+        assert Path(download.value.path()).read_bytes() == (finished.root / renamed("mesh/mesh.obj")).read_bytes()
+        assert page.evaluate("window.ran") is None
+        assert_quiet(watched, address)
 
 
 def test_a_hostile_page_gets_nothing(browser: "Browser", with_views: Project) -> None:
@@ -355,7 +395,7 @@ def test_it_fits_and_is_not_blank(
         watched = open_page(browser, address, size, scheme)  # type: ignore[arg-type]
         page = watched.page
         page.locator(".photo img").last.wait_for()
-        for tab in ("Photos", "Views", "Mesh", "Log"):
+        for tab in TABS:
             page.get_by_role("tab", name=tab).click()
             page.wait_for_timeout(600)
             wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
