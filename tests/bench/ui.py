@@ -64,7 +64,8 @@ def measure(views: int) -> tuple[list[float], list[float]]:
 
 # Those in sight: the others are fetched when one scrolls to them.
 PICTURES_SHOWN = """(() => {
-  const seen = [...document.querySelectorAll(".photo img")].filter((each) => each.getBoundingClientRect().top < innerHeight);
+  const all = [...document.querySelectorAll(".photo img")];
+  const seen = all.filter((each) => each.getBoundingClientRect().top < innerHeight);
   return seen.length > 0 && seen.every((each) => each.complete);
 })()"""
 CLICK = """(row) => new Promise((resolve) => {
