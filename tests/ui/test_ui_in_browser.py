@@ -206,6 +206,33 @@ def test_a_job_goes_on_without_a_page_and_is_cancelled_from_another(
     assert read_status(with_views).stages[2].state == "interrupted"
 
 
+def test_the_way_of_cutting_out_is_chosen(browser: "Browser", project: Project, photos: list[Path]) -> None:
+    def choose(page: "Page", way: str) -> None:
+        page.get_by_role("combobox", name="Cut out by").click()
+        page.get_by_role("option", name=way).click()
+
+    with serving(project.root, FAKE_MESHCLI) as address:
+        page = opened(browser, address).page
+        choose(page, "a plain background")
+        page.locator(".hint", has_text="needs one smooth colour all around the object").wait_for()
+        page.set_input_files("input[type=file]", [str(photo) for photo in photos[:2]])
+        ended(page, "cutting the photos out")
+        assert settings_of(project)["photo.cutout"] == "plain"
+        page.locator(".code", has_text="--cutout=plain").first.wait_for()
+        choose(page, "the file's own transparency")
+        page.locator(".code", has_text="--cutout=alpha").first.wait_for()
+        page.get_by_role("slider", name="azimuth of photo a").press("Home")
+        page.get_by_role("slider", name="azimuth of photo b").press("ArrowRight")
+        page.get_by_role("button", name="Make views").click()
+        ended(page, "making views")
+        assert settings_of(project)["photo.cutout"] == "alpha"
+
+
+def settings_of(project: Project) -> dict[str, object]:
+    """The settings on record that differ from the defaults."""
+    return dict(project.load().stages["generate"].settings)
+
+
 def test_guesses_are_shown_and_can_be_gone_on_with(
     browser: "Browser", project: Project, photos: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
