@@ -2,16 +2,16 @@
 
 from functools import partial
 from pathlib import Path
-from typing import cast
 
 from nicegui import events, ui
 
 from meshcli.engines import NETWORKS, Reconstructor
+from meshcli.errors import MeshcliError
 from meshcli.project.artefacts import CONTACT_SHEET, MESH, TURNTABLE
 from meshcli.project.manifest import Stage
-from meshcli.settings import Settings
 from meshcli.stages.mesh_check import mesh_match
-from meshcli.stages.networks import missing_requirement, pick_engine
+from meshcli.stages.networks import missing_requirement
+from meshcli.stages.preflight import pick_reconstructor_ahead
 from meshcli.stages.stage_runner import RunOptions
 from meshcli.ui.board import Board
 from meshcli.ui.files import MEDIA_TYPES
@@ -63,8 +63,7 @@ class MeshTab:
             self._quality.set_options(choices)
         self._quality.set_value(board.quality_of("reconstruct"))
         made = board.stage("generate").state == "done"
-        hint = _engine_hint(cast("Reconstructor", board.reconstructor), board)
-        self._hint.set_text(hint if made else "First make the views, on the Photos tab.")
+        self._hint.set_text(_engine_hint(board) if made else "First make the views, on the Photos tab.")
         idle = not board.jobs.at_work and not board.elsewhere
         self._build.set_enabled(idle and made)
         has_mesh = MESH in manifest.listed_files and (board.project.root / MESH).is_file()
@@ -106,7 +105,7 @@ class MeshTab:
                     sanitize=False,
                 ).classes("renders")
 
-    def _choose(self, event: events.ValueChangeEventArguments[str]) -> None:
+    def _choose(self, event: events.ValueChangeEventArguments[Reconstructor]) -> None:
         if event.value in RECONSTRUCTORS and self.board.reconstructor != event.value:
             self.board.reconstructor = event.value
             self.board.changed()
@@ -148,13 +147,16 @@ def _downloads(board: Board) -> list[str]:
     return [file for file in wanted if (board.project.root / file).is_file()]
 
 
-def _engine_hint(name: Reconstructor, board: Board) -> str:
+def _engine_hint(board: Board) -> str:
     """Which engine would build the mesh, and what it needs."""
+    name = board.reconstructor
     if name in NETWORKS:
         missing = missing_requirement(name, RunOptions())
         return f"{name} needs {missing}" if missing else f"{name} can run on this machine"
     if name == "fit":
         return "fit needs nothing"
-    record = board.manifest.stages.get("reconstruct")
-    engine, why = pick_engine(name, record, Settings(), RunOptions())
+    try:
+        engine, why = pick_reconstructor_ahead(board.manifest, board.run_arguments("reconstruct"))
+    except MeshcliError as error:
+        return str(error)
     return f"{engine} ({why.removeprefix('auto: ')})"

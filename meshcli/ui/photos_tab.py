@@ -4,12 +4,13 @@ from functools import partial
 
 from nicegui import events, ui
 
-from meshcli.engines import pick_generator
-from meshcli.errors import UsageError
+from meshcli.engines import Generator
+from meshcli.errors import MeshcliError, UsageError
 from meshcli.project.artefacts import GUESSES_SHEET
 from meshcli.project.manifest import Photo
-from meshcli.settings import PhotoSettings, Settings
+from meshcli.settings import PhotoSettings
 from meshcli.stages.photo_azimuths import azimuth_lines, guess_warning, photos_of_unknown_azimuth
+from meshcli.stages.preflight import pick_generator_ahead, settings_ahead
 from meshcli.stages.view_generation import lacking
 from meshcli.ui.board import Board
 from meshcli.ui.elements import Dial, Painter
@@ -99,7 +100,7 @@ class PhotosTab:
         self._cutout.set_value(board.cutout)
         self._cutout_hint.set_text(_cutout_hint(board.cutout))
         self._cutout_hint.set_visibility(bool(board.cutout))
-        self._engine_hint.set_text(_engine_hint(board.generator, board))
+        self._engine_hint.set_text(_engine_hint(board))
         for each in (self._make, self._all, self._guess):
             each.set_enabled(bool(photos) and not busy)
         self._upload.set_enabled(not busy)
@@ -209,7 +210,7 @@ class PhotosTab:
             self.board.quality = event.value
             self.board.changed()
 
-    def _choose_engine(self, event: events.ValueChangeEventArguments[str]) -> None:
+    def _choose_engine(self, event: events.ValueChangeEventArguments[Generator]) -> None:
         if event.value in GENERATORS and self.board.generator != event.value:
             self.board.generator = event.value
             self.board.changed()
@@ -237,16 +238,18 @@ def _side(board: Board, photo: Photo, line: str) -> str:
     return f"azimuth {line.partition(' azimuth ')[2] or 'unknown'}"
 
 
-def _engine_hint(name: str, board: Board) -> str:
+def _engine_hint(board: Board) -> str:
     """Which engine would make the views, and what the other needs."""
-    record = board.manifest.stages.get("generate")
-    missing = lacking(Settings(), None)
-    if name == "zero123plus":
-        return f"zero123plus needs {missing}" if missing else "zero123plus can run on this machine"
-    if name == "sculpt":
+    if board.generator == "sculpt":
         return "sculpt needs nothing and takes seconds to minutes"
-    before = record.engine if record and record.status == "done" else ""
-    engine, why = pick_generator("auto", before, missing)
+    manifest, arguments = board.manifest, board.run_arguments("generate")
+    try:
+        if board.generator == "zero123plus":
+            missing = lacking(settings_ahead(manifest, arguments, "generate"), None)
+            return f"zero123plus needs {missing}" if missing else "zero123plus can run on this machine"
+        engine, why = pick_generator_ahead(manifest, arguments)
+    except MeshcliError as error:
+        return str(error)
     return f"{engine} ({why.removeprefix('auto: ')})"
 
 
