@@ -13,8 +13,8 @@ Action = Callable[[], object] | Callable[[], Awaitable[object]]
 
 def button(text: str, action: Action, icon: str = "", main: bool = False) -> ui.button:
     """A button whose errors are shown, in the words of the command line."""
-    made = ui.button(text, icon=icon or None, on_click=reporting(action)).props("no-caps unelevated")
-    return made if main else made.props("outline")
+    made = ui.button(text, icon=icon or None, color=None, on_click=reporting(action)).props("no-caps unelevated")
+    return made.classes("main") if main else made.props("outline")
 
 
 def reporting(action: Action) -> Callable[[], Awaitable[None]]:
@@ -35,7 +35,7 @@ def reporting(action: Action) -> Callable[[], Awaitable[None]]:
 
 def report(message: str) -> None:
     """Show what went wrong until it is dismissed."""
-    ui.notify(message, type="negative", close_button="OK", timeout=0, multi_line=True, position="top")
+    ui.notify(message, type="negative", close_button="OK", timeout=0, multi_line=True, position="bottom")
 
 
 def picture_address(file: str, side: int, stamp: int) -> str:
@@ -64,7 +64,7 @@ class CommandLine:
     def __init__(self) -> None:
         with ui.row().classes("command"):
             self._code = ui.label().classes("code")
-            copy = ui.button(icon="content_copy", on_click=self._copy).props("flat dense round size=sm")
+            copy = ui.button(icon="content_copy", color=None, on_click=self._copy).props("flat dense round size=sm")
             copy.props('aria-label="copy the command line"')
 
     def show(self, line: str) -> None:

@@ -59,6 +59,7 @@ class PhotosTab:
         self._stale = ui.label().classes("warning")
         self._warning = ui.label().classes("warning")
         self._guesses = ui.html("", sanitize=False).classes("guesses")
+        self._sides = ui.label().classes("hint")
         self._cards = ui.element("div").classes("cards")
         with ui.element("div").classes("step") as self._step:
             with ui.row().classes("choices"):
@@ -66,7 +67,6 @@ class PhotosTab:
                 self._engine = ui.select(GENERATORS, label="Views by", on_change=self._choose_engine)
                 self._forget = button("Take the angles back", board.forget_azimuths)
             self._engine_hint = ui.label().classes("hint")
-            self._sides = ui.label().classes("hint")
             with ui.row().classes("choices"):
                 self._make = button("Make views", partial(self._run, "generate"), "grid_view", main=True)
                 self._all = button("All steps to the mesh", partial(self._run, "render"), "fast_forward")
@@ -105,10 +105,10 @@ class PhotosTab:
             each.set_enabled(bool(photos) and not busy)
         self._upload.set_enabled(not busy)
         generate = board.stage("generate")
-        stale = bool(board.manifest.active_views) and generate.state in ("stale", "missing") and not busy
-        self._stale.set_text(f"The views are out of date: {generate.reason}. “Make views” makes them again.")
-        self._stale.set_visibility(stale)
         warning = guess_warning(board.project, board.manifest) if not board.azimuths else ""
+        old = bool(board.manifest.active_views) and generate.state in ("stale", "missing")
+        self._stale.set_text(f"The views are out of date: {generate.reason}. “Make views” makes them again.")
+        self._stale.set_visibility(old and not busy and not warning)  # with guesses, that would only ask again
         drawn = board.time_of(GUESSES_SHEET) if GUESSES_SHEET in board.manifest.own_files else 0
         self._guess.set_visibility(bool(warning))
         self._warning.set_text(warning and "The sides of some photos are guesses: look at the picture, turn the dials "
@@ -121,7 +121,8 @@ class PhotosTab:
                 f'<img src="{address}" alt="the photos beside the object from the guessed sides">'
             )
         self._forget.set_visibility(bool(board.azimuths))
-        self._sides.set_text(_about_sides(board))
+        self._sides.set_text(about := _about_sides(board))
+        self._sides.set_visibility(bool(about))
         try:
             self._command.show(board.shown(self._words("generate")))
         except UsageError as error:
@@ -187,9 +188,10 @@ class PhotosTab:
                 await file.save(inbox.place(file.name))
             add = ["--add"] if self.board.photos else []
             words = self.board.words(
-                "generate", *add, *self._cutout_words(), "--cutouts-only", arguments=[str(each) for each in inbox.files]
+                *("generate", *add, *self._cutout_words(), "--cutouts-only", "--keep-going"),
+                arguments=[str(each) for each in inbox.files],
             )
-            self.board.jobs.start(words, "cutting the photos out", inbox.remove)
+            self.board.jobs.start(words, "cutting the photos out", inbox.remove, str(inbox.folder))
         except (UsageError, OSError) as error:
             inbox.remove()
             report(str(error))

@@ -119,6 +119,8 @@ async def accept(board: Board) -> None:
         return
     if board.jobs.at_work:
         raise UsageError("wait for the work under way, or cancel it")
+    if board.elsewhere:
+        raise UsageError(f"wait: {board.elsewhere} is running in another process, such as a terminal")
     after = state.press("enter", lambda _: [])
     if not after.end:
         board.set_choice(after)

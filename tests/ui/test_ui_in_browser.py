@@ -215,8 +215,11 @@ def test_the_way_of_cutting_out_is_chosen(browser: "Browser", project: Project, 
         page = opened(browser, address).page
         choose(page, "a plain background")
         page.locator(".hint", has_text="needs one smooth colour all around the object").wait_for()
-        page.set_input_files("input[type=file]", [str(photo) for photo in photos[:2]])
-        ended(page, "cutting the photos out")
+        bad = photos[0].with_name("text.jpg")
+        bad.write_text("no picture")
+        page.set_input_files("input[type=file]", [str(photos[0]), str(bad), str(photos[1])])
+        page.locator(".work", has_text="cutting the photos out: text.jpg is not a picture").wait_for()
+        page.locator(".photo").nth(1).wait_for()
         assert settings_of(project)["photo.cutout"] == "plain"
         page.locator(".code", has_text="--cutout=plain").first.wait_for()
         choose(page, "the file's own transparency")
@@ -413,6 +416,20 @@ class hostile:  # noqa: N801 (a context manager)
         self.server.server_close()
 
 
+# Of an element's text with what is behind it, as WCAG 2 has it.
+CONTRAST = """(element) => {
+  const light = (colour) => {
+    const parts = colour.match(/[\\d.]+/g).slice(0, 3).map((each) => each / 255);
+    const linear = parts.map((each) => each <= 0.04045 ? each / 12.92 : ((each + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
+  };
+  let behind = element;
+  while (/, 0\\)$/.test(getComputedStyle(behind).backgroundColor)) behind = behind.parentElement;
+  const pair = [getComputedStyle(element).color, getComputedStyle(behind).backgroundColor].map(light);
+  return (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05);
+}"""
+
+
 @pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_fits_and_is_not_blank(
@@ -422,6 +439,8 @@ def test_it_fits_and_is_not_blank(
         watched = open_page(browser, address, size, scheme)  # type: ignore[arg-type]
         page = watched.page
         page.locator(".photo img").last.wait_for()
+        for text in ("Mend the mask", "Make views"):
+            assert page.get_by_role("button", name=text).first.evaluate(CONTRAST) > 4.5  # WCAG 2, level AA
         for tab in TABS:
             page.get_by_role("tab", name=tab).click()
             page.wait_for_timeout(600)
