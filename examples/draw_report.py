@@ -1,49 +1,49 @@
-"""Draw report.png, the top of a report in a browser: python examples/draw_report.py demo.
+"""Draw report.png, the mesh of a report in a browser: python examples/draw_report.py demo.
 
 Needs the package playwright and Chromium on the PATH.
 """
 
 import argparse
-import io
-import shutil
+import tempfile
 from pathlib import Path
 
+from browser_picture import browser_page, save_small, shot
 from PIL import Image
-from playwright.sync_api import sync_playwright
 
 from meshcli.project.project import Project
 from meshcli.report.report import write_report
 
 OUTPUT = Path(__file__).resolve().parent / "report.png"
-WIDTH, HEIGHT = 1280, 860
-COLOURS = 128  # of the picture, so that it is small
-BROWSER_ARGUMENTS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
+WIDTH, HEIGHT, GAP = 1280, 755, 40  # of each half, and between them
+SCALE, COLOURS = 5 / 8, 128
+TO_THE_MESH = "document.querySelector('.viewer').scrollIntoView()"
 
 
 def main() -> None:
-    """The mesh through the camera of photo c, half of it covered by the photo, beside the page as it opens."""
+    """Read the command line, and draw."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("project", type=Path)
-    parser.add_argument("--photo", default="c")
+    parser.add_argument("--photo", default="c", help="whose camera is looked through on the right")
+    parser.add_argument("-o", "--output", type=Path, default=OUTPUT)
     arguments = parser.parse_args()
-    page_file = write_report([Project(arguments.project)], None).path
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=BROWSER_ARGUMENTS)
-        page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
-        page.goto(page_file.resolve().as_uri())
+    draw(arguments.project, arguments.photo, arguments.output)
+
+
+def draw(project: Path, photo: str, output: Path) -> None:
+    """The mesh among its cameras, beside the mesh through the camera of a photo, half of it covered by the photo."""
+    with tempfile.TemporaryDirectory() as folder, browser_page(WIDTH, HEIGHT) as page:
+        page.goto(write_report([Project(project)], Path(folder) / "report.html").path.as_uri())
         page.wait_for_selector("#stage[data-loaded=true]")
-        page.wait_for_timeout(1000)
-        first = page.screenshot()
-        page.click(f"[data-camera={arguments.photo}]")
-        page.evaluate("window.scrollTo(0, 0)")
-        page.wait_for_timeout(1000)
-        second = page.screenshot()
-        browser.close()
-    sheet = Image.new("RGB", (2 * WIDTH + 40, HEIGHT), "white")
+        page.evaluate(TO_THE_MESH)
+        first = shot(page)
+        page.click(f"[data-camera={photo}]")
+        page.evaluate(TO_THE_MESH)
+        page.wait_for_selector("#overlay:not([hidden])")
+        second = shot(page)
+    sheet = Image.new("RGB", (2 * WIDTH + GAP, HEIGHT), "white")
     for column, picture in enumerate((first, second)):
-        sheet.paste(Image.open(io.BytesIO(picture)).convert("RGB"), (column * (WIDTH + 40), 0))
-    small = sheet.resize((sheet.width * 5 // 8, sheet.height * 5 // 8), Image.Resampling.LANCZOS)
-    small.quantize(COLOURS, dither=Image.Dither.NONE).save(OUTPUT, optimize=True)
+        sheet.paste(picture, (column * (WIDTH + GAP), 0))
+    save_small(sheet, output, SCALE, COLOURS)
 
 
 if __name__ == "__main__":

@@ -4,54 +4,48 @@ Needs the extra `ui`, the package playwright and Chromium on the PATH. The choic
 """
 
 import argparse
-import io
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from PIL import Image
-from playwright.sync_api import sync_playwright
+from browser_picture import browser_page, save_small, shot
 
 OUTPUT = Path(__file__).resolve().parent / "ui.png"
 WIDTH, HEIGHT = 1280, 760
-COLOURS = 256  # of the picture, so that it is small
-BROWSER_ARGUMENTS = ["--no-sandbox"]
+SCALE, COLOURS = 0.75, 256
+TABS = ["Photos", "Views", "Mesh", "Export", "Log"]  # that the picture shows
 
 
 def main() -> None:
-    """The pictures of the suggested views, and their cameras from above."""
+    """Read the command line, and draw."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("project", type=Path)
+    parser.add_argument("-o", "--output", type=Path, default=OUTPUT)
     arguments = parser.parse_args()
-    server = subprocess.Popen(
-        [sys.executable, "-m", "meshcli", "ui", str(arguments.project), "--no-open"], stdout=subprocess.PIPE, text=True
-    )
+    draw(arguments.project, arguments.output)
+
+
+def draw(project: Path, output: Path) -> None:
+    """The pictures of the suggested views, and their cameras from above."""
+    command = [sys.executable, "-m", "meshcli", "ui", str(project), "--no-open"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout
-        picture = screenshot(server.stdout.readline().strip())
+        with browser_page(WIDTH, HEIGHT) as page:
+            page.goto(server.stdout.readline().strip())
+            page.get_by_role("tab", name="Views").click()
+            page.locator(".view-grid .view").first.wait_for()
+            names = [text.split()[0] for text in page.get_by_role("tab").all_inner_texts()]
+            if names != TABS:
+                sys.exit(f"the page has the tabs {names}: change TABS, and draw the picture again")
+            page.get_by_role("button", name="Suggest").click()
+            page.locator(".view-grid .chosen").first.wait_for()
+            page.wait_for_function("[...document.querySelectorAll('.view-grid img')].every((each) => each.complete)")
+            picture = shot(page)
     finally:
         server.terminate()
         server.wait()
-    small = picture.resize((picture.width * 3 // 4, picture.height * 3 // 4), Image.Resampling.LANCZOS)
-    small.quantize(COLOURS, dither=Image.Dither.NONE).save(OUTPUT, optimize=True)
-
-
-def screenshot(address: str) -> Image.Image:
-    """The Views tab of the page at an address."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=BROWSER_ARGUMENTS)
-        page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
-        page.goto(address)
-        page.get_by_role("tab", name="Views").click()
-        page.locator(".view-grid .view").first.wait_for()
-        page.get_by_role("button", name="Suggest").click()
-        page.mouse.move(0, 0)
-        page.wait_for_function("[...document.querySelectorAll('.view-grid img')].every((each) => each.complete)")
-        page.wait_for_timeout(1000)
-        shot = page.screenshot()
-        browser.close()
-    return Image.open(io.BytesIO(shot)).convert("RGB")
+    save_small(picture, output, SCALE, COLOURS)
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from meshcli.stages.stage_runner import Outcome
 
 PREVIEW_QUALITY = 90  # of WebP, for a page; by eye: a sheet of 80 x 120 pixels shows no blocks
+PAGE_PREVIEW_STEPS = 5  # of the denoising between previews for a page; by choice: 15 pictures of 75 steps
 PREVIEW_COLUMNS = 40  # of an unfinished sheet of views; by eye: large enough to judge, and it leaves room to scroll
 INTERRUPTED_CODES = (130, 143)  # the exit codes after Ctrl-C and SIGTERM
 PROGRESS_INTERVAL = 5.0  # seconds between progress lines off a terminal; by eye: a log stays short
@@ -148,6 +149,11 @@ class Reporter:
         """Print why something is left out, as an error: with --quiet too."""
         log_message(sentence)
         print_error(sentence, None if self.quiet else self.console)
+
+    @property
+    def preview_every(self) -> int:
+        """Denoising steps between unfinished pictures that nobody asked for: a page shows them anyway."""
+        return PAGE_PREVIEW_STEPS if self._sends_records and takes_pictures() else 0
 
     def show(self, name: str, pixels: "Pixels") -> None:
         """Show an unfinished picture (H, W, 3) on a terminal with colours, or send it to a page in a browser."""

@@ -51,7 +51,7 @@ def run_stage(directory: Path, name: Stage, stage: RunStage, options: RunOptions
         with explain_os_errors(project):
             reported = replace(
                 options, progress=reporter.progress, tell=reporter.tell, warn=reporter.report_left_out,
-                show_preview=reporter.show,
+                show_preview=reporter.show, preview_every=reporter.preview_every,
             )  # fmt: skip
             outcome = stage(project, reported)
         if options.dry:

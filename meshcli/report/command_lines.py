@@ -5,11 +5,12 @@ import shlex
 from meshcli.project.log_file import LoggedCommand, logged_commands
 from meshcli.project.manifest import STAGES, Manifest, StageRecord
 from meshcli.project.project import Project
+from meshcli.stages.stage_runner import PAUSED
 from meshcli.stages.status import changed_settings
 
 
 def command_lines(project: Project, manifest: Manifest) -> list[str]:
-    """The typed lines during which the finished stages ran, in order, each once.
+    """The typed lines during which the finished stages ran, or paused as asked, in order, each once.
 
     Of a stage that no line in the log covers (the log may be deleted), a line that its record gives: engine and
     settings; which photos and angles were typed is in no record, and the line is marked as incomplete.
@@ -18,7 +19,7 @@ def command_lines(project: Project, manifest: Manifest) -> list[str]:
     lines: list[str] = []
     for stage in STAGES:
         record = manifest.stages.get(stage)
-        if record is None or record.status != "done":
+        if record is None or not (record.status == "done" or PAUSED in record.facts):
             continue
         covering = [command for command in commands if command.covers(record.started, record.finished)]
         line = _outermost(covering).line if covering else _line_from_record(project, stage, record)

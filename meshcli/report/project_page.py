@@ -26,6 +26,7 @@ PAGE = "report.html"  # in the project
 STILL_SIDE, SHEET_SIDE = 480, 1280  # pixels along the longer side of embedded pictures
 MAX_FILE = 64 << 20  # bytes of a mesh or video that a page holds; a larger one is only named
 MAX_PIXELS = 100_000_000  # of a picture of the project
+STATE_WORDS = {"failed": "failed", "interrupted": "was interrupted"}  # others: `is stale`
 
 
 def project_page(project: Project) -> str:
@@ -94,7 +95,7 @@ def _warnings(project: Project, status: ProjectStatus, problem: str) -> list[str
     """What makes the page's contents doubtful: stages that are out of date, guesses, damaged files."""
     manifest = status.manifest
     lines = [
-        f"{each.stage} is {each.state}: {each.reason}"
+        f"{each.stage} {STATE_WORDS.get(each.state, f'is {each.state}')}: {each.reason}"
         for each in status.stages
         if each.state != "done" and each.record is not None
     ]

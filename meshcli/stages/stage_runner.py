@@ -64,6 +64,7 @@ class RunOptions:
     progress: Progress = silent
     tell: Tell = unheard  # callback for messages, one sentence each
     show_preview: "Callable[[str, Pixels], None] | None" = None  # callback for unfinished pictures: name, (H, W, 3)
+    preview_every: int = 0  # denoising steps between unfinished pictures, where the settings ask for none
     warn: Tell = unheard  # callback for messages about photos that are left out
     keep_going: bool = False  # leave out photos that cannot be used
     flags: Sequence[str] = ()  # typed flags that only some engines use

@@ -206,7 +206,8 @@ def _run_zero123plus(run: StageRun, settings: Settings, seed: int) -> None:
             continue
         jobs[photo.name] = PhotoInput(photo.name, picture.pixels, photo_seed(seed, photo.sha256), key)
         rigs[photo.name] = after, rig
-    hooks = Callbacks(run.run_options.progress, run.run_options.show_preview, run.step)
+    asked = run.run_options
+    hooks = Callbacks(asked.progress, asked.show_preview, asked.preview_every, run.step)
     for job, sheet in generate_sheets(list(jobs.values()), networks, own, store, hooks):
         tiles = extract_views(sheet, settings.photo)
         entries = _add_to_manifest(run, *rigs[job.name])

@@ -8,13 +8,17 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from shlex import quote
 
+from meshcli.config import TypedSettings, read_typed_settings
+from meshcli.engines import Generator, Reconstructor
 from meshcli.errors import MeshcliError, UsageError
 from meshcli.project.manifest import Manifest, Photo, Stage
 from meshcli.project.project import MANIFEST, Project
 from meshcli.stages.picker_state import PickerState, opening_state
+from meshcli.stages.run import RunArguments
 from meshcli.stages.status import ProjectStatus, StageStatus, read_status
 from meshcli.ui.export_form import ExportForm
 from meshcli.ui.job import Jobs
@@ -34,7 +38,8 @@ class Board:
         self.azimuths: dict[str, float] = {}  # photo -> degrees: turned on a dial, not in the project yet
         self.quality = ""  # an option about settings, as typed: "", "--config=quick" or "--defaults"
         self.cutout = ""  # how photos are cut out, as --cutout takes it; empty is as before
-        self.generator, self.reconstructor = "auto", "auto"
+        self.generator: Generator = "auto"
+        self.reconstructor: Reconstructor = "auto"
         self.choice: PickerState | None = None
         self._opened: PickerState | None = None  # what the choice began with
         self.recorded_export = ExportForm()  # the settings of an export in force
@@ -210,6 +215,11 @@ class Board:
             return {"": "as before", "--defaults": "normal", "--config=quick": "quick and rough"}
         return {"": "normal", "--config=quick": "quick and rough"}
 
+    def run_arguments(self, stage: Stage) -> RunArguments:
+        """What is chosen about a stage, as `run` takes it to pick an engine."""
+        settings = _settings_of(self.quality_of(stage))
+        return RunArguments(generator=self.generator, reconstructor=self.reconstructor, settings=settings)
+
     def words(self, command: str, *options: str, arguments: Sequence[str] = ()) -> list[str]:
         """A command line for a child: a directory or photo may begin with a dash."""
         return [command, *options, "--", str(self.project.root), *arguments]
@@ -219,6 +229,13 @@ class Board:
         place = words.index("--")
         command, options, arguments = words[0], words[1:place], words[place + 1 :]
         return " ".join(["meshcli", command, *(quote(each) for each in (*arguments, *options))])
+
+
+@cache
+def _settings_of(quality: str) -> TypedSettings:
+    """What an option about settings says: empty, `--defaults`, or `--config=NAME`."""
+    flag, _, config = quality.partition("=")
+    return read_typed_settings(Path(config) if config else None, defaults=flag == "--defaults")
 
 
 def _time(path: Path) -> tuple[int, int, int]:

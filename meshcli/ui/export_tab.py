@@ -2,7 +2,6 @@
 
 from collections import Counter
 from dataclasses import replace
-from html import escape
 from typing import Any
 
 from nicegui import events, ui
@@ -15,7 +14,7 @@ from meshcli.project.manifest import StageRecord
 from meshcli.stages.export import length
 from meshcli.ui.board import Board
 from meshcli.ui.export_form import FORMATS, PRESETS, ExportForm
-from meshcli.ui.parts import CommandLine, button
+from meshcli.ui.parts import CommandLine, button, download_link, file_link
 
 NAMES = {
     "glb": "GLB", "obj": "OBJ", "ply": "PLY", "stl": "STL", "3mf": "3MF", "usd": "USD", "usdz": "USDZ",
@@ -128,15 +127,13 @@ class ExportTab:
             return
         with self._results, ui.row().classes("downloads"):
             if len(record.outputs) > 1:
-                link = ui.link("all as one zip", "/project/export.zip").classes("download")
-                link.props(f'download="{escape(self.board.project.root.resolve().name)}.zip"')
+                download_link("all as one zip", "/project/export.zip", f"{self.board.project.root.resolve().name}.zip")
             names = {output.file.removeprefix(f"{EXPORT}/"): output for output in record.outputs}
             for name, output in names.items():
                 if "/" in name:
                     continue
                 with ui.row().classes("title"):
-                    link = ui.link(name, f"/project/file/{output.file}").classes("download")
-                    link.props(f'download="{escape(name)}"')
+                    file_link(name, output.file)
                     ui.label(_bytes(output.size)).classes("hint")
             folders = Counter(name.partition("/")[0] for name in names if "/" in name)
             if folders:

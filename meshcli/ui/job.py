@@ -3,6 +3,7 @@
 A page only looks at it; closing all pages stops nothing. The child ends with the server.
 """
 
+import os
 import signal
 import subprocess
 import threading
@@ -11,13 +12,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from meshcli.errors import UsageError
+from meshcli.errors import UncertainError, UsageError
 from meshcli.stages.run_summary import format_seconds
 from meshcli.system.child_records import NO_TERMINAL, parse_picture, parse_record
 from meshcli.system.processes import TERMINATE_GRACE, run_child
 
 State = Literal["running", "cancelling", "done", "failed", "cancelled"]
 MAX_LINES = 500  # that are kept of what a child says
+MAX_ERRORS = 5  # that are shown beside each other; all are among the lines
 CANCEL_GRACE = 15.0  # seconds that a child has to react before it gets a SIGTERM: `run` has children itself
 INTERRUPTED = (-signal.SIGINT, -signal.SIGTERM, 128 + signal.SIGINT, 128 + signal.SIGTERM)
 
@@ -28,10 +30,11 @@ class Job:
 
     words: Sequence[str]  # after `meshcli`
     title: str  # what it does, for people
+    folder: str = ""  # of uploads, whose name tells people nothing: it is left out of what is shown
     state: State = "running"
     code: int | None = None  # the exit code, negative for a signal
     lines: tuple[str, ...] = ()  # the last that it said; replaced, never changed, for another thread reads them
-    error: str = ""
+    error: str = ""  # all that it said about what went wrong, in one line
     stage: str = ""  # as the child says, below too
     step: str = ""  # `1 of 4: making views`
     what: str = ""
@@ -75,17 +78,24 @@ class Job:
             now = ", ".join(filter(None, (self.step or self.title, self.what)))
             return f"{now} - being cancelled" if self.state == "cancelling" else now
         took = f" after {format_seconds(self.seconds)}"
+        if self.code == UncertainError.exit_code:
+            return f"{self.title}: stopped, for the sides of some photos are guesses; the Photos tab shows them"
         if self.state == "failed":
             return f"{self.title}: {self.error or f'exit code {self.code}'}"
         return f"{self.title}: {self.state}{took}"
+
+    def without_folder(self, text: str) -> str:
+        """A text with the names of uploaded files alone."""
+        return text.replace(f"{self.folder}{os.sep}", "") if self.folder else text
 
     def read_line(self, line: str) -> None:
         """Take a line of the child's standard error: a record, or text."""
         record = parse_record(line)
         if record is None:
+            line = self.without_folder(line)
             self.lines = (*self.lines, line)[-MAX_LINES:]
-            if line.startswith("error:"):
-                self.error = line.removeprefix("error:").strip()
+            if line.startswith("error:") and self.error.count("; ") < MAX_ERRORS:
+                self.error = "; ".join(filter(None, (self.error, line.removeprefix("error:").strip())))
         else:
             self._read_record(record)
 
@@ -114,15 +124,17 @@ class Jobs:
         """Whether a job is at work."""
         return self.current is not None and self.current.at_work
 
-    def start(self, words: Sequence[str], title: str, ended: Callable[[], object] | None = None) -> Job:
+    def start(
+        self, words: Sequence[str], title: str, ended: Callable[[], object] | None = None, folder: str = ""
+    ) -> Job:
         """Start `meshcli WORDS` in the background; UsageError while another one is at work.
 
-        `ended` is called when it is over, in whatever way.
+        `ended` is called when it is over, in whatever way; `folder` is that of uploads, which is not shown.
         """
         with self._lock:
             if self.current and self.current.at_work:
                 raise UsageError(f"one thing at a time: {self.current.title} is at work")
-            self.current = job = Job(tuple(words), title)
+            self.current = job = Job(tuple(words), title, folder)
         threading.Thread(target=self._run, args=(job, ended), daemon=True).start()
         self._changed()
         return job

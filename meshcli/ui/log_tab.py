@@ -21,7 +21,11 @@ class LogTab:
     def update(self) -> None:
         """Show what has changed."""
         job = self.board.jobs.current
-        head = [f"$ {self.board.shown(job.words)}", *job.lines] if job else ["nothing was done on this page yet"]
+        head = (
+            [f"$ {job.without_folder(self.board.shown(job.words))}", *job.lines]
+            if job
+            else ["nothing was done on this page yet"]
+        )
         self._lines.set_text("\n".join(head))
         self._file.set_text(self._tail())
 

@@ -2,20 +2,20 @@
 
 from functools import partial
 from pathlib import Path
-from typing import cast
 
 from nicegui import events, ui
 
 from meshcli.engines import NETWORKS, Reconstructor
+from meshcli.errors import MeshcliError
 from meshcli.project.artefacts import CONTACT_SHEET, MESH, TURNTABLE
 from meshcli.project.manifest import Stage
-from meshcli.settings import Settings
 from meshcli.stages.mesh_check import mesh_match
-from meshcli.stages.networks import missing_requirement, pick_engine
+from meshcli.stages.networks import missing_requirement
+from meshcli.stages.preflight import pick_reconstructor_ahead
 from meshcli.stages.stage_runner import RunOptions
 from meshcli.ui.board import Board
 from meshcli.ui.files import MEDIA_TYPES
-from meshcli.ui.parts import CommandLine, button
+from meshcli.ui.parts import CommandLine, button, file_link, picture_address
 from meshcli.ui.views_tab import accept
 
 RECONSTRUCTORS = {
@@ -27,6 +27,7 @@ RECONSTRUCTORS = {
     "instant-nerf-base": "instant-nerf-base: a smaller radiance field",
 }
 FIRST = ("mesh/mesh.glb", "mesh/mesh.obj", "mesh/mesh.mtl", "mesh/mesh.png", "mesh/colours.obj")  # among downloads
+SHEET_SIDE = 1280  # pixels of the contact sheet
 FOLDER = "mesh/"  # whose files may be downloaded here
 
 
@@ -62,8 +63,7 @@ class MeshTab:
             self._quality.set_options(choices)
         self._quality.set_value(board.quality_of("reconstruct"))
         made = board.stage("generate").state == "done"
-        hint = _engine_hint(cast("Reconstructor", board.reconstructor), board)
-        self._hint.set_text(hint if made else "First make the views, on the Photos tab.")
+        self._hint.set_text(_engine_hint(board) if made else "First make the views, on the Photos tab.")
         idle = not board.jobs.at_work and not board.elsewhere
         self._build.set_enabled(idle and made)
         has_mesh = MESH in manifest.listed_files and (board.project.root / MESH).is_file()
@@ -94,20 +94,18 @@ class MeshTab:
         with self._results:
             with ui.row().classes("downloads"):
                 for file in files:
-                    name = file.rpartition("/")[2]
-                    link = ui.link(name, f"/project/file/{file}")
-                    link.props(f'download="{name}"').classes("download")
+                    file_link(file.rpartition("/")[2], file)
             if TURNTABLE in files:
                 stamp = self.board.time_of(TURNTABLE)
                 ui.html(
                     f'<video src="/project/file/{TURNTABLE}?v={stamp}" controls loop muted playsinline '
                     'aria-label="turntable"></video>'
-                    f'<img src="/project/picture/{CONTACT_SHEET}?side=1280&v={stamp}" alt="chosen views above renders '
+                    f'<img src="{picture_address(CONTACT_SHEET, SHEET_SIDE, stamp)}" alt="chosen views above renders '
                     'from the same cameras">',
                     sanitize=False,
                 ).classes("renders")
 
-    def _choose(self, event: events.ValueChangeEventArguments[str]) -> None:
+    def _choose(self, event: events.ValueChangeEventArguments[Reconstructor]) -> None:
         if event.value in RECONSTRUCTORS and self.board.reconstructor != event.value:
             self.board.reconstructor = event.value
             self.board.changed()
@@ -149,13 +147,16 @@ def _downloads(board: Board) -> list[str]:
     return [file for file in wanted if (board.project.root / file).is_file()]
 
 
-def _engine_hint(name: Reconstructor, board: Board) -> str:
+def _engine_hint(board: Board) -> str:
     """Which engine would build the mesh, and what it needs."""
+    name = board.reconstructor
     if name in NETWORKS:
         missing = missing_requirement(name, RunOptions())
         return f"{name} needs {missing}" if missing else f"{name} can run on this machine"
     if name == "fit":
         return "fit needs nothing"
-    record = board.manifest.stages.get("reconstruct")
-    engine, why = pick_engine(name, record, Settings(), RunOptions())
+    try:
+        engine, why = pick_reconstructor_ahead(board.manifest, board.run_arguments("reconstruct"))
+    except MeshcliError as error:
+        return str(error)
     return f"{engine} ({why.removeprefix('auto: ')})"

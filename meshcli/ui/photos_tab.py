@@ -4,21 +4,22 @@ from functools import partial
 
 from nicegui import events, ui
 
-from meshcli.engines import pick_generator
-from meshcli.errors import UsageError
+from meshcli.engines import Generator
+from meshcli.errors import MeshcliError, UsageError
 from meshcli.project.artefacts import GUESSES_SHEET
 from meshcli.project.manifest import Photo
-from meshcli.settings import PhotoSettings, Settings
+from meshcli.settings import PhotoSettings
 from meshcli.stages.photo_azimuths import azimuth_lines, guess_warning, photos_of_unknown_azimuth
+from meshcli.stages.preflight import pick_generator_ahead, settings_ahead
 from meshcli.stages.view_generation import lacking
 from meshcli.ui.board import Board
 from meshcli.ui.elements import Dial, Painter
 from meshcli.ui.gate import MAX_UPLOAD
-from meshcli.ui.parts import CommandLine, button, report
+from meshcli.ui.parts import CommandLine, button, picture_address, report
 from meshcli.ui.uploads import MAX_FILES, Inbox
 from meshcli.weights.locations import rembg_file
 
-CARD_SIDE, RIM_SIDE = 480, 96  # pixels of pictures
+CARD_SIDE, SHEET_SIDE = 480, 1280  # pixels of pictures: on a card and its dial, of the guesses
 GENERATORS = {
     "auto": "automatic",
     "sculpt": "sculpt: a body from silhouettes, needs nothing",
@@ -58,6 +59,7 @@ class PhotosTab:
         self._stale = ui.label().classes("warning")
         self._warning = ui.label().classes("warning")
         self._guesses = ui.html("", sanitize=False).classes("guesses")
+        self._sides = ui.label().classes("hint")
         self._cards = ui.element("div").classes("cards")
         with ui.element("div").classes("step") as self._step:
             with ui.row().classes("choices"):
@@ -65,7 +67,6 @@ class PhotosTab:
                 self._engine = ui.select(GENERATORS, label="Views by", on_change=self._choose_engine)
                 self._forget = button("Take the angles back", board.forget_azimuths)
             self._engine_hint = ui.label().classes("hint")
-            self._sides = ui.label().classes("hint")
             with ui.row().classes("choices"):
                 self._make = button("Make views", partial(self._run, "generate"), "grid_view", main=True)
                 self._all = button("All steps to the mesh", partial(self._run, "render"), "fast_forward")
@@ -99,15 +100,15 @@ class PhotosTab:
         self._cutout.set_value(board.cutout)
         self._cutout_hint.set_text(_cutout_hint(board.cutout))
         self._cutout_hint.set_visibility(bool(board.cutout))
-        self._engine_hint.set_text(_engine_hint(board.generator, board))
+        self._engine_hint.set_text(_engine_hint(board))
         for each in (self._make, self._all, self._guess):
             each.set_enabled(bool(photos) and not busy)
         self._upload.set_enabled(not busy)
         generate = board.stage("generate")
-        stale = bool(board.manifest.active_views) and generate.state in ("stale", "missing") and not busy
-        self._stale.set_text(f"The views are out of date: {generate.reason}. “Make views” makes them again.")
-        self._stale.set_visibility(stale)
         warning = guess_warning(board.project, board.manifest) if not board.azimuths else ""
+        old = bool(board.manifest.active_views) and generate.state in ("stale", "missing")
+        self._stale.set_text(f"The views are out of date: {generate.reason}. “Make views” makes them again.")
+        self._stale.set_visibility(old and not busy and not warning)  # with guesses, that would only ask again
         drawn = board.time_of(GUESSES_SHEET) if GUESSES_SHEET in board.manifest.own_files else 0
         self._guess.set_visibility(bool(warning))
         self._warning.set_text(warning and "The sides of some photos are guesses: look at the picture, turn the dials "
@@ -115,12 +116,13 @@ class PhotosTab:
         self._warning.set_visibility(bool(warning))
         self._guesses.set_visibility(bool(warning and drawn))
         if warning and drawn:
-            address = f"/project/picture/{GUESSES_SHEET}?side=1280&v={drawn}"
+            address = picture_address(GUESSES_SHEET, SHEET_SIDE, drawn)
             self._guesses.set_content(
                 f'<img src="{address}" alt="the photos beside the object from the guessed sides">'
             )
         self._forget.set_visibility(bool(board.azimuths))
-        self._sides.set_text(_about_sides(board))
+        self._sides.set_text(about := _about_sides(board))
+        self._sides.set_visibility(bool(about))
         try:
             self._command.show(board.shown(self._words("generate")))
         except UsageError as error:
@@ -136,12 +138,12 @@ class PhotosTab:
 
     def _draw_card(self, photo: Photo, stamp: int) -> None:
         name = photo.name
-        address = f"/project/picture/{photo.file if photo.prepared else photo.original}?v={stamp}"
+        address = picture_address(photo.file if photo.prepared else photo.original, CARD_SIDE, stamp)
         with ui.element("figure").classes("photo"):
             with ui.element("div").classes("pair"):
                 with ui.element("div").classes("checker"):
-                    ui.html(f'<img src="{address}&side={CARD_SIDE}" alt="cut-out of photo {name}">', sanitize=False)
-                dial = Dial(name, f"{address}&side={RIM_SIDE}")
+                    ui.html(f'<img src="{address}" loading="lazy" alt="cut-out of photo {name}">', sanitize=False)
+                dial = Dial(name, address)
                 dial.on("turn", lambda event: self._turn(name, event.args))
             with ui.element("figcaption"):
                 with ui.row().classes("title"):
@@ -186,9 +188,10 @@ class PhotosTab:
                 await file.save(inbox.place(file.name))
             add = ["--add"] if self.board.photos else []
             words = self.board.words(
-                "generate", *add, *self._cutout_words(), "--cutouts-only", arguments=[str(each) for each in inbox.files]
+                *("generate", *add, *self._cutout_words(), "--cutouts-only", "--keep-going"),
+                arguments=[str(each) for each in inbox.files],
             )
-            self.board.jobs.start(words, "cutting the photos out", inbox.remove)
+            self.board.jobs.start(words, "cutting the photos out", inbox.remove, str(inbox.folder))
         except (UsageError, OSError) as error:
             inbox.remove()
             report(str(error))
@@ -209,7 +212,7 @@ class PhotosTab:
             self.board.quality = event.value
             self.board.changed()
 
-    def _choose_engine(self, event: events.ValueChangeEventArguments[str]) -> None:
+    def _choose_engine(self, event: events.ValueChangeEventArguments[Generator]) -> None:
         if event.value in GENERATORS and self.board.generator != event.value:
             self.board.generator = event.value
             self.board.changed()
@@ -237,16 +240,18 @@ def _side(board: Board, photo: Photo, line: str) -> str:
     return f"azimuth {line.partition(' azimuth ')[2] or 'unknown'}"
 
 
-def _engine_hint(name: str, board: Board) -> str:
+def _engine_hint(board: Board) -> str:
     """Which engine would make the views, and what the other needs."""
-    record = board.manifest.stages.get("generate")
-    missing = lacking(Settings(), None)
-    if name == "zero123plus":
-        return f"zero123plus needs {missing}" if missing else "zero123plus can run on this machine"
-    if name == "sculpt":
+    if board.generator == "sculpt":
         return "sculpt needs nothing and takes seconds to minutes"
-    before = record.engine if record and record.status == "done" else ""
-    engine, why = pick_generator("auto", before, missing)
+    manifest, arguments = board.manifest, board.run_arguments("generate")
+    try:
+        if board.generator == "zero123plus":
+            missing = lacking(settings_ahead(manifest, arguments, "generate"), None)
+            return f"zero123plus needs {missing}" if missing else "zero123plus can run on this machine"
+        engine, why = pick_generator_ahead(manifest, arguments)
+    except MeshcliError as error:
+        return str(error)
     return f"{engine} ({why.removeprefix('auto: ')})"
 
 

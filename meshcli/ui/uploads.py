@@ -39,9 +39,9 @@ class Inbox:
 def safe_name(name: str) -> str:
     """The last part of a file's name without anything that a shell, a path or the command line would read in it.
 
-    `photo@45.jpg` would be read as an angle by nobody, but `photo.jpg@45` would: @ becomes -.
+    `photo@45.jpg` would be read as an angle by nobody, but `photo.jpg@45` would: @ becomes -. Browsers send " as %22.
     """
-    last = re.split(r"[/\\]", name)[-1]
+    last = re.split(r"[/\\]", name)[-1].replace("%22", "-")
     cleaned = UNSAFE.sub("-", last).strip(" .-=")
     stem, dot, suffix = cleaned.rpartition(".")
     if not stem:

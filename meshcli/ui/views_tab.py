@@ -14,7 +14,7 @@ from meshcli.stages.select import select_views
 from meshcli.stages.view_choice import shown_coverage, shown_scores
 from meshcli.ui.board import Board
 from meshcli.ui.elements import ViewGrid
-from meshcli.ui.parts import CommandLine, button, reporting
+from meshcli.ui.parts import CommandLine, button, picture_address, reporting
 
 SIDE = 320  # pixels of a picture
 KEYS = (
@@ -119,6 +119,8 @@ async def accept(board: Board) -> None:
         return
     if board.jobs.at_work:
         raise UsageError("wait for the work under way, or cancel it")
+    if board.elsewhere:
+        raise UsageError(f"wait: {board.elsewhere} is running in another process, such as a terminal")
     after = state.press("enter", lambda _: [])
     if not after.end:
         board.set_choice(after)
@@ -158,7 +160,7 @@ def _row(number: int, view: ViewEntry, stamp: int) -> dict[str, Any]:
     return {
         "name": view.name,
         "number": number,
-        "picture": f"/project/picture/{view.file}?side={SIDE}&v={stamp}",
+        "picture": picture_address(view.file, SIDE, stamp),
         "angles": angles,
         "score": f"{total:.2f}" if known else "",
         "scores": single,

@@ -248,6 +248,25 @@ def test_an_unfinished_project_has_a_page_that_says_what_is_next(project: Projec
     assert f"meshcli generate {project.root}" in page.text
 
 
+@pytest.mark.parametrize(
+    ("status", "said"), [("failed", "reconstruct failed: no more memory"), ("running", "reconstruct was interrupted: ")]
+)
+def test_what_went_wrong_is_said_at_the_top(finished: Project, status: str, said: str) -> None:
+    manifest = finished.load()
+    record = replace(manifest.stages["reconstruct"], status=status, error="no more memory")  # type: ignore[arg-type]
+    finished.save(manifest.with_record("reconstruct", record))
+    assert said in page_of(finished).text
+
+
+def test_the_line_that_cut_the_photos_out_is_shown(
+    project: Project, photos: list[Path], engine_calls: dict[str, int], capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["generate", str(project.root), str(photos[0]), "--cutouts-only"]) == 0
+    text = page_of(project).text
+    assert f"meshcli generate {project.root} {photos[0]} --cutouts-only" in text
+    assert "Nothing has been run yet" not in text
+
+
 def test_the_command_line_is_as_it_was_typed(
     finished: Project, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

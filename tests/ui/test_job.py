@@ -18,7 +18,7 @@ from meshcli.system import processes
 from meshcli.system.child_records import MARK, NO_TERMINAL
 from meshcli.system.processes import REPORT_VARIABLE
 from meshcli.ui.board import Board
-from meshcli.ui.job import MAX_LINES, Job, Jobs
+from meshcli.ui.job import MAX_ERRORS, MAX_LINES, Job, Jobs
 
 QUICK = ["--set=render.size=64", "--set=render.frames=3", "--set=texture.size=64"]
 
@@ -131,6 +131,23 @@ def test_records_of_any_kind_do_no_harm() -> None:
         job.read_line(str(number))
     assert len(job.lines) == MAX_LINES
     assert job.lines[-1] == str(MAX_LINES + 9)
+
+
+def test_all_errors_are_told_without_the_folder_of_uploads() -> None:
+    job = Job(["generate"], "cutting out", "/uploads/x1")
+    for line in ("error: /uploads/x1/a.jpg is empty", "error: '/uploads/x1/b c.jpg' is no picture", "cut out by alpha"):
+        job.read_line(line)
+    job.state = "failed"
+    assert job.describe() == "cutting out: a.jpg is empty; 'b c.jpg' is no picture"
+    assert job.lines == ("error: a.jpg is empty", "error: 'b c.jpg' is no picture", "cut out by alpha")
+    for number in range(30):
+        job.read_line(f"error: {number}")
+    assert job.error.count(";") == MAX_ERRORS
+
+
+def test_guesses_are_no_failure_in_the_words_of_the_terminal() -> None:
+    job = Job(["run"], "making views", state="failed", code=6, error="say them with `meshcli run desk --azimuth 0,40`")
+    assert job.describe().startswith("making views: stopped, for the sides of some photos are guesses")
 
 
 def test_unfinished_views_come_as_pictures(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ import json
 import signal
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.slow
+TABS = ("Photos", "Views", "Mesh", "Export", "Log")
 
 
 @pytest.fixture(scope="module")
@@ -204,6 +206,36 @@ def test_a_job_goes_on_without_a_page_and_is_cancelled_from_another(
     assert read_status(with_views).stages[2].state == "interrupted"
 
 
+def test_the_way_of_cutting_out_is_chosen(browser: "Browser", project: Project, photos: list[Path]) -> None:
+    def choose(page: "Page", way: str) -> None:
+        page.get_by_role("combobox", name="Cut out by").click()
+        page.get_by_role("option", name=way).click()
+
+    with serving(project.root, FAKE_MESHCLI) as address:
+        page = opened(browser, address).page
+        choose(page, "a plain background")
+        page.locator(".hint", has_text="needs one smooth colour all around the object").wait_for()
+        bad = photos[0].with_name("text.jpg")
+        bad.write_text("no picture")
+        page.set_input_files("input[type=file]", [str(photos[0]), str(bad), str(photos[1])])
+        page.locator(".work", has_text="cutting the photos out: text.jpg is not a picture").wait_for()
+        page.locator(".photo").nth(1).wait_for()
+        assert settings_of(project)["photo.cutout"] == "plain"
+        page.locator(".code", has_text="--cutout=plain").first.wait_for()
+        choose(page, "the file's own transparency")
+        page.locator(".code", has_text="--cutout=alpha").first.wait_for()
+        page.get_by_role("slider", name="azimuth of photo a").press("Home")
+        page.get_by_role("slider", name="azimuth of photo b").press("ArrowRight")
+        page.get_by_role("button", name="Make views").click()
+        ended(page, "making views")
+        assert settings_of(project)["photo.cutout"] == "alpha"
+
+
+def settings_of(project: Project) -> dict[str, object]:
+    """The settings on record that differ from the defaults."""
+    return dict(project.load().stages["generate"].settings)
+
+
 def test_guesses_are_shown_and_can_be_gone_on_with(
     browser: "Browser", project: Project, photos: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -273,6 +305,7 @@ def test_the_server_ends_its_work_with_it(browser: "Browser", with_views: Projec
     assert read_status(with_views).stages[2].state == "interrupted"
 
 
+HOSTILE_NAME = "\"><img src=x onerror=window.ran=1>#?%2e'&"
 HOSTILE_PAGE = """<!DOCTYPE html><title>x</title><script>
 const target = TARGET, found = {};
 const tried = (name, promise) => promise.then((value) => { found[name] = value; }, () => { found[name] = "nothing"; });
@@ -295,6 +328,43 @@ Promise.all([
   tried("mask", read("/project/mask/a", { method: "POST", body: "x" })), tried("blind", blind.then(() => "nothing")),
 ]).then(() => { document.title = JSON.stringify(found); });
 </script>"""
+
+
+def test_names_in_a_project_of_somebody_elses_are_never_read_as_html(browser: "Browser", finished: Project) -> None:
+    def renamed(file: str) -> str:
+        folder, _, name = file.partition("/")
+        new = f"{folder}/{HOSTILE_NAME}{name}"
+        if (finished.root / file).exists():
+            (finished.root / file).rename(finished.root / new)
+        return new
+
+    manifest = finished.load()
+    photos = [
+        replace(photo, file=renamed(photo.file), source=HOSTILE_NAME, method=HOSTILE_NAME) for photo in manifest.photos
+    ]
+    views = [replace(view, file=renamed(view.file)) for view in manifest.views]
+    record = manifest.stages["reconstruct"]
+    more = finished.output("mesh/mesh.obj")
+    stages = {
+        **manifest.stages,
+        "reconstruct": replace(record, outputs=(*record.outputs, replace(more, file=renamed(more.file)))),
+    }
+    finished.save(replace(manifest, photos=tuple(photos), views=tuple(views), stages=stages))
+    with serving(finished.root, FAKE_MESHCLI) as address:
+        watched = opened(browser, address)
+        page = watched.page
+        page.wait_for_function("[...document.querySelectorAll('.photo img, .dial image')].length === 6")
+        page.wait_for_function("[...document.querySelectorAll('.photo img')].every((each) => each.naturalWidth > 0)")
+        for tab in TABS:
+            page.get_by_role("tab", name=tab).click()
+            page.wait_for_timeout(300)
+        page.get_by_role("tab", name="Mesh").click()
+        link = page.locator(".downloads a", has_text=HOSTILE_NAME)
+        with page.expect_download() as download:
+            link.click()
+        assert Path(download.value.path()).read_bytes() == (finished.root / renamed("mesh/mesh.obj")).read_bytes()
+        assert page.evaluate("window.ran") is None
+        assert_quiet(watched, address)
 
 
 def test_a_hostile_page_gets_nothing(browser: "Browser", with_views: Project) -> None:
@@ -346,6 +416,20 @@ class hostile:  # noqa: N801 (a context manager)
         self.server.server_close()
 
 
+# Of an element's text with what is behind it, as WCAG 2 has it.
+CONTRAST = """(element) => {
+  const light = (colour) => {
+    const parts = colour.match(/[\\d.]+/g).slice(0, 3).map((each) => each / 255);
+    const linear = parts.map((each) => each <= 0.04045 ? each / 12.92 : ((each + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
+  };
+  let behind = element;
+  while (/, 0\\)$/.test(getComputedStyle(behind).backgroundColor)) behind = behind.parentElement;
+  const pair = [getComputedStyle(element).color, getComputedStyle(behind).backgroundColor].map(light);
+  return (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05);
+}"""
+
+
 @pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_fits_and_is_not_blank(
@@ -355,7 +439,9 @@ def test_it_fits_and_is_not_blank(
         watched = open_page(browser, address, size, scheme)  # type: ignore[arg-type]
         page = watched.page
         page.locator(".photo img").last.wait_for()
-        for tab in ("Photos", "Views", "Mesh", "Log"):
+        for text in ("Mend the mask", "Make views"):
+            assert page.get_by_role("button", name=text).first.evaluate(CONTRAST) > 4.5  # WCAG 2, level AA
+        for tab in TABS:
             page.get_by_role("tab", name=tab).click()
             page.wait_for_timeout(600)
             wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")

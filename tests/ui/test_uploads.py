@@ -28,6 +28,7 @@ from meshcli.ui.uploads import MAX_FILES, MAX_NAME, Inbox, safe_name
         ("", "photo"),
         ("a\nb\x00.png", "a-b-.png"),
         ("$(reboot).png", "(reboot).png"),
+        ("a %22desk%22, 50%.png", "a -desk-, 50-.png"),
         ("Schreibtisch ä 椅子.webp", "Schreibtisch ä 椅子.webp"),
         ("x" * 500 + ".jpeg", "x" * MAX_NAME + ".jpeg"),
     ],

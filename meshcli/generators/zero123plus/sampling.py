@@ -75,6 +75,7 @@ class Callbacks:
 
     progress: Progress = silent
     on_preview: Callable[[str, Pixels], None] | None = None  # photo, unfinished sheet
+    preview_every: int = 0  # denoising steps between previews, where the settings ask for none
     timer: Callable[[str], AbstractContextManager[object]] = nullcontext  # times a named part of the work
 
 
@@ -206,7 +207,8 @@ def _denoise_batch(
                     store.save(photo.name, state.to_bytes(photo.key))
                 saved = time.monotonic()
             callbacks.progress(step, settings.steps, f"photo {names}: denoising")
-            if callbacks.on_preview and settings.preview and step % settings.preview == 0:
+            every = settings.preview or callbacks.preview_every
+            if callbacks.on_preview and every and step % every == 0:
                 for (photo, _), state in zip(batch, states, strict=True):
                     callbacks.on_preview(photo.name, preview_sheet(state.latents))
     del unet, reference_unet

@@ -25,7 +25,7 @@
   renderer.autoClear = false;
   stage.prepend(renderer.domElement);
 
-  const FOV = 32, FRUSTUM = { photo: 0.95, view: 0.6 }, NEAR = 0.01, FAR = 1000, PICK = 30;
+  const FOV = 32, FRUSTUM = { photo: 0.95, view: 0.6 }, NEAR = 0.01, FAR = 1000, PICK = 30, FARTHEST = 16;
   const colour = (hex) => new THREE.Color(hex).convertSRGBToLinear();
   const COLOURS = { photo: colour(0xd9651f), view: colour(0x7a828c) };
   const scene = new THREE.Scene();
@@ -220,7 +220,7 @@
       view.distance *= 1.04;
       place();
       camera.updateMatrixWorld();
-    } while (!fits(points) && view.distance < bounds.radius * 1000);
+    } while (!fits(points) && view.distance < bounds.radius * FARTHEST / Math.min(1, camera.aspect));
     lookThrough("");
   }
 

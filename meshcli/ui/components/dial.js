@@ -10,7 +10,7 @@ export default {
       <g class="ticks"><line v-for="each in 24" :key="each" y1="58" :y2="each % 6 === 0 ? 67 : 62" :transform="'rotate(' + each * 15 + ')'" /></g>
       <g class="sides"><text y="51">front 0</text><text x="44" y="3">90</text><text y="-44">180</text><text x="-44" y="3">270</text></g>
       <path class="body" d="M-13 9 L-13 -7 L0 -13 L13 -7 L13 9 L0 15 Z M-13 -7 L0 -1 L13 -7 M0 -1 L0 15" />
-      <g v-if="shown !== null">
+      <g v-if="shown !== null && near">
         <path class="sight" :d="sight" />
         <g :transform="'translate(' + place.x + ' ' + place.y + ')'">
           <circle class="rim" r="24" />
@@ -18,10 +18,10 @@ export default {
           <image v-if="photo" :href="photo" x="-21.5" y="-21.5" width="43" height="43" preserveAspectRatio="xMidYMid slice" :clip-path="'url(#rim-' + name + ')'" />
         </g>
       </g>
-      <text v-else class="ask" y="-72">drag around</text>
+      <text v-if="shown === null" class="ask" y="-72">drag around</text>
     </svg>`,
   props: { name: String, angle: Number, photo: String, fixed: Boolean },
-  data() { return { held: false, turned: null }; },
+  data() { return { held: false, turned: null, near: false }; },
   computed: {
     shown() { return this.turned !== null ? this.turned : (this.angle === undefined ? null : this.angle); },
     place() {
@@ -33,6 +33,17 @@ export default {
       return `M${at(this.shown, 56)} L${at(this.shown - 70, 17)} L${at(this.shown + 70, 17)} Z`;
     },
   },
+  // The photo is fetched once the dial is nearly in sight: a project may have forty.
+  mounted() {
+    const observer = new IntersectionObserver((entries) => {
+      if (!entries.some((each) => each.isIntersecting)) return;
+      this.near = true;
+      observer.disconnect();
+    }, { rootMargin: "50%" });
+    observer.observe(this.$el);
+    this.observer = observer;
+  },
+  unmounted() { this.observer.disconnect(); },
   // Turned fast, it is ahead of the server, whose older answers must not turn it back.
   watch: { angle(now) { if (!this.held && (now === this.turned || now === undefined)) this.turned = null; } },
   methods: {

@@ -1,6 +1,7 @@
 """Sampling with networks in miniature: interrupting and resuming, what the result depends on, memory."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -70,8 +71,6 @@ def job(name: str, seed: int, key: str = "key") -> PhotoInput:
 
 
 def sheets(networks: Networks, drawer: Drawer, jobs: list[PhotoInput], **changes: object) -> dict[str, Pixels]:
-    from dataclasses import replace
-
     settings = replace(SETTINGS, **{"checkpoint_every": 1, **changes})  # type: ignore[arg-type]
     return {painted.name: sheet for painted, sheet in generate_sheets(jobs, networks, settings, drawer)}
 
@@ -195,11 +194,17 @@ def test_progress_and_previews(networks: Networks) -> None:
     hooks = Callbacks(
         lambda done, total, what: heard.append((done, total, what)), lambda name, sheet: seen.append(sheet)
     )
-    from dataclasses import replace
-
     list(generate_sheets([job("a", 1)], networks, replace(SETTINGS, preview=2), Drawer(), hooks))
     assert [done for done, _, what in heard if what.endswith("denoising")] == [0, 1, 2, 3, 4]
     assert [sheet.shape for sheet in seen] == [(24, 16, 3)] * 2
+
+
+@pytest.mark.parametrize(("asked", "otherwise", "shown"), [(0, 0, 0), (0, 2, 2), (4, 2, 1)])
+def test_previews_that_nobody_asked_for(networks: Networks, asked: int, otherwise: int, shown: int) -> None:
+    seen: list[str] = []
+    hooks = Callbacks(on_preview=lambda name, sheet: seen.append(name), preview_every=otherwise)
+    list(generate_sheets([job("a", 1)], networks, replace(SETTINGS, preview=asked), Drawer(), hooks))
+    assert seen == ["a"] * shown
 
 
 def test_a_preview_has_the_colours_of_its_latents() -> None:
