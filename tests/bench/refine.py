@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from fit_meshes import render_clay
 from fit_sheets import score_sheet, sheet_views
-from measure import on_white
+from measure import Array, on_white
 from normals import NETWORK_NAMES, angles_between, network_mesh, normal_maps, roughness
 from PIL import Image
 
@@ -71,7 +72,9 @@ def main() -> None:
         rows = [figures(mesh, network, views) for mesh in meshes]
         print(f"| {name} | {' | '.join(map(str, rows))} | {missed(rows, name) or 'ok'} | {seconds:.1f} |", flush=True)
         if arguments.grey:
-            save_picture([network, fitted, refined], views, arguments.grey / f"{name}.png")
+            arguments.grey.mkdir(parents=True, exist_ok=True)
+            picture = side_by_side([network, fitted, refined], [views[number] for number in SHOWN])
+            Image.fromarray(picture).save(arguments.grey / f"{name}.png")
 
 
 def figures(mesh: Mesh, network: Mesh, views: list[View]) -> Figures:
@@ -95,20 +98,18 @@ def missed(rows: list[Figures], name: str) -> str:
     return ", ".join(what for what, good in checks.items() if not good)
 
 
-def save_picture(meshes: list[Mesh], views: list[View], path: Path) -> None:
-    """A row per shown view: the view, then each mesh in colour and in clay."""
-    from fit_meshes import render_clay
-
+def side_by_side(meshes: list[Mesh], views: list[View]) -> Array:
+    """A row (H, W, 3) per view: the view, then each mesh in colour and in clay."""
     renderers = [Renderer(mesh) for mesh in meshes]
     rows = []
-    for view in (views[i] for i in SHOWN):
+    for view in views:
         size = view.camera, view.width, view.height
         row = [view.pixels]
         for mesh, renderer in zip(meshes, renderers, strict=True):
             row += [renderer.render(*size), render_clay(mesh, *size)]
         rows.append(np.hstack([on_white(picture) for picture in row]))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.rint(255.0 * np.vstack(rows)).astype(np.uint8)).save(path)
+    picture: Array = np.rint(255.0 * np.vstack(rows)).astype(np.uint8)
+    return picture
 
 
 def _fit(name: str, views: list[View], directory: Path | None) -> Mesh:
