@@ -42,9 +42,10 @@ class Figures:
     iou: float
     angle: float
     roughness: float
+    empty: float  # share of the views' pixels of the object that show nothing of the mesh
 
     def __str__(self) -> str:
-        return f"{self.psnr:.1f} / {self.iou:.3f} / {self.angle:.1f} / {self.roughness:.2f}"
+        return f"{self.psnr:.1f} / {self.iou:.3f} / {self.angle:.1f} / {self.roughness:.2f} / {self.empty:.3f}"
 
 
 def main() -> None:
@@ -58,7 +59,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - set(NETWORK_NAMES):
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
-    print("PSNR / IoU / angle / roughness\n")
+    print("PSNR / IoU / angle / roughness / empty\n")
     print(
         "| object | network | its shape, our colours | fit | refined | bar | seconds |\n|---|---|---|---|---|---|---|"
     )
@@ -82,7 +83,16 @@ def figures(mesh: Mesh, network: Mesh, views: list[View]) -> Figures:
     psnr, iou = score_sheet(mesh, views)
     maps = normal_maps(mesh, views)
     angles = angles_between(maps, normal_maps(network, views))
-    return Figures(psnr, iou, float(np.median(angles)), roughness(maps))
+    return Figures(psnr, iou, float(np.median(angles)), roughness(maps), empty_share(mesh, views))
+
+
+def empty_share(mesh: Mesh, views: list[View]) -> float:
+    """The share of the object's pixels, in all views together, where the mesh shows nothing."""
+    renderer = Renderer(mesh)
+    masks = [view.pixels[..., 3] >= 128 for view in views]
+    shown = [renderer.render(view.camera, view.width, view.height)[..., 3] >= 128 for view in views]
+    missed = sum(int((mask & ~ours).sum()) for mask, ours in zip(masks, shown, strict=True))
+    return missed / max(sum(int(mask.sum()) for mask in masks), 1)
 
 
 def missed(rows: list[Figures], name: str) -> str:
