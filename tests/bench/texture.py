@@ -81,6 +81,9 @@ def main() -> None:
     parser.add_argument("sets", nargs="*", metavar="SET", help="default: all of them")
     parser.add_argument("--bake", choices=("views", "photos", "both"), help="texture the kept surface anew")
     parser.add_argument("--size", type=int, default=TextureSettings().size, help="of the texture, with --bake")
+    parser.add_argument(
+        "--align", action="store_true", help="with --bake, align all pictures as if no camera were known"
+    )
     parser.add_argument("--save", type=Path, metavar="DIR", help="write photo and render side by side")
     arguments = parser.parse_args()
     if unknown := set(arguments.sets) - set(SETS):
@@ -95,7 +98,7 @@ def main() -> None:
         start = time.process_time()
         mesh, jump = as_made(project), "-"
         if arguments.bake:
-            mesh, labelled = baked(project, photos, arguments.bake, arguments.size)
+            mesh, labelled = baked(project, photos, arguments)
             jump = f"{border_jump(mesh, labelled):.2f}"
         seconds = time.process_time() - start
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -142,13 +145,14 @@ def as_made(project: Project) -> Mesh:
     return read_mesh(project.path("mesh/mesh.glb"))
 
 
-def baked(project: Project, photos: Sequence[View], source: str, size: int) -> tuple[Mesh, Labelled]:
+def baked(project: Project, photos: Sequence[View], arguments: argparse.Namespace) -> tuple[Mesh, Labelled]:
     """The project's surface, textured by the code as it is now, and what each patch of it follows."""
     mesh = replace(as_made(project), texture=None)
     views = load_views(project, chosen_views(project, project.load()))
-    photos = [] if source == "views" else photos
-    calibrated = [photo.name for photo in photos if photo.camera.known == "rig"]
-    rendered = [view.name for view in views] if photos else []  # by `sculpt`, from the photos
+    photos = [] if arguments.bake == "views" else photos
+    views = [] if arguments.bake == "photos" else views
+    calibrated = [photo.name for photo in photos if photo.camera.known == "rig" and not arguments.align]
+    rendered = [view.name for view in views] if photos and not arguments.align else []  # by `sculpt`, from the photos
     found: list[Labelled] = []
 
     def noted(patches: Patches, labels: Array, looks: Looks, coarse: Coarse) -> Mixture:
@@ -157,7 +161,7 @@ def baked(project: Project, photos: Sequence[View], source: str, size: int) -> t
 
     with mock.patch.object(bake, "mix", noted):
         textured, report = texture_mesh(
-            mesh, photos, [] if source == "photos" else views, TextureSettings(size=size), silent, calibrated, rendered
+            mesh, photos, views, TextureSettings(size=arguments.size), silent, calibrated, rendered
         )
     print(report, file=sys.stderr)
     return textured, found[0]
