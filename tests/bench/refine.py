@@ -4,8 +4,8 @@ Per object: the network's mesh, its shape with colours from the views, plain `fi
 as in fit_sheets.py. Angle: the median between the normals of a mesh and the network's, over the pixels of the six
 cameras where both are seen. Roughness: the median angle between normals and their mean over the pixels around, as in
 normals.py, which tells a network's grid ripples from smooth shapes. Empty: the share of the views that the mesh leaves
-empty. The bar: 2 dB above the network,
-not below `fit`, IoU .95 (thin ones as in LEAST_IOU), angle under 12 degrees, roughness below the network's.
+empty. The bar: 2 dB above the network, not below `fit`, IoU .95 (thin ones as in LEAST_IOU), angle under 12 degrees,
+roughness below the network's.
 """
 
 import argparse
