@@ -5,7 +5,7 @@ towards what the others show of the surface. Photos lead: their cameras are corr
 wherever another one sees the surface too, and the views follow them.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -52,7 +52,7 @@ class AlignedPictures:
 
     pictures: list[View]  # of the same sizes as before, in the same order, without those left out
     left_out: list[str]
-    report: list[PictureReport]  # of all pictures, in the order given
+    report: Callable[[], list[PictureReport]]  # of all pictures, in the order given; measured when it is asked for
 
 
 @dataclass
@@ -64,6 +64,7 @@ class _State:
     fixed: bool
     original: Float32Array  # (h, w, 4) its colours at working size
     gained: Float32Array  # (h, w, 4) the same times its gains
+    given: Sight  # by the given camera, with the original colours
     sight: Sight  # with colours as they are now: gains and flow applied
     flow: Float32Array  # (h, w, 2)
     gains: Float64Array  # (3,)
@@ -82,11 +83,10 @@ def align_pictures(
 
     `photos`: names of the pictures that lead; `fixed`: names of those that stay as they are, and are only looked at.
     """
-    total = ROUNDS + 4
+    total = ROUNDS + 3
     progress(0, total, "looking at the pictures")
     surface = Surface.of(mesh)
     states = [_state(surface, view, view.name in photos, view.name in fixed) for view in pictures]
-    before = [_agreement(state, states) for state in states]
     progress(1, total, "registering cameras")
     _apply_gains(states)
     for state, registration in [(state, _registration(surface, state, states)) for state in states]:
@@ -97,22 +97,18 @@ def align_pictures(
     for round_number in range(ROUNDS):
         progress(2 + round_number, total, "aligning pictures")
         _apply_flows(states, [_next_flow(state, states) for state in states])
-    progress(2 + ROUNDS, total, "comparing pictures")
-    after = [_agreement(state, states) for state in states]
-    progress(3 + ROUNDS, total, "warping pictures")
+    progress(2 + ROUNDS, total, "warping pictures")
     result = [_finished(state) for state in states if not state.out]
     progress(total, total, "warping pictures")
-    return AlignedPictures(
-        result,
-        [state.view.name for state in states if state.out],
-        [_report(*each) for each in zip(states, before, after, strict=True)],
-    )
+    left_out = [state.view.name for state in states if state.out]
+    return AlignedPictures(result, left_out, lambda: _reports(states))
 
 
 def _state(surface: Surface, view: View, photo: bool, fixed: bool) -> _State:
     colours = working_colours(view)
     flow = np.zeros((*colours.shape[:2], 2), np.float32)
-    return _State(view, photo, fixed, colours, colours, look(surface, view.camera, colours), flow, np.ones(3))
+    sight = look(surface, view.camera, colours)
+    return _State(view, photo, fixed, colours, colours, sight, sight, flow, np.ones(3))
 
 
 def _reference(state: _State, states: Sequence[_State], sight: Sight) -> tuple[Float32Array, Float32Array]:
@@ -201,6 +197,14 @@ def _gained(pixels: Pixels, gains: Float64Array) -> Pixels:
     for channel in range(3):
         result[..., channel] = table[pixels[..., channel], channel]
     return result
+
+
+def _reports(states: Sequence[_State]) -> list[PictureReport]:
+    given = [replace(state, sight=state.given, out=False) for state in states]
+    return [
+        _report(now, _agreement(before, given), _agreement(now, states))
+        for before, now in zip(given, states, strict=True)
+    ]
 
 
 def _report(state: _State, before: Agreement, after: Agreement) -> PictureReport:

@@ -73,7 +73,7 @@ def _incident(pairs: Array, count: int) -> tuple[Array, Array]:
     return np.searchsorted(faces[order], np.arange(count + 1)), edges[order]
 
 
-@kernel()
+@kernel(inline=True)
 def _difference(face: int, one: int, other: int, values: Array, seen: Array) -> float:
     """Mean RGB distance, 0 to 1, of two pictures' detail on a face."""
     total = 0.0
@@ -139,7 +139,7 @@ def _pass_messages(costs: Array, seams: Array, pairs: Array, starts: Array, inci
     return best
 
 
-@kernel()
+@kernel(inline=True)
 def _believe(
     node: int, costs: Array, messages: Array, pairs: Array, edges: tuple[Array, Array], belief: Array
 ) -> float:  # fmt: skip
@@ -163,7 +163,7 @@ def _believe(
     return 1.0 / max(before, after, 1)
 
 
-@kernel()
+@kernel(inline=True)
 def _send(belief: Array, share: float, seams: Array, messages: Array, edge: int, side: int, fresh: Array) -> None:
     """Update a node's message across an edge, whose `side` the node is; `fresh` (K,) is room to work in."""
     count = len(belief)
@@ -178,7 +178,7 @@ def _send(belief: Array, share: float, seams: Array, messages: Array, edge: int,
         messages[edge, 1 - side, j] = fresh[j] - least
 
 
-@kernel()
+@kernel(inline=True)
 def _choice(
     node: int, costs: Array, seams: Array, messages: Array, pairs: Array, edges: tuple[Array, Array], chosen: Array,
     total: Array,

@@ -14,9 +14,9 @@ from meshcli.texturing.atlas import TexelMap, texel_weights
 from meshcli.texturing.levelling import Mixture
 from meshcli.texturing.patches import Patches
 from meshcli.texturing.picture_stack import (
-    MAP,
     SHARP,
     PictureStack,
+    Point,
     project_point,
     unoccluded,
     view_cosine,
@@ -64,68 +64,69 @@ class Painter:
         return self.mixture.pictures, self.mixture.weights, self.mixture.offsets
 
 
-@kernel()
-def _sample(camera: Array, place: Array, image: Array, point: Array, colour: Array) -> bool:
-    """Write the colour (3,) at a point (3,); whether the picture is opaque there.
+@kernel(inline=True)
+def _sample(
+    cameras: Array, layout: Array, image: Array, picture: int, point: Point, across: Array
+) -> tuple[float, float, float, float]:  # fmt: skip
+    """Colour and alpha of a picture at a point; alpha is 0 where the picture is not opaque there.
 
-    Six-point interpolation of colours times alpha; `place` (3,) is the layout.
+    Six-point interpolation of colours times alpha; `across` (6,) is room to work in.
     """
-    start, height, width = place
-    column, row, _ = project_point(camera, point, height, width)
+    start, height, width = layout[SHARP, picture, 0], layout[SHARP, picture, 1], layout[SHARP, picture, 2]
+    column, row, _ = project_point(cameras, picture, point, height, width)
     if not (0.0 <= column <= width and 0.0 <= row <= height):
-        return False
+        return 0.0, 0.0, 0.0, 0.0
     j, _, b = adjacent_pixels(column, width)
     i, _, a = adjacent_pixels(row, height)
-    total = np.zeros(4)
-    across = np.empty(6)
     for n in range(6):
         across[n] = six_point(n - 2 - b)
+    red, green, blue, total = 0.0, 0.0, 0.0, 0.0
     for m in range(-2, 4):
         line = start + min(max(i + m, 0), height - 1) * width
         vertical = six_point(m - a)
         for n in range(6):
             at = line + min(max(j + n - 2, 0), width - 1)
             alpha = vertical * across[n] * image[at, 3]
-            total[3] += alpha
-            for k in range(3):
-                total[k] += alpha * image[at, k]
-    if total[3] < 128.0:
-        return False
-    for k in range(3):
-        colour[k] = min(max(total[k] / total[3], 0.0), 255.0)
-    return True
+            total += alpha
+            red += alpha * image[at, 0]
+            green += alpha * image[at, 1]
+            blue += alpha * image[at, 2]
+    if total < 128.0:
+        return 0.0, 0.0, 0.0, 0.0
+    share = 1.0 / total
+    return (
+        min(max(red * share, 0.0), 255.0), min(max(green * share, 0.0), 255.0), min(max(blue * share, 0.0), 255.0),
+        total,
+    )  # fmt: skip
 
 
-@kernel()
-def _find_point(face: int, inside: Array, surface: Arrays, point: Array, normal: Array) -> None:
-    """Write the place (3,) and the unit normal (3,) of barycentric weights (3,) on a patch, which start at 0."""
-    vertices, faces, normals = surface
-    squared = 0.0
-    for k in range(3):
-        for corner in range(3):
-            point[k] += inside[corner] * vertices[faces[face, corner], k]
-            normal[k] += inside[corner] * normals[faces[face, corner], k]
-        squared += normal[k] * normal[k]
-    for k in range(3):
-        normal[k] /= max(np.sqrt(squared), 1e-9)
+@kernel(inline=True)
+def _interpolated(face: int, inside: Array, values: Array, faces: Array) -> Point:
+    """The values (V, 3) at a patch's corners, mixed by barycentric weights (3,)."""
+    a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+    return (
+        inside[0] * values[a, 0] + inside[1] * values[b, 0] + inside[2] * values[c, 0],
+        inside[0] * values[a, 1] + inside[1] * values[b, 1] + inside[2] * values[c, 1],
+        inside[0] * values[a, 2] + inside[1] * values[b, 2] + inside[2] * values[c, 2],
+    )  # fmt: skip
 
 
-@kernel()
+@kernel(inline=True)
 def _paint_point(
-    face: int,
-    inside: Array,
-    surface: Arrays,
-    pictures: PictureArrays,
-    mixed: Arrays,
-    colour: Array,
-) -> float:
-    """Write the colour (3,) of a point with barycentric weights (3,) on a patch; how well it is seen, 0 to 1."""
+    face: int, surface: Arrays, pictures: PictureArrays, mixed: Arrays, room: Arrays
+) -> float:  # fmt: skip
+    """Paint one point of a patch; how well it is seen, 0 to 1.
+
+    `room`: barycentric weights (3,), the colour (3,) that is written, and six numbers to work in.
+    """
     cameras, layout, depth, feather, sharp = pictures
     numbers, weights, offsets = mixed
-    point, normal, sample = np.zeros(3), np.zeros(3), np.empty(3)
-    _find_point(face, inside, surface, point, normal)
-    for k in range(3):
-        colour[k] = 0.0
+    inside, colour, across = room
+    point = _interpolated(face, inside, surface[0], surface[1])
+    x, y, z = _interpolated(face, inside, surface[2], surface[1])
+    length = max(np.sqrt(x * x + y * y + z * z), 1e-9)
+    normal = x / length, y / length, z / length
+    colour[:] = 0.0
     total, seen, everything = 0.0, 0.0, 0.0
     for place in range(numbers.shape[1]):
         picture = numbers[face, place]
@@ -136,25 +137,31 @@ def _paint_point(
             share += min(max(inside[corner], 0.0), 1.0) * weights[face, place, corner]
         everything += share
         share = share**SHARPNESS
-        cosine = view_cosine(cameras[picture], point, normal)
+        cosine = view_cosine(cameras, picture, point, normal)
         if share < 1e-4 or cosine < MIN_COSINE:
             continue
-        clear = unoccluded(cameras[picture], layout[MAP, picture], depth, feather, point)
-        if clear <= 0.0 or not _sample(cameras[picture], layout[SHARP, picture], sharp, point, sample):
+        clear = unoccluded(cameras, layout, depth, feather, picture, point)
+        if clear <= 0.0:
+            continue
+        red, green, blue, alpha = _sample(cameras, layout, sharp, picture, point, across)
+        if alpha <= 0.0:
             continue
         total += share
         seen += share * cosine**4 * clear
-        for k in range(3):
-            for corner in range(3):
-                sample[k] += inside[corner] * offsets[face, place, corner, k]
-            colour[k] += share * sample[k]
+        for corner in range(3):
+            red += inside[corner] * offsets[face, place, corner, 0]
+            green += inside[corner] * offsets[face, place, corner, 1]
+            blue += inside[corner] * offsets[face, place, corner, 2]
+        colour[0] += share * red
+        colour[1] += share * green
+        colour[2] += share * blue
     total = max(total, 1e-30)  # of pictures that do not see it
     for k in range(3):
         colour[k] /= total
     return min(everything, 1.0) * seen / total
 
 
-@kernel(parallel=True)
+@kernel()
 def _paint_corners(
     first: Array,
     surface: Arrays,
@@ -163,20 +170,14 @@ def _paint_corners(
     results: tuple[Array, Array],
 ) -> None:
     """Fill in colours (V, 3) and weights (V,); `first` (V,) are corners, face * 3 + corner, one at each vertex."""
-    # Unpacked: numba's parallel loops take no tuples.
-    vertices, faces, normals = surface
-    cameras, layout, depth, feather, sharp = pictures
-    numbers, shares, offsets = mixed
     values, weight = results
-    for n in prange(len(first)):
+    inside, colour, across = np.zeros(3), np.zeros(3), np.empty(6)
+    for n in range(len(first)):
         face, corner = first[n] // 3, first[n] % 3
-        vertex = faces[face, corner]
-        inside, colour = np.zeros(3), np.zeros(3)
+        vertex = surface[1][face, corner]
+        inside[:] = 0.0
         inside[corner] = 1.0
-        weight[vertex] = _paint_point(
-            face, inside, (vertices, faces, normals), (cameras, layout, depth, feather, sharp),
-            (numbers, shares, offsets), colour,
-        )  # fmt: skip
+        weight[vertex] = _paint_point(face, surface, pictures, mixed, (inside, colour, across))
         for k in range(3):
             values[vertex, k] = colour[k]
 
@@ -198,15 +199,15 @@ def _paint_texels(
     numbers, shares, offsets = mixed
     height, width = owner.shape
     for row in prange(height):
-        inside, colour = np.empty(3), np.empty(3)
+        inside, colour, across = np.empty(3), np.empty(3), np.empty(6)
         for column in range(width):
             face = owner[row, column]
             if face < 0:
                 continue
             texel_weights(corners[face], (column + 0.5) / width, 1.0 - (row + 0.5) / height, inside)
             seen = _paint_point(
-                face, inside, (vertices, faces, normals), (cameras, layout, depth, feather, sharp),
-                (numbers, shares, offsets), colour,
+                face, (vertices, faces, normals), (cameras, layout, depth, feather, sharp), (numbers, shares, offsets),
+                (inside, colour, across),
             )  # fmt: skip
             share = min(seen / CONFIDENT_WEIGHT, 1.0)
             weight = 0.0

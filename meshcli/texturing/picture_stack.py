@@ -32,6 +32,7 @@ MAX_DEPTH_SIDE = 2048  # pixels of a depth map, so that cameras very close to th
 DEPTH_TOLERANCE = 0.008
 OVERSAMPLING = 1.25  # pixels per texel that pictures are reduced to: more would alias, less would blur
 SHARP, SOFT, MAP = 0, 1, 2
+Point = tuple[float, float, float]  # x, y, z: compiled loops make no arrays of it
 QUALITY_POWER = 2  # of the cosine in the quality: the resolution along the direction that the picture foreshortens
 
 
@@ -144,40 +145,35 @@ def _feather(depth: Array, alpha: Array, far: float, focal: float) -> NDArray[np
     return result
 
 
-@kernel()
-def project_point(camera: Array, point: Array, height: int, width: int) -> tuple[float, float, float]:
-    """Column, row and depth of a point (3,) in a raster; the depth is at least 1e-9."""
-    x = camera[0] * point[0] + camera[1] * point[1] + camera[2] * point[2] + camera[3]
-    y = camera[4] * point[0] + camera[5] * point[1] + camera[6] * point[2] + camera[7]
-    z = max(-(camera[8] * point[0] + camera[9] * point[1] + camera[10] * point[2] + camera[11]), 1e-9)
-    return (camera[17] + camera[15] * x / z) * width, (camera[18] - camera[16] * y / z) * height, z
+@kernel(inline=True)
+def project_point(cameras: Array, i: int, point: Point, height: int, width: int) -> tuple[float, float, float]:
+    """Column, row and depth of a point in a raster of picture i; the depth is at least 1e-9."""
+    x, y, z = point
+    right = cameras[i, 0] * x + cameras[i, 1] * y + cameras[i, 2] * z + cameras[i, 3]
+    up = cameras[i, 4] * x + cameras[i, 5] * y + cameras[i, 6] * z + cameras[i, 7]
+    away = max(-(cameras[i, 8] * x + cameras[i, 9] * y + cameras[i, 10] * z + cameras[i, 11]), 1e-9)
+    column = (cameras[i, 17] + cameras[i, 15] * right / away) * width
+    return column, (cameras[i, 18] - cameras[i, 16] * up / away) * height, away
 
 
-@kernel()
-def view_cosine(camera: Array, point: Array, normal: Array) -> float:
-    """Cosine between a normal (3,) and the direction to the camera."""
-    squared, cosine = 0.0, 0.0
-    for k in range(3):
-        towards = camera[12 + k] - point[k]
-        squared += towards * towards
-        cosine += towards * normal[k]
-    result: float = cosine / np.sqrt(squared)
+@kernel(inline=True)
+def view_cosine(cameras: Array, i: int, point: Point, normal: Point) -> float:
+    """Cosine between a normal and the direction to the camera of picture i."""
+    x, y, z = cameras[i, 12] - point[0], cameras[i, 13] - point[1], cameras[i, 14] - point[2]
+    result: float = (x * normal[0] + y * normal[1] + z * normal[2]) / np.sqrt(x * x + y * y + z * z)
     return result
 
 
-@kernel()
-def unoccluded(camera: Array, place: Array, depth: Array, feather: Array, point: Array) -> float:
-    """The feather, 0 to 1, at a point (3,) that a picture sees; 0 where it lies outside or behind something.
-
-    `place` (3,) is the layout of the picture's map.
-    """
-    start, height, width = place
-    column, row, z = project_point(camera, point, height, width)
+@kernel(inline=True)
+def unoccluded(cameras: Array, layout: Array, depth: Array, feather: Array, i: int, point: Point) -> float:
+    """The feather, 0 to 1, at a point that picture i sees; 0 where it lies outside or behind something."""
+    start, height, width = layout[MAP, i, 0], layout[MAP, i, 1], layout[MAP, i, 2]
+    column, row, z = project_point(cameras, i, point, height, width)
     if z < 1e-3 or not (0.0 <= column <= width and 0.0 <= row <= height):
         return 0.0
     j, right, b = adjacent_pixels(column, width)
-    i, below, a = adjacent_pixels(row, height)
-    first, second = start + i * width, start + below * width
+    k, below, a = adjacent_pixels(row, height)
+    first, second = start + k * width, start + below * width
     if z > max(depth[first + j], depth[first + right], depth[second + j], depth[second + right]) + DEPTH_TOLERANCE:
         return 0.0
     upper = (1.0 - b) * feather[first + j] + b * feather[first + right]
@@ -199,21 +195,26 @@ def _look(
     cameras, layout, depth, feather, image = views
     seen, quality, colours = results
     for p in prange(len(points)):
+        point = points[p, 0], points[p, 1], points[p, 2]
+        normal = normals[p, 0], normals[p, 1], normals[p, 2]
+        flat_normal = flat_normals[p, 0], flat_normals[p, 1], flat_normals[p, 2]
+        pixel = np.empty(4)
         for i in range(len(cameras)):
-            cosine = view_cosine(cameras[i], points[p], normals[p])
-            if cosine < MIN_COSINE or view_cosine(cameras[i], points[p], flat_normals[p]) <= 0.0:
+            cosine = view_cosine(cameras, i, point, normal)
+            if cosine < MIN_COSINE or view_cosine(cameras, i, point, flat_normal) <= 0.0:
                 continue
-            weight = unoccluded(cameras[i], layout[MAP, i], depth, feather, points[p])
+            weight = unoccluded(cameras, layout, depth, feather, i, point)
             if weight <= 0.0:
                 continue
-            start, height, width = layout[SOFT, i]
-            column, row, z = project_point(cameras[i], points[p], height, width)
+            start, height, width = layout[SOFT, i, 0], layout[SOFT, i, 1], layout[SOFT, i, 2]
+            column, row, z = project_point(cameras, i, point, height, width)
             j, right, b = adjacent_pixels(column, width)
             k, below, a = adjacent_pixels(row, height)
             first, second = start + k * width, start + below * width
-            upper = (1.0 - b) * image[first + j] + b * image[first + right]
-            lower = (1.0 - b) * image[second + j] + b * image[second + right]
-            pixel = (1.0 - a) * upper + a * lower
+            for channel in range(4):
+                upper = (1.0 - b) * image[first + j, channel] + b * image[first + right, channel]
+                lower = (1.0 - b) * image[second + j, channel] + b * image[second + right, channel]
+                pixel[channel] = (1.0 - a) * upper + a * lower
             if pixel[3] < 128.0:
                 continue
             seen[p, i] = cosine**4 * weight

@@ -167,7 +167,7 @@ def _add_colours(
     """Where points (N, 3) are seen in a picture of depths (h, w), add its colours and its weight to `total` (N, 4)."""
     height, width = depth.shape
     for p in prange(len(points)):
-        x, y, z = points[p]
+        x, y, z = points[p, 0], points[p, 1], points[p, 2]
         right = pose[0, 0] * x + pose[0, 1] * y + pose[0, 2] * z + pose[0, 3]
         up = pose[1, 0] * x + pose[1, 1] * y + pose[1, 2] * z + pose[1, 3]
         away = -(pose[2, 0] * x + pose[2, 1] * y + pose[2, 2] * z + pose[2, 3])
@@ -181,26 +181,30 @@ def _add_colours(
         nearest = min(depth[above, left], depth[above, right_of], depth[below, left], depth[below, right_of])
         if away > nearest + DEPTH_TOLERANCE * away / intrinsics[1]:
             continue
-        shares = (1.0 - a) * (1.0 - b), (1.0 - a) * b, a * (1.0 - b), a * b
+        first, second, third, last = (1.0 - a) * (1.0 - b), (1.0 - a) * b, a * (1.0 - b), a * b
         value = (
-            shares[0] * quality[above, left]
-            + shares[1] * quality[above, right_of]
-            + shares[2] * quality[below, left]
-            + shares[3] * quality[below, right_of]
+            first * quality[above, left]
+            + second * quality[above, right_of]
+            + third * quality[below, left]
+            + last * quality[below, right_of]
         )
         if value <= 0.0:
             continue
-        mixed = np.empty(4)
-        for k in range(4):
-            mixed[k] = (
-                shares[0] * colours[above, left, k]
-                + shares[1] * colours[above, right_of, k]
-                + shares[2] * colours[below, left, k]
-                + shares[3] * colours[below, right_of, k]
-            )
-        if mixed[3] < 0.5:
+        alpha = (
+            first * colours[above, left, 3]
+            + second * colours[above, right_of, 3]
+            + third * colours[below, left, 3]
+            + last * colours[below, right_of, 3]
+        )
+        if alpha < 0.5:
             continue
         weight = trust * value * value
         for k in range(3):
-            total[p, k] += weight * min(mixed[k] / mixed[3], 1.0)
+            mixed = (
+                first * colours[above, left, k]
+                + second * colours[above, right_of, k]
+                + third * colours[below, left, k]
+                + last * colours[below, right_of, k]
+            )
+            total[p, k] += weight * min(mixed / alpha, 1.0)
         total[p, 3] += weight

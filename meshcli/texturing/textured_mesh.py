@@ -1,12 +1,14 @@
 """A mesh textured from photos and views: aligned with it first, and what they do not show filled in."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from meshcli.arrays import Array
 from meshcli.meshes.colouring import BlendedColours
 from meshcli.meshes.mesh import Mesh
 from meshcli.meshes.mirror_plane import find_mirror_plane
+from meshcli.pictures.image import reduce_picture
+from meshcli.pictures.pixels import VIEW_SIZE
 from meshcli.progress import Progress
 from meshcli.settings import TextureSettings
 from meshcli.texturing.aligned_pictures import align_pictures
@@ -58,7 +60,7 @@ def texture_mesh(
             pictures, left_out = aligned.pictures, aligned.left_out
     progress(0, 1, "looking for a mirror plane")
     shown = [picture for picture in pictures if picture.name not in rendered]
-    search = find_mirror_plane(mesh, shown or pictures)
+    search = find_mirror_plane(mesh, [_reduced(picture) for picture in shown or pictures])
     images = mirrored_pictures(shown, search.plane) if search.plane else []
     names = {photo.name for photo in photos}
     coverage: list[Coverage] = []
@@ -84,6 +86,11 @@ def _trust(picture: View, photos: Collection[str], rendered: Collection[str]) ->
     if picture.name in photos:
         return 1.0
     return RENDERED_TRUST if picture.name in rendered else VIEW_TRUST
+
+
+def _reduced(picture: View) -> View:
+    """A picture no larger than a view: the search for a mirror plane looks at no finer detail."""
+    return replace(picture, pixels=reduce_picture(picture.pixels, VIEW_SIZE))
 
 
 def _continued(vertices: Array, faces: Array, found: BlendedColours) -> Array:

@@ -3,8 +3,9 @@
 Per object: the network's mesh, its shape with colours from the views, plain `fit`, and the refined mesh. PSNR and IoU
 as in fit_sheets.py. Angle: the median between the normals of a mesh and the network's, over the pixels of the six
 cameras where both are seen. Roughness: the median angle between normals and their mean over the pixels around, as in
-normals.py, which tells a network's grid ripples from smooth shapes. The bar: 2 dB above the network,
-not below `fit`, IoU .95 (thin ones as in LEAST_IOU), angle under 12 degrees, roughness below the network's.
+normals.py, which tells a network's grid ripples from smooth shapes. Empty: the share of the views that the mesh leaves
+empty. The bar: 2 dB above the network, not below `fit`, IoU .95 (thin ones as in LEAST_IOU), angle under 12 degrees,
+roughness below the network's.
 """
 
 import argparse
@@ -13,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from fit_meshes import render_clay
 from fit_sheets import score_sheet, sheet_views
-from measure import on_white
+from measure import Array, on_white
 from normals import NETWORK_NAMES, angles_between, network_mesh, normal_maps, roughness
 from PIL import Image
 
@@ -41,9 +43,10 @@ class Figures:
     iou: float
     angle: float
     roughness: float
+    empty: float  # share of the views' pixels of the object that show nothing of the mesh
 
     def __str__(self) -> str:
-        return f"{self.psnr:.1f} / {self.iou:.3f} / {self.angle:.1f} / {self.roughness:.2f}"
+        return f"{self.psnr:.1f} / {self.iou:.3f} / {self.angle:.1f} / {self.roughness:.2f} / {self.empty:.3f}"
 
 
 def main() -> None:
@@ -57,7 +60,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - set(NETWORK_NAMES):
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
-    print("PSNR / IoU / angle / roughness\n")
+    print("PSNR / IoU / angle / roughness / empty\n")
     print(
         "| object | network | its shape, our colours | fit | refined | bar | seconds |\n|---|---|---|---|---|---|---|"
     )
@@ -71,7 +74,9 @@ def main() -> None:
         rows = [figures(mesh, network, views) for mesh in meshes]
         print(f"| {name} | {' | '.join(map(str, rows))} | {missed(rows, name) or 'ok'} | {seconds:.1f} |", flush=True)
         if arguments.grey:
-            save_picture([network, fitted, refined], views, arguments.grey / f"{name}.png")
+            arguments.grey.mkdir(parents=True, exist_ok=True)
+            picture = side_by_side([network, fitted, refined], [views[number] for number in SHOWN])
+            Image.fromarray(picture).save(arguments.grey / f"{name}.png")
 
 
 def figures(mesh: Mesh, network: Mesh, views: list[View]) -> Figures:
@@ -79,7 +84,16 @@ def figures(mesh: Mesh, network: Mesh, views: list[View]) -> Figures:
     psnr, iou = score_sheet(mesh, views)
     maps = normal_maps(mesh, views)
     angles = angles_between(maps, normal_maps(network, views))
-    return Figures(psnr, iou, float(np.median(angles)), roughness(maps))
+    return Figures(psnr, iou, float(np.median(angles)), roughness(maps), empty_share(mesh, views))
+
+
+def empty_share(mesh: Mesh, views: list[View]) -> float:
+    """The share of the object's pixels, in all views together, where the mesh shows nothing."""
+    renderer = Renderer(mesh)
+    masks = [view.pixels[..., 3] >= 128 for view in views]
+    shown = [renderer.render(view.camera, view.width, view.height)[..., 3] >= 128 for view in views]
+    missed = sum(int((mask & ~ours).sum()) for mask, ours in zip(masks, shown, strict=True))
+    return missed / max(sum(int(mask.sum()) for mask in masks), 1)
 
 
 def missed(rows: list[Figures], name: str) -> str:
@@ -95,20 +109,18 @@ def missed(rows: list[Figures], name: str) -> str:
     return ", ".join(what for what, good in checks.items() if not good)
 
 
-def save_picture(meshes: list[Mesh], views: list[View], path: Path) -> None:
-    """A row per shown view: the view, then each mesh in colour and in clay."""
-    from fit_meshes import render_clay
-
+def side_by_side(meshes: list[Mesh], views: list[View]) -> Array:
+    """A row (H, W, 3) per view: the view, then each mesh in colour and in clay."""
     renderers = [Renderer(mesh) for mesh in meshes]
     rows = []
-    for view in (views[i] for i in SHOWN):
+    for view in views:
         size = view.camera, view.width, view.height
         row = [view.pixels]
         for mesh, renderer in zip(meshes, renderers, strict=True):
             row += [renderer.render(*size), render_clay(mesh, *size)]
         rows.append(np.hstack([on_white(picture) for picture in row]))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.rint(255.0 * np.vstack(rows)).astype(np.uint8)).save(path)
+    picture: Array = np.rint(255.0 * np.vstack(rows)).astype(np.uint8)
+    return picture
 
 
 def _fit(name: str, views: list[View], directory: Path | None) -> Mesh:

@@ -10,6 +10,9 @@ PSNR, and fine detail, the energy of what a Gaussian of 2 pixels takes away, rel
 noise would count too, so the last figure is the share of the photo's detail that is really there: the projection of
 the render's detail on the photo's). Where there is truth: PSNR, SSIM and FLIP (Andersson et al. 2020, `flip-evaluator`
 from PyPI, - without it) over the 12 pictures of measure.py that nobody gave. The photos of those sets are lit.
+
+With --bake also the jump at label borders: the mean RGB distance across an edge between two patches that follow
+different pictures, STEP to either side of it, over that across edges inside of a label. 1 is no jump.
 """
 
 import argparse
@@ -20,11 +23,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 from measure import CACHE, NAMES, Array, on_white, pictures, test_views
 from PIL import Image
-from scipy.ndimage import binary_erosion, gaussian_filter
+from scipy.ndimage import binary_erosion, gaussian_filter, map_coordinates
 from skimage.metrics import structural_similarity
 
 from meshcli.engines import VERSIONS
@@ -36,6 +40,10 @@ from meshcli.rendering.renderer import Renderer
 from meshcli.settings import TextureSettings
 from meshcli.stages.inputs import chosen_views
 from meshcli.stages.view_loading import load_views
+from meshcli.texturing import bake
+from meshcli.texturing.levelling import Coarse, Mixture, mix
+from meshcli.texturing.patches import Patches
+from meshcli.texturing.picture_stack import Looks
 from meshcli.texturing.textured_mesh import texture_mesh
 from meshcli.views.camera import orbit
 from meshcli.views.view import View
@@ -44,9 +52,18 @@ AZIMUTHS = {"round": (0.0, 120.0, 240.0), "side": (0.0, 45.0, -45.0)}
 ELEVATION = 10.0
 PHOTO_SIZE = 1024  # pixels
 DETAIL_SIGMA = 2.0  # pixels of the photo: what a Gaussian of this width takes away is fine detail
+STEP = 0.003  # world units from a border: two texels of a texture of 2,048
 MARGIN = 3  # pixels around outlines and holes that are left out
 DESK = Path(__file__).resolve().parents[2] / "examples" / "desk"
 SETS = ("desk", *(f"{name}:{place}" for name in NAMES for place in AZIMUTHS))
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """The picture that each patch of a surface follows."""
+
+    patches: Patches
+    labels: Array  # (F,), -1 for none
 
 
 @dataclass(frozen=True)
@@ -64,17 +81,25 @@ def main() -> None:
     parser.add_argument("sets", nargs="*", metavar="SET", help="default: all of them")
     parser.add_argument("--bake", choices=("views", "photos", "both"), help="texture the kept surface anew")
     parser.add_argument("--size", type=int, default=TextureSettings().size, help="of the texture, with --bake")
+    parser.add_argument(
+        "--align", action="store_true", help="with --bake, align all pictures as if no camera were known"
+    )
     parser.add_argument("--save", type=Path, metavar="DIR", help="write photo and render side by side")
     arguments = parser.parse_args()
     if unknown := set(arguments.sets) - set(SETS):
         parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(SETS)}")
-    print("| set | PSNR inside | detail: energy, in place | unseen pictures: PSNR / SSIM / FLIP | seconds | MB |")
-    print("|---|---|---|---|---|---|")
+    print(
+        "| set | PSNR inside | detail: energy, in place | unseen pictures: PSNR / SSIM / FLIP | jump | seconds | MB |"
+    )
+    print("|---|---|---|---|---|---|---|")
     for name in arguments.sets or SETS:
         project = made_project(name)
         photos = load_views(project, project.load().active_photos)
         start = time.process_time()
-        mesh = baked(project, photos, arguments.bake, arguments.size) if arguments.bake else as_made(project)
+        mesh, jump = as_made(project), "-"
+        if arguments.bake:
+            mesh, labelled = baked(project, photos, arguments)
+            jump = f"{border_jump(mesh, labelled):.2f}"
         seconds = time.process_time() - start
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         renderer = Renderer(mesh)
@@ -85,7 +110,7 @@ def main() -> None:
         truth = name.partition(":")[0]
         unseen = against_truth(renderer, truth) if truth in NAMES else "-"
         print(
-            f"| {name} | {psnr:.1f} | {energy:.2f}, {projected:.2f} | {unseen} | {seconds:.1f} | {peak:.0f} |",
+            f"| {name} | {psnr:.1f} | {energy:.2f}, {projected:.2f} | {unseen} | {jump} | {seconds:.1f} | {peak:.0f} |",
             flush=True,
         )
         if arguments.save:
@@ -120,18 +145,53 @@ def as_made(project: Project) -> Mesh:
     return read_mesh(project.path("mesh/mesh.glb"))
 
 
-def baked(project: Project, photos: Sequence[View], source: str, size: int) -> Mesh:
-    """The project's surface, textured by the code as it is now."""
+def baked(project: Project, photos: Sequence[View], arguments: argparse.Namespace) -> tuple[Mesh, Labelled]:
+    """The project's surface, textured by the code as it is now, and what each patch of it follows."""
     mesh = replace(as_made(project), texture=None)
     views = load_views(project, chosen_views(project, project.load()))
-    photos = [] if source == "views" else photos
-    calibrated = [photo.name for photo in photos if photo.camera.known == "rig"]
-    rendered = [view.name for view in views] if photos else []  # by `sculpt`, from the photos
-    textured, report = texture_mesh(
-        mesh, photos, [] if source == "photos" else views, TextureSettings(size=size), silent, calibrated, rendered
-    )
+    photos = [] if arguments.bake == "views" else photos
+    views = [] if arguments.bake == "photos" else views
+    calibrated = [photo.name for photo in photos if photo.camera.known == "rig" and not arguments.align]
+    rendered = [view.name for view in views] if photos and not arguments.align else []  # by `sculpt`, from the photos
+    found: list[Labelled] = []
+
+    def noted(patches: Patches, labels: Array, looks: Looks, coarse: Coarse) -> Mixture:
+        found.append(Labelled(patches, labels))
+        return mix(patches, labels, looks, coarse)
+
+    with mock.patch.object(bake, "mix", noted):
+        textured, report = texture_mesh(
+            mesh, photos, views, TextureSettings(size=arguments.size), silent, calibrated, rendered
+        )
     print(report, file=sys.stderr)
-    return textured
+    return textured, found[0]
+
+
+def border_jump(mesh: Mesh, labelled: Labelled) -> float:
+    """The mean step of the texture across borders of labels, over that inside of labels."""
+    patches, labels = labelled.patches, labelled.labels[labelled.patches.neighbours]
+    chosen = (labels >= 0).all(axis=1)
+    colours = [_beside_edges(mesh, patches, side)[chosen] for side in (0, 1)]
+    step = np.linalg.norm(colours[0] - colours[1], axis=1)
+    border = (labels[:, 0] != labels[:, 1])[chosen]
+    return float(step[border].mean() / max(step[~border].mean(), 1e-9)) if border.any() else float("nan")
+
+
+def _beside_edges(mesh: Mesh, patches: Patches, side: int) -> Array:
+    """Colours (E, 3) of the texture STEP beside the middle of each shared edge, on the first or the second patch."""
+    assert mesh.texture is not None
+    face = patches.neighbours[:, side]
+    on_edge = (patches.faces[face][:, :, None] == patches.shared_edges[:, None, :]).any(axis=2)  # (E, 3)
+    corners = patches.vertices[patches.faces[face]]
+    middle = (corners * on_edge[..., None]).sum(axis=1) / 2.0
+    apart = np.linalg.norm((corners * ~on_edge[..., None]).sum(axis=1) - middle, axis=1)
+    share = np.minimum(STEP / np.maximum(apart, 1e-9), 0.5)[:, None]
+    weights = np.where(on_edge, (1.0 - share) / 2.0, share)
+    u, v = np.einsum("ek,ekc->ce", weights, patches.corners[face])
+    height, width = mesh.texture.image.shape[:2]
+    places = np.stack([(1.0 - v) * height - 0.5, u * width - 0.5])
+    image = mesh.texture.image
+    return np.stack([map_coordinates(image[..., k].astype(np.float32), places, order=1) for k in range(3)], axis=-1)
 
 
 def seen_inside(renderer: Renderer, photo: View) -> Inside:
