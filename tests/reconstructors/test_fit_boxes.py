@@ -65,5 +65,6 @@ def test_edges_and_outlines_choose_the_tuning() -> None:
     assert tuning is BOXES_TUNING
     assert found == pytest.approx(yaw, abs=0.03)
     assert _tuning(blocks, boxes=False) == (TUNING, 0.0)
+    assert _tuning(replace(blocks, silhouettes=blocks.silhouettes[:3]), boxes=True) == (TUNING, 0.0)
     assert _tuning(Evidence.of([ball(camera) for camera in rig]), boxes=True) == (TUNING, 0.0)
     assert _tuning(replace(blocks, tolerance=1.0), boxes=True) == (PAINTED_TUNING, 0.0)
