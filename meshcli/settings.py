@@ -187,6 +187,7 @@ class FitSettings:
     parts: Parts = "all"  # which connected parts of the surface to keep, among those that the silhouettes show
     # whether views of a sculpted body, where they are chosen automatically, give that body and not one fitted to them
     body: bool = True
+    boxes: bool = True  # whether flat faces and straight edges are preferred where straight edges say furniture
     photos: bool = True  # see photos with calibrated cameras too, up to 640 pixels large, beside sculpt's views
     texture: bool = True  # bake a texture; without it only the vertices have colours
 

@@ -70,6 +70,9 @@ class Schedule:
     planar: bool = False  # whether nearly flat and nearly straight regions are smoothed more
     crystalline: float = 0.0  # per step, times the crystalline curvature: towards boxes
     rounding: float = 0.12  # of the kinks in the crystalline curvature
+    # Per voxel: larger crystalline curvatures, those of thin parts, count as this much, and all less where the body is
+    # thin. None: they count in full.
+    crystalline_limit: float | None = None
     averaged: float = 0.0  # share of the level, at its end, whose distances are averaged: that cancels noise
     may_pierce: bool = False  # whether a fast surface may go through thin parts
 
@@ -261,11 +264,17 @@ class LevelOptimiser:
         """Crystalline curvature flow, in as many steps as are stable."""
         wanted, rounding = self._schedule.crystalline, self._schedule.rounding
         count = math.ceil(wanted / (CRYSTALLINE_STEP * rounding))
+        if not count:
+            return
         flat = self.shape.distance.ravel()
-        near = self._nodes[np.abs(flat[self._nodes]) < CRYSTALLINE_BAND] if count else self._nodes[:0]
+        close = np.abs(flat[self._nodes]) < CRYSTALLINE_BAND
+        near, limit = self._nodes[close], self._schedule.crystalline_limit
         for _ in range(count):
             crystalline_curvature(self.shape.distance, near, self._yaw, rounding, self._scratch)
-            flat[near] += np.float32(wanted / count) * self._scratch.ravel()[near]
+            curvature = self._scratch.ravel()[near]
+            if limit is not None:
+                curvature = self._smoothing[close] * np.clip(curvature, -limit, limit)
+            flat[near] += np.float32(wanted / count) * curvature
 
 
 def _flatness(curvature: Field) -> Field:

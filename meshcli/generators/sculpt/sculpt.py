@@ -13,7 +13,6 @@ from meshcli.alignment.mirror_symmetry import MirrorSymmetry, find_mirror_symmet
 from meshcli.alignment.silhouettes import BODY_LEVEL, Alignment, align, recentre, silhouette_error
 from meshcli.errors import InputError
 from meshcli.generators.sculpt.inflated_mesh import VOXELS_ACROSS, fine_grid, sculpt_one
-from meshcli.generators.sculpt.manhattan import ManhattanFrame, manhattan_frame
 from meshcli.generators.sculpt.shape_prior import inflated_prior, visual_hull_of
 from meshcli.generators.sculpt.silhouette import medial_axis
 from meshcli.meshes.colouring import NORMAL_RADIUS, ViewBlender, fill_unseen
@@ -33,6 +32,7 @@ from meshcli.sdf.pixel_rays import collect_pixel_rays
 from meshcli.settings import FitSettings, SculptSettings
 from meshcli.texturing.unseen import fill_unseen as fill_from_mirror_images
 from meshcli.views.camera import DISTANCE, angular_distance, zero123plus_rig
+from meshcli.views.manhattan import ManhattanFrame, manhattan_frame
 from meshcli.views.view import View
 from meshcli.views.viewpoints import viewing_distance
 

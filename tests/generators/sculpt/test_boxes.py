@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from helpers.simple_bodies import ball, block
-from meshcli.generators.sculpt.manhattan import manhattan_frame
 from meshcli.generators.sculpt.sculpt import Sculpture, sculpt
 from meshcli.generators.sculpt.shape_prior import visual_hull_of
 from meshcli.meshes.mesh import Mesh, face_normals
@@ -14,6 +13,7 @@ from meshcli.progress import silent
 from meshcli.sdf.ground import ground_height
 from meshcli.settings import FitSettings, SculptSettings
 from meshcli.views.camera import orbit
+from meshcli.views.manhattan import manhattan_frame
 from meshcli.views.view import View
 
 FIT = FitSettings(resolutions=(40,), steps=(1,), rays=3000)
