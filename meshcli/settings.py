@@ -10,6 +10,7 @@ Light: no imports beyond the standard library.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Annotated, Any, Literal, cast, get_args, get_type_hints
 
 
@@ -435,8 +436,17 @@ def cutout_table(text: str) -> dict[str, str]:
 
 def range_of(section: type, key: str) -> Range | None:
     """The range of a number in a section; None for a setting of another type."""
-    kind: Any = get_type_hints(section, include_extras=True)[key]
-    return next((each for each in get_args(kind)[1:] if isinstance(each, Range)), None)
+    return next((each for each in get_args(types_of(section)[key])[1:] if isinstance(each, Range)), None)
+
+
+def types_of(table: type) -> dict[str, Any]:
+    """The types of a dataclass's fields, with what is annotated to them: key -> type."""
+    return _types_of(table)
+
+
+@cache
+def _types_of(table: type) -> dict[str, Any]:
+    return get_type_hints(table, include_extras=True)
 
 
 def _level_conflict(sizes_key: str, sizes: Sequence[int], steps_key: str, steps: Sequence[int]) -> str:
