@@ -42,6 +42,8 @@ class Entries:
 
 PHOTO_LETTERS = re.compile("[a-z]{1,4}")
 GRID_RESOLUTION = Range(16, 384)  # voxels along the longest side of a grid; 384^3 float32 values take 226 MB
+MEMORY = Range(0.05, 4096)  # GB of a stage of a batch
+CORES = Range(1, 1024)
 MAX_LEVELS = 8  # of a coarse-to-fine fit; by choice, the defaults have 3
 
 
@@ -401,6 +403,36 @@ class ExportSettings:
 
 
 @dataclass(frozen=True)
+class NeedsSettings:
+    """What a batch sets aside for a stage, by its engine, or by the stage where it has but one; docs/batch.md.
+
+    Memory is in units of 2^30 bytes: peaks of whole processes on two cores, rounded up, with the weights of a network
+    that stays loaded; docs/measurements.md. No result depends on these settings, so no record holds them.
+    """
+
+    sculpt_memory: Annotated[float, MEMORY] = 1.0
+    sculpt_cores: Annotated[int, CORES] = 1
+    photos_memory: Annotated[float, MEMORY] = 1.0
+    photos_cores: Annotated[int, CORES] = 1
+    zero123plus_memory: Annotated[float, MEMORY] = 5.5
+    zero123plus_cores: Annotated[int, CORES] = 2
+    zero123plus_gpus: Annotated[int, Range(0, 1)] = 1
+    select_memory: Annotated[float, MEMORY] = 1.0
+    select_cores: Annotated[int, CORES] = 1
+    fit_memory: Annotated[float, MEMORY] = 1.0
+    fit_cores: Annotated[int, CORES] = 1
+    import_memory: Annotated[float, MEMORY] = 1.0
+    import_cores: Annotated[int, CORES] = 1
+    network_memory: Annotated[float, MEMORY] = 2.5
+    network_cores: Annotated[int, CORES] = 2
+    network_gpus: Annotated[int, Range(0, 1)] = 1
+    render_memory: Annotated[float, MEMORY] = 1.0
+    render_cores: Annotated[int, CORES] = 1
+    export_memory: Annotated[float, MEMORY] = 1.0
+    export_cores: Annotated[int, CORES] = 1
+
+
+@dataclass(frozen=True)
 class Settings:
     """All settings; the field names are the sections of a configuration file."""
 
@@ -414,6 +446,7 @@ class Settings:
     texture: TextureSettings = field(default_factory=TextureSettings)
     render: RenderSettings = field(default_factory=RenderSettings)
     export: ExportSettings = field(default_factory=ExportSettings)
+    needs: NeedsSettings = field(default_factory=NeedsSettings)
 
     def conflict(self) -> str:
         """A description of the first settings that contradict each other; empty if none do."""
