@@ -256,7 +256,7 @@ class _Dispatch:
         self.patience = self.runner.lock_patience
         if result.peak_bytes:
             self.capacity.measured(job.kind, result.peak_bytes)
-        if result.exit_code == ResourceError.exit_code:
+        if result.exit_code == ResourceError.exit_code and not result.disk_full:
             self.capacity.ran_out(job.kind)
             if job.tries < job.allowed:
                 self._queue(job)

@@ -49,6 +49,7 @@ class StageResult:
     skipped: bool = False  # it was done already
     tries: int = 0  # of this stage since it was last done; 0 where it did not run
     locked: bool = False  # another process works on the project: nothing was done, and it is no failure
+    disk_full: bool = False
 
     @property
     def failed(self) -> bool:

@@ -190,6 +190,13 @@ def test_bad_rows_stop_everything_unless_told_to_go_on(runner: FakeRunner, meshc
     assert runner.ran == ["one"]
 
 
+def test_bad_settings_stop_everything(runner: FakeRunner, meshcli: Call) -> None:
+    code, _, said = meshcli("batch", "list.csv", "--out", "out", "--set", "fit.rayz=3")
+    assert (code, said) == (2, "error: --set fit.rayz=3: there is no setting fit.rayz; did you mean fit.rays?\n")
+    assert meshcli("batch", "list.csv", "--out", "out", "--config", "nowhere.yaml", "--dry-run")[0] == 2
+    assert (runner.ran, Path("out").exists()) == ([], False)
+
+
 def test_only_shards_and_dry_runs(runner: FakeRunner, meshcli: Call) -> None:
     code, out, _ = meshcli("batch", "list.csv", "--out", "out", "--only", "t*", "--dry-run")
     assert (code, out) == (0, "run: two (generate, select, reconstruct, render)\n")
@@ -278,10 +285,12 @@ def test_folders_that_cannot_be_written(runner: FakeRunner, meshcli: Call, monke
     def full(files: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("meshcli.batch.batch_folder.write_files", full)
-    code, _, said = meshcli("batch", "list.csv", "--out", "new/folder")
-    assert (code, said.count("\n"), "the disk of new/folder is full" in said) == (75, 1, True)
-    assert not Path("new").exists()
+    for what in ("write_files", "BatchFolder._refuse_read_only"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"meshcli.batch.batch_folder.{what}", full)
+            code, _, said = meshcli("batch", "list.csv", "--out", "new/folder")
+        assert (code, said.count("\n"), "the disk of new/folder is full" in said) == (75, 1, True)
+        assert not Path("new").exists()
     assert runner.ran == []
 
 

@@ -151,6 +151,16 @@ def test_a_worker_that_cannot_start_is_a_failed_try_that_says_why(tmp_path: Path
     assert heard.results[0].error.endswith("there is no module named so")
 
 
+def test_a_full_disk_costs_one_try_and_no_memory(tmp_path: Path) -> None:
+    heard = Heard()
+    objects = [BatchObject("no room", tmp_path / "no room", EMBEDDED), *listed(tmp_path, EMBEDDED, 4)]
+    LocalRunner(Machine(2, 2 * GB), command=WORKER).run(objects, heard)
+    (failed,) = [result for result in heard.results if result.name == "no room"]
+    assert (failed.exit_code, failed.disk_full, failed.tries) == (75, True, 0)
+    assert sum(said == StageStarted("no room", "generate") for said in heard.events) == 1
+    assert heard.most == 2
+
+
 def test_a_locked_project_is_passed_on_and_looked_at_again(tmp_path: Path) -> None:
     objects = list(listed(tmp_path, EMBEDDED, 2))
     locked = BatchObject("locked once", tmp_path / "locked once", EMBEDDED)
