@@ -167,7 +167,8 @@ def _sum_up(
     if failures:
         names = [state.item.name for state in plan.failed]
         before = f" ({named(names)} before)" if names else ""
-        progress.say(f"{failures} failed{before}; --retry-failed tries them again")
+        again = "the same call" if tracker.retried == failures else "--retry-failed"
+        progress.say(f"{failures} failed{before}; {again} tries them again")
     total = len(plan.finished) + len(plan.failed) + len(plan.left)
     progress.say(f"{count} of {total} objects are done, {elapsed(start)}")
     if shown < len(checked.objects):
