@@ -11,13 +11,13 @@ import io
 import reprlib
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from meshcli.errors import UsageError
-from meshcli.settings import MAX_LEVELS, Entries, Range, Settings
+from meshcli.settings import MAX_LEVELS, Entries, Range, Settings, types_of
 from meshcli.system.text_files import read_text
 
 T = TypeVar("T")
@@ -53,6 +53,11 @@ class TypedSettings:
         tables = {section.name: vars(getattr(settings, section.name)) for section in fields(settings)}
         return cls({f"{section}.{key}": value for section, table in tables.items() for key, value in table.items()})
 
+    def with_flags(self, flags: Mapping[str, Any]) -> "TypedSettings":
+        """The same with what flags set: `section.key` -> value, None where a flag was not given. Raises UsageError."""
+        given = {key: value for key, value in flags.items() if value is not None}
+        return replace(self, values={**self.values, **check_each(given, self.source)})
+
 
 def read_typed_settings(
     config: Path | None = None,
@@ -72,8 +77,7 @@ def read_typed_settings(
         values |= _checked_values(_read_assignment(assignment), f"--set {assignment}")
     sources = [*([str(config)] if config else []), *(f"--set {assignment}" for assignment in assignments)]
     source = ", ".join(sources) or "command line"
-    given = {key: value for key, value in (flags or {}).items() if value is not None}
-    return TypedSettings({**values, **check_each(given, source)}, source, defaults)
+    return TypedSettings(values, source, defaults).with_flags(flags or {})
 
 
 def read_settings(
@@ -103,8 +107,8 @@ def check_each(values: Mapping[str, Any], source: str) -> Assignments:
 
 def options(settings: Settings, *sections: str) -> dict[str, Any]:
     """Some sections as JSON objects, for records and fingerprints."""
-    table = asdict(settings)
-    return {section: {key: _json_value(value) for key, value in table[section].items()} for section in sections}
+    tables = {section: vars(getattr(settings, section)) for section in sections}
+    return {section: {key: _json_value(value) for key, value in table.items()} for section, table in tables.items()}
 
 
 def packaged_configs() -> Path:
@@ -216,7 +220,7 @@ def _replace_fields(target: T, table: Any, path: str, source: str) -> T:
     """A copy of a dataclass, whose dotted key is `path`, with the values of `table`; errors name the `source`."""
     if not isinstance(table, Mapping):
         raise UsageError(f"{source}: {path or 'the file'} must hold keys and values")
-    kinds = get_type_hints(type(target), include_extras=True)
+    kinds = types_of(type(target))
     changed = {}
     for key, value in table.items():
         here = f"{path}.{key}" if path else str(key)

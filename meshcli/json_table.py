@@ -95,19 +95,34 @@ class JsonTable:
 
 
 def read_table(path: Path, error: type[MeshcliError]) -> JsonTable:
-    """Read a JSON file that holds one object.
+    """Read a JSON file that holds one object; `error`, naming the file, for what cannot be read, or `parse_table`."""
+    return parse_table(read_json_text(path, error), str(path), error)
 
-    Raises `error`, naming the file, for anything else, and for what JSON readers disagree about or cannot represent:
-    duplicate keys, NaN and infinity, numbers beyond float, deep nesting.
-    """
+
+def read_json_text(path: Path, error: type[MeshcliError]) -> str:
+    """The text of a JSON file; `error`, naming the file, for none, another encoding, or more than MAX_JSON_BYTES."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):  # reading a pipe would block
             raise error(f"{path} is not a file")
         if status.st_size > MAX_JSON_BYTES:
             raise error(f"{path} is larger than {MAX_JSON_BYTES // 2**20} MB")
+        return read_text(path)
+    except ValueError as problem:
+        raise error(f"{path} is not readable JSON: {problem}") from problem
+    except OSError as problem:
+        raise error(f"{path} cannot be read: {problem.strerror}") from problem
+
+
+def parse_table(text: str, where: str, error: type[MeshcliError]) -> JsonTable:
+    """The one object that a JSON text from `where` holds.
+
+    Raises `error`, naming the place, for anything else, and for what JSON readers disagree about or cannot represent:
+    duplicate keys, NaN and infinity, numbers beyond float, deep nesting.
+    """
+    try:
         values = json.loads(
-            read_text(path),
+            text,
             parse_constant=_reject_constant,
             parse_int=_parse_integer,
             parse_float=_parse_float,
@@ -117,12 +132,10 @@ def read_table(path: Path, error: type[MeshcliError]) -> JsonTable:
             raise RecursionError
     except (ValueError, RecursionError) as problem:
         reason = "nested too deeply" if isinstance(problem, RecursionError) else str(problem)
-        raise error(f"{path} is not readable JSON: {reason}") from problem
-    except OSError as problem:
-        raise error(f"{path} cannot be read: {problem.strerror}") from problem
+        raise error(f"{where} is not readable JSON: {reason}") from problem
     if not isinstance(values, dict):
-        raise error(f"{path} does not hold a JSON object")
-    return JsonTable(values, str(path), error)
+        raise error(f"{where} does not hold a JSON object")
+    return JsonTable(values, where, error)
 
 
 def _reject_constant(name: str) -> float:

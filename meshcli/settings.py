@@ -10,6 +10,7 @@ Light: no imports beyond the standard library.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Annotated, Any, Literal, cast, get_args, get_type_hints
 
 
@@ -41,6 +42,8 @@ class Entries:
 
 PHOTO_LETTERS = re.compile("[a-z]{1,4}")
 GRID_RESOLUTION = Range(16, 384)  # voxels along the longest side of a grid; 384^3 float32 values take 226 MB
+MEMORY = Range(0.05, 4096)  # GB of a stage of a batch
+CORES = Range(1, 1024)
 MAX_LEVELS = 8  # of a coarse-to-fine fit; by choice, the defaults have 3
 
 
@@ -401,6 +404,36 @@ class ExportSettings:
 
 
 @dataclass(frozen=True)
+class NeedsSettings:
+    """What a batch sets aside for a stage, by its engine, or by the stage where it has but one; docs/batch.md.
+
+    Memory is in units of 2^30 bytes: peaks of whole processes on two cores, rounded up, with the weights of a network
+    that stays loaded; docs/measurements.md. No result depends on these settings, so no record holds them.
+    """
+
+    sculpt_memory: Annotated[float, MEMORY] = 1.0
+    sculpt_cores: Annotated[int, CORES] = 1
+    photos_memory: Annotated[float, MEMORY] = 1.0
+    photos_cores: Annotated[int, CORES] = 1
+    zero123plus_memory: Annotated[float, MEMORY] = 5.5
+    zero123plus_cores: Annotated[int, CORES] = 2
+    zero123plus_gpus: Annotated[int, Range(0, 1)] = 1
+    select_memory: Annotated[float, MEMORY] = 1.0
+    select_cores: Annotated[int, CORES] = 1
+    fit_memory: Annotated[float, MEMORY] = 1.0
+    fit_cores: Annotated[int, CORES] = 1
+    import_memory: Annotated[float, MEMORY] = 1.0
+    import_cores: Annotated[int, CORES] = 1
+    network_memory: Annotated[float, MEMORY] = 2.5
+    network_cores: Annotated[int, CORES] = 2
+    network_gpus: Annotated[int, Range(0, 1)] = 1
+    render_memory: Annotated[float, MEMORY] = 1.0
+    render_cores: Annotated[int, CORES] = 1
+    export_memory: Annotated[float, MEMORY] = 1.0
+    export_cores: Annotated[int, CORES] = 1
+
+
+@dataclass(frozen=True)
 class Settings:
     """All settings; the field names are the sections of a configuration file."""
 
@@ -414,6 +447,7 @@ class Settings:
     texture: TextureSettings = field(default_factory=TextureSettings)
     render: RenderSettings = field(default_factory=RenderSettings)
     export: ExportSettings = field(default_factory=ExportSettings)
+    needs: NeedsSettings = field(default_factory=NeedsSettings)
 
     def conflict(self) -> str:
         """A description of the first settings that contradict each other; empty if none do."""
@@ -436,8 +470,17 @@ def cutout_table(text: str) -> dict[str, str]:
 
 def range_of(section: type, key: str) -> Range | None:
     """The range of a number in a section; None for a setting of another type."""
-    kind: Any = get_type_hints(section, include_extras=True)[key]
-    return next((each for each in get_args(kind)[1:] if isinstance(each, Range)), None)
+    return next((each for each in get_args(types_of(section)[key])[1:] if isinstance(each, Range)), None)
+
+
+def types_of(table: type) -> dict[str, Any]:
+    """The types of a dataclass's fields, with what is annotated to them: key -> type."""
+    return _types_of(table)
+
+
+@cache
+def _types_of(table: type) -> dict[str, Any]:
+    return get_type_hints(table, include_extras=True)
 
 
 def _level_conflict(sizes_key: str, sizes: Sequence[int], steps_key: str, steps: Sequence[int]) -> str:

@@ -85,8 +85,9 @@ class BatchFolder:
         self.check()
         made = [each for each in (self.root, *self.root.parents) if not each.exists()]
         try:
-            self._save_batch(list_path, objects)
+            (self._hidden / "objects").mkdir(parents=True, exist_ok=True)
             self._refuse_read_only()
+            self._save_batch(list_path, objects)
         except OSError as error:
             for each in (self._hidden / "objects", self._hidden, *made):
                 with suppress(OSError):
@@ -141,7 +142,6 @@ class BatchFolder:
         return self._hidden / "objects" / f"{name}.json"
 
     def _save_batch(self, list_path: Path, objects: Iterable[BatchObject]) -> None:
-        (self._hidden / "objects").mkdir(parents=True, exist_ok=True)
         rows: list[dict[str, Any]] = [{"meshcli_batch": SCHEMA, "list": str(list_path.absolute())}]
         rows += [{"name": e.name, "line": e.line, "words": e.words, "stages": e.stages} for e in objects]
         text = "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from meshcli.batch.batch_folder import BatchFolder, ObjectRecord, StageFigures, stamp
-from meshcli.batch.tasks import MAX_TRIES, PATH_FLAGS, BatchObject, StageResult
+from meshcli.batch.tasks import MAX_TRIES, NEEDS_WORD, PATH_FLAGS, BatchObject, StageResult
 from meshcli.engines import VERSIONS
 from meshcli.errors import MeshcliError, ResourceError
 from meshcli.project.log_file import last_failure
@@ -119,7 +119,7 @@ def record_of(item: BatchObject, asked: str, ends: Mapping[Stage, StageResult]) 
 
 def asked_of(item: BatchObject) -> str:
     """A digest of what is asked for: flags, stages, the versions of the engines, and the files handed in."""
-    words = [word for word in item.words if word not in NOT_ASKED]
+    words = [word for word in item.words if word not in NOT_ASKED and not word.startswith(NEEDS_WORD)]
     files = [word.partition("=")[2] if word.partition("=")[0] in PATH_FLAGS else word for word in words]
     stamps = [each for word in files if not word.startswith("--") for each in _stamps(word)]
     return digest({"words": words, "stages": item.stages, "files": stamps, "engines": VERSIONS})

@@ -6,13 +6,13 @@ Objects are taken from their source only when a worker can begin one, and an obj
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from selectors import EVENT_READ, DefaultSelector
 
 from meshcli.batch.capacity import Capacity
 from meshcli.batch.machine import Machine, this_machine
-from meshcli.batch.stage_needs import ENGINE_FLAGS, STAGE_NEEDS, WITH_NETWORK, Needs, StageKinds, word_value
+from meshcli.batch.stage_needs import ENGINE_FLAGS, WITH_NETWORK, StageKinds, word_value
 from meshcli.batch.tasks import MAX_TRIES, BatchObject, Report, StageResult, StageStarted
 from meshcli.batch.worker_process import STOP_GRACE, WORKER, WorkerProcess
 from meshcli.errors import MeshcliError, ResourceError
@@ -29,7 +29,6 @@ class LocalRunner:
     """Spreads stages over processes of this machine; see `tasks.Runner`."""
 
     machine: Machine = field(default_factory=this_machine)
-    needs: Mapping[str, Needs] = field(default_factory=lambda: STAGE_NEEDS)  # by kind of stage
     command: Sequence[str] = WORKER  # that starts a worker
     lock_patience: float = LOCK_PATIENCE
 
@@ -38,7 +37,7 @@ class LocalRunner:
 
         Whatever ends this call, no worker is left. ResourceError where a worker cannot be started.
         """
-        dispatch = _Dispatch(self, iter(objects), report, Capacity(self.machine, self.needs))
+        dispatch = _Dispatch(self, iter(objects), report, Capacity(self.machine))
         try:
             dispatch.run()
         finally:
@@ -51,7 +50,7 @@ class _Job:
 
     item: BatchObject
     number: int = 0  # of the stage among the object's
-    kind: str = ""  # a key of the needs
+    kind: str = ""  # of work, as `stage_needs` has them
     before: StageRecord | None = None  # of this stage, before the try that runs
     tries: int = 0  # of this stage in this call
     allowed: int = 0  # tries in this call, at most; 0 before the first
@@ -170,10 +169,10 @@ class _Dispatch:
     def _queue(self, job: _Job) -> None:
         """Let a job wait for a worker of its kind."""
         job.kind = self.kinds.kind(job.item, job.stage)
+        self.capacity.expect(job.kind, self.kinds.needs(job.item, job.kind))
         if job.kind in WITH_NETWORK:
             self.waiting_networks.append(job)
         else:
-            self.capacity.expect(job.kind)
             self.waiting.append(job)
 
     def _start(self, job: _Job, gpu: str | None, threads: int) -> None:
@@ -257,7 +256,7 @@ class _Dispatch:
         self.patience = self.runner.lock_patience
         if result.peak_bytes:
             self.capacity.measured(job.kind, result.peak_bytes)
-        if result.exit_code == ResourceError.exit_code:
+        if result.exit_code == ResourceError.exit_code and not result.disk_full:
             self.capacity.ran_out(job.kind)
             if job.tries < job.allowed:
                 self._queue(job)

@@ -84,15 +84,17 @@ def check_list(path: Path, out: Path, flags: BatchFlags) -> CheckedList:
     reader = _RowReader(out, flags, stages, PhotoPatterns(path if path.is_dir() else path.parent))
     objects: list[BatchObject] = []
     problems: list[RowProblem] = []
-    named: dict[str, int] = {}  # name, as file systems compare them -> line where it stands first
+    named: dict[str, tuple[str, int]] = {}  # name, as file systems compare them -> name and line where it stands first
     for row in rows:
         name = " ".join(row.values.get("name", ()))
         try:
             key = unicodedata.normalize("NFC", name).casefold()
             if name and key in named:
-                where = f", in line {named[key]}" if row.line else ""
-                raise InputError(f"the name is there already{where}; capitals make no difference on some disks")
-            named[key] = row.line
+                first, line = named[key]
+                where = f", in line {line}" if row.line else ""
+                alike = "" if first == name else f" as {first}; some disks take both for the same"
+                raise InputError(f"the name is there already{where}{alike}")
+            named[key] = name, row.line
             objects.append(reader.read(row, name))
         except MeshcliError as error:
             problems.append(RowProblem(row.line, name[:MAX_NAME], str(error)))

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from meshcli.batch.stage_needs import STAGE_NEEDS, Needs, StageKinds, word_value
+from meshcli.batch.stage_needs import Needs, StageKinds, word_value
 from meshcli.batch.tasks import THREAD_VARIABLES, BatchObject, StageResult
 from meshcli.errors import UsageError
 from meshcli.project.manifest import Stage
@@ -24,7 +24,7 @@ class ClusterNeeds:
 
     def __call__(self, item: BatchObject, stage: Stage) -> Needs:
         """The needs of a stage; UsageError for a device that only one machine has."""
-        needs = STAGE_NEEDS[self._kinds.kind(item, stage)]
+        needs = self._kinds.needs(item, self._kinds.kind(item, stage))
         device = word_value(item.words, "--device")
         if needs.gpus and ":" in device:
             raise UsageError(f"--device {device} names a GPU of one machine; on a cluster write --device cuda")

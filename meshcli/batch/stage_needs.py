@@ -1,7 +1,7 @@
 """What a stage of an object needs of a machine, by the engine that it will take. Light: no numpy.
 
-The table is a first guess: a runner that measures replaces its memory by the peaks of finished stages. What a batch
-was told about engines decides, then what the project has on record, then the weights on this machine.
+The settings `needs` are a first guess: a runner that measures replaces their memory by the peaks of finished stages.
+Which engine: what a batch was told decides, then what the project has on record, then the weights on this machine.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from meshcli.batch.tasks import BatchObject
+from meshcli.batch.tasks import NEEDS_WORD, BatchObject
+from meshcli.config import read_settings
 from meshcli.engines import NETWORKS, pick_generator, pick_reconstructor
 from meshcli.errors import MeshcliError
 from meshcli.project.manifest import Stage, StageRecord
@@ -19,9 +20,9 @@ from meshcli.stages.networks import missing_requirement
 from meshcli.stages.stage_runner import RunOptions
 from meshcli.stages.view_generation import lacking
 
-GIGABYTE = 2**30
 NETWORK = "network"  # the kind of all networks that reconstruct
 ENGINE_FLAGS: Mapping[Stage, str] = MappingProxyType({"generate": "--generator", "reconstruct": "--reconstructor"})
+KINDS = ("sculpt", "photos", "zero123plus", "select", "fit", "import", NETWORK, "render", "export")
 WITH_NETWORK = ("zero123plus", NETWORK)  # kinds that are best kept loaded
 READY_VIEWS = ("--from-sheet", "--from-views")  # flags with which `generate` has nothing to paint
 
@@ -35,21 +36,18 @@ class Needs:
     gpus: int = 0  # whole ones: a part of one would not limit its memory
 
 
-# Kind of work -> its needs. Peaks of whole processes on two cores, rounded up: docs/measurements.md. Those of networks
-# are with the network kept in memory for the next object.
-STAGE_NEEDS: Mapping[str, Needs] = MappingProxyType(
-    {
-        "sculpt": Needs(1, GIGABYTE),
-        "photos": Needs(1, GIGABYTE),
-        "zero123plus": Needs(2, 8 * GIGABYTE, 1),
-        "select": Needs(1, GIGABYTE),
-        "fit": Needs(1, GIGABYTE),
-        "import": Needs(1, GIGABYTE),
-        NETWORK: Needs(2, 4 * GIGABYTE, 1),
-        "render": Needs(1, GIGABYTE),
-        "export": Needs(1, GIGABYTE),
+def needs_of(words: tuple[str, ...]) -> Mapping[str, Needs]:
+    """Kind of work -> its needs, as the settings among the words of an object say; UsageError for invalid ones."""
+    config, assignments = word_value(words, "--config"), [word[6:] for word in words if word.startswith(NEEDS_WORD)]
+    table = read_settings(Path(config) if config else None, assignments).needs
+    return {
+        kind: Needs(
+            getattr(table, f"{kind}_cores"),
+            int(getattr(table, f"{kind}_memory") * 2**30),
+            getattr(table, f"{kind}_gpus", 0),
+        )
+        for kind in KINDS
     }
-)
 
 
 @dataclass
@@ -57,9 +55,17 @@ class StageKinds:
     """Tells the kind of work of a stage; looks up the weights on this machine once for each place named."""
 
     _found: dict[tuple[str, str], str] = field(default_factory=dict)  # flag, weights -> engine that `auto` takes
+    _needs: dict[tuple[str, ...], Mapping[str, Needs]] = field(default_factory=dict)  # words about settings -> table
+
+    def needs(self, item: BatchObject, kind: str) -> Needs:
+        """What a stage of this kind needs, as the words of its object say."""
+        words = tuple(word for word in item.words if word.startswith((NEEDS_WORD, "--config=")))
+        if words not in self._needs:
+            self._needs[words] = needs_of(words)
+        return self._needs[words][kind]
 
     def kind(self, item: BatchObject, stage: Stage) -> str:
-        """A key of STAGE_NEEDS."""
+        """One of KINDS."""
         if stage not in ENGINE_FLAGS:
             return stage
         if stage == "generate" and any(word.partition("=")[0] in READY_VIEWS for word in item.words):
@@ -73,7 +79,7 @@ class StageKinds:
             engine = before if before and before != "sculpt" else self._auto(item, stage)
         if engine in NETWORKS:
             return NETWORK
-        return engine if engine in STAGE_NEEDS else stage_default(stage)
+        return engine if engine in KINDS else stage_default(stage)
 
     def _auto(self, item: BatchObject, stage: Stage) -> str:
         """The engine that `auto` takes on this machine."""

@@ -12,6 +12,7 @@ MAX_TRIES = 3  # of a stage that runs out of memory, each with smaller settings,
 BUG = 1  # exit code of a stage whose code failed
 # Flags whose value may be a file or folder, which is then an input as photos are.
 PATH_FLAGS = ("--config", "--rig", "--weights", "--unet", "--from-mesh", "--from-views", "--from-sheet")
+NEEDS_WORD = "--set=needs."  # how the words begin that say what stages need; no result depends on them
 # How many threads libraries may start; they read it once, when they are loaded.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
@@ -48,6 +49,7 @@ class StageResult:
     skipped: bool = False  # it was done already
     tries: int = 0  # of this stage since it was last done; 0 where it did not run
     locked: bool = False  # another process works on the project: nothing was done, and it is no failure
+    disk_full: bool = False
 
     @property
     def failed(self) -> bool:

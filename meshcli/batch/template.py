@@ -15,7 +15,7 @@ from typing import Literal
 
 from meshcli import __version__
 from meshcli.batch.shards import MAX_SHARDS
-from meshcli.batch.stage_needs import ENGINE_FLAGS, NETWORK, STAGE_NEEDS, WITH_NETWORK, word_value
+from meshcli.batch.stage_needs import ENGINE_FLAGS, NETWORK, WITH_NETWORK, needs_of, word_value
 from meshcli.engines import NETWORKS
 from meshcli.errors import UsageError
 
@@ -43,9 +43,10 @@ class TaskResources:
 def task_resources(words: Sequence[str]) -> TaskResources:
     """Room for two stages without networks, and for the larger one of the networks that flags name."""
     generator, reconstructor = (word_value(tuple(words), flag) for flag in ENGINE_FLAGS.values())
-    plain = max(needs.memory for kind, needs in STAGE_NEEDS.items() if kind not in WITH_NETWORK)
+    table = needs_of(tuple(words))
+    plain = max(needs.memory for kind, needs in table.items() if kind not in WITH_NETWORK)
     named = {"zero123plus" if generator == "zero123plus" else "", NETWORK if reconstructor in NETWORKS else ""} - {""}
-    networks = [STAGE_NEEDS[kind] for kind in named]
+    networks = [table[kind] for kind in named]
     return TaskResources(
         cpus=WORKERS + max((needs.cpus for needs in networks), default=0),
         memory_mb=DRIVER_MB + (WORKERS * plain + max((needs.memory for needs in networks), default=0)) // 2**20,

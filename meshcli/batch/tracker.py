@@ -99,6 +99,11 @@ class BatchTracker:
         del self._ends[told.name], self._items[told.name]
 
     @property
+    def began(self) -> bool:
+        """Whether a stage was begun."""
+        return bool(self.running or self._ends or self.over)
+
+    @property
     def over(self) -> int:
         """How many of the objects to run have ended."""
         return sum(self.codes.values()) + len(self.locked)

@@ -3,6 +3,7 @@
 import shlex
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ from meshcli.batch.batch_folder import BatchFolder
 from meshcli.batch.batch_state import read_state
 from meshcli.batch.object_list import BatchFlags, CheckedList, check_list
 from meshcli.batch.shards import in_shard, only_named
+from meshcli.batch.stage_needs import needs_of
 from meshcli.batch.tasks import BatchObject, Runner
 from meshcli.batch.template import TemplateKind
 from meshcli.batch.tracker import BatchPlan, BatchTracker, named, plan_batch
@@ -24,6 +26,7 @@ from meshcli.commands.flags import OutputFlags
 from meshcli.commands.lazy_commands import Command
 from meshcli.errors import InputError, MeshcliError, UsageError
 from meshcli.stages.stage_runner import to_user_error
+from meshcli.system.processes import Interrupted, listen_to_signals
 
 STATUS = "status"  # the word that makes `meshcli batch status DIR` of it; a list of this name is ./status
 MAX_PROBLEMS = 20  # rows that are named; more are counted
@@ -101,6 +104,7 @@ def _batch(list_path: Path, which: ListFlags, objects: ObjectFlags, output: Outp
         raise UsageError(f"say where the projects go: `meshcli batch {shlex.quote(str(list_path))} --out DIR`")
     which.refuse_contradictions()
     folder, flags = BatchFolder(which.out), objects.read()
+    needs_of(flags.words)  # UsageError for a configuration file that no stage could read
     folder.check()
     checked = check_list(list_path, which.out, flags)
     _tell_problems(checked, which.keep_going, output.as_json)
@@ -121,7 +125,7 @@ def _batch(list_path: Path, which: ListFlags, objects: ObjectFlags, output: Outp
 
 
 def _run(folder: BatchFolder, plan: BatchPlan, checked: CheckedList, output: OutputFlags, runner: Runner) -> int:
-    """Run what is left, write table and page; the exit code."""
+    """Run what is left, write table and page; the exit code. What ends a batch early comes after table and page."""
     start = time.monotonic()
     with BatchProgress(output.quiet, output.as_json, output.verbose) as progress:
         tracker = BatchTracker(folder, plan, progress.ended)
@@ -130,28 +134,46 @@ def _run(folder: BatchFolder, plan: BatchPlan, checked: CheckedList, output: Out
             event("batch", objects=done + left + len(plan.failed), done=done, failed=len(plan.failed), left=left)
         elif done or plan.failed:
             progress.say(f"{done} done already, {len(plan.failed)} failed before, {left} to run")
-        if left:
-            runner.run(tracker.objects(), progress.listening(tracker))
-        from meshcli.batch.summary import write_summary  # loads pictures
-
-        table, page, shown = write_summary(folder, checked.objects)
+        try:
+            if left:
+                runner.run(tracker.objects(), progress.listening(tracker))
+        except (Interrupted, MeshcliError) as error:
+            if tracker.began:
+                listen_to_signals()  # a second Ctrl-C leaves out what follows
+                with suppress(MeshcliError, OSError):
+                    table, _ = _sum_up(tracker, checked, progress, start, error.exit_code)
+                    progress.say(f"{table} says what came of each so far")
+            raise
         code = tracker.exit_code(len(checked.problems))
-        count = done + tracker.codes[0]
-        failures = len(plan.failed) + tracker.failures
-        if output.as_json:
-            event("end", done=count, failed=failures, locked=tracker.locked, table=str(table), page=str(page),
-                  exit_code=code)  # fmt: skip
-            return code
-        if failures:
-            names = [state.item.name for state in plan.failed]
-            before = f" ({named(names)} before)" if names else ""
-            progress.say(f"{failures} failed{before}; --retry-failed tries them again")
-        progress.say(f"{count} of {done + left + len(plan.failed)} objects are done, {elapsed(start)}")
-        if shown < len(checked.objects):
-            progress.say(f"the page shows {shown} of them, those that are not done first")
-    if not output.quiet:
+        table, page = _sum_up(tracker, checked, progress, start, code)
+    if not output.quiet and not output.as_json:
         print(f"{table}\n{page}")
     return code
+
+
+def _sum_up(
+    tracker: BatchTracker, checked: CheckedList, progress: BatchProgress, start: float, code: int
+) -> tuple[Path, Path]:
+    """Write table and page, whose paths are returned, and say how far the batch came; `start` by time.monotonic."""
+    from meshcli.batch.summary import write_summary  # loads pictures
+
+    plan = tracker.plan
+    table, page, shown = write_summary(tracker.folder, checked.objects)
+    count, failures = len(plan.finished) + tracker.codes[0], len(plan.failed) + tracker.failures
+    if progress.as_json:
+        event("end", done=count, failed=failures, locked=tracker.locked, table=str(table), page=str(page),
+              exit_code=code)  # fmt: skip
+        return table, page
+    if failures:
+        names = [state.item.name for state in plan.failed]
+        before = f" ({named(names)} before)" if names else ""
+        again = "the same call" if tracker.retried == failures else "--retry-failed"
+        progress.say(f"{failures} failed{before}; {again} tries them again")
+    total = len(plan.finished) + len(plan.failed) + len(plan.left)
+    progress.say(f"{count} of {total} objects are done, {elapsed(start)}")
+    if shown < len(checked.objects):
+        progress.say(f"the page shows {shown} of them, those that are not done first")
+    return table, page
 
 
 def make_runner(on: Runners = "local", address: str = "") -> Runner:

@@ -22,7 +22,7 @@ from meshcli.commands.flags import (
     SettingsFlags,
     StageFlags,
 )
-from meshcli.commands.invocation import read_cameras
+from meshcli.commands.invocation import read_cameras, read_settings_flags
 from meshcli.commands.mesh_file_flags import MeshFileFlags
 from meshcli.commands.render_flags import RenderFlags
 from meshcli.errors import UsageError
@@ -93,7 +93,7 @@ class ObjectFlags:
     execution: Annotated[ExecutionFlags, Only("offline", "force", "dry_run")]
 
     def read(self) -> BatchFlags:
-        """What was typed for all objects; UsageError for flags that contradict each other."""
+        """What was typed for all objects; UsageError for invalid settings, and flags that contradict each other."""
         cameras = read_cameras(self.inputs)
         self.mesh_file.refuse_contradictions()
         groups = (
@@ -102,6 +102,7 @@ class ObjectFlags:
         )  # fmt: skip
         for group in groups:
             group.overrides()
+        read_settings_flags(self.settings)
         words = [word for group in groups for word in group.words()]
         stages = self.stages.words("first", "last", "export", "guess", "generator", "reconstructor")
         return BatchFlags(

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -76,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(line: Sequence[str]) -> int:
     """Run a command line and return its exit code; bugs are raised."""
     try:
-        code = int(app(list(line), standalone_mode=False, prog_name="meshcli") or 0)
+        code = int(_root_command()(list(line), standalone_mode=False, prog_name="meshcli") or 0)
         sys.stdout.flush()  # so that a write error is reported here
         return code
     except MeshcliError as error:
@@ -112,6 +113,11 @@ def _root(
     ] = False,
 ) -> None:
     """Photos of one object in, a textured mesh out: generate, select, reconstruct, render."""
+
+
+@cache  # a line is read twice, and a worker reads one after the other
+def _root_command() -> Any:
+    return get_command(app)
 
 
 def _with_flags_for_words(line: list[str]) -> list[str]:
@@ -208,7 +214,7 @@ def _logged_directory(line: Sequence[str]) -> Path | None:
 
 def _parse_leniently(line: Sequence[str]) -> dict[str, Any]:
     """The parameters of a command line, though it may hold mistakes."""
-    command: Any = get_command(app)
+    command: Any = _root_command()
     rest = list(line)
     while rest and isinstance(command, Group):
         command = command.commands.get(rest.pop(0), load_command("run"))

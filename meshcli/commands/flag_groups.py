@@ -25,7 +25,7 @@ from typing import Annotated, Any, ClassVar, TypeVar, get_args, get_origin, get_
 from typer.models import ArgumentInfo, OptionInfo, ParameterInfo
 
 from meshcli.config import override
-from meshcli.settings import Settings, range_of
+from meshcli.settings import Settings, range_of, types_of
 
 Result = TypeVar("Result")
 
@@ -80,7 +80,7 @@ class FlagGroup:
 
     def _typed(self) -> "Iterator[tuple[_Flag, Any]]":
         """The flags that do not have their default, with their values."""
-        hints = get_type_hints(type(self), include_extras=True)
+        hints = types_of(type(self))
         for each in fields(self):  # type: ignore[arg-type]  # every subclass is a dataclass
             value = getattr(self, each.name)
             if value not in (each.default, []):
@@ -138,7 +138,7 @@ def _expand(name: str, hint: Any, default: Any, title: str = "") -> Iterator[Par
         annotation = _Flag.read(name, hint).annotation(title) if title else hint
         yield Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
         return
-    hints = get_type_hints(group, include_extras=True)
+    hints = types_of(group)
     for each in fields(group):
         if each.name in offered:
             yield from _expand(each.name, hints[each.name], each.default, getattr(group, "title", ""))
@@ -149,7 +149,7 @@ def _collect(hint: Any, values: Mapping[str, Any]) -> Any:
     group, offered = _group(hint)
     if group is None:
         return None
-    hints = get_type_hints(group, include_extras=True)
+    hints = types_of(group)
     return group(**{name: _collect(hints[name], values) or values[name] for name in offered})
 
 

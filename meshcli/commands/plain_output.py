@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import unicodedata
+from collections.abc import Callable
 from typing import Any
 
 from meshcli.system import standard_streams
@@ -32,12 +33,18 @@ def print_output(data: str) -> None:
 def print_json(document: dict[str, Any]) -> None:
     """Print exactly one document; control characters and bytes that are not UTF-8 become JSON escapes."""
     lines = json.dumps(document, indent=1, ensure_ascii=False).split("\n")
-    print("\n".join("".join(json.dumps(each)[1:-1] if _is_control(each) else each for each in line) for line in lines))
+    print("\n".join(_replace_controls(line, lambda each: json.dumps(each)[1:-1]) for line in lines))
 
 
 def escape_controls(text: str) -> str:
     """The text on one line: what would break the line or control a terminal, as a file name may, is escaped."""
-    return "".join(each.encode("unicode_escape").decode() if _is_control(each) else each for each in text)
+    return _replace_controls(text, lambda each: each.encode("unicode_escape").decode())
+
+
+def _replace_controls(text: str, escape: Callable[[str], str]) -> str:
+    if text.isprintable():  # as nearly all is, which saves a look at each character
+        return text
+    return "".join(escape(each) if _is_control(each) else each for each in text)
 
 
 def _is_control(character: str) -> bool:

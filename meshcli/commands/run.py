@@ -4,11 +4,13 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from typer.main import get_command
 
 from meshcli.commands.console import Reporter, print_plan, print_room, print_summary
 from meshcli.commands.export_flags import SizeFlags
@@ -114,9 +116,14 @@ def parse(directory: Directory, flags: RunFlags) -> tuple[Project, RunArguments]
     return Project(directory), _run_arguments(directory, flags, unheard)
 
 
+@cache  # a worker parses for every stage
+def _parser() -> Any:
+    return get_command(parser)
+
+
 def read_run(words: Sequence[str]) -> tuple[Project, RunArguments]:
     """The project and the arguments of the command line `meshcli run WORDS`; raises what that would say at once."""
-    found: tuple[Project, RunArguments] = parser(list(words), standalone_mode=False, prog_name="meshcli run")
+    found: tuple[Project, RunArguments] = _parser()(list(words), standalone_mode=False, prog_name="meshcli run")
     return found
 
 
@@ -174,6 +181,7 @@ def _child_arguments(photos: list[str], flags: RunFlags) -> RunArguments:
     reconstruction = [*options.reconstructor.words(), *options.mesh_file.words()]
     rendering = options.render.words()
     common = options.network.words_for_any_engine()
+    typed = read_settings_flags(settings)
     shared = [*settings.words("seed"), *execution.words("offline"), *common, *configuration]
     # A dry run asks every child for a document, whether or not it prints one itself.
     reporting = output.words("quiet", "verbose") if execution.dry_run else output.words()
@@ -202,16 +210,16 @@ def _child_arguments(photos: list[str], flags: RunFlags) -> RunArguments:
         generator="photos" if inputs.from_sheet or inputs.from_views else stages.generator,
         reconstructor=reconstructor,
         from_mesh=options.mesh_file.from_mesh,
-        settings=read_settings_flags(settings),
-        stage_settings=_stage_settings(options, settings, stages),
+        settings=typed,
+        stage_settings=_stage_settings(options, typed, stages),
         run_options=run_options(execution, options.network),
     )
 
 
 def _stage_settings(
-    options: StageOptionFlags, settings: SettingsFlags, stages: StageFlags
+    options: StageOptionFlags, settings: TypedSettings, stages: StageFlags
 ) -> dict[Stage, TypedSettings]:
-    """What was typed about the settings of each stage, as its own command reads it."""
+    """What was typed about the settings of each stage, as its own command reads it: those of all, and its flags."""
     overrides: dict[Stage, dict[str, Any]] = {
         "generate": {
             **options.generator.overrides(),
@@ -226,4 +234,4 @@ def _stage_settings(
         "render": options.render.overrides(),
     }
     overrides["export"] = {**options.size.overrides(), **({"export.to": stages.export} if stages.export else {})}
-    return {stage: read_settings_flags(settings, table) for stage, table in overrides.items()}
+    return {stage: settings.with_flags(table) for stage, table in overrides.items()}

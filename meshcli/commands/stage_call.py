@@ -86,8 +86,11 @@ def _end(item: BatchObject, stage: Stage, calls: _Calls) -> StageResult:
         known = to_user_error(error, item.project)
         if calls.bug or known is None:
             return replace(result, exit_code=BUG, error=calls.bug or f"a bug: {error!r}")
-        locked = any(document.get("locked") for document in (*calls.documents, dict(known.details)))
-        return replace(result, exit_code=known.exit_code, error=_one_line(known, calls), locked=locked)
+        told = {key for document in (*calls.documents, known.details) for key, value in document.items() if value}
+        return replace(
+            result, exit_code=known.exit_code, error=_one_line(known, calls), locked="locked" in told,
+            disk_full="disk_full" in told,
+        )  # fmt: skip
     return result
 
 

@@ -10,12 +10,13 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from meshcli.errors import ProjectError, UsageError
-from meshcli.json_table import read_table
+from meshcli.json_table import parse_table, read_json_text
 from meshcli.progress import Tell, unheard
 from meshcli.project.artefacts import FOLDERS
 from meshcli.project.manifest import Manifest, NewerManifestError, Output
@@ -72,7 +73,8 @@ class Project:
         """Read the manifest; UsageError if there is none, ProjectError if it is damaged."""
         if not self.exists:
             raise self._no_project_error()
-        return Manifest.read(read_table(self.path(MANIFEST), ProjectError))
+        path = self.path(MANIFEST)
+        return _parse_manifest(read_json_text(path, ProjectError), str(path))
 
     def save(self, manifest: Manifest) -> None:
         """Replace the manifest; the caller holds the write lock and has written the files it names."""
@@ -83,12 +85,26 @@ class Project:
         """The path of a file in the manifest; ProjectError if a link leads out of the project."""
         path = self.root / file
         try:
-            inside = path.resolve().is_relative_to(self.root.resolve())
+            inside = not self._may_lead_out(path) or path.resolve().is_relative_to(self.root.resolve())
         except (OSError, RuntimeError, ValueError) as error:
             raise ProjectError(f"{path} cannot be followed: {error}") from error
         if not inside:
             raise ProjectError(f"{path} leads out of the project; remove the link")
         return path
+
+    def _may_lead_out(self, path: Path) -> bool:
+        """Whether a link, or `..`, is on the way from the root to a path; without one it need not be followed."""
+        if not path.is_relative_to(self.root):
+            return True
+        parts, place = path.parts[len(self.root.parts) :], str(self.root)
+        for part in parts:
+            place = f"{place}/{part}"
+            try:
+                if part == ".." or stat.S_ISLNK(os.lstat(place).st_mode):
+                    return True
+            except OSError:
+                return False  # there is nothing, so no link either
+        return False
 
     def refuse_foreign_files(self, manifest: Manifest, files: Iterable[str]) -> None:
         """UsageError where one of these files, which are about to be written, exists and is not meshcli's own."""
@@ -215,3 +231,8 @@ class Project:
 
     def _no_project_error(self) -> UsageError:
         return UsageError(f"{self.root} is no project yet; start with `{self.command('generate')}`")
+
+
+@lru_cache(maxsize=2)  # a command reads the same text several times; nobody changes a manifest, only copies of it
+def _parse_manifest(text: str, where: str) -> Manifest:
+    return Manifest.read(parse_table(text, where, ProjectError))

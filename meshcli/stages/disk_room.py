@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from meshcli.engines import IMPORT, NETWORKS
-from meshcli.errors import ProjectError, ResourceError
+from meshcli.errors import ProjectError
 from meshcli.project.manifest import Stage
 from meshcli.settings import Settings
+from meshcli.stages.stage_runner import DiskFullError
 from meshcli.stages.view_choice import DEFAULT_VIEW_COUNT
 
 BYTES_PER_PIXEL = 0.5  # of a PNG; measured: views 0.44, sheet and contact sheet 0.4, stills 0.34
@@ -50,7 +51,7 @@ def free_bytes(root: Path) -> int:
 
 
 def require_room(root: Path, estimates: Mapping[Stage, int]) -> None:
-    """ResourceError when the disk of the project has less room than the stages will need.
+    """DiskFullError when the disk of the project has less room than the stages will need.
 
     Raises ProjectError where nothing may be written, as on a disk that is mounted read-only.
     """
@@ -60,7 +61,7 @@ def require_room(root: Path, estimates: Mapping[Stage, int]) -> None:
         raise ProjectError(f"{place} cannot be written to; choose another directory, or make it writable")
     if needed > free:
         parts = ", ".join(f"{stage} {size / MEGABYTE:.0f} MB" for stage, size in estimates.items())
-        raise ResourceError(
+        raise DiskFullError(
             f"the disk of {root} has {free / MEGABYTE:.0f} MB left, and about {needed / MEGABYTE:.0f} MB are needed "
             f"({parts}); free some space and type the same command again"
         )

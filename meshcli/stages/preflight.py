@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from meshcli.engines import IMPORT, NETWORKS, pick_generator
 from meshcli.errors import MeshcliError
@@ -59,9 +59,12 @@ class Forecast:
 def look_ahead(project: Project, arguments: "RunArguments", plan: Callable[[], list[Document]]) -> list[str]:
     """Before a run: raise the error of a stage that will run and cannot; the weights to download first.
 
-    `plan` makes a dry run, which raises that error; it is made only if a stage cannot run, or needs weights.
+    `plan` makes a dry run, which raises that error; it is made only if a stage cannot run, or needs weights. A stage
+    that runs alone answers for itself: of it, only the room on the disk is looked at, and no process is made for that.
     """
-    forecasts = forecast_stages(project, arguments)
+    forecaster = _Forecaster.of(project, arguments)
+    alone = arguments.stages[0] if len(arguments.stages) == 1 else None
+    forecasts = [forecaster.size(alone)] if alone else forecaster.all()
     doubtful = any(each.error or each.fetches for each in forecasts[1:])
     with suppress(MeshcliError):
         require_room(project.root, {each.stage: each.size for each in forecasts})
@@ -73,7 +76,7 @@ def look_ahead(project: Project, arguments: "RunArguments", plan: Callable[[], l
 
 def complete_plan(project: Project, arguments: "RunArguments", documents: Sequence[Document]) -> None:
     """Add to the documents of a dry run what each stage will write and fetch; raise what keeps one from running."""
-    forecasts = {forecast.stage: forecast for forecast in forecast_stages(project, arguments)}
+    forecasts = {forecast.stage: forecast for forecast in _Forecaster.of(project, arguments).all()}
     behind = _behind_the_first(documents)
     for document in documents:
         forecast = forecasts.get(document["stage"]) if document.get("runs") else None
@@ -86,13 +89,6 @@ def complete_plan(project: Project, arguments: "RunArguments", documents: Sequen
 def plan_summary(project: Project, documents: Sequence[Document]) -> Document:
     """How much a dry run's stages will write, and how much room there is, in bytes."""
     return {"bytes": sum(document["bytes"] for document in documents), "free": free_bytes(project.root)}
-
-
-def forecast_stages(project: Project, arguments: "RunArguments") -> list[Forecast]:
-    """The forecasts of the stages of a run, made in a process of their own: what they import leaves with it."""
-    manifest = project.load() if project.exists else Manifest()
-    forecaster = _Forecaster(project, manifest, arguments, replace(arguments.run_options, dry=True))
-    return call_in_fork(lambda: [forecaster.forecast(stage) for stage in arguments.stages])
 
 
 def pick_generator_ahead(manifest: Manifest, arguments: "RunArguments") -> tuple[str, str]:
@@ -129,6 +125,24 @@ class _Forecaster:
     manifest: Manifest
     arguments: "RunArguments"
     options: RunOptions
+
+    @classmethod
+    def of(cls, project: Project, arguments: "RunArguments") -> Self:
+        manifest = project.load() if project.exists else Manifest()
+        return cls(project, manifest, arguments, replace(arguments.run_options, dry=True))
+
+    def all(self) -> list[Forecast]:
+        """The forecasts of all stages, made in a process of their own: what they import leaves with it."""
+        return call_in_fork(lambda: [self.forecast(stage) for stage in self.arguments.stages])
+
+    def size(self, stage: Stage) -> Forecast:
+        """The forecast of how much a stage writes, and of nothing else."""
+        try:
+            pick = ENGINE_PICKERS.get(stage)
+            engine, why = pick(self.manifest, self.arguments) if pick else ("", "")
+            return Forecast(stage, engine, why, size=self._estimate(stage, engine))
+        except MeshcliError as error:
+            return Forecast(stage, error=error)
 
     def forecast(self, stage: Stage) -> Forecast:
         make = {

@@ -141,8 +141,9 @@ def run_stages(
     if not arguments.dry:
         missing = look_ahead(project, arguments, lambda: run_stages(project, replace(arguments, dry=True), call=call))
         _fetch(missing, quiet=not {"--quiet", "--json"}.isdisjoint(arguments.common))
+    if watcher:
+        watcher.plan(_works(project, arguments), _finished_stages(project))
     watcher = watcher or RunWatcher()
-    watcher.plan(_works(project, arguments), _finished_stages(project))
     captures = capture or arguments.dry
     commands = _StageCommands(project, arguments, captures, tell, print_output, shared, watcher, call=call or run_child)
     run = {

@@ -22,6 +22,7 @@ SECTIONS: dict[Stage, tuple[str, ...]] = {
     "render": ("render",),
     "export": ("export",),
 }
+NOT_OF_STAGES = ("needs",)  # sections about how stages are run, on which no result depends
 # `photo.max_pixels` guards against pictures that fill the memory: a project from elsewhere must not raise it. The
 # others are settings of a mesh, which views do not depend on.
 NOT_RECORDED: dict[Stage, tuple[str, ...]] = {

@@ -52,6 +52,12 @@ NOT_ALLOWED = (
 )
 
 
+class DiskFullError(ResourceError):
+    """Disk space ran out, or would: smaller settings are no help, and another try at once would end in the same way."""
+
+    details: Mapping[str, Any] = {"disk_full": True}
+
+
 @dataclass(frozen=True)
 class RunOptions:
     """How a stage is run, as opposed to what it makes."""
@@ -256,7 +262,7 @@ def to_user_error(error: BaseException, where: Path | str) -> MeshcliError | Non
     if is_out_of_memory(error):
         return ResourceError("memory ran out; make room and type the same command again")
     if isinstance(error, OSError) and error.errno in DISK_FULL:
-        return ResourceError(f"the disk of {where} is full; free some space and type the same command again")
+        return DiskFullError(f"the disk of {where} is full; free some space and type the same command again")
     if isinstance(error, OSError) and error.errno in NOT_ALLOWED:
         return ProjectError(f"{error.filename or where} cannot be used: {error.strerror}")
     return None

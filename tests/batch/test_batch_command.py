@@ -8,20 +8,30 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from helpers.finished_project import finish
+from helpers.paths import REPOSITORY
 from helpers.project_templates import ProjectTemplates
 from meshcli.batch.tasks import BatchObject, Report, StageResult, StageStarted
 from meshcli.commands import batch as command
 from meshcli.commands import cli
+from meshcli.errors import ResourceError
 from meshcli.project.project import Project
 from meshcli.system.processes import Interrupted
 
 Call = Callable[..., tuple[int, str, str]]
+SCHEMA = json.loads((REPOSITORY / "docs/json-schema.json").read_text(encoding="utf-8"))
+KINDS = {  # event -> its description in the schema
+    table["properties"]["event"]["const"]: name for name, table in SCHEMA["$defs"].items() if name.startswith("batch_")
+}
 
 
 class FakeRunner:
-    """Copies a finished project for each object; what happens to some is in `trouble`: an exit code, or a signal."""
+    """Copies a finished project for each object; what happens to some is in `trouble`.
+
+    That is an exit code, also of an interruption, or a negative number where no worker can be started any more.
+    """
 
     def __init__(self, finished: Path) -> None:
         self.finished = finished
@@ -33,10 +43,12 @@ class FakeRunner:
     def run(self, objects: Iterable[BatchObject], report: Report) -> None:
         for item in objects:
             self.ran.append(item.name)
-            report(StageStarted(item.name, "generate"))
             code = self.trouble.get(item.name, 0)
-            if code == 130:
-                raise Interrupted(2)
+            if code < 0:
+                raise ResourceError("no worker can be started")
+            report(StageStarted(item.name, "generate"))
+            if code > 128:
+                raise Interrupted(code - 128)
             if item.name in self.locked:
                 report(StageResult(item.name, "generate", 5, error="it is locked", locked=True))
             elif code:
@@ -56,7 +68,8 @@ def runner(
     templates.make("finished", made, lambda: finish(Project(made), photos))
     fake = FakeRunner(made)
     monkeypatch.setattr(command, "make_runner", lambda *_: fake)
-    monkeypatch.setattr("meshcli.commands.cli.listen_to_signals", lambda: None)
+    for module in ("cli", "batch"):
+        monkeypatch.setattr(f"meshcli.commands.{module}.listen_to_signals", lambda: None)
     monkeypatch.chdir(tmp_path)
     Path("list.csv").write_text("name,photos\none,1.png\ntwo,2.png\nDrei ü,3.png\n", encoding="utf-8")
     return fake
@@ -67,9 +80,19 @@ def meshcli(capsys: pytest.CaptureFixture[str]) -> Call:
     def call(*words: str) -> tuple[int, str, str]:
         capsys.readouterr()
         code = cli.main(words)
-        return code, *capsys.readouterr()
+        printed, said = capsys.readouterr()
+        for line in printed.splitlines() if "--json" in words else ():
+            check_line(line)
+        return code, printed, said
 
     return call
+
+
+def check_line(line: str) -> None:
+    """A line of JSON is as the schema describes its event."""
+    found = json.loads(line)
+    Draft202012Validator({**SCHEMA, "$ref": f"#/$defs/{KINDS[found['event']]}", "anyOf": [{}]}).validate(found)
+    Draft202012Validator(SCHEMA).validate(found)
 
 
 def table() -> list[dict[str, str]]:
@@ -167,6 +190,13 @@ def test_bad_rows_stop_everything_unless_told_to_go_on(runner: FakeRunner, meshc
     assert runner.ran == ["one"]
 
 
+def test_bad_settings_stop_everything(runner: FakeRunner, meshcli: Call) -> None:
+    code, _, said = meshcli("batch", "list.csv", "--out", "out", "--set", "fit.rayz=3")
+    assert (code, said) == (2, "error: --set fit.rayz=3: there is no setting fit.rayz; did you mean fit.rays?\n")
+    assert meshcli("batch", "list.csv", "--out", "out", "--config", "nowhere.yaml", "--dry-run")[0] == 2
+    assert (runner.ran, Path("out").exists()) == ([], False)
+
+
 def test_only_shards_and_dry_runs(runner: FakeRunner, meshcli: Call) -> None:
     code, out, _ = meshcli("batch", "list.csv", "--out", "out", "--only", "t*", "--dry-run")
     assert (code, out) == (0, "run: two (generate, select, reconstruct, render)\n")
@@ -192,6 +222,37 @@ def test_lines_of_json(runner: FakeRunner, meshcli: Call) -> None:
     assert (events[-1]["done"], events[-1]["failed"], events[-1]["exit_code"]) == (2, 1, 3)
     code, out, _ = meshcli("batch", "none.csv", "--out", "out", "--json")
     assert (code, json.loads(out)["error"]) == (3, "there is no list of objects none.csv")
+    code, out, _ = meshcli("batch", "list.csv", "--out", "out", "--json", "--dry-run")
+    assert [json.loads(line)["what"] for line in out.splitlines()] == ["leave, failed before", *["skip, done"] * 2]
+    Path("list.csv").write_text("name,photos\none,1.png\ntwo,9.png\n", encoding="utf-8")
+    code, out, _ = meshcli("batch", "list.csv", "--out", "out", "--json")
+    assert [json.loads(line)["event"] for line in out.splitlines()] == ["problem", "error"]
+
+
+def test_an_interrupted_batch_says_what_came_of_each(runner: FakeRunner, meshcli: Call) -> None:
+    runner.trouble = {"two": 143}
+    code, out, said = meshcli("batch", "list.csv", "--out", "out")
+    assert (code, out) == (143, "")
+    assert "1 of 3 objects are done" in said
+    assert said.splitlines()[-2:] == [
+        "out/batch.csv says what came of each so far",
+        "error: interrupted; the same command goes on from what is finished",
+    ]
+    assert [row["state"] for row in table()] == ["done", "not started", "not started"]
+    assert "1 of 3 finished" in Path("out/report.html").read_text("utf-8")
+    events = [json.loads(line) for line in meshcli("batch", "list.csv", "--out", "out", "--json")[1].splitlines()]
+    assert (events[-1]["event"], events[-1]["done"], events[-1]["exit_code"]) == ("end", 1, 143)
+
+
+def test_a_batch_that_cannot_go_on_says_what_came_of_each(runner: FakeRunner, meshcli: Call) -> None:
+    runner.trouble = {"one": -75}
+    code, _, said = meshcli("batch", "list.csv", "--out", "out")
+    assert (code, said.splitlines()[-1]) == (75, "error: no worker can be started")
+    assert not Path("out/batch.csv").exists()  # nothing was begun
+    runner.trouble = {"two": -75}
+    code, out, _ = meshcli("batch", "list.csv", "--out", "out", "--json")
+    assert (code, [json.loads(line)["event"] for line in out.splitlines()[-2:]]) == (75, ["end", "error"])
+    assert [row["state"] for row in table()] == ["done", "not started", "not started"]
 
 
 def test_status_of_a_batch(runner: FakeRunner, meshcli: Call) -> None:
@@ -224,10 +285,12 @@ def test_folders_that_cannot_be_written(runner: FakeRunner, meshcli: Call, monke
     def full(files: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("meshcli.batch.batch_folder.write_files", full)
-    code, _, said = meshcli("batch", "list.csv", "--out", "new/folder")
-    assert (code, said.count("\n"), "the disk of new/folder is full" in said) == (75, 1, True)
-    assert not Path("new").exists()
+    for what in ("write_files", "BatchFolder._refuse_read_only"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"meshcli.batch.batch_folder.{what}", full)
+            code, _, said = meshcli("batch", "list.csv", "--out", "new/folder")
+        assert (code, said.count("\n"), "the disk of new/folder is full" in said) == (75, 1, True)
+        assert not Path("new").exists()
     assert runner.ran == []
 
 

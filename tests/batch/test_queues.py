@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from meshcli.batch.batch_state import asked_of
 from meshcli.batch.capacity import Capacity
 from meshcli.batch.local import LocalRunner
 from meshcli.batch.machine import Machine
-from meshcli.batch.stage_needs import NETWORK, STAGE_NEEDS, Needs, StageKinds, word_value
+from meshcli.batch.stage_needs import NETWORK, Needs, StageKinds, needs_of, word_value
 from meshcli.batch.tasks import BatchObject, StageResult, StageStarted
+from meshcli.errors import UsageError
 from meshcli.project.manifest import STAGES
 
 GB = 2**30
@@ -115,8 +117,8 @@ def test_objects_are_taken_when_they_can_begin_and_finished_first(tmp_path: Path
 
 def test_memory_limits_how_many_work_at_a_time_until_it_is_measured(tmp_path: Path) -> None:
     heard = Heard()
-    needs = {kind: Needs(1, 2 * GB) for kind in STAGE_NEEDS}
-    LocalRunner(Machine(3, 2 * GB), needs, WORKER).run(listed(tmp_path, EMBEDDED, 12), heard)
+    words = (*EMBEDDED, *(f"--set=needs.{kind}_memory=2" for kind in ("sculpt", "select", "fit", "render")))
+    LocalRunner(Machine(3, 2 * GB), WORKER).run(listed(tmp_path, words, 12), heard)
     first = [said for said in heard.events if isinstance(said, StageStarted)][:2]
     assert [said.stage for said in first] == ["generate", "select"]  # one at a time by the table
     assert heard.most == 3  # 400 MB are the measured peak
@@ -159,6 +161,16 @@ def test_a_worker_that_cannot_start_is_a_failed_try_that_says_why(tmp_path: Path
     assert heard.results[0].error.endswith("there is no module named so")
 
 
+def test_a_full_disk_costs_one_try_and_no_memory(tmp_path: Path) -> None:
+    heard = Heard()
+    objects = [BatchObject("no room", tmp_path / "no room", EMBEDDED), *listed(tmp_path, EMBEDDED, 4)]
+    LocalRunner(Machine(2, 2 * GB), command=WORKER).run(objects, heard)
+    (failed,) = [result for result in heard.results if result.name == "no room"]
+    assert (failed.exit_code, failed.disk_full, failed.tries) == (75, True, 0)
+    assert sum(said == StageStarted("no room", "generate") for said in heard.events) == 1
+    assert heard.most == 2
+
+
 def test_a_locked_project_is_passed_on_and_looked_at_again(tmp_path: Path) -> None:
     objects = list(listed(tmp_path, EMBEDDED, 2))
     locked = BatchObject("locked once", tmp_path / "locked once", EMBEDDED)
@@ -168,11 +180,32 @@ def test_a_locked_project_is_passed_on_and_looked_at_again(tmp_path: Path) -> No
     assert heard.results[-1].tries == 0
 
 
+def test_needs_are_settings(tmp_path: Path) -> None:
+    assert needs_of(())["zero123plus"] == Needs(2, int(5.5 * GB), 1)
+    (tmp_path / "farm.yaml").write_text("needs: {fit_memory: 3, network_gpus: 0}\n")
+    words = (f"--config={tmp_path / 'farm.yaml'}", "--set=needs.fit_cores=4", "--set=fit.rays=2000")
+    assert needs_of(words)["fit"] == Needs(4, 3 * GB)
+    assert needs_of(words)[NETWORK].gpus == 0
+    item = BatchObject("a", tmp_path / "a", words)
+    assert StageKinds().needs(item, "fit") == Needs(4, 3 * GB)
+    assert asked_of(item) == asked_of(replace(item, words=(words[0], words[2])))  # the result is the same
+    assert asked_of(item) != asked_of(replace(item, words=words[:2]))
+    with pytest.raises(UsageError, match=r"did you mean needs\.fit_memory\?"):
+        needs_of(("--set=needs.fit_memori=4",))
+    with pytest.raises(UsageError, match=r"between 0\.05 and 4096"):
+        needs_of(("--set=needs.fit_memory=0",))
+
+
 def test_capacity() -> None:
-    needs = {**STAGE_NEEDS, "fit": Needs(1, 2 * GB), NETWORK: Needs(2, 4 * GB, 1)}
-    capacity = Capacity(Machine(8, 10 * GB), needs)
-    capacity.expect("fit")
-    assert (capacity.slots(()), capacity.threads((), 5)) == (5, 1)
+    network = Needs(2, 4 * GB, 1)
+    capacity = Capacity(Machine(8, 10 * GB))
+    capacity.expect(NETWORK, network)
+    capacity.expect("fit", Needs(3, 2 * GB))
+    assert (capacity.slots(()), capacity.threads((), 2)) == (2, 4)  # by cores
+    capacity = Capacity(Machine(8, 10 * GB))
+    capacity.expect(NETWORK, network)
+    capacity.expect("fit", Needs(1, 2 * GB))
+    assert (capacity.slots(()), capacity.threads((), 5)) == (5, 1)  # by memory
     capacity.measured("fit", 5 * GB)
     assert (capacity.slots(()), capacity.threads((), 2)) == (2, 4)
     assert capacity.slots([NETWORK]) == 1
@@ -182,8 +215,9 @@ def test_capacity() -> None:
     assert capacity.slots(()) == 1
     assert capacity.has_room(NETWORK, [])
     assert not capacity.has_room(NETWORK, ["fit"])
-    small = Capacity(Machine(1, GB), needs)
-    small.expect("fit")
+    small = Capacity(Machine(1, GB))
+    small.expect("fit", Needs(1, 2 * GB))
+    small.expect(NETWORK, network)
     assert (small.slots(()), small.threads((), 1), small.network_threads(NETWORK)) == (1, 1, 1)
 
 

@@ -10,6 +10,7 @@ import threading
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -70,6 +71,13 @@ def test_a_failure_is_one_line_and_ends_nothing_else(tmp_path: Path, photos: lis
     assert results[0].failed
     assert results[1].exit_code == 2  # its stage before is not done
     assert made(listed(tmp_path, photos))[0].exit_code == 0
+
+
+def test_a_full_disk_is_told_apart(tmp_path: Path, photos: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=10))
+    result = run_object_stage(listed(tmp_path, photos), "generate")
+    assert (result.exit_code, result.disk_full, result.tries) == (75, True, 0)
+    assert not (tmp_path / "desk").exists()
 
 
 def test_a_mistake_in_the_words_is_a_result(tmp_path: Path, photos: list[Path]) -> None:

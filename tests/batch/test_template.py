@@ -123,7 +123,8 @@ def test_paths_and_words_are_read_back_as_they_were(nasty: str, tmp_path: Path, 
     folder = tmp_path / (nasty or "plain").replace("/", "_").replace(":", "_")  # Kubernetes mounts no path with a colon
     list_path, out, words = folder / "list.csv", folder / "out", ["--set", nasty, f"--config={nasty}"]
     expected = ["batch", str(list_path), "--out", str(out), "--shard", "3/8", *words]
-    openjd, slurm, kubernetes = (render_template(kind, list_path, out, words, 8) for kind in KINDS)
+    room = TaskResources(2, 4096)
+    openjd, slurm, kubernetes = (render_template(kind, list_path, out, words, 8, room) for kind in KINDS)
     run = subprocess.run([BASH, "-c", slurm], env=slurm_environment(programs), cwd=tmp_path, check=False)
     assert run.returncode == 0
     assert recorded(programs) == [expected]
@@ -272,8 +273,9 @@ def test_openjd_asks_for_what_the_task_needs(tmp_path: Path) -> None:
     [
         ([], TaskResources(2, 4096)),
         (["--generator=sculpt", "--reconstructor", "fit"], TaskResources(2, 4096)),
-        (["--reconstructor=instant-nerf-base"], TaskResources(4, 8192, 1)),
-        (["--generator", "zero123plus", "--reconstructor=instant-mesh-large"], TaskResources(4, 12288, 1)),
+        (["--reconstructor=instant-nerf-base"], TaskResources(4, 6656, 1)),
+        (["--generator", "zero123plus", "--reconstructor=instant-mesh-large"], TaskResources(4, 9728, 1)),
+        (["--set=needs.fit_memory=3", "--set=needs.zero123plus_memory=20"], TaskResources(2, 8192)),
     ],
 )
 def test_a_task_asks_for_what_its_engines_need(words: list[str], asked: TaskResources) -> None:

@@ -1,9 +1,11 @@
 """What a batch on this machine costs: python tests/bench/batch_local.py [--count N] [--flat N].
 
-Objects are single photos of examples/desk, with --config quick and ready machine code. Three figures:
+Objects are single photos of examples/desk, with --config quick and ready machine code. Four figures:
 
 - overhead: what workers and driver take beside the stages' own seconds, which their records state, as a share of these;
 - `meshcli run` for one object after the other, as a shell script does it, in units of the batch's seconds;
+- processor seconds of stages within and beside their records, in one process, which other processes disturb little:
+  alone with --processor N, for N objects behind one that is not counted; --usual takes the default settings;
 - memory: what one worker occupies after each fifth of many small objects.
 """
 
@@ -13,15 +15,20 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 from meshcli.batch.local import LocalRunner
 from meshcli.batch.machine import this_machine
 from meshcli.batch.tasks import BatchObject, StageResult, StageStarted
 from meshcli.batch.worker_process import WorkerProcess
+from meshcli.commands.stage_call import run_object_stage
 from meshcli.project.manifest import STAGES
 from meshcli.project.project import Project
+from meshcli.stages import stage_runner
 
 DESK = Path(__file__).resolve().parents[2] / "examples" / "desk"
 DOES_NOTHING = (sys.executable, str(DESK.parents[1] / "tests" / "helpers" / "instant_worker.py"))
@@ -98,6 +105,38 @@ def measure_runs(folder: Path, count: int, batch: float) -> None:
     print(f"  {100 * (seconds / own - 1):.0f} % of it beside the stages by their records")
 
 
+def measure_processor(folder: Path, count: int, usual: bool) -> None:
+    """Print the processor seconds of stages within and beside their records, of objects that this process makes."""
+    marks: list[float] = []
+
+    def marking(function: Callable[..., Any]) -> Callable[..., Any]:
+        def marked(*arguments: Any) -> Any:
+            marks.append(time.process_time())
+            return function(*arguments)
+
+        return marked
+
+    engines = [word for word in QUICK if not (usual and word.startswith("--config"))]
+    first, *listed = objects(folder / "processor", count + 1)
+    with (
+        mock.patch.object(stage_runner, "_start", marking(stage_runner._start)),
+        mock.patch.object(stage_runner, "_done_record", marking(stage_runner._done_record)),
+    ):
+        for item in (first, *listed):
+            if item is listed[0]:
+                marks.clear()
+                start = time.process_time()
+            for stage in item.stages:
+                result = run_object_stage(replace(item, words=(*engines, *item.words[len(QUICK) :])), stage)
+                assert not result.failed, result
+    whole = (time.process_time() - start) / count
+    within = (sum(marks[1::2]) - sum(marks[::2])) / count
+    share = 100 * (whole / within - 1)
+    print(
+        f"processor seconds of an object: {within:.2f} in its stages, {whole - within:.3f} beside them, {share:.1f} %"
+    )
+
+
 def measure_memory(folder: Path, count: int) -> None:
     """Print what a worker occupies after some and after all of its objects."""
     worker = WorkerProcess(1)
@@ -117,14 +156,19 @@ def measure_memory(folder: Path, count: int) -> None:
 
 
 def main() -> None:
-    """Measure all three."""
+    """Measure all, or processor seconds alone."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=12, help="objects of the batch")
     parser.add_argument("--runs", type=int, default=3, help="calls of `meshcli run`")
     parser.add_argument("--flat", type=int, default=50, help="objects of the one worker")
+    parser.add_argument("--processor", type=int, default=0, help="objects whose processor seconds are counted")
+    parser.add_argument("--usual", action="store_true", help="the default settings for these")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        if given.processor:
+            measure_processor(folder, given.processor, given.usual)
+            return
         measure_runs(folder, given.runs, measure_overhead(folder, given.count))
         measure_memory(folder, given.flat)
 

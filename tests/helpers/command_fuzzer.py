@@ -27,7 +27,6 @@ from unittest import mock
 import numpy as np
 from hypothesis import strategies as st
 from PIL import Image
-from typer.main import get_command
 
 from helpers import fake_engines
 from meshcli.commands import cli
@@ -371,10 +370,6 @@ def quick_engines() -> Iterator[None]:
         contextlib.ExitStack() as stack,
         mock.patch("meshcli.stages.generate.lacking", return_value="weights"),
         mock.patch("meshcli.commands.cli.listen_to_signals"),
-        mock.patch(
-            "meshcli.commands.cli.app", built := get_command(cli.app)
-        ),  # to build it takes longer than most commands
-        mock.patch("meshcli.commands.cli.get_command", return_value=built),
         mock.patch("meshcli.stages.stage_runner._library_versions", return_value={}),
         mock.patch("meshcli.pictures.image.labelled_sheet", lambda pictures, labels, columns: pictures[0][:8, :8, :3]),
         mock.patch("os.fsync"),

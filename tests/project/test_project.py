@@ -5,6 +5,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -140,6 +141,19 @@ def test_the_manifest_is_plain_json(project: Project) -> None:
         project.save(Manifest())
     assert json.loads((project.root / "manifest.json").read_text())["meshcli"] == 1
     assert project.load() == Manifest()
+
+
+def test_a_manifest_is_read_as_it_is_now(project: Project) -> None:
+    """Also where neither size nor time of the file have changed since it was read last."""
+    project.create()
+    path = project.root / "manifest.json"
+    with project.write_lock(new=True):
+        project.save(replace(Manifest(), scored="first"))
+    assert project.load().scored == "first"
+    before = path.stat()
+    path.write_text(path.read_text().replace("first", "other"))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert project.load().scored == "other"
 
 
 def test_a_directory_named_by_mistake_stays_clean(tmp_path: Path) -> None:
