@@ -39,7 +39,7 @@ from meshcli.sdf.grid import (
     visual_hull,
 )
 from meshcli.sdf.ground import on_ground
-from meshcli.sdf.lost_parts import Silhouette, join_pieces, restore_lost_parts
+from meshcli.sdf.lost_parts import JoinedPieces, Silhouette, join_pieces, restore_lost_parts
 from meshcli.sdf.pixel_rays import PixelRays, collect_pixel_rays, to_lattice_rays
 from meshcli.sdf.volume_rendering import rays_hit
 from meshcli.settings import FitSettings
@@ -201,7 +201,7 @@ def fit_sdf(
         if undecided and index == 1 and shape and _colours_disagree(shape, evidence):
             tuning = PAINTED_TUNING
         shape = _start(grid, body) if shape is None else _refine(shape, grid)
-        body = _restore(shape, body, evidence)
+        body = _restore(shape, body, evidence).hull
         schedule = tuning.schedule(index, len(settings.steps))
         hull_or_body = np.minimum(hull, body)
         level = LevelOptimiser(
@@ -216,7 +216,8 @@ def fit_sdf(
         raise ValueError("a fit needs at least one level")
     if tuning is BOXES_TUNING:
         note("the views show straight edges: flat faces along them are preferred, unless --set fit.boxes=false")
-    _restore(shape, body, evidence)
+    if floating := _restore(shape, body, evidence).sentence:
+        note(floating)
     return shape
 
 
@@ -306,13 +307,14 @@ def _refine(shape: ColouredSdf, grid: Grid) -> ColouredSdf:
     return ColouredSdf(grid, distance, colour)
 
 
-def _restore(shape: ColouredSdf, body: Field, evidence: Evidence) -> Field:
-    """Restore in `shape` what the silhouettes show and it lacks, copied from `body`; `body` with room for that."""
+def _restore(shape: ColouredSdf, body: Field, evidence: Evidence) -> JoinedPieces:
+    """Restore in `shape` what the silhouettes show and it lacks, copied from `body`; the hull has room for that."""
     shape.distance, body = restore_lost_parts(
         shape.distance, body, shape.grid, evidence.silhouettes, evidence.tolerance
     )
-    shape.distance, body = join_pieces(shape.distance, body, shape.grid, evidence.silhouettes, evidence.tolerance)
-    return body
+    whole = join_pieces(shape.distance, body, shape.grid, evidence.silhouettes, evidence.tolerance)
+    shape.distance = whole.distance
+    return whole
 
 
 def _reach(shape: ColouredSdf, vertices: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -131,18 +131,34 @@ def restore_lost_parts(
     return _redistanced(np.where(part, np.minimum(distance, thick), distance)), hull
 
 
+@dataclass(frozen=True)
+class JoinedPieces:
+    """A body whose pieces are joined, and what became of those that floated."""
+
+    distance: Field
+    hull: Field  # with the joints
+    joined: int = 0
+    dropped: int = 0
+
+    @property
+    def sentence(self) -> str:
+        """What became of the floating pieces, for the user; empty where there were none."""
+        fates = [(self.joined, "joined to the body"), (self.dropped, "that no picture shows dropped")]
+        return ", ".join(f"{count} floating piece{'s' * (count > 1)} {fate}" for count, fate in fates if count)
+
+
 def join_pieces(
     distance: Field, hull: Field, grid: Grid, silhouettes: Sequence[Silhouette], tolerance: float
-) -> tuple[Field, Field]:
+) -> JoinedPieces:
     """Join pieces that no silhouette shows apart, drop pieces that no silhouette shows, and fill enclosed cavities.
 
     Joints run through the hull along the shortest path. Two pieces in different islands of any silhouette stay
-    separate. Returns the body and the hull, both with the joints.
+    separate.
     """
     distance = np.where(binary_fill_holes(distance < 0) & (distance >= 0), np.float32(-0.5), distance)
     pieces, count = label(distance < 0)
     if count < 2:
-        return distance, hull
+        return JoinedPieces(distance, hull)
     points = [grid.to_world(np.argwhere(pieces == number).astype(np.float64)) for number in range(1, count + 1)]
     kept = _supported(points, grid, silhouettes, MIN_PIECE_PIXELS * (1 + tolerance) ** 2)
     for number in range(1, count + 1):
@@ -152,6 +168,7 @@ def join_pieces(
     group = np.arange(count)  # pieces that are joined have the same number
     by_size = sorted(np.flatnonzero(kept), key=lambda piece: len(points[piece]))
     costs = _path_costs(hull)
+    joined = 0
     for piece in by_size[:-1]:
         members = np.flatnonzero(group == group[piece])
         others = [
@@ -166,7 +183,8 @@ def join_pieces(
             continue
         distance, hull = _with_joint(distance, hull, path)
         group[group == group[piece]] = group[pieces[tuple(path[-1])] - 1]
-    return _redistanced(distance), hull
+        joined += 1
+    return JoinedPieces(_redistanced(distance), hull, joined, int((~kept).sum()))
 
 
 def _vote(distance: Field, hull: Field, grid: Grid, silhouettes: Sequence[Silhouette], lost: Sequence[Mask]) -> Mask:

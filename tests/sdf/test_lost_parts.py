@@ -93,25 +93,28 @@ def test_a_torn_stick_is_joined_inside_the_hull() -> None:
     torn = together(LOLLIPOP[0], rod((0, 0, -0.8), (0, 0, -0.25), 0.07))
     whole = sampled(together(*LOLLIPOP))
     assert pieces(sampled(torn)) == 2
-    distance, _ = join_pieces(sampled(torn), whole, GRID, silhouettes(together(*LOLLIPOP)), 0)
-    assert pieces(distance) == 1
-    assert (whole[distance < 0] < 0.5).all()
+    found = join_pieces(sampled(torn), whole, GRID, silhouettes(together(*LOLLIPOP)), 0)
+    assert pieces(found.distance) == 1
+    assert (whole[found.distance < 0] < 0.5).all()
+    assert found.sentence == "1 floating piece joined to the body"
 
 
 def test_pieces_that_a_silhouette_shows_apart_stay_apart() -> None:
     two = together(ball((0, 0, 0.5), 0.3), ball((0, 0, -0.5), 0.3))
     bridge = sampled(together(two, rod((0, 0, -0.5), (0, 0, 0.5), 0.1)))
-    distance, _ = join_pieces(sampled(two), bridge, GRID, silhouettes(two), 0)
-    assert pieces(distance) == 2
+    found = join_pieces(sampled(two), bridge, GRID, silhouettes(two), 0)
+    assert pieces(found.distance) == 2
+    assert not found.sentence
 
 
 def test_parts_in_no_silhouette_are_removed() -> None:
     body = ball((0, 0, 0), 0.6)
     floater = sampled(together(body, ball((0.85, 0.85, 0), 0.1)))
     hollow = np.maximum(floater, -sampled(ball((0, 0, 0), 0.3)))
-    distance, _ = join_pieces(hollow, hollow, GRID, silhouettes(body), 0)
-    assert pieces(distance) == 1
-    assert distance[tuple(np.array(GRID.shape) // 2)] < 0  # the cave is filled
+    found = join_pieces(hollow, hollow, GRID, silhouettes(body), 0)
+    assert pieces(found.distance) == 1
+    assert found.distance[tuple(np.array(GRID.shape) // 2)] < 0  # the cave is filled
+    assert found.sentence == "1 floating piece that no picture shows dropped"
 
 
 @pytest.mark.slow

@@ -222,6 +222,7 @@ def _model(
     outlines_only = prior is None and corrected
     # Aligned outlines match to a pixel, but textures do not: fitting to them tears flat panels.
     assumed = _Assumed.of(photos, settings, boxlike=prior is None and not outlines_only)
+    notes = assumed.notes()
     if outlines_only:
         hull = assumed.hull(photos)
         voxel = _thickness(photos) / VOXELS_ACROSS
@@ -240,12 +241,12 @@ def _model(
         evidence = assumed.evidence(views)
         prior = prior if depth_is_open([*photos, *assumed.images]) else None
         tuning, yaw = (BOX, assumed.frame.yaw) if assumed.frame else (FEW_PHOTOS, 0.0)
-        shape = fit_sdf(evidence, levels, seed, progress, prior, tuning, yaw)
+        shape = fit_sdf(evidence, levels, seed, progress, prior, tuning, yaw, note=notes.append)
         vertices, faces = extract_pieces(shape.distance, shape.grid)
     progress(0, 1, "colouring the body")
     mesh = Mesh(taubin_smooth(vertices, faces, TAUBIN_ROUNDS).astype(np.float32), faces)
     mirrored = bool(assumed.planes) and not assumed.frame
-    return _coloured(mesh, [_shrunk(photo, COLOUR_SIZE) for photo in photos], mirrored), assumed.notes()
+    return _coloured(mesh, [_shrunk(photo, COLOUR_SIZE) for photo in photos], mirrored), notes
 
 
 def _coloured(mesh: Mesh, photos: Sequence[View], mirrored: bool) -> Mesh:
