@@ -14,8 +14,10 @@ from typing import Any
 
 from meshcli.batch.ray_connection import check_nodes, connected
 from meshcli.batch.ray_jobs import Job, Waiting, failed_with, loss_of
-from meshcli.batch.ray_tasks import ClusterNeeds, NetworkWorker, RunStage, run_on_node
+from meshcli.batch.ray_tasks import ClusterNeeds, NetworkWorker, run_on_node
 from meshcli.batch.stage_needs import Needs, word_value
+from meshcli.batch.staging import RunStage
+from meshcli.batch.stored_projects import unlock_lost
 from meshcli.batch.tasks import PATH_FLAGS, BatchObject, Report, StageResult, StageStarted
 from meshcli.errors import MeshcliError, ResourceError, UsageError
 from meshcli.project.manifest import Stage
@@ -47,7 +49,7 @@ class RayRunner:
         if first is None:
             return
         with connected(self.address) as ray:
-            check_nodes(ray, first.project.parent, paths_among(first.words))
+            check_nodes(ray, first.storage or first.project.parent, paths_among(first.words))
             dispatch = _Dispatch(ray, self, report, source)
             dispatch.look_at_nodes()
             dispatch.plan(first, refuse=True)
@@ -161,6 +163,8 @@ class _Dispatch:
                 self.ray.kill(actor.handle)
             if refs:
                 self.ray.wait(refs, num_returns=len(refs), timeout=CANCEL_SECONDS)
+        for flight in self.flights.values():
+            unlock_lost(flight.job.item)
         self.flights.clear()
 
     def look_at_nodes(self) -> None:
@@ -301,6 +305,7 @@ class _Dispatch:
         if flight.actor in self.actors:
             self._drop(flight.actor)
         if flight.withdrawn:
+            unlock_lost(flight.job.item)
             self._queue(flight.job, first=True)
         elif result := flight.job.lose(loss):
             self.report(result)

@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import meshcli
+from meshcli.batch.storage import Storage, is_url
 from meshcli.errors import MissingError, ProjectError, UsageError
 from meshcli.system.processes import SIGNALS
 
@@ -80,11 +81,11 @@ def own_versions(ray: Any) -> Versions:
     return Versions(ray.__version__, ".".join(map(str, sys.version_info[:2])), meshcli.__version__)
 
 
-def check_nodes(ray: Any, shared: Path | None, paths: tuple[str, ...]) -> None:
+def check_nodes(ray: Any, shared: Path | str | None, paths: tuple[str, ...]) -> None:
     """Ask every node of the cluster, before any work, for its versions and for what it has to see.
 
-    `shared` is the folder of the results, where it is one; `paths` are photos and other files. Raises MissingError for
-    other versions, UsageError for a folder or files that a node does not see, or where a node does not answer.
+    `shared` is the folder of the results, or its URL; `paths` are photos and other files. Raises MissingError for other
+    versions, UsageError for a folder or files that a node does not see, or where a node does not answer.
     """
     with _marker(shared) as (file, text):
         answers = _ask_nodes(ray, file, paths)
@@ -95,7 +96,9 @@ def check_nodes(ray: Any, shared: Path | None, paths: tuple[str, ...]) -> None:
                 f"{answer.host} of the cluster has {_difference(answer.versions, own)}; install the same"
             )
         if answer.marker != text:
-            raise UsageError(f"{answer.host} of the cluster does not see {shared}; take a folder that all nodes share")
+            stored = is_url(str(shared))
+            advice = "it lacks the package or the rights" if stored else "take a folder that all nodes share"
+            raise UsageError(f"{answer.host} of the cluster does not see {shared}; {advice}")
         if answer.unseen:
             raise UsageError(f"{answer.host} of the cluster does not see {answer.unseen[0]}; put it where all nodes do")
 
@@ -159,13 +162,22 @@ def _initialise(ray: Any, address: str) -> None:
 
 
 @contextmanager
-def _marker(shared: Path | None) -> Iterator[tuple[str, str]]:
-    """A file of a random content in the shared folder: its path and its text; both empty without a folder."""
+def _marker(shared: Path | str | None) -> Iterator[tuple[str, str]]:
+    """A file of a random content in the shared folder: its path or URL and its text; both empty without a folder."""
     if shared is None:
         yield "", ""
         return
     text = uuid.uuid4().hex
-    file = shared.absolute() / f".meshcli-{text}.marker"
+    name = f".meshcli-{text}.marker"
+    if isinstance(shared, str):
+        storage = Storage(shared)
+        storage.write(name, text.encode())
+        try:
+            yield storage.place(name), text
+        finally:
+            storage.remove([name])
+        return
+    file = shared.absolute() / name
     try:
         shared.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="ascii")
@@ -224,8 +236,14 @@ def _probe() -> Callable[[str, tuple[str, ...]], tuple[str, tuple[str, str, str]
         except ImportError:
             version = ""
         try:
-            text = pathlib.Path(marker).read_text(encoding="ascii") if marker else ""
-        except OSError:
+            if "://" in marker:
+                from fsspec.core import url_to_fs
+
+                files, path = url_to_fs(marker)
+                text = files.cat_file(path).decode("ascii")
+            else:
+                text = pathlib.Path(marker).read_text(encoding="ascii") if marker else ""
+        except Exception:  # whatever a package for storage raises
             text = ""
         unseen = tuple(path for path in paths if not pathlib.Path(path).exists())
         return platform.node(), (ray.__version__, "{}.{}".format(*sys.version_info[:2]), version), unseen, text
