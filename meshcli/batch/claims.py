@@ -31,7 +31,7 @@ class Claim:
     number: int
     driver: str  # who asked for the work
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
-    renewed: float = field(default_factory=time.time)
+    renewed: float = 0.0
     lost: bool = False  # to another process: nothing may be written any more
 
     def renew(self) -> None:
@@ -55,6 +55,7 @@ class Claim:
 
     def create(self) -> bool:
         """Take the object; False where another was faster."""
+        self.renewed = time.time()
         if not self.storage.creates_exclusively:
             self.storage.write(self._file, self._text())
         elif not self.storage.create(self._file, self._text()):

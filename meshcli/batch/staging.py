@@ -35,18 +35,19 @@ def run_staged(run_stage: RunStage, item: BatchObject, stage: Stage) -> StageRes
     """Run a stage by `run_stage`, on copies of what lies in storage. What fails with these is in the result."""
     if not item.storage and not any(map(_names_url, item.words)):
         return run_stage(item, stage)
+    here = item
     try:
         with scratch_folder() as folder:
-            here = replace(item, words=_words_here(item, stage, folder / "inputs"))
-            if not item.storage:
-                return run_stage(here, stage)
-            return _run_on_copy(run_stage, replace(here, project=folder / item.name), stage)
+            here = replace(item, project=folder / item.name) if item.storage else item
+            here = replace(here, words=_words_here(item, stage, folder / "inputs"))
+            result = _run_on_copy(run_stage, here, stage) if item.storage else run_stage(here, stage)
     except (MeshcliError, OSError) as error:
-        known = to_user_error(error, item.storage or item.project)
+        known = to_user_error(error, item.place)
         if known is None:
             raise
         locked = isinstance(known, LockedError)
-        return StageResult(item.name, stage, known.exit_code, error=str(known), tries=int(not locked), locked=locked)
+        result = StageResult(item.name, stage, known.exit_code, error=str(known), tries=int(not locked), locked=locked)
+    return replace(result, error=result.error.replace(str(here.project), item.place))
 
 
 def _run_on_copy(run_stage: RunStage, item: BatchObject, stage: Stage) -> StageResult:
@@ -72,7 +73,7 @@ def _run_on_copy(run_stage: RunStage, item: BatchObject, stage: Stage) -> StageR
             claim.release()
     if claim.lost:
         raise LockedError(f"{item.place} was taken by another meshcli, since this one did not answer for long")
-    return replace(result, error=result.error.replace(str(item.project), item.place))
+    return result
 
 
 @dataclass

@@ -23,7 +23,6 @@ URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 # Where a file can be created only if it is not there. fsspec looks first and then writes for all others.
 EXCLUSIVE = ("file", "local", "memory", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss")
 LOCAL = ("file", "local")
-PACKAGE = re.compile(r'"([\w.-]+)" to be installed|install "?([\w.-]+)"?')  # as fsspec names what is missing
 REACH_SECONDS = 30.0  # that a storage has to answer before work starts
 NOT_ALLOWED = ("credential", "forbidden", "unauthorized", "accessdenied", "access denied", "permission")
 
@@ -201,7 +200,7 @@ def _open(url: str, scheme: str) -> tuple[Any, str]:
     try:
         return url_to_fs(url, use_listings_cache=False)  # type: ignore[no-any-return]
     except ImportError as error:
-        raise MissingError(f"{url} needs a package: `pip install {_package(scheme, str(error))}`") from error
+        raise MissingError(f"{url} needs a package: `pip install {_package(error)}`") from error
     except ValueError as error:
         if "rotocol" in str(error):
             raise UsageError(f"{url}: there is no kind of storage {scheme}://") from error
@@ -210,13 +209,13 @@ def _open(url: str, scheme: str) -> tuple[Any, str]:
         raise _storage_error(error, url) from error
 
 
-def _package(scheme: str, said: str) -> str:
-    """The package that a kind of storage needs."""
-    from fsspec.registry import known_implementations
-
-    module = str(known_implementations.get(scheme, {}).get("class", "")).split(".")[0]
-    named = PACKAGE.search(said)
-    return module if module not in ("", "fsspec") else (named.group(1) or named.group(2)) if named else scheme
+def _package(error: BaseException) -> str:
+    """The package whose absence is behind an error."""
+    named, cause = "", error.__cause__ or error
+    while isinstance(cause, ImportError):
+        named = (cause.name or named).partition(".")[0]
+        cause = cause.__context__ or ValueError()
+    return named or "what fsspec names"
 
 
 def _found(row: Mapping[str, Any]) -> Found:
