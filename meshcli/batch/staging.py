@@ -19,13 +19,12 @@ from meshcli.batch.storage import Storage, is_url, parent_url
 from meshcli.batch.tasks import BatchObject, StageResult
 from meshcli.errors import InputError, MeshcliError, ProjectError
 from meshcli.project.manifest import Stage
-from meshcli.project.project import LOCK, MANIFEST, LockedError
+from meshcli.project.project import LOCK, MANIFEST, SAVED, LockedError
 from meshcli.stages.stage_runner import to_user_error
 from meshcli.system.atomic_files import TEMPORARY_NAME
 from meshcli.views.photo_cameras import NUMBER, RIG_FILE
 
-LOOK_SECONDS = 1.0  # between two looks at the manifest of a stage that runs
-SEND_SECONDS = 5.0  # between two times that it is sent, at least
+SEND_SECONDS = 5.0  # between two times that the project of a stage that runs is sent, at least; by choice
 
 RunStage = Callable[[BatchObject, Stage], StageResult]
 Stamp = tuple[int, int]  # of a file: bytes, and time of the last change in ns
@@ -85,7 +84,6 @@ class ProjectCopy:
     root: Path
     _known: dict[str, Stamp] = field(default_factory=dict)  # of the copies that are as they are in storage
     _stored: set[str] = field(default_factory=set)  # the files there
-    _sending: threading.Lock = field(default_factory=threading.Lock)
 
     def fetch(self) -> None:
         """Copy the project here."""
@@ -96,26 +94,20 @@ class ProjectCopy:
 
     def send(self) -> None:
         """Send what has changed here: artefacts, then the manifest as it was before them, then what is gone."""
-        with self._sending:
-            manifest = self.root / MANIFEST
-            before = _stamp(manifest) if manifest.is_file() else None
-            text = manifest.read_bytes() if before else b""
-            files = self._files()
-            changed = {file: seen for file, seen in files.items() if self._known.get(file) != seen}
-            changed.pop(MANIFEST, None)
-            self.storage.put({f"{self.name}/{file}": self.root / file for file in changed})
-            self._known |= changed
-            if before and self._known.get(MANIFEST) != before:
-                self.storage.write(f"{self.name}/{MANIFEST}", text)
-                self._known[MANIFEST] = before
-            gone = self._stored - files.keys() - {MANIFEST}
-            self.storage.remove(f"{self.name}/{file}" for file in gone)
-            self._stored = (self._stored | files.keys()) - gone
-
-    def manifest_changed(self) -> bool:
-        """Whether the manifest here is newer than the one that was sent."""
         manifest = self.root / MANIFEST
-        return manifest.is_file() and self._known.get(MANIFEST) != _stamp(manifest)
+        before = _stamp(manifest) if manifest.is_file() else None
+        text = manifest.read_bytes() if before else b""
+        files = self._files()
+        changed = {file: seen for file, seen in files.items() if self._known.get(file) != seen}
+        changed.pop(MANIFEST, None)
+        self.storage.put({f"{self.name}/{file}": self.root / file for file in changed})
+        self._known |= changed
+        if before and self._known.get(MANIFEST) != before:
+            self.storage.write(f"{self.name}/{MANIFEST}", text)
+            self._known[MANIFEST] = before
+        gone = self._stored - files.keys() - {MANIFEST}
+        self.storage.remove(f"{self.name}/{file}" for file in gone)
+        self._stored = (self._stored | files.keys()) - gone
 
     def _files(self) -> dict[str, Stamp]:
         """The files of the project, without those that only processes here have a use for."""
@@ -130,29 +122,30 @@ class ProjectCopy:
 
 @contextmanager
 def _kept_up(copy: ProjectCopy, claim: Claim) -> Iterator[None]:
-    """Renew the claim and send the project's records while the block runs."""
-    over = threading.Event()
+    """Renew the claim while the block runs, and send the project when its manifest is saved."""
+    sent = -SEND_SECONDS
 
-    def keep_up() -> None:
-        renewed = sent = time.monotonic()
-        sent -= SEND_SECONDS
-        while not over.wait(LOOK_SECONDS):
-            now = time.monotonic()
-            try:
-                if now >= renewed + RENEWAL:
-                    claim.renew()
-                    renewed = now
-                if now >= sent + SEND_SECONDS and copy.manifest_changed() and claim.is_ours():
+    def send() -> None:
+        nonlocal sent
+        if time.monotonic() > sent + SEND_SECONDS:
+            with suppress(MeshcliError):  # the storage is asked again at the end
+                if claim.is_ours():
                     copy.send()
-                    sent = now
-            except (MeshcliError, OSError):  # a file that was just replaced; the storage is asked again at the end
-                sent = now
+            sent = time.monotonic()
 
-    thread = threading.Thread(target=keep_up, daemon=True)
+    over, hook = threading.Event(), SAVED.set(send)
+
+    def renew() -> None:
+        while not over.wait(RENEWAL):
+            with suppress(MeshcliError, OSError):
+                claim.renew()
+
+    thread = threading.Thread(target=renew, daemon=True)
     thread.start()
     try:
         yield
     finally:
+        SAVED.reset(hook)
         over.set()
         thread.join()
 
