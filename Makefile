@@ -76,7 +76,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --no-heade
 lock:  ## resolve the versions in requirements.lock and requirements-models.lock
 	mkdir -p $(VENV)
 	cat requirements.lock requirements-models.lock > $(VENV)/all.lock
-	$(COMPILE) --group dev --extra models --extra web --extra usd --extra ui --extra ray --output-file $(VENV)/all.lock pyproject.toml
+	$(COMPILE) --group dev --group s3 --extra models --extra web --extra usd --extra ui --extra ray --extra storage --output-file $(VENV)/all.lock pyproject.toml
 	$(COMPILE) --group dev --constraints $(VENV)/all.lock --output-file $(VENV)/base.lock pyproject.toml
 	for kind in requirements requirements-models; do grep '^#' $$kind.lock > $(VENV)/$$kind.lock; done
 	grep -v "sys_platform == '" $(VENV)/base.lock >> $(VENV)/requirements.lock

@@ -10,6 +10,7 @@ import socket
 import sys
 import threading
 import uuid
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from meshcli.system.processes import SIGNALS
 CONNECT_SECONDS = 10.0  # that a cluster's port has to answer; Ray itself would try for two minutes
 PROBE_SECONDS = 120.0  # that every node has to answer; a first worker takes seconds to start on a busy node
 CLIENT = "ray://"
+CLIENT_PORT = 10001  # where a head listens to clients by default
 INSTALL = "pip install 'meshcli[ray]'"
 # For this process and for the cluster that it may start: nothing is sent home, and nothing is tried again unasked.
 ENVIRONMENT = {
@@ -135,11 +137,28 @@ def _require_answer(address: str) -> None:
         host, port = None, None
     if host is None or (port is None and not address.startswith(CLIENT)):
         raise UsageError(f"--address {address}: write auto, HOST:PORT or ray://HOST:PORT")
+    port = port or CLIENT_PORT
     try:
-        with socket.create_connection((host, port or 10001), CONNECT_SECONDS):
+        with socket.create_connection((host, port), CONNECT_SECONDS):
             pass
     except OSError as error:
         raise UsageError(f"no Ray cluster answers at {address} ({error.strerror or error})") from error
+    if address.startswith(CLIENT) and not _speaks_grpc(f"{host}:{port}"):
+        raise UsageError(f"what answers at {address} is no Ray head for clients; `ray start --head` opens port 10001")
+
+
+def _speaks_grpc(target: str) -> bool:
+    """Whether gRPC's handshake succeeds in time; not asked where Ray encrypts, which needs its certificates."""
+    import grpc
+
+    if os.environ.get("RAY_USE_TLS", "0") not in ("", "0"):
+        return True
+    with grpc.insecure_channel(target) as channel:
+        try:
+            grpc.channel_ready_future(channel).result(timeout=CONNECT_SECONDS)
+        except grpc.FutureTimeoutError:
+            return False
+    return True
 
 
 def _initialise(ray: Any, address: str) -> None:
@@ -147,7 +166,9 @@ def _initialise(ray: Any, address: str) -> None:
     quiet = {"log_to_driver": False, "configure_logging": False, "logging_level": logging.CRITICAL}
     try:
         if address:
-            ray.init(address=address, **quiet)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # what they are about is raised as well
+                ray.init(address=address, **quiet)
             return
         with suppress(ConnectionError):
             ray.init(address="auto", **quiet)

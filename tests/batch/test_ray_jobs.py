@@ -190,3 +190,13 @@ def test_an_address_without_a_cluster_or_that_is_none(tmp_path: Path) -> None:
     for address in ("head", "head:x", "http://"):
         with pytest.raises(UsageError, match="write auto, HOST:PORT or ray://HOST:PORT"):
             run_at(address, tmp_path)
+
+
+def test_what_answers_and_is_no_ray_is_said_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed")
+    monkeypatch.setattr("meshcli.batch.ray_connection.CONNECT_SECONDS", 0.1)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        pytest.raises(UsageError, match="is no Ray head for clients"),
+    ):
+        run_at(f"ray://127.0.0.1:{silent.getsockname()[1]}", tmp_path)

@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 
-import pytest
-
 BUCKET = "farm"
 SERVER = f"""
 import logging, os, sys
@@ -26,11 +24,14 @@ sys.stdin.read()
 KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
 
 
+def missing_for_s3() -> list[str]:
+    """The packages that the server and its clients lack."""
+    return [name for name in ("moto", "flask", "flask_cors", "s3fs") if not find_spec(name)]
+
+
 @contextmanager
 def s3_server() -> Iterator[Mapping[str, str]]:
-    """The environment in which s3://farm is on this server; the test is skipped where moto or s3fs is missing."""
-    if missing := [name for name in ("moto", "flask", "s3fs") if not find_spec(name)]:
-        pytest.skip(f"{missing[0]} is not installed, and an S3 server needs it")
+    """The environment in which s3://farm is on this server."""
     environment = {**os.environ, **KEYS}
     with subprocess.Popen(
         [sys.executable, "-c", SERVER], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
