@@ -13,7 +13,7 @@ from selectors import EVENT_READ, DefaultSelector
 from meshcli.batch.capacity import Capacity
 from meshcli.batch.machine import Machine, this_machine
 from meshcli.batch.stage_needs import ENGINE_FLAGS, STAGE_NEEDS, WITH_NETWORK, Needs, StageKinds, word_value
-from meshcli.batch.stored_projects import is_locked, opened, stage_record, unlock_lost
+from meshcli.batch.stored_projects import is_locked, opened, record_before, stage_record, unlock_lost
 from meshcli.batch.tasks import MAX_TRIES, BatchObject, Report, StageResult, StageStarted
 from meshcli.batch.worker_process import STOP_GRACE, WORKER, WorkerProcess
 from meshcli.errors import MeshcliError, ResourceError
@@ -180,7 +180,7 @@ class _Dispatch:
     def _start(self, job: _Job, gpu: str | None, threads: int) -> None:
         """Let a worker begin a job."""
         worker = self._free_worker(gpu, threads)
-        job.before = stage_record(job.item, job.stage)
+        job.before = record_before(job.item, job.stage, job.tries > 0)
         if not job.allowed:
             # Tries of earlier calls count; for an object that used them up and is handed in again, they begin anew.
             used = job.before.tries if job.before and job.before.status != "done" else 0

@@ -128,6 +128,11 @@ class _Dispatch:
     nodes: list[Needs] = field(default_factory=list)
     looked_at: float = 0.0  # by the clock, when there were nodes
 
+    def __post_init__(self) -> None:
+        """Make the remote function and class once: Ray sends the code of each that is made to the cluster."""
+        self.task = self.ray.remote(run_on_node)
+        self.network_worker = self.ray.remote(NetworkWorker)
+
     def run(self) -> None:
         """Run everything that is planned and that the source still has."""
         while True:
@@ -229,7 +234,7 @@ class _Dispatch:
             needs = self._cut(job.needs)
             if needs.gpus or not self._has_room(needs):
                 continue
-            task = self.ray.remote(run_on_node).options(
+            task = self.task.options(
                 num_cpus=needs.cpus, memory=needs.memory, num_gpus=0, max_retries=0, retry_exceptions=False
             )
             self._launch(job, needs, None, task)
@@ -258,7 +263,7 @@ class _Dispatch:
             if not idle:
                 return None
             self._drop(idle[0])
-        handle = self.ray.remote(NetworkWorker).options(
+        handle = self.network_worker.options(
             num_cpus=needs.cpus, memory=needs.memory, num_gpus=needs.gpus, max_restarts=0, max_task_retries=0
         )
         self.actors.append(_Actor(handle.remote(), stage, needs))

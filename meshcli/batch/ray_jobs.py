@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from meshcli.batch.stage_needs import Needs
-from meshcli.batch.stored_projects import opened, stage_record, unlock_lost
+from meshcli.batch.stored_projects import opened, record_before, stage_record, unlock_lost
 from meshcli.batch.tasks import BUG, MAX_TRIES, BatchObject, StageResult
 from meshcli.errors import ProjectError, ResourceError
 from meshcli.project.manifest import ALL_STAGES, Stage, StageRecord
@@ -47,7 +47,7 @@ class Job:
 
     def begin(self) -> None:
         """Take note of the record before a try."""
-        self.before = stage_record(self.item, self.stage)
+        self.before = record_before(self.item, self.stage, self.tried)
         if not self.tried and self.before and self.before.status == "failed" and self.before.tries >= MAX_TRIES:
             self.tries_before = self.before.tries
         self.tried, self.fresh = True, False

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from meshcli.batch.stored_projects import stage_record
+from meshcli.batch.stored_projects import record_before
 from meshcli.batch.tasks import BatchObject
 from meshcli.engines import NETWORKS, pick_generator, pick_reconstructor
 from meshcli.project.manifest import Stage
@@ -67,7 +67,7 @@ class StageKinds:
             return "import"
         engine = word_value(item.words, ENGINE_FLAGS[stage]) or "auto"
         if engine == "auto":
-            record = None if "--force" in item.words else stage_record(item, stage)
+            record = None if "--force" in item.words else record_before(item, stage, tried=False)
             before = record.engine if record and record.status == "done" else ""
             engine = before if before and before != "sculpt" else self._auto(item, stage)
         if engine in NETWORKS:

@@ -48,7 +48,8 @@ class StorageFolder(BatchFolder):
 
     def placed(self, item: BatchObject) -> BatchObject:
         """The object with the place of its project."""
-        return replace(item, storage=self.storage.url, driver=self.driver)
+        new = item.name not in self._projects
+        return replace(item, storage=self.storage.url, driver=self.driver, new=new)
 
     def place(self, name: str = "") -> str:
         """Where a file of the batch is, for people."""

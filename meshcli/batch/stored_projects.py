@@ -40,6 +40,14 @@ def stage_record(item: BatchObject, stage: Stage) -> StageRecord | None:
     return None
 
 
+def record_before(item: BatchObject, stage: Stage, tried: bool) -> StageRecord | None:
+    """The record of a stage before a try; `tried` tells whether this driver has tried it already.
+
+    Storage is not asked, which takes milliseconds of the driver's processor, where it had no project to begin with.
+    """
+    return None if item.new and not tried else stage_record(item, stage)
+
+
 def is_locked(item: BatchObject) -> bool:
     """Whether a process works on the project of an object."""
     return is_taken(Storage(item.storage), item.name) if item.storage else Project(item.project).is_locked()

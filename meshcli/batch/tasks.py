@@ -27,6 +27,7 @@ class BatchObject:
     line: int = 0  # in the list, from 1 on; 0 where it is no line
     storage: str = ""  # the URL of the folder of projects, where that lies in storage; `project` is a copy then
     driver: str = ""  # who claims projects there: a name that no other call of a batch has
+    new: bool = False  # in storage: there was no project when the batch was planned
     stamps: tuple[str, ...] = ()  # of photos in storage: size and version when the list was read
 
     @property

@@ -13,7 +13,7 @@ from meshcli.batch.claims import is_taken, take
 from meshcli.batch.scratch import PREFIX, scratch_folder
 from meshcli.batch.staging import run_staged
 from meshcli.batch.storage import Storage
-from meshcli.batch.stored_projects import opened, stage_record
+from meshcli.batch.stored_projects import opened, record_before, stage_record
 from meshcli.batch.tasks import BatchObject, StageResult
 from meshcli.errors import ResourceError
 from meshcli.project.manifest import Manifest, Stage, StageRecord
@@ -219,3 +219,11 @@ def test_the_folder_of_a_killed_process_goes_with_the_next(scratch: Path) -> Non
         with scratch_folder():
             assert folder.exists(), "one that is in use stays"
     assert not list(scratch.iterdir())
+
+
+def test_the_driver_does_not_ask_for_records_of_new_projects(storage: Storage) -> None:
+    item = replace(desk(storage), new=True)
+    run_staged(writes({"views/a": "1"}), item, "generate")
+    assert record_before(item, "generate", tried=False) is None
+    assert record_before(item, "generate", tried=True)
+    assert record_before(desk(storage), "generate", tried=False)
