@@ -74,6 +74,14 @@ class Storage:
                 raise ProjectError(f"{self.place(folder)} holds {name!r}, which is no name of a file; remove it")
         return found
 
+    def found(self, name: str) -> Found | None:
+        """A file as the storage lists it; None if there is none."""
+        with self._told(name):
+            try:
+                return _found(self._files.info(self._path(name)))
+            except FileNotFoundError:
+                return None
+
     def read(self, name: str) -> bytes | None:
         """The bytes of a file; None if there is none."""
         with self._told(name):

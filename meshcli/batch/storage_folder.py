@@ -44,6 +44,7 @@ class StorageFolder(BatchFolder):
     driver: str = field(default_factory=lambda: uuid.uuid4().hex)
     _records: dict[str, tuple[str, bytes]] = field(default_factory=dict)  # name -> version, record
     _projects: set[str] = field(default_factory=set)  # what is listed
+    _unsaved: set[str] = field(default_factory=set)  # records that the file of all of them lacks
     _taken: set[str] = field(default_factory=set)  # objects that somebody works on
 
     def placed(self, item: BatchObject) -> BatchObject:
@@ -104,8 +105,11 @@ class StorageFolder(BatchFolder):
 
     def save_record(self, record: ObjectRecord) -> None:
         """Keep how an object ended."""
-        self.storage.write(f"{OBJECTS}/{record.name}.json", record.to_bytes())
-        self._records[record.name] = "", record.to_bytes()
+        file = f"{OBJECTS}/{record.name}.json"
+        self.storage.write(file, record.to_bytes())
+        found = self.storage.found(file)
+        self._records[record.name] = found.version if found else "", record.to_bytes()
+        self._unsaved.add(record.name)
         if record.manifest:
             self._projects.add(record.name)
 
@@ -138,6 +142,8 @@ class StorageFolder(BatchFolder):
     def publish(self, *names: str) -> None:
         """Let others see files of the batch that were written in `root`."""
         self.storage.put({name: self.root / name for name in names})
+        if self._unsaved:
+            self._save_records()
 
     def load_list(self) -> str:
         """The list that the batch was last called with; UsageError where there is no batch."""
@@ -174,9 +180,14 @@ class StorageFolder(BatchFolder):
             if data := read.get(f"{OBJECTS}/{name}.json"):
                 self._records[name] = versions[name], data
         if len(changed) > MANY:
-            lines = (_record_line(*each) for each in self._records.values())
-            with suppress(MeshcliError):  # it only saves time
-                self.storage.write(RECORDS, b"".join(lines))
+            self._save_records()
+
+    def _save_records(self) -> None:
+        """Put all records into one file, where the next call finds them."""
+        lines = (_record_line(*each) for each in self._records.values())
+        with suppress(MeshcliError):  # it only saves time
+            self.storage.write(RECORDS, b"".join(lines))
+            self._unsaved.clear()
 
     def _begin(self, name: str) -> bytes:
         return self.storage.read(name) or b""

@@ -122,7 +122,6 @@ def test_records_are_read_from_one_file(
 ) -> None:
     monkeypatch.setattr("meshcli.batch.storage_folder.MANY", 2)
     meshcli("batch", "list.csv", "--out", out)
-    meshcli("batch", "list.csv", "--out", out)
     assert Path("there/.batch/records.jsonl").read_text("utf-8").count("\n") == 3
     read: list[str] = []
     read_all = Storage.read_all
@@ -138,6 +137,7 @@ def test_records_are_read_from_one_file(
     Path("there/.batch/records.jsonl").write_text("damaged\n[1]\n{}\n")
     assert meshcli("batch", "list.csv", "--out", out)[0] == 0
     assert (len(read), len(runner.ran)) == (3, 3)
+    assert Path("there/.batch/records.jsonl").read_text("utf-8").count("\n") == 3, "it is made anew"
 
 
 def test_a_list_and_its_photos_in_storage(runner: StagingRunner, meshcli: Call, out: str, tmp_path: Path) -> None:
