@@ -62,10 +62,11 @@ bench: $(VENV)/ready  ## the main tables of docs/measurements.md; reads ../share
 	$(BIN)/python tests/bench/fit_sheets.py
 	$(BIN)/python tests/bench/pipeline.py
 
-bench-batch: $(VENV)/ready  ## what a batch of 10,000 objects costs beside its work
+bench-batch: $(VENV)/models  ## what a batch of 10,000 objects costs beside its work
 	$(BIN)/python tests/bench/batch.py
 	$(BIN)/python tests/bench/batch_local.py
 	$(BIN)/python tests/bench/batch_nodes.py
+	$(BIN)/python tests/bench/batch_ray.py
 
 # Resolves pyproject.toml for every platform and Python from 3.11 on. Versions that are pinned already stay where they
 # fit; `make lock COMPILE_FLAGS=--upgrade` takes the newest. What only one platform needs is left to pip: that is
@@ -76,7 +77,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --no-heade
 lock:  ## resolve the versions in requirements.lock and requirements-models.lock
 	mkdir -p $(VENV)
 	cat requirements.lock requirements-models.lock > $(VENV)/all.lock
-	$(COMPILE) --group dev --extra models --extra web --extra usd --extra ui --extra ray --output-file $(VENV)/all.lock pyproject.toml
+	$(COMPILE) --group dev --group s3 --extra models --extra web --extra usd --extra ui --extra ray --extra storage --output-file $(VENV)/all.lock pyproject.toml
 	$(COMPILE) --group dev --constraints $(VENV)/all.lock --output-file $(VENV)/base.lock pyproject.toml
 	for kind in requirements requirements-models; do grep '^#' $$kind.lock > $(VENV)/$$kind.lock; done
 	grep -v "sys_platform == '" $(VENV)/base.lock >> $(VENV)/requirements.lock

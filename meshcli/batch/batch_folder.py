@@ -55,6 +55,11 @@ class ObjectRecord:
     manifest: Stamp = ""  # of the project's manifest
     files: Mapping[str, int] = field(default_factory=dict)  # of the project -> bytes
 
+    def to_bytes(self) -> bytes:
+        """The file of the record."""
+        text = json.dumps(asdict(self), separators=(",", ":"), ensure_ascii=False)
+        return text.encode("utf-8", "surrogatepass")
+
     @classmethod
     def read(cls, table: JsonTable) -> "ObjectRecord":
         """Read the JSON object."""
@@ -80,7 +85,7 @@ class BatchFolder:
 
     root: Path
 
-    def prepare(self, list_path: Path, objects: Iterable[BatchObject]) -> None:
+    def prepare(self, list_path: Path | str, objects: Iterable[BatchObject]) -> None:
         """Make the folder, and keep what the batch is called with; MeshcliError where it cannot, or leave nothing."""
         self.check()
         made = [each for each in (self.root, *self.root.parents) if not each.exists()]
@@ -127,8 +132,37 @@ class BatchFolder:
 
     def save_record(self, record: ObjectRecord) -> None:
         """Keep how an object ended."""
-        text = json.dumps(asdict(record), separators=(",", ":"), ensure_ascii=False)
-        write_files({self._record_path(record.name): text.encode("utf-8", "surrogatepass")})
+        write_files({self._record_path(record.name): record.to_bytes()})
+
+    def placed(self, item: BatchObject) -> BatchObject:
+        """The object with the place of its project."""
+        return item
+
+    def place(self, name: str = "") -> str:
+        """Where a file of the batch is, for people."""
+        return str(self.root / name)
+
+    def warnings(self) -> list[str]:
+        """What a user should know about the place before work starts; it is prepared already."""
+        return []
+
+    def refresh(self) -> None:
+        """Find out what others have changed; a folder is asked each time anyway."""
+
+    def fits(self, item: BatchObject, record: ObjectRecord) -> bool:
+        """Whether the project is as it was when the record was made, by its manifest."""
+        return record.manifest == stamp(item.project / MANIFEST)
+
+    def holds_files(self, item: BatchObject, record: ObjectRecord) -> bool:
+        """Whether every file that the project had is there with its size."""
+        root = str(item.project)
+        return all(stamp(f"{root}/{file}").split(" ")[0] == str(size) for file, size in record.files.items())
+
+    def bring(self, items: Iterable[BatchObject]) -> None:
+        """Have the manifests and a picture of projects at hand, for the page."""
+
+    def publish(self, *names: str) -> None:
+        """Let others see files of the batch that were written in `root`."""
 
     @property
     def _hidden(self) -> Path:
@@ -141,8 +175,9 @@ class BatchFolder:
     def _record_path(self, name: str) -> Path:
         return self._hidden / "objects" / f"{name}.json"
 
-    def _save_batch(self, list_path: Path, objects: Iterable[BatchObject]) -> None:
-        rows: list[dict[str, Any]] = [{"meshcli_batch": SCHEMA, "list": str(list_path.absolute())}]
+    def _save_batch(self, list_path: Path | str, objects: Iterable[BatchObject]) -> None:
+        place = str(list_path.absolute()) if isinstance(list_path, Path) else list_path
+        rows: list[dict[str, Any]] = [{"meshcli_batch": SCHEMA, "list": place}]
         rows += [{"name": e.name, "line": e.line, "words": e.words, "stages": e.stages} for e in objects]
         text = "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
         write_files({self._file: text.encode("utf-8", "surrogatepass")})
@@ -170,7 +205,7 @@ class BatchFolder:
         if "/" in name or name in ("", ".", ".."):
             raise row.invalid("name", name)
         stages = tuple(stage for stage in ALL_STAGES if stage in row.strings("stages"))
-        return BatchObject(name, self.root / name, row.strings("words"), stages, int(row.number("line")))
+        return self.placed(BatchObject(name, self.root / name, row.strings("words"), stages, int(row.number("line"))))
 
 
 def stamp(path: Path | str) -> Stamp:

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from meshcli.batch.batch_folder import BatchFolder, ObjectRecord, StageFigures, stamp
+from meshcli.batch.storage import is_url
+from meshcli.batch.stored_projects import is_locked, opened
 from meshcli.batch.tasks import MAX_TRIES, NEEDS_WORD, PATH_FLAGS, BatchObject, StageResult
 from meshcli.engines import VERSIONS
 from meshcli.errors import MeshcliError, ResourceError
@@ -46,7 +48,7 @@ class ObjectState:
         """The row of `batch status --json`."""
         return {
             "name": self.item.name,
-            "project": str(self.item.project),
+            "project": self.item.place,
             "state": self.state,
             "stage": self.stage,
             "seconds": {stage: figures.seconds for stage, figures in self.figures.items()},
@@ -62,28 +64,31 @@ class ObjectState:
 def read_state(folder: BatchFolder, item: BatchObject) -> ObjectState:
     """Where an object stands: by its record where that fits the manifest, else by the manifest."""
     record = folder.record(item.name)
-    if record and record.manifest == stamp(item.project / MANIFEST):
+    if record and folder.fits(item, record):
         return state_of_record(item, record)
     return state_of_project(item, record)
 
 
 def state_of_project(item: BatchObject, record: ObjectRecord | None = None) -> ObjectState:
     """Where an object stands by its manifest; an older record may know the exit code of a failure."""
-    project = Project(item.project)
-    if not project.exists:
-        return ObjectState(item, "not started")
     try:
-        manifest = project.load()
-        open_stage = next((stage for stage in item.stages if not _is_done(manifest.stages.get(stage))), "")
-        busy = project.is_locked() if open_stage else False
+        with opened(item) as project:
+            return _state_of(project, item, record)
     except (MeshcliError, OSError) as error:
         code = error.exit_code if isinstance(error, MeshcliError) else 5
         return ObjectState(item, "failed", exit_code=code, error=str(error))
+
+
+def _state_of(project: Project, item: BatchObject, record: ObjectRecord | None) -> ObjectState:
+    if not project.exists:
+        return ObjectState(item, "not started")
+    manifest = project.load()
+    open_stage = next((stage for stage in item.stages if not _is_done(manifest.stages.get(stage))), "")
     known = ObjectState(item, "done", open_stage, project_figures(manifest), *mesh_figures(manifest))
     if not open_stage:
         return known
     found = manifest.stages.get(open_stage)  # type: ignore[call-overload]  # a stage, as it is not empty
-    if busy:
+    if is_locked(item):
         return replace(known, state="running")
     if found is None or found.status != "failed":
         return replace(known, state="interrupted" if found and found.status == "running" else "unfinished")
@@ -98,22 +103,32 @@ def record_of(item: BatchObject, asked: str, ends: Mapping[Stage, StageResult]) 
     record = ObjectRecord(item.name, asked)
     if failed:
         record = replace(record, exit_code=failed.exit_code, error=failed.error, stage=failed.stage, tries=failed.tries)
-    project = Project(item.project)
     figures = {
         stage: StageFigures(result.seconds, result.peak_bytes) for stage, result in ends.items() if not result.skipped
     }
-    if not project.exists:
-        return replace(record, figures=figures)
-    seen = stamp(project.root / MANIFEST)
+    record = replace(record, figures=figures)
     try:
-        manifest = project.load()
+        with opened(item) as project:
+            return _with_manifest(project, item, record)
     except MeshcliError:
-        return replace(record, figures=figures)
+        return record
+
+
+def _with_manifest(project: Project, item: BatchObject, record: ObjectRecord) -> ObjectRecord:
+    """The record with what the project's manifest knows."""
+    if not project.exists:
+        return record
+    seen = stamp(project.root / MANIFEST)
+    manifest = project.load()
     faces, score = mesh_figures(manifest)
     wanted = [manifest.stages[stage] for stage in item.stages if stage in manifest.stages]
-    files = {output.file: output.size for each in wanted for output in each.outputs}
     return replace(
-        record, figures={**project_figures(manifest), **figures}, faces=faces, score=score, manifest=seen, files=files
+        record,
+        figures={**project_figures(manifest), **record.figures},
+        faces=faces,
+        score=score,
+        manifest=seen,
+        files={output.file: output.size for each in wanted for output in each.outputs},
     )
 
 
@@ -121,14 +136,17 @@ def asked_of(item: BatchObject) -> str:
     """A digest of what is asked for: flags, stages, the versions of the engines, and the files handed in."""
     words = [word for word in item.words if word not in NOT_ASKED and not word.startswith(NEEDS_WORD)]
     files = [word.partition("=")[2] if word.partition("=")[0] in PATH_FLAGS else word for word in words]
-    stamps = [each for word in files if not word.startswith("--") for each in _stamps(word)]
+    stamps = [each for word in files if not word.startswith("--") and not is_url(word) for each in _stamps(word)]
+    stamps += item.stamps
     return digest({"words": words, "stages": item.stages, "files": stamps, "engines": VERSIONS})
 
 
 def is_finished(folder: BatchFolder, item: BatchObject, asked: str) -> bool:
     """Whether nothing is to be done for an object; see the head of this module for what is looked at."""
     record = folder.record(item.name)
-    return record is not None and not record.exit_code and _fits(item, record, asked)
+    if record is None or record.exit_code or record.asked != asked or not record.manifest:
+        return False
+    return folder.fits(item, record) and folder.holds_files(item, record)
 
 
 def failed_before(folder: BatchFolder, item: BatchObject, asked: str) -> ObjectState | None:
@@ -136,7 +154,7 @@ def failed_before(folder: BatchFolder, item: BatchObject, asked: str) -> ObjectS
     record = folder.record(item.name)
     if not record or not record.exit_code or record.asked != asked:
         return None
-    if record.manifest != stamp(item.project / MANIFEST):
+    if not folder.fits(item, record):
         return None
     state = state_of_record(item, record)
     return state if state.state == "failed" else None
@@ -172,13 +190,6 @@ def state_of_record(item: BatchObject, record: ObjectRecord) -> ObjectState:
 def _failed_state(code: int, tries: int) -> State:
     """A lack of memory or disk is tried again, a few times; anything else would only fail again."""
     return "retry" if code == ResourceError.exit_code and tries < MAX_TRIES else "failed"
-
-
-def _fits(item: BatchObject, record: ObjectRecord, asked: str) -> bool:
-    if record.asked != asked or not record.manifest or record.manifest != stamp(item.project / MANIFEST):
-        return False
-    root = str(item.project)
-    return all(stamp(f"{root}/{file}").split(" ")[0] == str(size) for file, size in record.files.items())
 
 
 def _stamps(word: str) -> list[str]:

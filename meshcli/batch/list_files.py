@@ -9,12 +9,13 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
-from meshcli.errors import InputError
-from meshcli.pictures.photo_arguments import counted, is_picture, natural_sort_key
-from meshcli.system.text_files import read_text
+from meshcli.batch.storage import Storage, parent_url
+from meshcli.errors import InputError, ProjectError
+from meshcli.pictures.photo_arguments import SUFFIXES, counted, is_picture, natural_sort_key
+from meshcli.system.text_files import decode_text, read_text
 
 MAX_LIST_BYTES = 64 * 2**20  # by choice: a list of 100,000 objects has about 10 MB
 MAX_VALUE = 20_000  # characters of one value; by choice: some two hundred paths
@@ -35,19 +36,22 @@ class ListRow:
     problem: str = ""  # why the row cannot be read; then there are no values
 
 
-def read_rows(path: Path) -> list[ListRow]:
-    """The rows of a list; InputError where it cannot be read as a whole, or holds nothing."""
-    if path.is_dir():
-        rows = list(_folder_rows(path))
+def read_rows(path: Path | str) -> tuple[Path | str, list[ListRow]]:
+    """The rows of a list, and the folder that its paths are relative to; a list and its folder may be URLs.
+
+    Raises InputError where it cannot be read as a whole, or holds nothing.
+    """
+    folder, text = (path, None) if isinstance(path, Path) and path.is_dir() else _read(path)
+    if text is None:
+        rows = list(_folder_rows(folder) if isinstance(folder, Path) else _url_rows(folder))
         if not rows:
             raise InputError(f"{path} holds neither pictures nor folders of pictures")
-        return rows
-    text = _read(path)
+        return folder, rows
     readers: dict[str, Callable[[str], Iterator[ListRow]]] = {
         ".csv": _csv_rows, ".tsv": _csv_rows, ".txt": _csv_rows, ".jsonl": _json_lines, ".ndjson": _json_lines,
         ".json": _yaml_rows, ".yaml": _yaml_rows, ".yml": _yaml_rows,
     }  # fmt: skip
-    reader = readers.get(path.suffix.lower())
+    reader = readers.get(PurePath(path).suffix.lower())
     if reader is None:
         raise InputError(f"{path}: a list of objects ends with .csv, .jsonl, .json or .yaml, or is a folder")
     try:
@@ -56,26 +60,56 @@ def read_rows(path: Path) -> list[ListRow]:
         raise InputError(f"{path}: {' '.join(str(error).split())}") from error
     if not rows:
         raise InputError(f"{path} is empty: it names no object")
-    return rows
+    return folder, rows
 
 
-def _read(path: Path) -> str:
-    """The text of a list."""
+def _read(path: Path | str) -> tuple[Path | str, str | None]:
+    """The folder of a list and its text; None for a folder in storage."""
+    folder: Path | str
     try:
-        if not path.exists():
-            raise InputError(f"there is no list of objects {path}{_similar(path)}")
-        if not path.is_file():
-            raise InputError(f"{path} is neither a file nor a folder")
-        if path.stat().st_size > MAX_LIST_BYTES:
-            raise InputError(f"{path} is larger than {MAX_LIST_BYTES >> 20} MB, so it is no list of objects")
-        text = read_text(path)
+        if isinstance(path, str):
+            folder, data = _read_url(path)
+            text = None if data is None else decode_text(data)
+        else:
+            _check_file(path)
+            folder, text = path.parent, read_text(path)
     except ValueError as error:
         raise InputError(f"{path} cannot be read: {error}") from error
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
-    if "\0" in text:
+    if text and "\0" in text:
         raise InputError(f"{path} is no text: it holds a NUL")
-    return text
+    return folder, text
+
+
+def _check_file(path: Path) -> None:
+    """InputError for what is no file of a list's size."""
+    if not path.exists():
+        raise InputError(f"there is no list of objects {path}{_similar(path)}")
+    if not path.is_file():
+        raise InputError(f"{path} is neither a file nor a folder")
+    _check_size(path, path.stat().st_size)
+
+
+def _check_size(path: Path | str, size: int) -> None:
+    if size > MAX_LIST_BYTES:
+        raise InputError(f"{path} is larger than {MAX_LIST_BYTES >> 20} MB, so it is no list of objects")
+
+
+def _read_url(url: str) -> tuple[str, bytes | None]:
+    """The folder of a list in storage and its bytes; the URL itself and None for a folder."""
+    storage, name = Storage(parent_url(url)), url.rstrip("/").rpartition("/")[2]
+    try:
+        storage.require_answer()
+        found = storage.names()
+        if listed := found.get(name):
+            _check_size(url, listed.size)
+            return storage.url, storage.read(name) or b""
+        if name not in found and not Storage(url).names():
+            raise InputError(f"there is no list of objects {url}")
+    except ProjectError as error:
+        raise InputError(str(error)) from error
+    return url.rstrip("/"), None
 
 
 def _similar(missing: Path) -> str:
@@ -100,6 +134,23 @@ def _folder_rows(folder: Path) -> Iterator[ListRow]:
         raise InputError(f"{error.filename or folder} cannot be read: {error.strerror}") from error
     for each in folders or filter(is_picture, entries):
         yield ListRow(0, {"name": (each.name if each in folders else each.stem,), "photos": (each.name,)})
+
+
+def _url_rows(url: str) -> Iterator[ListRow]:
+    """As `_folder_rows`, of a folder in storage."""
+    folders_of_pictures: dict[str, None] = {}  # in their order
+    singles: list[str] = []
+    for path in sorted(Storage(url).files(), key=lambda each: (natural_sort_key(each), each)):
+        *folders, name = path.split("/")
+        if name.startswith(".") or not name.lower().endswith(SUFFIXES) or len(folders) > 1:
+            continue
+        if folders and not folders[0].startswith("."):
+            folders_of_pictures[folders[0]] = None
+        elif not folders:
+            singles.append(name)
+    for name in folders_of_pictures or singles:
+        title = name if folders_of_pictures else PurePath(name).stem
+        yield ListRow(0, {"name": (title,), "photos": (name,)})
 
 
 def _csv_rows(text: str) -> Iterator[ListRow]:

@@ -13,12 +13,13 @@ from selectors import EVENT_READ, DefaultSelector
 from meshcli.batch.capacity import Capacity
 from meshcli.batch.machine import Machine, this_machine
 from meshcli.batch.stage_needs import ENGINE_FLAGS, WITH_NETWORK, StageKinds, word_value
+from meshcli.batch.stored_projects import is_locked, opened, record_before, stage_record, unlock_lost
 from meshcli.batch.tasks import MAX_TRIES, BatchObject, Report, StageResult, StageStarted
 from meshcli.batch.worker_process import STOP_GRACE, WORKER, WorkerProcess
 from meshcli.errors import MeshcliError, ResourceError
 from meshcli.project.manifest import Stage, StageRecord
-from meshcli.project.project import LockedError, Project
-from meshcli.stages.killed_child import killed_child_error, read_record
+from meshcli.project.project import LockedError
+from meshcli.stages.killed_child import killed_child_error
 
 LOCK_PAUSE = 1.0  # seconds between two looks at projects that other processes write
 LOCK_PATIENCE = 60.0  # seconds without any other work before such a project is left to them
@@ -178,7 +179,7 @@ class _Dispatch:
     def _start(self, job: _Job, gpu: str | None, threads: int) -> None:
         """Let a worker begin a job."""
         worker = self._free_worker(gpu, threads)
-        job.before = read_record(Project(job.item.project), job.stage)
+        job.before = record_before(job.item, job.stage, job.tries > 0)
         if not job.allowed:
             # Tries of earlier calls count; for an object that used them up and is handed in again, they begin anew.
             used = job.before.tries if job.before and job.before.status != "done" else 0
@@ -236,14 +237,16 @@ class _Dispatch:
         seconds, code = round(time.monotonic() - worker.started, 3), worker.process.exit_code()
         said = worker.process.last_words()
         self._end(worker)
-        project = Project(job.item.project)
+        error: MeshcliError | None = None
         try:
-            error = killed_child_error(project, job.stage, code, job.before)
+            with opened(job.item) as project:
+                error = killed_child_error(project, job.stage, code, job.before)
         except MeshcliError as failed:
             error = failed
+        unlock_lost(job.item)
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         text = str(error or f"{job.stage}: its worker ended with {how}{f': {said}' if said else ''}")
-        record = read_record(project, job.stage)
+        record = stage_record(job.item, job.stage)
         tries = record.tries if record and record != job.before else job.tries
         return StageResult(job.item.name, job.stage, ResourceError.exit_code, seconds, 0, text, tries=tries)
 
@@ -270,12 +273,12 @@ class _Dispatch:
         """Go on with projects that are free again; wait for the others, and in the end leave them to whom has them."""
         jobs, self.locked = self.locked, []
         for job in jobs:
-            if not Project(job.item.project).is_locked():
+            if not is_locked(job.item):
                 self._queue(job)
             elif self.patience > 0.0:
                 self.locked.append(job)
             else:
-                error = f"{job.item.project} is being written by another meshcli"
+                error = f"{job.item.place} is being written by another meshcli"
                 self.report(StageResult(job.item.name, job.stage, LockedError.exit_code, error=error, locked=True))
         if len(self.locked) == len(jobs):
             time.sleep(LOCK_PAUSE)

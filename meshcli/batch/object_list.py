@@ -16,6 +16,7 @@ from typing import get_args
 
 from meshcli.batch.list_files import ListRow, Value, read_rows
 from meshcli.batch.photo_patterns import PhotoPatterns, pictures_in
+from meshcli.batch.storage import is_url
 from meshcli.batch.tasks import BatchObject
 from meshcli.config import check_each, override, read_typed_settings
 from meshcli.engines import IMPORT, Generator, Reconstructor
@@ -69,19 +70,19 @@ class RowProblem:
 class CheckedList:
     """The objects of a list that can be run, and what is wrong with the other rows."""
 
-    path: Path
+    path: Path | str  # or a URL
     objects: tuple[BatchObject, ...]
     problems: tuple[RowProblem, ...]
 
 
-def check_list(path: Path, out: Path, flags: BatchFlags) -> CheckedList:
+def check_list(path: Path | str, out: Path, flags: BatchFlags) -> CheckedList:
     """Read a list and check every row; InputError where it cannot be read as a whole.
 
-    `out` is the folder of the projects.
+    `path` may be a URL. `out` is the folder of the projects.
     """
-    stages, rows = flags.stages, read_rows(path)
+    stages, (folder, rows) = flags.stages, read_rows(path)
     _refuse_unknown_columns(path, rows)
-    reader = _RowReader(out, flags, stages, PhotoPatterns(path if path.is_dir() else path.parent))
+    reader = _RowReader(out, flags, stages, PhotoPatterns(folder))
     objects: list[BatchObject] = []
     problems: list[RowProblem] = []
     named: dict[str, tuple[str, int]] = {}  # name, as file systems compare them -> name and line where it stands first
@@ -101,7 +102,7 @@ def check_list(path: Path, out: Path, flags: BatchFlags) -> CheckedList:
     return CheckedList(path, tuple(objects), tuple(problems))
 
 
-def _refuse_unknown_columns(path: Path, rows: Sequence[ListRow]) -> None:
+def _refuse_unknown_columns(path: Path | str, rows: Sequence[ListRow]) -> None:
     """InputError for a column that all rows have and nobody knows; one that some have is their problem."""
     readable = [row for row in rows if not row.problem]
     common = set.intersection(*(set(row.values) for row in readable)) if readable else set()
@@ -149,7 +150,9 @@ class _RowReader:
             _check_height(height, bool(export))
         sized = [f"--height={height}"] if height else []
         typed = (*self.flags.words, *cameras, *engines, *settings, *handed_over, *sized, *photos)
-        return BatchObject(name, self.out / name, typed, (*self.stages, *export), row.line)
+        stored = [word for word in (*photos, *(each.removeprefix("--rig=") for each in cameras)) if is_url(word)]
+        stamps = self.patterns.urls.stamps(stored) if stored else ()
+        return BatchObject(name, self.out / name, typed, (*self.stages, *export), row.line, stamps=stamps)
 
     def _cameras(self, row: ListRow, photos: Sequence[str]) -> Sequence[str]:
         """The words about the photos' cameras: those of the row, else those of the batch."""
@@ -157,7 +160,7 @@ class _RowReader:
         if azimuths and rig:
             raise InputError("has an azimuth and a rig, which has the cameras already; leave one of them out")
         if rig:
-            path = existing_path(self.patterns.folder / rig)
+            path = self.patterns.existing(rig)
             if path is None:
                 raise InputError(f"there is no rig {rig}")
             return [f"--rig={path}"]
@@ -198,7 +201,7 @@ def _split(row: ListRow, column: str, between: re.Pattern[str], patterns: PhotoP
     parts: list[str] = []
     for text in texts:
         parted = between.search(text) is not None
-        whole = not parted or (patterns is not None and existing_path(patterns.folder / text) is not None)
+        whole = not parted or (patterns is not None and patterns.holds(text))
         parts += [text] if whole else [part for part in between.split(text) if part]
     return parts
 

@@ -5,23 +5,27 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from meshcli.batch.photo_urls import MAGIC, PhotoUrls
 from meshcli.errors import InputError
 from meshcli.pictures.photo_arguments import SUFFIXES, existing_path, is_picture, natural_sort_key, other_ending
 from meshcli.views.photo_cameras import NUMBER
 
-MAGIC = "*?["
 MAX_KEPT_FOLDERS = 64  # whose names are remembered; a list usually goes through one folder after the other
 
 
 class PhotoPatterns:
     """Finds photos, and remembers the names in the folders that it looked through."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder.absolute()
+    def __init__(self, folder: Path | str) -> None:
+        """`folder` is the list's, or its URL."""
+        self.urls = PhotoUrls(folder if isinstance(folder, str) else "")
+        self.folder = Path().absolute() if isinstance(folder, str) else folder.absolute()
         self._names: dict[Path, list[str]] = {}  # folder -> the names in it, sorted
 
     def find(self, word: str) -> list[str]:
         """The PHOTO arguments that a path, `path@azimuth`, folder or pattern stands for; InputError for none."""
+        if self.urls.takes(word):
+            return self.urls.find(word)
         head, at, angle = word.rpartition("@")
         turned = bool(at and NUMBER.fullmatch(angle))
         for text, suffix in ((word, ""), *([(head, f"@{angle}")] if turned else [])):
@@ -38,6 +42,17 @@ class PhotoPatterns:
         if not found:
             raise InputError(f"no picture fits {word}")
         return sorted(found, key=lambda each: (natural_sort_key(each), each))
+
+    def holds(self, text: str) -> bool:
+        """Whether a file or folder has exactly this name."""
+        return not self.urls.takes(text) and existing_path(self.folder / text) is not None
+
+    def existing(self, text: str) -> str | None:
+        """The path or URL of a file or folder; None if there is none."""
+        if self.urls.takes(text):
+            return self.urls.url(text) if self.urls.holds(text) else None
+        path = existing_path(self.folder / text)
+        return str(path) if path else None
 
     def _matches(self, pattern: str) -> Iterable[Path]:
         """What fits a pattern; a pattern of names alone is compared with the names that begin as it does."""

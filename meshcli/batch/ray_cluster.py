@@ -14,8 +14,10 @@ from typing import Any
 
 from meshcli.batch.ray_connection import check_nodes, connected
 from meshcli.batch.ray_jobs import Job, Waiting, failed_with, loss_of
-from meshcli.batch.ray_tasks import ClusterNeeds, NetworkWorker, RunStage, run_on_node
+from meshcli.batch.ray_tasks import ClusterNeeds, NetworkWorker, run_on_node
 from meshcli.batch.stage_needs import Needs, word_value
+from meshcli.batch.staging import RunStage
+from meshcli.batch.stored_projects import unlock_lost
 from meshcli.batch.tasks import PATH_FLAGS, BatchObject, Report, StageResult, StageStarted
 from meshcli.errors import MeshcliError, ResourceError, UsageError
 from meshcli.project.manifest import Stage
@@ -47,7 +49,7 @@ class RayRunner:
         if first is None:
             return
         with connected(self.address) as ray:
-            check_nodes(ray, first.project.parent, paths_among(first.words))
+            check_nodes(ray, first.storage or first.project.parent, paths_among(first.words))
             dispatch = _Dispatch(ray, self, report, source)
             dispatch.look_at_nodes()
             dispatch.plan(first, refuse=True)
@@ -126,6 +128,11 @@ class _Dispatch:
     nodes: list[Needs] = field(default_factory=list)
     looked_at: float = 0.0  # by the clock, when there were nodes
 
+    def __post_init__(self) -> None:
+        """Make the remote function and class once: Ray sends the code of each that is made to the cluster."""
+        self.task = self.ray.remote(run_on_node)
+        self.network_worker = self.ray.remote(NetworkWorker)
+
     def run(self) -> None:
         """Run everything that is planned and that the source still has."""
         while True:
@@ -161,6 +168,8 @@ class _Dispatch:
                 self.ray.kill(actor.handle)
             if refs:
                 self.ray.wait(refs, num_returns=len(refs), timeout=CANCEL_SECONDS)
+        for flight in self.flights.values():
+            unlock_lost(flight.job.item)
         self.flights.clear()
 
     def look_at_nodes(self) -> None:
@@ -225,7 +234,7 @@ class _Dispatch:
             needs = self._cut(job.needs)
             if needs.gpus or not self._has_room(needs):
                 continue
-            task = self.ray.remote(run_on_node).options(
+            task = self.task.options(
                 num_cpus=needs.cpus, memory=needs.memory, num_gpus=0, max_retries=0, retry_exceptions=False
             )
             self._launch(job, needs, None, task)
@@ -254,7 +263,7 @@ class _Dispatch:
             if not idle:
                 return None
             self._drop(idle[0])
-        handle = self.ray.remote(NetworkWorker).options(
+        handle = self.network_worker.options(
             num_cpus=needs.cpus, memory=needs.memory, num_gpus=needs.gpus, max_restarts=0, max_task_retries=0
         )
         self.actors.append(_Actor(handle.remote(), stage, needs))
@@ -301,6 +310,7 @@ class _Dispatch:
         if flight.actor in self.actors:
             self._drop(flight.actor)
         if flight.withdrawn:
+            unlock_lost(flight.job.item)
             self._queue(flight.job, first=True)
         elif result := flight.job.lose(loss):
             self.report(result)

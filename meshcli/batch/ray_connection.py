@@ -10,6 +10,7 @@ import socket
 import sys
 import threading
 import uuid
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -19,12 +20,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import meshcli
+from meshcli.batch.storage import Storage, is_url
 from meshcli.errors import MissingError, ProjectError, UsageError
 from meshcli.system.processes import SIGNALS
 
 CONNECT_SECONDS = 10.0  # that a cluster's port has to answer; Ray itself would try for two minutes
 PROBE_SECONDS = 120.0  # that every node has to answer; a first worker takes seconds to start on a busy node
 CLIENT = "ray://"
+CLIENT_PORT = 10001  # where a head listens to clients by default
 INSTALL = "pip install 'meshcli[ray]'"
 # For this process and for the cluster that it may start: nothing is sent home, and nothing is tried again unasked.
 ENVIRONMENT = {
@@ -80,11 +83,11 @@ def own_versions(ray: Any) -> Versions:
     return Versions(ray.__version__, ".".join(map(str, sys.version_info[:2])), meshcli.__version__)
 
 
-def check_nodes(ray: Any, shared: Path | None, paths: tuple[str, ...]) -> None:
+def check_nodes(ray: Any, shared: Path | str | None, paths: tuple[str, ...]) -> None:
     """Ask every node of the cluster, before any work, for its versions and for what it has to see.
 
-    `shared` is the folder of the results, where it is one; `paths` are photos and other files. Raises MissingError for
-    other versions, UsageError for a folder or files that a node does not see, or where a node does not answer.
+    `shared` is the folder of the results, or its URL; `paths` are photos and other files. Raises MissingError for other
+    versions, UsageError for a folder or files that a node does not see, or where a node does not answer.
     """
     with _marker(shared) as (file, text):
         answers = _ask_nodes(ray, file, paths)
@@ -95,7 +98,9 @@ def check_nodes(ray: Any, shared: Path | None, paths: tuple[str, ...]) -> None:
                 f"{answer.host} of the cluster has {_difference(answer.versions, own)}; install the same"
             )
         if answer.marker != text:
-            raise UsageError(f"{answer.host} of the cluster does not see {shared}; take a folder that all nodes share")
+            stored = is_url(str(shared))
+            advice = "it lacks the package or the rights" if stored else "take a folder that all nodes share"
+            raise UsageError(f"{answer.host} of the cluster does not see {shared}; {advice}")
         if answer.unseen:
             raise UsageError(f"{answer.host} of the cluster does not see {answer.unseen[0]}; put it where all nodes do")
 
@@ -132,11 +137,28 @@ def _require_answer(address: str) -> None:
         host, port = None, None
     if host is None or (port is None and not address.startswith(CLIENT)):
         raise UsageError(f"--address {address}: write auto, HOST:PORT or ray://HOST:PORT")
+    port = port or CLIENT_PORT
     try:
-        with socket.create_connection((host, port or 10001), CONNECT_SECONDS):
+        with socket.create_connection((host, port), CONNECT_SECONDS):
             pass
     except OSError as error:
         raise UsageError(f"no Ray cluster answers at {address} ({error.strerror or error})") from error
+    if address.startswith(CLIENT) and not _speaks_grpc(f"{host}:{port}"):
+        raise UsageError(f"what answers at {address} is no Ray head for clients; `ray start --head` opens port 10001")
+
+
+def _speaks_grpc(target: str) -> bool:
+    """Whether gRPC's handshake succeeds in time; not asked where Ray encrypts, which needs its certificates."""
+    import grpc
+
+    if os.environ.get("RAY_USE_TLS", "0") not in ("", "0"):
+        return True
+    with grpc.insecure_channel(target) as channel:
+        try:
+            grpc.channel_ready_future(channel).result(timeout=CONNECT_SECONDS)
+        except grpc.FutureTimeoutError:
+            return False
+    return True
 
 
 def _initialise(ray: Any, address: str) -> None:
@@ -144,7 +166,9 @@ def _initialise(ray: Any, address: str) -> None:
     quiet = {"log_to_driver": False, "configure_logging": False, "logging_level": logging.CRITICAL}
     try:
         if address:
-            ray.init(address=address, **quiet)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # what they are about is raised as well
+                ray.init(address=address, **quiet)
             return
         with suppress(ConnectionError):
             ray.init(address="auto", **quiet)
@@ -159,13 +183,22 @@ def _initialise(ray: Any, address: str) -> None:
 
 
 @contextmanager
-def _marker(shared: Path | None) -> Iterator[tuple[str, str]]:
-    """A file of a random content in the shared folder: its path and its text; both empty without a folder."""
+def _marker(shared: Path | str | None) -> Iterator[tuple[str, str]]:
+    """A file of a random content in the shared folder: its path or URL and its text; both empty without a folder."""
     if shared is None:
         yield "", ""
         return
     text = uuid.uuid4().hex
-    file = shared.absolute() / f".meshcli-{text}.marker"
+    name = f".meshcli-{text}.marker"
+    if isinstance(shared, str):
+        storage = Storage(shared)
+        storage.write(name, text.encode())
+        try:
+            yield storage.place(name), text
+        finally:
+            storage.remove([name])
+        return
+    file = shared.absolute() / name
     try:
         shared.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="ascii")
@@ -224,8 +257,14 @@ def _probe() -> Callable[[str, tuple[str, ...]], tuple[str, tuple[str, str, str]
         except ImportError:
             version = ""
         try:
-            text = pathlib.Path(marker).read_text(encoding="ascii") if marker else ""
-        except OSError:
+            if "://" in marker:
+                from fsspec.core import url_to_fs
+
+                files, path = url_to_fs(marker)
+                text = files.cat_file(path).decode("ascii")
+            else:
+                text = pathlib.Path(marker).read_text(encoding="ascii") if marker else ""
+        except Exception:  # whatever a package for storage raises
             text = ""
         unseen = tuple(path for path in paths if not pathlib.Path(path).exists())
         return platform.node(), (ray.__version__, "{}.{}".format(*sys.version_info[:2]), version), unseen, text

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from meshcli.batch.stage_needs import Needs
+from meshcli.batch.stored_projects import opened, record_before, stage_record, unlock_lost
 from meshcli.batch.tasks import BUG, MAX_TRIES, BatchObject, StageResult
 from meshcli.errors import ProjectError, ResourceError
 from meshcli.project.manifest import ALL_STAGES, Stage, StageRecord
-from meshcli.project.project import Project
-from meshcli.stages.killed_child import read_record, record_lost_worker
+from meshcli.stages.killed_child import record_lost_worker
 
 LOCK_SECONDS = 5.0  # between two tries at a project that a lost worker may still hold
 LOCK_PATIENCE = 150.0  # NFS 4 servers drop the locks of a client that is gone after 90 s, by default
@@ -36,6 +36,7 @@ class Job:
     tries_before: int = 0  # those of an object that had failed for good and is tried again
     tried: bool = False
     lost: int = 0  # tries of this stage that ended with their worker
+    failed: int = 0  # those that ended for lack of memory or disk, or of an answer from storage
     locked_since: float = 0.0  # by the clock; 0 unless the project was found locked after a lost try
     not_before: float = 0.0  # by the clock
 
@@ -46,18 +47,25 @@ class Job:
 
     def begin(self) -> None:
         """Take note of the record before a try."""
-        self.before = read_record(Project(self.item.project), self.stage)
+        self.before = record_before(self.item, self.stage, self.tried)
         if not self.tried and self.before and self.before.status == "failed" and self.before.tries >= MAX_TRIES:
             self.tries_before = self.before.tries
         self.tried, self.fresh = True, False
 
     def tries(self, counted: int) -> int:
-        """The tries of this stage: `counted` ones in the manifest, or those lost before they wrote there."""
-        return max(counted - self.tries_before, self.lost)
+        """The tries of this stage: `counted` ones in the manifest, or those known here if it has no word of them."""
+        return max(counted - self.tries_before, self.lost + self.failed)
 
     def may_try_again(self, result: StageResult) -> bool:
-        """Whether the same stage can be tried once more after a result: memory or disk ran out, and tries are left."""
-        return result.exit_code == ResourceError.exit_code and self.tries(result.tries) < MAX_TRIES
+        """Whether the same stage can be tried once more after a result: memory ran out, and tries are left.
+
+        A full disk is no better at once: the next call tries again. A try whose results could not be sent to
+        storage counts here; the project there knows nothing of it.
+        """
+        if result.exit_code != ResourceError.exit_code or result.disk_full:
+            return False
+        self.failed += 1
+        return self.tries(result.tries) < MAX_TRIES
 
     def waits_for_lock(self) -> bool:
         """Whether to try a locked project again soon, since the lock may be that of a worker lost here."""
@@ -73,12 +81,13 @@ class Job:
         the reason.
         """
         self.lost += 1
-        project = Project(self.item.project)
-        record = read_record(project, self.stage)
+        record = stage_record(self.item, self.stage)
         last = self.tries(record.tries if record else 0) >= MAX_TRIES
         if loss != "node" or last:
-            with suppress(ProjectError):  # another process, or the lost one, still holds the project
+            # Another process, or the lost one, may still hold the project; storage may be out of reach.
+            with suppress(ProjectError, ResourceError), opened(self.item) as project:
                 record = record_lost_worker(project, self.stage, self.before, HOW[loss], loss == "memory")
+        unlock_lost(self.item)
         if not last:
             return None
         tries = self.tries(record.tries if record else 0)

@@ -2,17 +2,16 @@
 
 import os
 import sys
-from collections.abc import Callable
 from typing import Any
 
 from meshcli.batch.stage_needs import Needs, StageKinds, word_value
+from meshcli.batch.staging import RunStage, run_staged
 from meshcli.batch.tasks import THREAD_VARIABLES, BatchObject, StageResult
 from meshcli.errors import UsageError
 from meshcli.project.manifest import Stage
 from meshcli.system.glibc_heap import free_memory
 from meshcli.system.processes import Interrupted
 
-RunStage = Callable[[BatchObject, Stage], StageResult]
 LONG = 5.0  # seconds of a stage behind which memory is tidied up, which takes 0.2
 
 
@@ -36,7 +35,7 @@ def run_on_node(run_stage: RunStage, item: BatchObject, stage: Stage, cpus: int)
     if "numba" not in sys.modules and "numpy" not in sys.modules:
         os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(max(cpus, 1))))
     try:
-        result = run_stage(item, stage)
+        result = run_staged(run_stage, item, stage)
     except Interrupted as error:  # Ray would take it for a crash; the record reads as interrupted
         os._exit(error.exit_code)
     if result.seconds > LONG:

@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+from meshcli.batch.stored_projects import record_before
 from meshcli.batch.tasks import NEEDS_WORD, BatchObject
 from meshcli.config import read_settings
 from meshcli.engines import NETWORKS, pick_generator, pick_reconstructor
-from meshcli.errors import MeshcliError
-from meshcli.project.manifest import Stage, StageRecord
-from meshcli.project.project import Project
+from meshcli.project.manifest import Stage
 from meshcli.settings import Settings
 from meshcli.stages.networks import missing_requirement
 from meshcli.stages.stage_runner import RunOptions
@@ -74,7 +73,7 @@ class StageKinds:
             return "import"
         engine = word_value(item.words, ENGINE_FLAGS[stage]) or "auto"
         if engine == "auto":
-            record = None if "--force" in item.words else _record(item, stage)
+            record = None if "--force" in item.words else record_before(item, stage, tried=False)
             before = record.engine if record and record.status == "done" else ""
             engine = before if before and before != "sculpt" else self._auto(item, stage)
         if engine in NETWORKS:
@@ -110,11 +109,3 @@ def word_value(words: tuple[str, ...], flag: str) -> str:
         elif word == flag:
             found = "".join(words[number + 1 : number + 2])
     return found
-
-
-def _record(item: BatchObject, stage: Stage) -> StageRecord | None:
-    project = Project(item.project)
-    try:
-        return project.load().stages.get(stage) if project.exists else None
-    except MeshcliError:  # which its command will raise
-        return None

@@ -3,7 +3,6 @@
 import csv
 import io
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from meshcli.batch.batch_folder import FIRST_HEADING, PAGE, TABLE, BatchFolder
 from meshcli.batch.batch_state import ObjectState, read_state
@@ -19,16 +18,19 @@ FORMULA = ("=", "+", "-", "@", "\t")  # how a cell begins that a spreadsheet wou
 MEGABYTE = 1e6
 
 
-def write_summary(folder: BatchFolder, objects: Sequence[BatchObject]) -> tuple[Path, Path, int]:
-    """Write DIR/batch.csv and DIR/report.html; their paths, and how many objects the page shows."""
+def write_summary(folder: BatchFolder, objects: Sequence[BatchObject]) -> tuple[str, str, int]:
+    """Write DIR/batch.csv and DIR/report.html; their places, and how many objects the page shows."""
     states = [read_state(folder, item) for item in objects]
     table, page = folder.root / TABLE, folder.root / PAGE
     write_files({table: table_text(states).encode("utf-8", "surrogateescape")})
     shown = sorted(states, key=lambda state: state.state == "done")[:MAX_ON_PAGE]
-    told = {state.item.project: _told(state) for state in shown}
-    text, _ = projects_page([Project(path) for path in told], page, told)
+    folder.bring(state.item for state in shown)
+    # Of a finished project in a folder, the page itself finds out whether it is as it was.
+    told = {state.item.project: _told(state) for state in shown if state.state != "done" or state.item.storage}
+    text, _ = projects_page([Project(state.item.project) for state in shown], page, told)
     write_page(page, text)
-    return table, page, len(shown)
+    folder.publish(TABLE, PAGE)
+    return folder.place(TABLE), folder.place(PAGE), len(shown)
 
 
 def table_text(states: Iterable[ObjectState]) -> str:

@@ -26,6 +26,15 @@ class BatchObject:
     words: tuple[str, ...] = ()  # photos and flags, as typed after the directory
     stages: tuple[Stage, ...] = STAGES
     line: int = 0  # in the list, from 1 on; 0 where it is no line
+    storage: str = ""  # the URL of the folder of projects, where that lies in storage; `project` is a copy then
+    driver: str = ""  # who claims projects there: a name that no other call of a batch has
+    new: bool = False  # in storage: there was no project when the batch was planned
+    stamps: tuple[str, ...] = ()  # of photos in storage: size and version when the list was read
+
+    @property
+    def place(self) -> str:
+        """Where the project is, for people: a path or a URL."""
+        return f"{self.storage}/{self.name}" if self.storage else str(self.project)
 
 
 @dataclass(frozen=True)

@@ -33,10 +33,10 @@ def write_task(item: BatchObject, stage: Stage) -> Task:
 
 def read_task(task: Task) -> tuple[BatchObject, Stage]:
     """The stage of the object that `write_task` was given."""
-    item = BatchObject(
-        task["name"], Path(task["project"]), tuple(task["words"]), tuple(task["stages"]), int(task["line"])
-    )
-    return item, task["stage"]
+    values: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in task.items() if key != "stage"
+    }
+    return BatchObject(**{**values, "project": Path(task["project"])}), task["stage"]
 
 
 def write_answer(result: StageResult, resident: int) -> dict[str, Any]:

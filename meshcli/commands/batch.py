@@ -4,6 +4,7 @@ import shlex
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,8 @@ from meshcli.batch.batch_state import read_state
 from meshcli.batch.object_list import BatchFlags, CheckedList, check_list
 from meshcli.batch.shards import in_shard, only_named
 from meshcli.batch.stage_needs import needs_of
+from meshcli.batch.storage import is_url
+from meshcli.batch.storage_folder import open_batch
 from meshcli.batch.tasks import BatchObject, Runner
 from meshcli.batch.template import TemplateKind
 from meshcli.batch.tracker import BatchPlan, BatchTracker, named, plan_batch
@@ -55,9 +58,10 @@ class BatchCommand(Command):
 @expand_flag_groups
 def batch(
     list_path: Annotated[
-        Path,
+        str,
         typer.Argument(
             metavar="LIST",
+            path_type=str,
             show_default=False,
             help="CSV, JSON Lines or YAML with a row per object (name, photos, azimuth, rig, engine, settings, height, "
             "export), or a folder with a folder of pictures, or a picture, per object. `status DIR` in place of LIST: "
@@ -83,51 +87,60 @@ def batch(
 @expand_flag_groups
 def status(
     directory: Annotated[
-        Path, typer.Argument(metavar="DIR", help="The folder of a batch, its --out.", show_default=False)
+        str, typer.Argument(metavar="DIR", path_type=str, help="The folder of a batch, its --out.", show_default=False)
     ],
     output: Annotated[OutputFlags, Only("as_json")],
 ) -> int:
     """Show how many objects of a batch are done, and which are not and why; by the manifests of their projects."""
-    folder = BatchFolder(directory)
-    states = [read_state(folder, item) for item in folder.load_objects()]
-    if output.as_json:
-        for state in states:
-            event("object", **state.to_json())
-    else:
-        print_states(states, folder.load_list())
+    with open_batch(directory) as folder:
+        items = folder.load_objects()
+        folder.refresh()
+        states = [read_state(folder, item) for item in items]
+        if output.as_json:
+            for state in states:
+                event("object", **state.to_json())
+        else:
+            print_states(states, folder.load_list())
     return 0
 
 
-def _batch(list_path: Path, which: ListFlags, objects: ObjectFlags, output: OutputFlags) -> int:
+def _batch(list_place: str, which: ListFlags, objects: ObjectFlags, output: OutputFlags) -> int:
     """Check the list, run what is left of it and sum it up; the exit code."""
-    if which.out is None:
-        raise UsageError(f"say where the projects go: `meshcli batch {shlex.quote(str(list_path))} --out DIR`")
+    if not which.out:
+        raise UsageError(f"say where the projects go: `meshcli batch {shlex.quote(list_place)} --out DIR`")
     which.refuse_contradictions()
-    folder, flags = BatchFolder(which.out), objects.read()
+    list_path = list_place if is_url(list_place) else Path(list_place)
+    if which.template and isinstance(list_path, str):
+        raise UsageError(f"--template makes jobs that share folders, and {list_place} lies in none")
+    flags = objects.read()
     needs_of(flags.words)  # UsageError for a configuration file that no stage could read
-    folder.check()
-    checked = check_list(list_path, which.out, flags)
-    _tell_problems(checked, which.keep_going, output.as_json)
-    chosen = only_named(checked.objects, which.only) if which.only else list(checked.objects)
-    if which.template:
-        _print_job_file(which.template, list_path, which.out, which, flags)
-        return 0
-    chosen = in_shard(chosen, which.shard) if which.shard else chosen
-    plan = plan_batch(folder, chosen, which.retry_failed)
-    if objects.execution.dry_run:
-        _print_plan(plan, output.as_json)
-        return InputError.exit_code if checked.problems else 0
-    try:
-        folder.prepare(list_path, checked.objects)
-        return _run(folder, plan, checked, output, make_runner(which.on, which.address))
-    except OSError as error:
-        raise to_user_error(error, which.out) or error from error
+    with open_batch(which.out) as folder:
+        folder.check()
+        checked = check_list(list_path, folder.root, flags)
+        checked = replace(checked, objects=tuple(map(folder.placed, checked.objects)))
+        _tell_problems(checked, which.keep_going, output.as_json)
+        chosen = only_named(checked.objects, which.only) if which.only else list(checked.objects)
+        if which.template and isinstance(list_path, Path):
+            _print_job_file(which.template, list_path, folder.root, which, flags)
+            return 0
+        chosen = in_shard(chosen, which.shard) if which.shard else chosen
+        plan = plan_batch(folder, chosen, which.retry_failed)
+        if objects.execution.dry_run:
+            _print_plan(plan, output.as_json)
+            return InputError.exit_code if checked.problems else 0
+        try:
+            folder.prepare(list_path, checked.objects)
+            return _run(folder, plan, checked, output, make_runner(which.on, which.address))
+        except OSError as error:
+            raise to_user_error(error, which.out) or error from error
 
 
 def _run(folder: BatchFolder, plan: BatchPlan, checked: CheckedList, output: OutputFlags, runner: Runner) -> int:
     """Run what is left, write table and page; the exit code. What ends a batch early comes after table and page."""
     start = time.monotonic()
     with BatchProgress(output.quiet, output.as_json, output.verbose) as progress:
+        for warning in folder.warnings():
+            progress.say(warning)
         tracker = BatchTracker(folder, plan, progress.ended)
         done, left = len(plan.finished), len(plan.left)
         if output.as_json:
@@ -153,7 +166,7 @@ def _run(folder: BatchFolder, plan: BatchPlan, checked: CheckedList, output: Out
 
 def _sum_up(
     tracker: BatchTracker, checked: CheckedList, progress: BatchProgress, start: float, code: int
-) -> tuple[Path, Path]:
+) -> tuple[str, str]:
     """Write table and page, whose paths are returned, and say how far the batch came; `start` by time.monotonic."""
     from meshcli.batch.summary import write_summary  # loads pictures
 
@@ -161,7 +174,7 @@ def _sum_up(
     table, page, shown = write_summary(tracker.folder, checked.objects)
     count, failures = len(plan.finished) + tracker.codes[0], len(plan.failed) + tracker.failures
     if progress.as_json:
-        event("end", done=count, failed=failures, locked=tracker.locked, table=str(table), page=str(page),
+        event("end", done=count, failed=failures, locked=tracker.locked, table=table, page=page,
               exit_code=code)  # fmt: skip
         return table, page
     if failures:
@@ -210,7 +223,7 @@ def _print_plan(plan: BatchPlan, as_json: bool) -> None:
     rows += [(item, "skip, done") for item in plan.finished]
     for item, what in rows:
         if as_json:
-            event("plan", name=item.name, project=str(item.project), what=what, words=item.words, stages=item.stages)
+            event("plan", name=item.name, project=item.place, what=what, words=item.words, stages=item.stages)
         else:
             print(f"{what}: {item.name} ({', '.join(item.stages)})" if what == "run" else f"{what}: {item.name}")
 

@@ -1,13 +1,12 @@
 """The flags of `meshcli batch`: its own, and which of `run` it has for all objects; see `flag_groups`."""
 
-import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from meshcli.batch.object_list import BatchFlags
+from meshcli.batch.storage import is_url
 from meshcli.batch.template import TemplateKind
 from meshcli.commands.export_flags import SizeFlags
 from meshcli.commands.flag_groups import FlagGroup, Only
@@ -27,7 +26,6 @@ from meshcli.commands.mesh_file_flags import MeshFileFlags
 from meshcli.commands.render_flags import RenderFlags
 from meshcli.errors import UsageError
 
-URL = re.compile(r"[a-z][a-z0-9+.-]+:/")  # as paths have it: one slash
 Runners = Literal["local", "ray"]
 
 
@@ -36,9 +34,12 @@ class ListFlags(FlagGroup, title="Batch"):
     """Which objects are run, and which of them again."""
 
     out: Annotated[
-        Path | None,
-        typer.Option("--out", metavar="DIR", help="Folder for the projects, one per object.", show_default=False),
-    ] = None
+        str,
+        typer.Option(
+            "--out", metavar="DIR", path_type=str, show_default=False,
+            help="Folder for the projects, one per object, or its URL: s3://bucket/folder.",
+        ),
+    ] = ""  # fmt: skip
     on: Annotated[Runners, typer.Option("--on", help="Where to work: this machine, or a Ray cluster.")] = "local"
     address: Annotated[
         str,
@@ -68,11 +69,13 @@ class ListFlags(FlagGroup, title="Batch"):
     shards: Annotated[int, typer.Option(min=1, metavar="N", help="Tasks of that job.")] = 1
 
     def refuse_contradictions(self) -> None:
-        """UsageError for an address without a cluster, and for a place of the projects that is no folder."""
+        """UsageError for an address without a cluster, and for a job file that would have to name storage."""
         if self.address and self.on != "ray":
             raise UsageError("--address is for a cluster; add --on ray")
-        if self.out and URL.match(str(self.out)):
-            raise UsageError(f"--out {self.out}: object storage is not taken; mount it as a folder with file locks")
+        if self.template and is_url(self.out):
+            raise UsageError(
+                f"--template makes jobs that share folders; with --out {self.out} call `--shard I/N` in one of your own"
+            )
 
 
 @dataclass(frozen=True)

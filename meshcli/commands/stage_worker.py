@@ -9,18 +9,15 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable
 from typing import TextIO
 
-from meshcli.batch.tasks import BatchObject, StageResult
+from meshcli.batch.staging import RunStage, run_staged
 from meshcli.batch.worker_process import read_task, write_answer
-from meshcli.project.manifest import Stage
 from meshcli.system.glibc_heap import free_memory
 from meshcli.system.processes import Interrupted, exit_with_parent, listen_to_signals
 from meshcli.weights.kept_networks import KeptNetworks
 
 GROWTH = 64 * 2**20  # bytes that may be left behind until they are looked for, which takes 0.2 s with all libraries
-RunStage = Callable[[BatchObject, Stage], StageResult]
 
 
 def main(run_stage: RunStage | None = None) -> int:
@@ -45,7 +42,7 @@ def serve(tasks: TextIO, answers: TextIO, run_stage: RunStage) -> None:
     for line in tasks:
         item, stage = read_task(json.loads(line))
         with kept.in_use():
-            result = run_stage(item, stage)
+            result = run_staged(run_stage, item, stage)
         if result.spoils_worker:
             kept.drop()
         if _resident_bytes() > resident + GROWTH:

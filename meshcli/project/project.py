@@ -7,8 +7,9 @@ import re
 import shlex
 import shutil
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count
@@ -31,6 +32,8 @@ LOCK = ".lock"
 LOCK_OWNER = re.compile(rb"\d+\n")  # what filelock writes where the system has no locks; elsewhere a lock is empty
 LOCKING_UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # reported by some network file systems
 NAMED_FILES = 5  # in a message; more are counted
+# Called when a manifest has been saved, where a copy of the project is kept somewhere else.
+SAVED: ContextVar[Callable[[], None]] = ContextVar("SAVED", default=lambda: None)
 LOCK_TIMEOUT = 0.5  # seconds: longer than `status` holds the lock while testing it
 
 
@@ -80,6 +83,7 @@ class Project:
         """Replace the manifest; the caller holds the write lock and has written the files it names."""
         text = json.dumps(manifest.to_json(), indent=1, allow_nan=False)
         write_files({self.path(MANIFEST): text.encode()})
+        SAVED.get()()
 
     def path(self, file: str) -> Path:
         """The path of a file in the manifest; ProjectError if a link leads out of the project."""

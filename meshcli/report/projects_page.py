@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from meshcli import __version__
 from meshcli.errors import MeshcliError
+from meshcli.project.artefacts import still_file
 from meshcli.project.manifest import Manifest
 from meshcli.project.project import Project
 from meshcli.report.pages import own_script, render_page
@@ -55,7 +56,7 @@ def projects_page(
         state, reason = (told or {}).get(project.root, ("", ""))
         try:
             row = _row(project, page)
-            rows.append(replace(row, state=state, reason=reason) if state and state != "done" else row)
+            rows.append(replace(row, state=state, reason=reason) if state else row)
         except MeshcliError as error:
             if state:
                 rows.append(ProjectRow(_name(project), "", state, reason))
@@ -104,12 +105,17 @@ def _state(status: ProjectStatus) -> tuple[str, str]:
     return ("unfinished" if first.state == "missing" else first.state), f"{first.stage}: {first.reason}"
 
 
-def _picture(project: Project, manifest: Manifest) -> str:
-    """A thumbnail: the mesh from the front, else a chosen view, else a photo."""
+def picture_files(manifest: Manifest) -> list[str]:
+    """The pictures that may stand for a project: the mesh from the front, a chosen view, any view, a photo."""
     views = {view.name: view.file for view in manifest.active_views.values()}
     chosen = [views[name] for name in manifest.selection.names if name in views] if manifest.selection else []
-    files = ["renders/front.png", *chosen[:1], *list(views.values())[:1], *(p.file for p in manifest.active_photos[:1])]
-    found = ProjectPictures(project, manifest, MAX_PIXELS).listed(files, THUMBNAIL)
+    files = [still_file("front"), *chosen[:1], *list(views.values())[:1], *(p.file for p in manifest.active_photos[:1])]
+    return [file for file in files if file in manifest.listed_files]
+
+
+def _picture(project: Project, manifest: Manifest) -> str:
+    """A thumbnail."""
+    found = ProjectPictures(project, manifest, MAX_PIXELS).listed(picture_files(manifest), THUMBNAIL)
     return found[0]["picture"] if found else ""
 
 

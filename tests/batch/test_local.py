@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +128,35 @@ def test_two_drivers_do_nothing_twice(tmp_path: Path, photos: list[Path], monkey
     )
     assert not [result for each in heard for result in each.results if result.failed]
     assert all(done(item) for item in objects)
+
+
+@pytest.mark.slow  # four workers of two drivers
+def test_in_storage_nothing_is_done_twice_and_a_killed_worker_goes_on(
+    tmp_path: Path, photos: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The files are those of the same batch in a folder, tries and smaller settings too."""
+    pytest.importorskip("fsspec", reason="fsspec is not installed")
+    names = ("a", "b", "fit killed")
+    here = listed(tmp_path / "here", photos, *names)
+    made(here)
+    log = tmp_path / "log"
+    monkeypatch.setenv("MESHCLI_TEST_LOG", str(log))
+    heard = {driver: Heard() for driver in ("one", "two")}
+
+    def drive(driver: str) -> None:
+        objects = listed(tmp_path / driver, photos, *names)
+        there = [replace(item, storage=f"file://{tmp_path}/there", driver=driver) for item in objects]
+        runner().run(there, heard[driver])
+
+    with ThreadPoolExecutor(2) as drivers:
+        list(drivers.map(drive, heard))
+    assert sorted(log.read_text().splitlines()) == sorted(f"{stage} {name}" for stage in STAGES for name in names)
+    assert not [result for each in heard.values() for result in each.results if result.failed]
+    for item in here:
+        there = replace(item, project=tmp_path / "there" / item.name)
+        assert timeless(there) == timeless(item)
+        assert artefacts(there) == artefacts(item)
+    assert not list((tmp_path / "there" / ".batch" / "claims").iterdir())
 
 
 @pytest.mark.slow

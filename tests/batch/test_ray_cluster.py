@@ -3,12 +3,14 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,10 @@ import pytest
 
 from helpers import counted_stages
 from helpers.counted_stages import lines, needs, objects, run_counted
+from helpers.s3_server import missing_for_s3, s3_server
 from meshcli.batch import ray_connection
 from meshcli.batch.ray_cluster import RayRunner
+from meshcli.batch.storage import Storage
 from meshcli.batch.tasks import BatchObject, StageResult, StageStarted
 from meshcli.errors import MissingError, UsageError
 from meshcli.project.project import Project
@@ -34,14 +38,18 @@ def cluster() -> Iterator[Any]:
     """A head that runs nothing and two nodes of two cores, on paper."""
     before = dict(os.environ)
     os.environ.update(ray_connection.ENVIRONMENT, PYTHONPATH=TESTS, RAY_memory_monitor_refresh_ms="0")
+    os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"  # for the server of clients: docs/ray.md
     from ray.cluster_utils import Cluster
 
-    head = {"num_cpus": 0, "object_store_memory": STORE, "include_dashboard": False}
-    running = Cluster(initialize_head=True, head_node_args=head)
-    for _ in range(2):
-        running.add_node(num_cpus=2, object_store_memory=STORE)
-    yield running
-    running.shutdown()
+    with ExitStack() as stack:
+        if not missing_for_s3():
+            os.environ.update(stack.enter_context(s3_server()))
+        head = {"num_cpus": 0, "object_store_memory": STORE, "include_dashboard": False}
+        running = Cluster(initialize_head=True, head_node_args=head)
+        for _ in range(2):
+            running.add_node(num_cpus=2, object_store_memory=STORE)
+        yield running
+        running.shutdown()
     os.environ.clear()
     os.environ.update(before)
 
@@ -49,6 +57,25 @@ def cluster() -> Iterator[Any]:
 @pytest.fixture
 def batch(cluster: Any) -> "Batch":
     return Batch(cluster.address)
+
+
+@pytest.fixture
+def client_address(cluster: Any) -> Iterator[str]:
+    """The address of a server for clients of the cluster, as `ray start --head` starts one."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    line = ["-m", "ray.util.client.server", f"--address={cluster.address}", "--host=127.0.0.1", f"--port={port}"]
+    server = subprocess.Popen([sys.executable, *line, "--mode=proxy"], stderr=subprocess.DEVNULL)
+
+    def listens() -> bool:
+        with socket.socket() as trial:
+            return trial.connect_ex(("127.0.0.1", port)) == 0
+
+    wait_for(listens)
+    yield f"ray://127.0.0.1:{port}"
+    server.terminate()
+    server.wait()
 
 
 class Batch:
@@ -180,6 +207,52 @@ def test_two_drivers_do_nothing_twice(batch: Batch, tmp_path: Path) -> None:
     assert once(tmp_path, 20)
 
 
+def test_a_client_of_the_cluster_runs_a_batch(
+    client_address: str, batch: Batch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through ray:// workers may be lost too, Ctrl-C ends what runs, and so does the end of the driver."""
+    batch.address = client_address
+    with monkeypatch.context() as patched:
+        patched.setattr("meshcli.__version__", "0.0.1")
+        with pytest.raises(MissingError, match=r"meshcli .*, this machine 0\.0\.1"):
+            batch.run(objects(tmp_path, 2))
+    assert not lines(tmp_path, "began")
+    for name in ("002.generate", "003.render"):
+        (tmp_path / name).write_text("x", encoding="ascii")
+    driver = batch.driver(tmp_path, 6, "die={name}.{stage}")
+    printed, told = driver.communicate(timeout=120)
+    assert (driver.returncode, told) == (0, "")
+    assert {line.split()[2] for line in printed.splitlines()} == {"0"}
+    assert once(tmp_path, 6)
+    for number, code in ((signal.SIGINT, 130), (signal.SIGKILL, -9)):
+        folder = tmp_path / str(code)
+        folder.mkdir()
+        driver = batch.driver(folder, 30, "sleep=0.5")
+        wait_for(lambda folder=folder: len(lines(folder, "done")) > 3)
+        driver.send_signal(number)
+        driver.communicate(timeout=60)
+        assert driver.returncode == code
+        wait_for(lambda folder=folder: not [line for line in _open(folder) if _lives(line["pid"])], 60)
+        assert len(lines(folder, "done")) < 60
+    batch.run(objects(folder, 30))
+    assert once(folder, 30)
+
+
+@pytest.mark.skipif(bool(missing_for_s3()), reason="an S3 server needs moto and s3fs")
+def test_two_drivers_on_object_storage_do_nothing_twice(batch: Batch, tmp_path: Path) -> None:
+    (tmp_path / "002.generate").write_text("x", encoding="ascii")
+    words = ("storage=s3://farm/counted", "die={name}.{stage}", "sleep=0.1")
+    drivers = [batch.driver(tmp_path, 8, *words) for _ in range(2)]
+    for driver in drivers:
+        _, told = driver.communicate(timeout=300)
+        assert (driver.returncode, told) == (0, "")
+    assert once(tmp_path, 8)
+    batch.run(objects(tmp_path, 8, *words))
+    assert once(tmp_path, 8)
+    left = Storage("s3://farm/counted").files()
+    assert sorted(left) == [f"{number:03}/manifest.json" for number in range(8)], "no claim and no marker is left"
+
+
 def test_networks_stay_loaded_in_actors_on_gpus_of_their_own(cluster: Any, batch: Batch, tmp_path: Path) -> None:
     node = cluster.add_node(num_cpus=1, num_gpus=1, object_store_memory=STORE)
     words = ("gpu=generate", "gpu=reconstruct", "--device=cuda")
@@ -224,27 +297,35 @@ def test_photos_that_the_nodes_do_not_see_are_said_before_work_starts(
 
 
 def test_real_stages_leave_the_same_files_as_run(batch: Batch, tmp_path: Path, photos: list[Path]) -> None:
-    """Byte for byte, but for clocks and memory in the records; by the command, with relative paths."""
+    """Byte for byte, but for clocks and memory in the records; by the command, with relative paths, in storage too."""
     flags = ("--config", "quick", "--set", "fit.resolutions=[24,32]", "--set", "fit.steps=[10,10]", "--frames=4")
     engines = ("--generator", "sculpt", "--reconstructor", "fit")
     (tmp_path / "list.csv").write_text("name,photos\na,1.png\nb,2.png\n", encoding="ascii")
-    line = ["batch", "list.csv", "--out", "there", "--on", "ray", "--address", batch.address, "--json"]
-    done = subprocess.run(
-        [sys.executable, "-m", "meshcli", *line, *flags, *engines],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert [json.loads(line) for line in done.stdout.splitlines()][-1]["done"] == 2
+    outs = ["there", *([] if missing_for_s3() else ["s3://farm/real"])]
+    for out in outs:
+        line = ["batch", "list.csv", "--out", out, "--on", "ray", "--address", batch.address, "--json"]
+        done = subprocess.run(
+            [sys.executable, "-m", "meshcli", *line, *flags, *engines],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert [json.loads(line) for line in done.stdout.splitlines()][-1]["done"] == 2
+    copies = [tmp_path / "there", tmp_path / "copy"][: len(outs)]
+    if outs[1:]:
+        stored = Storage(outs[1])
+        stored.get({name: copies[1] / name for name in stored.files()})
+        assert {path.name for path in copies[1].iterdir()} == {path.name for path in copies[0].iterdir()}
     for name, photo in zip("ab", photos, strict=False):
-        here, there = tmp_path / "here" / name, tmp_path / "there" / name
+        here = tmp_path / "here" / name
         assert run_child(["run", "--quiet", str(here), str(photo), *flags, *engines], capture=True)[0] == 0
         files = {stage: record.outputs for stage, record in Project(here).load().stages.items()}
-        assert {stage: record.outputs for stage, record in Project(there).load().stages.items()} == files
-        for output in (each for outputs in files.values() for each in outputs):
-            assert (there / output.file).read_bytes() == (here / output.file).read_bytes(), output.file
+        for there in (copy / name for copy in copies):
+            assert {stage: record.outputs for stage, record in Project(there).load().stages.items()} == files
+            for output in (each for outputs in files.values() for each in outputs):
+                assert (there / output.file).read_bytes() == (here / output.file).read_bytes(), output.file
 
 
 def _open(folder: Path) -> list[dict[str, Any]]:

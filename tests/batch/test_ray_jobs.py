@@ -1,17 +1,21 @@
 """What follows a try that was lost on a cluster, and what is said where there is none. No Ray is started."""
 
 import importlib.util
+import json
 import socket
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from meshcli.batch.claims import is_taken, take
 from meshcli.batch.ray_cluster import RayRunner, on_any_node, paths_among
 from meshcli.batch.ray_connection import NodeAnswer, Versions, check_nodes
 from meshcli.batch.ray_jobs import Job
 from meshcli.batch.ray_tasks import ClusterNeeds
 from meshcli.batch.stage_needs import Needs
+from meshcli.batch.storage import Storage
+from meshcli.batch.stored_projects import stage_record
 from meshcli.batch.tasks import BatchObject, StageResult
 from meshcli.errors import MissingError, UsageError
 from meshcli.project.manifest import Manifest, Stage, StageRecord
@@ -84,6 +88,7 @@ def test_what_had_failed_for_good_and_is_asked_for_again_gets_three_new_tries(pr
     assert again.may_try_again(StageResult("desk", "reconstruct", 75, tries=5))
     assert not again.may_try_again(StageResult("desk", "reconstruct", 75, tries=6))
     assert not again.may_try_again(StageResult("desk", "reconstruct", 3, tries=4))
+    assert not again.may_try_again(StageResult("desk", "reconstruct", 75, tries=4, disk_full=True))
 
 
 def test_a_locked_project_is_waited_for_only_after_a_loss(project: Project) -> None:
@@ -164,6 +169,47 @@ def test_nodes_that_are_not_as_they_should_be(
     assert not list(tmp_path.iterdir()), "the marker is gone"
 
 
+def test_a_node_that_does_not_reach_the_storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("fsspec", reason="fsspec is not installed")
+    asked: list[str] = []
+
+    def answers(_: object, marker: str, paths: object) -> list[NodeAnswer]:
+        asked.append(marker)
+        return [NodeAnswer("n7", OWN, (), "")]
+
+    monkeypatch.setattr("meshcli.batch.ray_connection.own_versions", lambda _: OWN)
+    monkeypatch.setattr("meshcli.batch.ray_connection._ask_nodes", answers)
+    storage = Storage(f"memory://{tmp_path}/out")
+    with pytest.raises(UsageError, match=r"n7 of the cluster does not see memory://.*; it lacks the package"):
+        check_nodes(None, storage.url, ())
+    assert asked[0].startswith(f"{storage.url}/.meshcli-")
+    assert not storage.files(), "the marker is gone"
+
+
+def test_a_worker_that_is_lost_with_a_project_in_storage(tmp_path: Path) -> None:
+    """What it has on record there counts, and its claim is taken back."""
+    pytest.importorskip("fsspec", reason="fsspec is not installed")
+    storage = Storage(f"memory://{tmp_path}/out")
+    item = BatchObject("desk", tmp_path / "desk", storage=storage.url, driver="driver")
+    begun = Job(item, ("reconstruct",), Needs(1, 1))
+    begun.begin()
+    assert take(storage, "desk", "driver")
+    text = json.dumps(Manifest().with_record("reconstruct", RUNNING).to_json())
+    storage.write("desk/manifest.json", text.encode())
+    assert begun.lose("memory") is None
+    found = stage_record(item, "reconstruct")
+    assert found
+    assert (found.status, found.tries, found.reduced_settings) == ("failed", 1, {"fit.steps": 9})
+    assert not is_taken(storage, "desk")
+    assert not item.project.exists(), "no copy is left here"
+
+
+def test_results_that_cannot_be_sent_are_tries(project: Project) -> None:
+    first = job(project, None)
+    unsent = StageResult("desk", "reconstruct", 75, tries=1)
+    assert [first.may_try_again(unsent) for _ in range(3)] == [True, True, False]
+
+
 def run_at(address: str, folder: Path) -> None:
     RayRunner(lambda item, stage: StageResult(item.name, stage), address).run(
         [BatchObject("desk", folder / "desk")], lambda _: None
@@ -190,3 +236,13 @@ def test_an_address_without_a_cluster_or_that_is_none(tmp_path: Path) -> None:
     for address in ("head", "head:x", "http://"):
         with pytest.raises(UsageError, match="write auto, HOST:PORT or ray://HOST:PORT"):
             run_at(address, tmp_path)
+
+
+def test_what_answers_and_is_no_ray_is_said_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed")
+    monkeypatch.setattr("meshcli.batch.ray_connection.CONNECT_SECONDS", 0.1)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        pytest.raises(UsageError, match="is no Ray head for clients"),
+    ):
+        run_at(f"ray://127.0.0.1:{silent.getsockname()[1]}", tmp_path)

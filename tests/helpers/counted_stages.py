@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -27,8 +28,13 @@ STAGES: tuple[Stage, ...] = ("generate", "render")
 
 
 def objects(folder: Path, count: int, *words: str, stages: Sequence[Stage] = STAGES) -> list[BatchObject]:
-    """Objects named 000, 001 ..."""
-    return [BatchObject(f"{each:03}", folder / f"{each:03}", words, tuple(stages), each + 1) for each in range(count)]
+    """Objects named 000, 001 ...; with `storage=URL` their projects lie there, and what is written down in `folder`."""
+    storage = next((word.partition("=")[2] for word in words if word.startswith("storage=")), "")
+    words, driver = ((*words, f"log={folder}"), uuid.uuid4().hex) if storage else (words, "")
+    return [
+        BatchObject(f"{each:03}", folder / f"{each:03}", words, tuple(stages), each + 1, storage, driver)
+        for each in range(count)
+    ]
 
 
 def needs(item: BatchObject, stage: Stage) -> Needs:
@@ -80,7 +86,7 @@ def _work(item: BatchObject, stage: Stage) -> int:
     """Do what the words say; the exit code."""
     for word in item.words:
         what, _, value = word.partition("=")
-        trouble = item.project.parent / value.format(name=item.name, stage=stage)
+        trouble = _folder(item) / value.format(name=item.name, stage=stage)
         if what == "sleep":
             time.sleep(float(value))
         elif what in ("die", "full") and trouble.is_file() and (left := trouble.read_text(encoding="ascii")):
@@ -93,8 +99,13 @@ def _work(item: BatchObject, stage: Stage) -> int:
 
 def _write_down(item: BatchObject, stage: Stage, event: str) -> None:
     line = {"name": item.name, "stage": stage, "event": event, "pid": os.getpid(), "gpu": _gpu()}
-    with (item.project.parent / LOG).open("a", encoding="ascii") as log:
+    with (_folder(item) / LOG).open("a", encoding="ascii") as log:
         log.write(json.dumps(line) + "\n")
+
+
+def _folder(item: BatchObject) -> Path:
+    """Where the stages write down that they ran."""
+    return next((Path(word.partition("=")[2]) for word in item.words if word.startswith("log=")), item.project.parent)
 
 
 def _gpu() -> str:
