@@ -6,12 +6,13 @@ Looks are averaged over the points of a pixel as sRGB values, as everywhere in m
 import numpy as np
 
 from meshcli.arrays import Array
-from meshcli.pictures.interpolation import adjacent_pixels
+from meshcli.rendering.texture_lookup import Colour, look_up
 from meshcli.system.numba_kernel import kernel
 
 MAX_CONTRAST = 20.0  # of 255, by eye: a pixel whose first samples differ by more gets all samples
 TEXTURE, COLOURS, CLAY, WIREFRAME, NORMALS, DEPTH, MASK = range(7)  # kinds of looks
 SPAN = 256  # pixels of a row that are shaded together
+VALUES = 6  # of a point: three attributes, depth, and for lines the distance to the edge and the triangle's height
 
 # Clay: light = grey x (ambient + sky (1 + n.z) / 2 + the sum of strength x max(0, n . direction) over two lamps) of a
 # unit normal n. A strong lamp from the side shows even slight slopes. Chosen by eye.
@@ -21,7 +22,6 @@ LINE_RED, LINE_GREEN, LINE_BLUE = 34.0, 46.0, 62.0
 LINE_SHARE = 0.07  # of a triangle's smallest height, at most, on each side of it
 FARTHEST_GREY = 40.0  # of 255, of a depth picture to be looked at; the nearest point is white
 
-Colour = tuple[float, float, float]
 Frame = tuple[Colour, Colour, Colour, Colour]  # what depends on the camera: axes, lamps or depths, and lines
 
 
@@ -37,11 +37,10 @@ def shade_band(
     picture: Array,
 ) -> None:
     """Shade the pixels of a band, whose first row and number of rows are given, from the faces at their points."""
-    kind, frame = look
-    samples, adaptive = plan
-    top, rows = band
+    kind, (samples, adaptive), (top, rows) = look[0], plan, band
     faces = np.empty(SPAN * samples**2, np.int32)
-    spots, colours = np.empty((len(faces), 2)), np.empty((len(faces), 3), np.float32)
+    spots, values = np.empty((len(faces), 2)), np.empty((VALUES, len(faces)), np.float32)
+    colours = np.empty((3, len(faces)), np.float32)
     pixels = np.empty((SPAN, 4), np.int32)
     for i in range(rows):
         for start in range(columns[0], columns[1], SPAN):
@@ -50,7 +49,7 @@ def shade_band(
             few = adaptive
             while found > 0:
                 points = _choose_points(drawn, plan[0], few, kind, (top, i), pixels, found, faces, spots)
-                _shade_points(faces, spots, points, planes, texture, kind, frame, colours)
+                _shade_points(faces, spots, points, planes, texture, look, values, colours)
                 found = _set_pixels(picture, top + i, pixels, found, colours, kind, samples)
                 few = False
 
@@ -118,31 +117,68 @@ def _choose_points(
 
 @kernel()
 def _shade_points(
-    faces: Array, spots: Array, count: int, planes: Array, texture: Array, kind: int, frame: Frame, colours: Array
+    faces: Array,
+    spots: Array,
+    count: int,
+    planes: Array,
+    texture: Array,
+    look: tuple[int, Frame],
+    values: Array,
+    colours: Array,
 ) -> None:
-    """The looks of faces at columns and rows of the grid of points: red, green and blue (count, 3)."""
+    """The looks of faces at columns and rows of the grid of points: rows red, green and blue of `colours` (3, N).
+
+    In loops of one purpose each, which the compiler turns into instructions for several points at once.
+    """
+    kind, frame = look
+    if kind != MASK:
+        _find_values(faces, spots, count, planes, kind, values)
+    if kind == TEXTURE:
+        look_up(texture, values, count, colours)
+    elif kind == COLOURS:
+        _look_at_all(values, count, COLOURS, frame, colours)
+    elif kind == CLAY:
+        _look_at_all(values, count, CLAY, frame, colours)
+    elif kind == WIREFRAME:
+        _look_at_all(values, count, WIREFRAME, frame, colours)
+    elif kind == NORMALS:
+        _look_at_all(values, count, NORMALS, frame, colours)
+    elif kind == DEPTH:
+        _look_at_all(values, count, DEPTH, frame, colours)
+    else:
+        colours[:, :count] = 255.0
+
+
+@kernel(inline=True)
+def _look_at_all(values: Array, count: int, kind: int, frame: Frame, colours: Array) -> None:
+    """The looks of points of a kind that is known when this is compiled."""
+    for n in range(count):
+        attributes, inside = (values[0, n], values[1, n], values[2, n]), (values[4, n], values[5, n])
+        red, green, blue = look_of(attributes, 1.0, values[3, n], inside, kind, frame)
+        colours[0, n], colours[1, n], colours[2, n] = red, green, blue
+
+
+@kernel()
+def _find_values(faces: Array, spots: Array, count: int, planes: Array, kind: int, values: Array) -> None:
+    """The attributes of points, normals as seen from the front, the depth, and for lines edge and height."""
     for n in range(count):
         face, x, y = faces[n], spots[n, 0], spots[n, 1]
-        red, green, blue = 255.0, 255.0, 255.0
-        if kind != MASK:
-            depth = 1.0 / (planes[face, 0] + planes[face, 1] * x + planes[face, 2] * y)
-            a, b, c, edge = 0.0, 0.0, 0.0, 0.0
-            if kind != DEPTH:
-                a = (planes[face, 5] + planes[face, 6] * x + planes[face, 7] * y) * depth
-                b = (planes[face, 8] + planes[face, 9] * x + planes[face, 10] * y) * depth
-            if kind == TEXTURE:
-                red, green, blue = texel(texture, a, b)
-            else:
-                if kind != DEPTH:
-                    c = (planes[face, 11] + planes[face, 12] * x + planes[face, 13] * y) * depth
-                if kind == WIREFRAME:
-                    edge = depth * min(
-                        planes[face, 14] + planes[face, 15] * x + planes[face, 16] * y,
-                        planes[face, 17] + planes[face, 18] * x + planes[face, 19] * y,
-                        planes[face, 20] + planes[face, 21] * x + planes[face, 22] * y,
-                    )
-                red, green, blue = look_of((a, b, c), planes[face, 3], depth, (edge, planes[face, 4]), kind, frame)
-        colours[n, 0], colours[n, 1], colours[n, 2] = red, green, blue
+        depth = 1.0 / (planes[face, 0] + planes[face, 1] * x + planes[face, 2] * y)
+        values[3, n] = depth
+        if kind == DEPTH:
+            continue
+        scale = depth if kind <= COLOURS else depth * planes[face, 3]
+        values[0, n] = (planes[face, 5] + planes[face, 6] * x + planes[face, 7] * y) * scale
+        values[1, n] = (planes[face, 8] + planes[face, 9] * x + planes[face, 10] * y) * scale
+        if kind != TEXTURE:
+            values[2, n] = (planes[face, 11] + planes[face, 12] * x + planes[face, 13] * y) * scale
+        if kind == WIREFRAME:
+            values[4, n] = depth * min(
+                planes[face, 14] + planes[face, 15] * x + planes[face, 16] * y,
+                planes[face, 17] + planes[face, 18] * x + planes[face, 19] * y,
+                planes[face, 20] + planes[face, 21] * x + planes[face, 22] * y,
+            )
+            values[5, n] = planes[face, 4]
 
 
 @kernel()
@@ -154,7 +190,7 @@ def _set_pixels(picture: Array, row: int, pixels: Array, count: int, colours: Ar
         red, green, blue = 0.0, 0.0, 0.0
         low_red, low_green, low_blue, high_red, high_green, high_blue = 1e9, 1e9, 1e9, -1e9, -1e9, -1e9
         for m in range(n, n + points):
-            r, g, b = colours[m, 0], colours[m, 1], colours[m, 2]
+            r, g, b = colours[0, m], colours[1, m], colours[2, m]
             red, green, blue = red + r, green + g, blue + b
             low_red, high_red = min(low_red, r), max(high_red, r)
             low_green, high_green = min(low_green, g), max(high_green, g)
@@ -227,22 +263,3 @@ def encoded(x: float, y: float, z: float) -> Colour:
     """A direction of any length as a colour: each axis from -1 to 1 becomes 0 to 255."""
     length = np.sqrt(x * x + y * y + z * z) + 1e-20
     return 127.5 * (1.0 + x / length), 127.5 * (1.0 + y / length), 127.5 * (1.0 + z / length)
-
-
-@kernel(inline=True)
-def texel(texture: Array, x: float, y: float) -> Colour:
-    """Bilinear colour of a texture at a column and row; its first pixel's centre is at 0.5."""
-    j, right, p = adjacent_pixels(x, texture.shape[1])
-    i, below, q = adjacent_pixels(y, texture.shape[0])
-    return (
-        _mixed(texture[i, j, 0], texture[i, right, 0], texture[below, j, 0], texture[below, right, 0], p, q),
-        _mixed(texture[i, j, 1], texture[i, right, 1], texture[below, j, 1], texture[below, right, 1], p, q),
-        _mixed(texture[i, j, 2], texture[i, right, 2], texture[below, j, 2], texture[below, right, 2], p, q),
-    )
-
-
-@kernel()
-def _mixed(a: float, b: float, c: float, d: float, p: float, q: float) -> float:
-    upper = (1.0 - p) * a + p * b
-    lower = (1.0 - p) * c + p * d
-    return (1.0 - q) * upper + q * lower

@@ -18,12 +18,11 @@ from meshcli.rendering.shading import (
     NORMALS,
     TEXTURE,
     WIREFRAME,
-    Colour,
     Frame,
     encoded,
     look_of,
-    texel,
 )
+from meshcli.rendering.texture_lookup import Colour, packed, texel
 from meshcli.settings import NormalSpace, RenderPass
 from meshcli.system.numba_kernel import kernel
 from meshcli.views.camera import Camera
@@ -32,7 +31,7 @@ from meshcli.views.projection import camera_to_world
 LAMPS = (((-0.7, 0.5, 0.55), 0.6), ((0.8, 0.1, 0.5), 0.14))  # direction towards it: x right, y up, z to the viewer
 LINE_PIXELS, REFERENCE_SIDE = 1.1, 768.0  # width, in pictures up to this side; proportionally more in larger ones
 NO_FRAME = ((0.0, 0.0, 0.0),) * 4
-NO_TEXTURE, NO_HEIGHTS = np.zeros((1, 1, 3), np.uint8), np.zeros(0, np.float32)
+NO_TEXTURE, NO_HEIGHTS = np.zeros((2, 2), np.int32), np.zeros(0, np.float32)
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Paint:
     kind: int  # TEXTURE, COLOURS ... of `shading`
     # Of the faces' corners (F, 3, A): columns and rows of a texture, colours, or normals and distances from the edges.
     attributes: NDArray[np.float32]
-    texture: NDArray[np.uint8]  # (H, W, 3)
+    texture: NDArray[np.int32]  # (H + 1, W + 1), packed
     heights: NDArray[np.float32]  # (F,) the smallest of each face, for a wireframe; else empty
     frame: Frame
 
@@ -96,7 +95,7 @@ class Surface:
             height, width = texture.image.shape[:2]
             u, v = np.moveaxis(texture.coordinates[texture.faces], 2, 0)
             places = np.stack([u * width, (1.0 - v) * height], axis=2).astype(np.float32)
-            return TEXTURE, places, np.ascontiguousarray(texture.image)
+            return TEXTURE, places, packed(texture.image)
         if colours is not None:
             return COLOURS, colours[self.mesh.faces].astype(np.float32), NO_TEXTURE
         return COLOURS, np.full((len(self.mesh.faces), 3, 3), PLAIN_GREY, np.float32), NO_TEXTURE

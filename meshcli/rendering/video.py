@@ -19,6 +19,7 @@ from meshcli.rendering.ffmpeg import ADVICE, ENCODER, ffmpeg_program, start_erro
 
 CRF = 17  # of 51, smaller is better; 18 is usually taken for visually lossless
 PRESET = "veryfast"  # half the time of "medium" with 18, as good in luma (44 dB), and files 2 to 11 % larger
+MOTION = "subme=1"  # a coarse search between pixels: a fifth of the time less, as good, files 9 to 13 % larger
 # sRGB in, BT.709 out, and tagged so in the file: players make different guesses about untagged files.
 COLOUR_FILTER = ["-vf", "scale=out_color_matrix=bt709:out_range=tv,setparams=colorspace=bt709:range=tv"]
 COLOUR_TAGS = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv"]
@@ -39,8 +40,8 @@ class Mp4Writer:
         command = [
             ffmpeg_program(), "-y", "-v", "error", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-r", str(fps),
             "-i", "-", "-an", *COLOUR_FILTER, "-c:v", ENCODER, "-pix_fmt", "yuv420p",
-            "-crf", str(CRF), "-preset", PRESET, *COLOUR_TAGS, "-movflags", "+faststart", "-f", "mp4",
-            str(path.absolute()),
+            "-crf", str(CRF), "-preset", PRESET, "-x264-params", MOTION, *COLOUR_TAGS,
+            "-movflags", "+faststart", "-f", "mp4", str(path.absolute()),
         ]  # fmt: skip
         try:
             # In its own session, so that Ctrl-C reaches only us and we decide how ffmpeg ends.

@@ -1,6 +1,7 @@
 """Exports of a finished project: what is written, skipped, refused and on record."""
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -195,6 +196,28 @@ def test_usd_without_its_package(finished: Project, monkeypatch: pytest.MonkeyPa
     outcome = export_project(finished, settings=typed(to="all"))
     assert any("left out: usd, usdz" in note and "meshcli[usd]" in note for note in outcome.notes)
     assert not finished.path("export/desk.usdz").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "package", "extra"),
+    [(["--to", "usd"], "pxr", "usd"), (["--to", "usdz"], "pxr", "usd"), (["--for", "web"], "DracoPy", "web")],
+)
+def test_a_package_that_is_not_installed(
+    finished: Project,
+    flags: list[str],
+    package: str,
+    extra: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)  # to Python, as if it were nowhere
+    before = finished.path("manifest.json").read_bytes()
+    assert main(["export", str(finished.root), *flags]) == 4
+    assert capsys.readouterr().err.splitlines() == [
+        f"error: {flags[1]} needs a package that is not installed: `pip install 'meshcli[{extra}]'`"
+    ]
+    assert finished.path("manifest.json").read_bytes() == before
+    assert not finished.path("export").exists()
 
 
 def test_no_rig_has_no_coordinates(finished: Project) -> None:
