@@ -350,6 +350,7 @@ ExportPreset = Literal[
     "web",  # a small GLB: WebP and Draco
     "print",  # STL and 3MF
 ]
+EXPORT_TARGETS: tuple[str, ...] = (*get_args(ExportFormat), *get_args(ExportPreset), "all")
 SizeBy = Literal[
     "none",  # one unit of the world is one metre
     "height",  # of the bounding box, along z
@@ -392,12 +393,11 @@ class ExportSettings:
 
     def conflict(self) -> str:
         """A description of settings that contradict each other, or name no format; empty if none do."""
-        known = (*get_args(ExportFormat), *get_args(ExportPreset), "all")
         for name in self.targets:
-            if name not in known:
-                return unknown_name("format", name, known)
+            if name not in EXPORT_TARGETS:
+                return unknown_name("format", name, EXPORT_TARGETS)
         if not self.targets:
-            return f"export.to names no format; known: {', '.join(known)}"
+            return f"export.to names no format; known: {', '.join(EXPORT_TARGETS)}"
         if self.size_by == "like-rig" and self.pivot != "auto":
             return f"--like-rig keeps the rig's own origin, and --pivot {self.pivot} would move it; take one of them"
         return ""

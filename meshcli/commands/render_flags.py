@@ -8,7 +8,7 @@ import typer
 from meshcli.commands.completion import complete_pictures
 from meshcli.commands.flag_groups import FlagGroup, Overrides
 from meshcli.errors import UsageError
-from meshcli.settings import RenderPass, Source
+from meshcli.settings import RenderPass, Source, unknown_name
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,9 @@ class RenderFlags(FlagGroup, title="Rendering"):
             lists["render.azimuths"] = () if self.azimuths == "sides" else _azimuths(self.azimuths)
         if self.passes:
             lists["render.passes"] = tuple(dict.fromkeys(_words(self.passes)))
+            for name in lists["render.passes"]:
+                if name not in get_args(RenderPass):
+                    raise UsageError(f"--passes: {unknown_name('pass', name, get_args(RenderPass))}")
         if self.background:
             lists["render.background"] = self.background
         if self.camera:

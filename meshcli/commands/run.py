@@ -13,7 +13,7 @@ from rich.console import Console
 from typer.main import get_command
 
 from meshcli.commands.console import Reporter, print_plan, print_room, print_summary
-from meshcli.commands.export_flags import SizeFlags
+from meshcli.commands.export_flags import SizeFlags, refuse_unknown_formats
 from meshcli.commands.flag_groups import Only, expand_flag_groups, usual_first
 from meshcli.commands.flags import (
     Directory,
@@ -233,5 +233,6 @@ def _stage_settings(
         },
         "render": options.render.overrides(),
     }
+    refuse_unknown_formats("--export", stages.export)
     overrides["export"] = {**options.size.overrides(), **({"export.to": stages.export} if stages.export else {})}
     return {stage: settings.with_flags(table) for stage, table in overrides.items()}

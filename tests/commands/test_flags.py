@@ -215,3 +215,16 @@ def test_every_flag_for_an_engine_is_one_of_the_commands() -> None:
     assert set(ENGINE_FLAGS) <= options
     known = {*Generator.__args__, *Reconstructor.__args__}  # type: ignore[attr-defined]
     assert {engine for engines in ENGINE_FLAGS.values() for engine in engines} <= known
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["render", "desk", "--passes=clay,normal"], "--passes: normal is no pass (did you mean normals?)"),
+        (["export", "desk", "--to=.GLB,uzd"], "--to: uzd is no format (did you mean usd?)"),
+        (["export", "desk", "--for=blendr"], "--for: blendr is no program (did you mean blender?)"),
+        (["run", "desk", "1.png", "--export=gbl"], "--export: gbl is no format (did you mean glb?)"),
+    ],
+)
+def test_a_word_that_a_list_does_not_have_is_named_with_its_flag(selected: Call, words: list[str], says: str) -> None:
+    refused(selected(*words), says)
