@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from meshcli.errors import UsageError
-from meshcli.settings import MAX_LEVELS, Entries, Range, Settings, types_of
+from meshcli.setting_types import Entries, Range, types_of
+from meshcli.settings import MAX_LEVELS, Settings
 from meshcli.system.text_files import read_text
 
 T = TypeVar("T")

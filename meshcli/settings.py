@@ -4,41 +4,15 @@
 reads and checks them. Each number has a range: its lowest value still works on small pictures, its highest bounds
 memory and time. 0 has a meaning of its own where the comment says so.
 
-Light: no imports beyond the standard library.
+Light: no imports beyond the standard library and `setting_types`.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from typing import Annotated, Any, Literal, cast, get_args, get_type_hints
+from typing import Annotated, Literal, cast, get_args
 
-
-@dataclass(frozen=True)
-class Range:
-    """The numbers that a setting accepts; for a list, the numbers that each entry may be."""
-
-    low: float
-    high: float
-    or_zero: bool = False  # 0 is accepted too, and has a meaning of its own
-    multiple_of: int = 1
-
-    def __contains__(self, number: float) -> bool:
-        is_multiple = self.multiple_of == 1 or number % self.multiple_of == 0
-        return (self.low <= number <= self.high and is_multiple) or (self.or_zero and number == 0)
-
-    def __str__(self) -> str:
-        multiple = f"a multiple of {self.multiple_of} " if self.multiple_of > 1 else ""
-        return f"{'0 or ' if self.or_zero else ''}{multiple}between {self.low:.15g} and {self.high:.15g}"
-
-
-@dataclass(frozen=True)
-class Entries:
-    """How many entries a list accepts."""
-
-    low: int
-    high: int
-
+from meshcli.setting_types import Entries, Range, unknown_name
 
 PHOTO_LETTERS = re.compile("[a-z]{1,4}")
 GRID_RESOLUTION = Range(16, 384)  # voxels along the longest side of a grid; 384^3 float32 values take 226 MB
@@ -455,32 +429,9 @@ class Settings:
         return next(filter(None, (section.conflict() for section in sections)), "")
 
 
-def unknown_name(what: str, name: str, known: Sequence[str]) -> str:
-    """The sentence for a name that is not among the `known` ones, with the nearest of them."""
-    from difflib import get_close_matches
-
-    near = get_close_matches(name, known, 1, 0.5)
-    return f"{name} is no {what}{f' (did you mean {near[0]}?)' if near else ''}; known: {', '.join(known)}"
-
-
 def cutout_table(text: str) -> dict[str, str]:
     """`b=rembg,d=plain` as a table; what is written otherwise comes out as no valid letter or method."""
     return {photo: method for photo, _, method in (part.partition("=") for part in text.split(",") if part)}
-
-
-def range_of(section: type, key: str) -> Range | None:
-    """The range of a number in a section; None for a setting of another type."""
-    return next((each for each in get_args(types_of(section)[key])[1:] if isinstance(each, Range)), None)
-
-
-def types_of(table: type) -> dict[str, Any]:
-    """The types of a dataclass's fields, with what is annotated to them: key -> type."""
-    return _types_of(table)
-
-
-@cache
-def _types_of(table: type) -> dict[str, Any]:
-    return get_type_hints(table, include_extras=True)
 
 
 def _level_conflict(sizes_key: str, sizes: Sequence[int], steps_key: str, steps: Sequence[int]) -> str:

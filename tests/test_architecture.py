@@ -14,7 +14,8 @@ import meshcli
 PACKAGE = Path(meshcli.__file__).parent
 # From the ground floor up: a module may import from its own floor and those below it. A package stands for its modules.
 FLOORS = [
-    "meshcli errors progress settings engines arrays out_of_memory",
+    "meshcli errors progress setting_types arrays out_of_memory",
+    "settings engines",
     "system",
     "json_table config",
     "weights",

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from meshcli.config import options, override, packaged_configs, read_settings
 from meshcli.errors import UsageError
-from meshcli.settings import Range, Settings, range_of
+from meshcli.setting_types import Range, range_of
+from meshcli.settings import Settings
 
 
 def test_later_sources_win(tmp_path: Path) -> None:

@@ -24,7 +24,8 @@ from meshcli.errors import InputError, MeshcliError, UsageError
 from meshcli.export.placement import parse_length
 from meshcli.pictures.photo_arguments import counted, existing_path
 from meshcli.project.manifest import STAGES, RunStage, Stage
-from meshcli.settings import Settings, unknown_name
+from meshcli.setting_types import unknown_name
+from meshcli.settings import Settings
 
 COLUMNS = ("name", "photos", "azimuth", "rig", "engine", "settings", "height", "export")
 OWN_FILES = ("batch.csv", "report.html")  # in DIR, beside the projects

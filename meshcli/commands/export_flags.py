@@ -10,7 +10,8 @@ from meshcli.commands.completion import complete_formats
 from meshcli.commands.flag_groups import FlagGroup, Overrides
 from meshcli.errors import UsageError
 from meshcli.export.placement import parse_length, parse_scale
-from meshcli.settings import EXPORT_TARGETS, ExportFormat, ExportPreset, ExportSettings, Pivot, UpAxis, unknown_name
+from meshcli.setting_types import unknown_name
+from meshcli.settings import EXPORT_TARGETS, ExportFormat, ExportPreset, ExportSettings, Pivot, UpAxis
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,8 @@ from typing import Annotated, Any, ClassVar, TypeVar, get_args, get_origin, get_
 from typer.models import ArgumentInfo, OptionInfo, ParameterInfo
 
 from meshcli.config import override
-from meshcli.settings import Settings, range_of, types_of
+from meshcli.setting_types import range_of, types_of
+from meshcli.settings import Settings
 
 Result = TypeVar("Result")
 

@@ -8,7 +8,8 @@ import typer
 from meshcli.commands.completion import complete_pictures
 from meshcli.commands.flag_groups import FlagGroup, Overrides
 from meshcli.errors import UsageError
-from meshcli.settings import RenderPass, Source, unknown_name
+from meshcli.setting_types import unknown_name
+from meshcli.settings import RenderPass, Source
 
 
 @dataclass(frozen=True)
