@@ -51,7 +51,10 @@ def open_tab(page: "Page", name: str) -> None:
 
 
 def press_and_wait(page: "Page", button: str, title: str) -> None:
-    """Press a button with the keyboard, and wait until its work is done."""
+    """Press a button with the keyboard once the page lets it, and wait until its work is done."""
+    from playwright.sync_api import expect
+
+    expect(page.get_by_role("button", name=button, exact=True)).to_be_enabled(timeout=WORK)
     go_to(page, button)
     page.keyboard.press("Enter")
     page.locator(".work", has_text=f"{title}: done after").wait_for(timeout=WORK)
