@@ -6,8 +6,10 @@ SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13)
 PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.11; do \
 	$$each -c '$(SUPPORTED)' >/dev/null 2>&1 && echo $$each && break; done)
 
-# A worker a core with a thread each: threads of several workers would only get in each other's way.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope
+# Two workers a core, at most four, since many tests wait for processes that they start. Of one thread each: threads of
+# several workers would only get in each other's way.
+WORKERS = $(shell $(BIN)/python -c 'import os; print(min(4, 2 * (os.cpu_count() or 1)))')
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
 
 .PHONY: demo models man image test test-slow test-all test-blender test-image check format bench bench-batch lock clean
 .DEFAULT_GOAL := demo
