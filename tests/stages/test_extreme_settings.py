@@ -10,7 +10,8 @@ from PIL import Image
 from meshcli.config import override
 from meshcli.export.gltf import read_glb
 from meshcli.project.project import Project
-from meshcli.settings import Settings, range_of
+from meshcli.setting_types import range_of
+from meshcli.settings import Settings
 from meshcli.stages.generate import generate_views
 from meshcli.stages.photo_set import CameraArguments
 from meshcli.stages.reconstruct import reconstruct_mesh

@@ -15,7 +15,8 @@ from helpers.project_templates import ProjectTemplates
 from meshcli.config import override
 from meshcli.errors import ProjectError, ResourceError, UsageError
 from meshcli.project.project import Project
-from meshcli.settings import Settings, range_of
+from meshcli.setting_types import range_of
+from meshcli.settings import Settings
 from meshcli.stages import networks, reconstruct, render, view_generation
 from meshcli.stages.generate import generate_views
 from meshcli.stages.photo_set import CameraArguments

@@ -19,7 +19,8 @@ from meshcli.config import override
 from meshcli.engines import pick_generator
 from meshcli.errors import MissingError, ResourceError, UsageError
 from meshcli.project.project import Project
-from meshcli.settings import Settings, Zero123PlusSettings, range_of
+from meshcli.setting_types import range_of
+from meshcli.settings import Settings, Zero123PlusSettings
 from meshcli.stages import view_generation
 from meshcli.stages.generate import generate_views
 from meshcli.stages.photo_set import CameraArguments
