@@ -39,7 +39,6 @@ NEIGHBOURS = 6  # points whose mean colour is compared: pairs meet to a hundredt
 NEAR = 0.05  # a mirror image this close to the surface lies on it
 BESIDE = 0.08  # points closer to the plane are their own mirror images
 OUTSIDE = 0.03  # a point farther outside a silhouette is contradicted by it
-FACING = 0.7  # cosine between a normal and the plane's
 SAME_SIDE = 0.3  # cosine between a mirrored normal and the surface's: thin walls have another surface close by
 DIFFERENT = 40.0  # RGB distance: not the same paint
 MAX_LIGHT = 0.5  # log of the brightness that light from one side may add
@@ -49,9 +48,6 @@ MIN_SHAPE = 0.88  # planes by eye: .89 to 1; the best of what has none: .66 (des
 MAX_OUTLINE = 0.05  # planes: .00 to .01; extinguisher .06, robot's front and back .07, desk .08
 FEW_SHARED = 0.15  # below this, nothing can be said
 FULL_SHARED = 0.3  # below this, the strict tolerance holds
-# Below this, only what joins the two sides was compared, such as a cabinet's ends where the front is mirrored to its
-# back: 0. Planes: a chair's and a cow's from a quarter .06 and .11, others .88 to 1.
-FEW_FACES = 0.03
 PAINT_TOLERANCE = 0.32  # of differing colours; painted by a network: .27 to .30; a cow's patches .34 to .53
 STRICT_TOLERANCE = 0.16  # where the shape says nothing: barrel .04, lamp .12; a bottle's label .32 to .74
 PLAIN = 30.0  # a colour difference that is not worth comparing with the contrast
@@ -87,7 +83,6 @@ class Evidence:
     shape: float  # share whose mirror image lies on the surface
     outline: float  # share whose mirror image some picture shows to be empty space
     shared: float  # share seen together with its mirror image, beside the plane
-    faces: float  # the same of what faces the plane or turns its back on it: an object's two sides, not what joins them
     colour: float  # RGB distance from the mirror image that 4 in 5 of the shared points keep below
     contrast: float  # the same for points and others at random
     differing: float  # share of the shared points that are not of the same paint
@@ -143,7 +138,7 @@ def find_mirror_plane(mesh: Mesh, pictures: Sequence[View], found: BlendedColour
 def _best_of(candidates: list[Evidence]) -> MirrorSearch:
     """The plane that shows most of what is unseen, of those that everything agrees on."""
     candidates = sorted(candidates, key=lambda evidence: -evidence.shape)
-    objections = [_objection(evidence, PAINT_TOLERANCE) or _unseen_side(evidence) for evidence in candidates]
+    objections = [_objection(evidence, PAINT_TOLERANCE) for evidence in candidates]
     accepted = [one for one, objection in zip(candidates, objections, strict=True) if objection is None]
     if not accepted:
         return MirrorSearch(None, objections[0] or "no yaw stands out", tuple(candidates))
@@ -179,13 +174,6 @@ def _objection(evidence: Evidence, tolerance: float) -> str | None:
         return f"{evidence.differing:.0%} of what is seen on both sides differs in colour"
     if evidence.colour > max(PLAIN, MAX_RATIO * evidence.contrast):
         return "colours differ from their mirror images almost as much as from others"
-    return None
-
-
-def _unseen_side(evidence: Evidence) -> str | None:
-    """What speaks against a plane of a body that is not round, where one of its two sides is hardly seen."""
-    if evidence.faces < FEW_FACES:
-        return f"only {evidence.faces:.0%} of what faces the mirror plane is seen together with its mirror image"
     return None
 
 
@@ -310,14 +298,12 @@ def _evidence(samples: _Samples, outlines: Sequence[_Outline], yaw: float, offse
     side = (samples.normals[chosen] @ normal)[both]
     colour, contrast, differing = _compare(a, b, side)
     count = max(int(seen.sum()), 1)
-    facing_plane = seen & beside & (np.abs(samples.normals[chosen] @ normal) > FACING)
     return Evidence(
         yaw=yaw,
         offset=offset,
         shape=float((on & seen).sum() / count),
         outline=float(_contradicted(mirrored[seen], outlines, OUTSIDE * samples.radius).mean()),
         shared=float(both.sum() / count),
-        faces=float((both & facing_plane).sum() / max(int(facing_plane.sum()), 1)),
         colour=colour,
         contrast=contrast,
         differing=differing,
