@@ -4,7 +4,6 @@ fsspec is imported by the functions that need it. Names are relative to the URL,
 storage lists is remembered, since others write there too.
 """
 
-import os
 import re
 import shutil
 import threading
@@ -15,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from meshcli.errors import MeshcliError, MissingError, ProjectError, ResourceError, UsageError
-from meshcli.project.log_file import LINKS_UNSUPPORTED
 from meshcli.stages.stage_runner import DISK_FULL
-from meshcli.system.atomic_files import replacing, temporary_beside, write_files
+from meshcli.system.atomic_files import create_file, replacing, write_files
 
 URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 # Where a file can be created only if it is not there. fsspec looks first and then writes for all others.
@@ -115,7 +113,8 @@ class Storage:
         with self._told(name):
             try:
                 if self.scheme in LOCAL:
-                    _create(Path(path), data)
+                    Path(path).parent.mkdir(parents=True, exist_ok=True)
+                    create_file(Path(path), data)
                 else:
                     self._files.pipe_file(path, data, mode="create")
             except FileExistsError:
@@ -230,22 +229,6 @@ def _found(row: Mapping[str, Any]) -> Found:
     keys = ("ETag", "etag", "md5Hash", "content_md5", "mtime", "LastModified", "last_modified", "updated", "created")
     version = next((str(row[key]) for key in keys if row.get(key)), "")
     return Found(int(row.get("size") or 0), version)
-
-
-def _create(path: Path, data: bytes) -> None:
-    """Create a file with all that it holds at once; FileExistsError if it is there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = temporary_beside(path)
-    try:
-        temporary.write_bytes(data)
-        os.link(temporary, path)
-    except OSError as error:
-        if error.errno not in LINKS_UNSUPPORTED:
-            raise
-        with path.open("xb") as file:
-            file.write(data)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _storage_error(error: Exception, place: str) -> Exception:

@@ -5,7 +5,6 @@ other. At a megabyte the file becomes log.1.txt. A log is never worth a failure:
 read-only or full directory, it is not. A log.txt that does not begin as ours is the user's, and stays as it is.
 """
 
-import errno
 import fcntl
 import os
 import re
@@ -19,13 +18,12 @@ from typing import Literal, Self, get_args
 
 from meshcli.project.artefacts import LOG, ROTATED_LOG
 from meshcli.project.project import MANIFEST
-from meshcli.system.atomic_files import temporary_beside
+from meshcli.system.atomic_files import create_file
 
 HEADER = b"# Log of a meshcli project: commands ($), messages (-), failures (!), ends (=). It may be deleted.\n"
 MAX_BYTES = 1_000_000  # by choice: some ten thousand lines
 TAIL_BYTES = 100_000  # what is read to find the last failure
 PROJECT = re.compile(rb'\s*\{\s*"meshcli"\s*:')  # how our manifests begin; other programs have manifest.json too
-LINKS_UNSUPPORTED = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP)  # reported by file systems without hard links
 OPENING = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 Kind = Literal[
@@ -168,20 +166,8 @@ def _prepare(root: Path) -> bool:
 
 def _create(path: Path) -> None:
     """Create a log; it appears with its first line in it, for other processes look at that."""
-    temporary = temporary_beside(path)
-    try:
-        temporary.write_bytes(HEADER)
-        try:
-            os.link(temporary, path)
-        except FileExistsError:
-            pass
-        except OSError as error:
-            if error.errno not in LINKS_UNSUPPORTED:
-                raise
-            with suppress(FileExistsError), path.open("xb") as file:
-                file.write(HEADER)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with suppress(FileExistsError):
+        create_file(path, HEADER)
 
 
 def _rotate(path: Path) -> bool:

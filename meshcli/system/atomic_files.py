@@ -1,5 +1,6 @@
 """Atomic writes: a unique temporary name, flush, fsync, rename, fsync of the directory."""
 
+import errno
 import os
 import re
 import secrets
@@ -7,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+LINKS_UNSUPPORTED = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP)  # reported by file systems without hard links
 TEMPORARY_PREFIX = ".tmp-"
 TEMPORARY_NAME = re.compile(rf"{re.escape(TEMPORARY_PREFIX)}[0-9a-f]{{12}}-")  # a user's file may begin like the prefix
 
@@ -44,6 +46,21 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         temporary.unlink(missing_ok=True)
     _sync_directory(path.parent)
+
+
+def create_file(path: Path, data: bytes) -> None:
+    """Create a file, which appears with all that it holds where the disk has links; FileExistsError if it is there."""
+    temporary = temporary_beside(path)
+    try:
+        temporary.write_bytes(data)
+        os.link(temporary, path)
+    except OSError as error:
+        if error.errno not in LINKS_UNSUPPORTED:
+            raise
+        with path.open("xb") as file:
+            file.write(data)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def remove_temporary_files(directory: Path) -> None:
