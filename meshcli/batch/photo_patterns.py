@@ -8,7 +8,7 @@ from pathlib import Path
 from meshcli.batch.photo_urls import MAGIC, PhotoUrls
 from meshcli.errors import InputError
 from meshcli.pictures.photo_arguments import SUFFIXES, existing_path, is_picture, natural_sort_key, other_ending
-from meshcli.views.photo_cameras import NUMBER
+from meshcli.views.photo_cameras import split_angle
 
 MAX_KEPT_FOLDERS = 64  # whose names are remembered; a list usually goes through one folder after the other
 
@@ -26,15 +26,13 @@ class PhotoPatterns:
         """The PHOTO arguments that a path, `path@azimuth`, folder or pattern stands for; InputError for none."""
         if self.urls.takes(word):
             return self.urls.find(word)
-        head, at, angle = word.rpartition("@")
-        turned = bool(at and NUMBER.fullmatch(angle))
-        for text, suffix in ((word, ""), *([(head, f"@{angle}")] if turned else [])):
+        head, angle = split_angle(word)
+        for text, suffix in ((word, ""), *([(head, f"@{angle}")] if angle else [])):
             path = existing_path(self.folder / text) if text else None
             if path is not None:
                 return [f"{_usable(path)}{suffix}"]
         if not set(MAGIC).intersection(word):
-            missing = head if turned else word
-            raise InputError(f"there is no photo {missing}{other_ending(str(self.folder / missing))}")
+            raise InputError(f"there is no photo {head}{other_ending(str(self.folder / head))}")
         try:
             found = [str(each) for each in self._matches(word) if each.suffix.lower() in SUFFIXES and each.is_file()]
         except (OSError, ValueError, NotImplementedError) as error:

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from meshcli.batch.storage import Found, Storage, is_url, parent_url
 from meshcli.errors import InputError, ProjectError
 from meshcli.pictures.photo_arguments import SUFFIXES, natural_sort_key
-from meshcli.views.photo_cameras import NUMBER
+from meshcli.views.photo_cameras import split_angle
 
 MAGIC = "*?["
 SINGLE_LISTINGS = 8  # folders of one folder that are listed one by one before all in it is listed at once; by choice
@@ -38,9 +38,8 @@ class PhotoUrls:
 
     def find(self, word: str) -> list[str]:
         """The PHOTO arguments that a URL, URL@azimuth, folder or pattern stands for; InputError for none."""
-        head, at, angle = word.rpartition("@")
-        turned = bool(at and NUMBER.fullmatch(angle))
-        for text, suffix in ((word, ""), *([(head, f"@{angle}")] if turned else [])):
+        head, angle = split_angle(word)
+        for text, suffix in ((word, ""), *([(head, f"@{angle}")] if angle else [])):
             url = self.url(text)
             if found := self._file(url):
                 if not found.size:
@@ -49,7 +48,7 @@ class PhotoUrls:
             if not suffix and self._is_folder(url):
                 return self._pictures(url, "*") or self._none(f"{url} is a folder without pictures")
         if not set(MAGIC).intersection(word):
-            self._none(f"there is no photo {self.url(head if turned else word)}")
+            self._none(f"there is no photo {self.url(head)}")
         return self._matches(self.url(word)) or self._none(f"no picture fits {word}")
 
     def holds(self, word: str) -> bool:
@@ -61,8 +60,7 @@ class PhotoUrls:
         """Size and version of every file that is named, by itself, as FILE@45 or by its folder."""
         stamps = []
         for word in words:
-            head, _, angle = word.rpartition("@")
-            url = head if NUMBER.fullmatch(angle) and head else word
+            url, _ = split_angle(word)
             own = self._file(url)
             files = {url: own} if own else self._list(url)
             stamps += [f"{name} {each.size} {each.version}" for name, each in files.items() if each]

@@ -22,7 +22,7 @@ from meshcli.project.manifest import Stage
 from meshcli.project.project import LOCK, MANIFEST, SAVED, LockedError
 from meshcli.stages.stage_runner import to_user_error
 from meshcli.system.atomic_files import TEMPORARY_NAME
-from meshcli.views.photo_cameras import NUMBER, RIG_FILE
+from meshcli.views.photo_cameras import RIG_FILE, split_angle
 
 SEND_SECONDS = 5.0  # between two times that the project of a stage that runs is sent, at least; by choice
 
@@ -168,9 +168,7 @@ def _words_here(item: BatchObject, stage: Stage, folder: Path) -> tuple[str, ...
 
 def _fetched(url: str, folder: Path) -> str:
     """The path of a copy of a photo, `photo@45`, or of a rig's file or folder; a cameras.json beside it comes along."""
-    head, at, angle = url.rpartition("@")
-    turned = bool(at and NUMBER.fullmatch(angle))
-    url = head if turned else url
+    url, angle = split_angle(url)
     storage, name = Storage(parent_url(url)), url.rstrip("/").rpartition("/")[2]
     parts = [part for part in storage.url.split("/") if part not in ("", ".", "..")]
     place = folder.joinpath(*(part.replace(":", "") for part in parts))
@@ -183,7 +181,7 @@ def _fetched(url: str, folder: Path) -> str:
     beside = place / RIG_FILE
     if not beside.exists() and (data := storage.read(RIG_FILE)):
         beside.write_bytes(data)
-    return f"{place / name}{f'@{angle}' if turned else ''}"
+    return f"{place / name}{f'@{angle}' if angle else ''}"
 
 
 def _stamp(path: Path) -> Stamp | None:

@@ -191,17 +191,22 @@ class PhotoArgument:
 def parse_photo_argument(argument: str | Path) -> PhotoArgument:
     """`photo.jpg` or `photo.jpg@45`; InputError when there is no such file, or when it is not a regular one."""
     path, azimuth = existing_path(argument), None
-    head, at, tail = str(argument).rpartition("@")
-    has_angle = bool(at and NUMBER.fullmatch(tail))
-    if path is None and has_angle:
-        path, azimuth = existing_path(head), float(tail)
+    head, angle = split_angle(str(argument))
+    if path is None and angle:
+        path, azimuth = existing_path(head), float(angle)
     if path is not None:
         check_regular_file(path)
         return PhotoArgument(SourcePhoto(path), azimuth)
     if NUMBER.fullmatch(str(argument).split(",")[0]):
         raise InputError(f"there is no photo {argument}; if it is an angle, write --azimuth 0,120,240 (one per photo)")
-    wanted = (head if has_angle else str(argument)) or "without a name"
+    wanted = head or "without a name"
     raise InputError(f"there is no photo {wanted}{other_ending(wanted)}")
+
+
+def split_angle(argument: str) -> tuple[str, str]:
+    """`photo.jpg@45` as `photo.jpg` and `45`; the whole and nothing where no angle is at its end."""
+    head, at, angle = argument.rpartition("@")
+    return (head, angle) if at and NUMBER.fullmatch(angle) else (argument, "")
 
 
 def typed_priors(
