@@ -7,10 +7,9 @@ from typing import Annotated, Any, get_args
 import typer
 
 from meshcli.commands.completion import complete_formats
-from meshcli.commands.flag_groups import FlagGroup, Overrides
+from meshcli.commands.flag_groups import FlagGroup, Overrides, refuse_unknown
 from meshcli.errors import UsageError
 from meshcli.export.placement import parse_length, parse_scale
-from meshcli.setting_types import unknown_name
 from meshcli.settings import EXPORT_TARGETS, ExportFormat, ExportPreset, ExportSettings, Pivot, UpAxis
 
 
@@ -104,9 +103,8 @@ class ExportFlags(FlagGroup, title="Export"):
     def overrides(self) -> dict[str, Any]:
         """As of any group, and formats and presets as one list, and the folder as an absolute path."""
         words = [word for text in (self.to, *(self.preset or ())) for word in text.split(",") if word.strip()]
-        for name in (word for text in self.preset or () for word in text.split(",")):
-            if name not in get_args(ExportPreset):
-                raise UsageError(f"--for: {unknown_name('program', name, get_args(ExportPreset))}")
+        programs = [word for text in self.preset or () for word in text.split(",")]
+        refuse_unknown("--for", "program", programs, get_args(ExportPreset))
         refuse_unknown_formats("--to", self.to)
         chosen = {"export.to": ",".join(words)} if words else {}
         folder = {"export.folder": str(self.folder.absolute())} if self.folder else {}
@@ -115,6 +113,4 @@ class ExportFlags(FlagGroup, title="Export"):
 
 def refuse_unknown_formats(flag: str, text: str) -> None:
     """UsageError, naming the flag, where a list of formats and presets has a word that is none of them."""
-    for name in ExportSettings(to=text).targets:
-        if name not in EXPORT_TARGETS:
-            raise UsageError(f"{flag}: {unknown_name('format', name, EXPORT_TARGETS)}")
+    refuse_unknown(flag, "format", ExportSettings(to=text).targets, EXPORT_TARGETS)

@@ -15,7 +15,7 @@ typed flag on to a child process, and the settings that it overrides all come fr
 usual flags before those of its groups.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import wraps
@@ -25,7 +25,8 @@ from typing import Annotated, Any, ClassVar, TypeVar, get_args, get_origin, get_
 from typer.models import ArgumentInfo, OptionInfo, ParameterInfo
 
 from meshcli.config import override
-from meshcli.setting_types import range_of, types_of
+from meshcli.errors import UsageError
+from meshcli.setting_types import range_of, types_of, unknown_name
 from meshcli.settings import Settings
 
 Result = TypeVar("Result")
@@ -214,3 +215,10 @@ class _Flag:
         option.parser = parse
         option.metavar = "N"
         option.help = f"{str(option.help).rstrip('.')} ({allowed})."
+
+
+def refuse_unknown(flag: str, what: str, names: Iterable[str], known: Sequence[str]) -> None:
+    """UsageError, naming the flag, where the list that it takes has a word that is none of the `known` ones."""
+    for name in names:
+        if name not in known:
+            raise UsageError(f"{flag}: {unknown_name(what, name, known)}")

@@ -6,9 +6,8 @@ from typing import Annotated, Any, get_args
 import typer
 
 from meshcli.commands.completion import complete_pictures
-from meshcli.commands.flag_groups import FlagGroup, Overrides
+from meshcli.commands.flag_groups import FlagGroup, Overrides, refuse_unknown
 from meshcli.errors import UsageError
-from meshcli.setting_types import unknown_name
 from meshcli.settings import RenderPass, Source
 
 
@@ -93,9 +92,7 @@ class RenderFlags(FlagGroup, title="Rendering"):
             lists["render.azimuths"] = () if self.azimuths == "sides" else _azimuths(self.azimuths)
         if self.passes:
             lists["render.passes"] = tuple(dict.fromkeys(_words(self.passes)))
-            for name in lists["render.passes"]:
-                if name not in get_args(RenderPass):
-                    raise UsageError(f"--passes: {unknown_name('pass', name, get_args(RenderPass))}")
+            refuse_unknown("--passes", "pass", lists["render.passes"], get_args(RenderPass))
         if self.background:
             lists["render.background"] = self.background
         if self.camera:
