@@ -6,25 +6,15 @@ import os
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
 
-from helpers.finished_project import finish
-from helpers.paths import REPOSITORY
-from helpers.project_templates import ProjectTemplates
 from meshcli.batch.tasks import BatchObject, Report, StageResult, StageStarted
-from meshcli.commands import batch as command
-from meshcli.commands import cli
 from meshcli.errors import ResourceError
-from meshcli.project.project import Project
 from meshcli.system.processes import Interrupted
 
 Call = Callable[..., tuple[int, str, str]]
-SCHEMA = json.loads((REPOSITORY / "docs/json-schema.json").read_text(encoding="utf-8"))
-KINDS = {  # event -> its description in the schema
-    table["properties"]["event"]["const"]: name for name, table in SCHEMA["$defs"].items() if name.startswith("batch_")
-}
 
 
 class FakeRunner:
@@ -60,39 +50,8 @@ class FakeRunner:
 
 
 @pytest.fixture
-def runner(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, templates: ProjectTemplates, photos: list[Path],
-    engine_calls: dict[str, int],
-) -> FakeRunner:  # fmt: skip
-    made = tmp_path / "made"
-    templates.make("finished", made, lambda: finish(Project(made), photos))
-    fake = FakeRunner(made)
-    monkeypatch.setattr(command, "make_runner", lambda *_: fake)
-    for module in ("cli", "batch"):
-        monkeypatch.setattr(f"meshcli.commands.{module}.listen_to_signals", lambda: None)
-    monkeypatch.chdir(tmp_path)
-    Path("list.csv").write_text("name,photos\none,1.png\ntwo,2.png\nDrei ü,3.png\n", encoding="utf-8")
-    return fake
-
-
-@pytest.fixture
-def meshcli(capsys: pytest.CaptureFixture[str]) -> Call:
-    def call(*words: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = cli.main(words)
-        printed, said = capsys.readouterr()
-        for line in printed.splitlines() if "--json" in words else ():
-            check_line(line)
-        return code, printed, said
-
-    return call
-
-
-def check_line(line: str) -> None:
-    """A line of JSON is as the schema describes its event."""
-    found = json.loads(line)
-    Draft202012Validator({**SCHEMA, "$ref": f"#/$defs/{KINDS[found['event']]}", "anyOf": [{}]}).validate(found)
-    Draft202012Validator(SCHEMA).validate(found)
+def runner(called: Callable[[Any], Any], made: Path) -> FakeRunner:
+    return called(FakeRunner(made))
 
 
 def table() -> list[dict[str, str]]:

@@ -7,21 +7,17 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from helpers.finished_project import finish
-from helpers.project_templates import ProjectTemplates
 from meshcli.batch.batch_folder import BatchFolder
 from meshcli.batch.object_list import BatchFlags, check_list
 from meshcli.batch.staging import run_staged
 from meshcli.batch.storage import Storage
 from meshcli.batch.tasks import BatchObject, Report, StageResult
-from meshcli.commands import batch as command
-from meshcli.commands import cli
 from meshcli.errors import InputError
 from meshcli.project.manifest import Stage
-from meshcli.project.project import Project
 
 pytest.importorskip("fsspec", reason="fsspec is not installed")
 Call = Callable[..., tuple[int, str, str]]
@@ -53,29 +49,12 @@ class StagingRunner:
 
 @pytest.fixture
 def runner(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, templates: ProjectTemplates, photos: list[Path],
-    engine_calls: dict[str, int],
+    called: Callable[[Any], Any], made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> StagingRunner:  # fmt: skip
-    made, scratch = tmp_path / "made", tmp_path / "scratch"
-    templates.make("finished", made, lambda: finish(Project(made), photos))
+    scratch = tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
-    fake = StagingRunner(made)
-    monkeypatch.setattr(command, "make_runner", lambda *_: fake)
-    monkeypatch.setattr("meshcli.commands.cli.listen_to_signals", lambda: None)
-    monkeypatch.chdir(tmp_path)
-    Path("list.csv").write_text("name,photos\none,1.png\ntwo,2.png\nDrei ü,3.png\n", encoding="utf-8")
-    return fake
-
-
-@pytest.fixture
-def meshcli(capsys: pytest.CaptureFixture[str]) -> Call:
-    def call(*words: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = cli.main(words)
-        return code, *capsys.readouterr()
-
-    return call
+    return called(StagingRunner(made))
 
 
 @pytest.fixture
