@@ -37,7 +37,10 @@ class Needs:
 
 def needs_of(words: tuple[str, ...]) -> Mapping[str, Needs]:
     """Kind of work -> its needs, as the settings among the words of an object say; UsageError for invalid ones."""
-    config, assignments = word_value(words, "--config"), [word[6:] for word in words if word.startswith(NEEDS_WORD)]
+    config, assignments = (
+        word_value(words, "--config"),
+        [word.removeprefix("--set=") for word in words if word.startswith(NEEDS_WORD)],
+    )
     table = read_settings(Path(config) if config else None, assignments).needs
     return {
         kind: Needs(
