@@ -1,11 +1,11 @@
 """What a batch on this machine costs: python tests/bench/batch_local.py [--count N] [--flat N].
 
-Objects are single photos of examples/desk, with --config quick and ready machine code. Four figures:
+Objects are single photos of examples/desk, with --config quick (default settings: --usual) and ready machine code:
 
 - overhead: what workers and driver take beside the stages' own seconds, which their records state, as a share of these;
 - `meshcli run` for one object after the other, as a shell script does it, in units of the batch's seconds;
 - processor seconds of stages within and beside their records, in one process, which other processes disturb little:
-  alone with --processor N, for N objects behind one that is not counted; --usual takes the default settings;
+  alone with --processor N, for N objects behind one that is not counted;
 - memory: what one worker occupies after each fifth of many small objects.
 """
 
@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,18 +34,19 @@ DESK = Path(__file__).resolve().parents[2] / "examples" / "desk"
 DOES_NOTHING = (sys.executable, str(DESK.parents[1] / "tests" / "helpers" / "instant_worker.py"))
 NOTHING = 0.01  # seconds in which it does so
 IDLE = 200  # objects that it gets
-QUICK = ("--generator=sculpt", "--reconstructor=fit", "--config=quick")
+USUAL = ("--generator=sculpt", "--reconstructor=fit")
+QUICK = (*USUAL, "--config=quick")
 SMALLEST = ("--set=render.frames=2", "--set=render.size=64", "--set=texture.size=64", "--set=fit.steps=[5,5]")
 
 
-def objects(folder: Path, count: int, *more: str) -> list[BatchObject]:
-    """So many objects, each with a seed of its own."""
+def objects(folder: Path, count: int, words: Sequence[str]) -> list[BatchObject]:
+    """So many objects with these flags, each with a seed of its own."""
     photos = sorted(DESK.glob("*.png"))
     return [
         BatchObject(
             f"{number:03}",
             folder / f"{number:03}",
-            (*QUICK, *more, f"--seed={number}", str(photos[number % len(photos)])),
+            (*words, f"--seed={number}", str(photos[number % len(photos)])),
         )
         for number in range(count)
     ]
@@ -62,8 +63,8 @@ def run_batch(listed: list[BatchObject]) -> tuple[float, float]:
     results: list[StageResult] = []
 
     def report(said: StageStarted | StageResult) -> None:
+        refuse_failure(said)
         if isinstance(said, StageResult):
-            assert not said.failed, said
             results.append(said)
 
     start = time.monotonic()
@@ -71,16 +72,21 @@ def run_batch(listed: list[BatchObject]) -> tuple[float, float]:
     return time.monotonic() - start, sum(each.seconds for each in results)
 
 
-def measure_overhead(folder: Path, count: int) -> float:
+def refuse_failure(said: StageStarted | StageResult) -> None:
+    """AssertionError for a stage that failed: its seconds would be no measure."""
+    assert not isinstance(said, StageResult) or not said.failed, said
+
+
+def measure_overhead(folder: Path, count: int, words: Sequence[str]) -> float:
     """Print what a batch takes beside the work; the seconds of an object."""
     cores = this_machine().cores
-    run_batch(objects(folder / "warm", cores))  # compiles, fills caches
-    listed = objects(folder / "batch", count)
+    run_batch(objects(folder / "warm", cores, words))  # compiles, fills caches
+    listed = objects(folder / "batch", count, words)
     seconds, worked = run_batch(listed)
     own = sum(map(own_seconds, listed)) / count
     idle = [BatchObject(str(number), folder / "none" / str(number)) for number in range(IDLE)]
     start, process = time.monotonic(), time.process_time()
-    LocalRunner(replace(this_machine(), cores=1), command=DOES_NOTHING).run(idle, lambda said: None)
+    LocalRunner(replace(this_machine(), cores=1), command=DOES_NOTHING).run(idle, refuse_failure)
     per_stage = (time.monotonic() - start) / (IDLE * len(STAGES)) - NOTHING
     driver = (time.process_time() - process) / (IDLE * len(STAGES))
     print(f"{count} objects on {cores} cores: {seconds:.1f} s, {seconds / count:.1f} s an object")
@@ -91,9 +97,9 @@ def measure_overhead(folder: Path, count: int) -> float:
     return seconds / count
 
 
-def measure_runs(folder: Path, count: int, batch: float) -> None:
+def measure_runs(folder: Path, count: int, words: Sequence[str], batch: float) -> None:
     """Print what separate calls of `meshcli run` take beside the work, and in units of the batch's seconds."""
-    listed = objects(folder / "runs", count)
+    listed = objects(folder / "runs", count, words)
     start = time.monotonic()
     for item in listed:
         line = [sys.executable, "-m", "meshcli", "run", str(item.project), *item.words, "--quiet"]
@@ -105,7 +111,7 @@ def measure_runs(folder: Path, count: int, batch: float) -> None:
     print(f"  {100 * (seconds / own - 1):.0f} % of it beside the stages by their records")
 
 
-def measure_processor(folder: Path, count: int, usual: bool) -> None:
+def measure_processor(folder: Path, count: int, words: Sequence[str]) -> None:
     """Print the processor seconds of stages within and beside their records, of objects that this process makes."""
     marks: list[float] = []
 
@@ -116,8 +122,7 @@ def measure_processor(folder: Path, count: int, usual: bool) -> None:
 
         return marked
 
-    engines = [word for word in QUICK if not (usual and word.startswith("--config"))]
-    first, *listed = objects(folder / "processor", count + 1)
+    first, *listed = objects(folder / "processor", count + 1, words)
     with (
         mock.patch.object(stage_runner, "_start", marking(stage_runner._start)),
         mock.patch.object(stage_runner, "_done_record", marking(stage_runner._done_record)),
@@ -127,7 +132,7 @@ def measure_processor(folder: Path, count: int, usual: bool) -> None:
                 marks.clear()
                 start = time.process_time()
             for stage in item.stages:
-                result = run_object_stage(replace(item, words=(*engines, *item.words[len(QUICK) :])), stage)
+                result = run_object_stage(item, stage)
                 assert not result.failed, result
     whole = (time.process_time() - start) / count
     within = (sum(marks[1::2]) - sum(marks[::2])) / count
@@ -141,7 +146,7 @@ def measure_memory(folder: Path, count: int) -> None:
     """Print what a worker occupies after some and after all of its objects."""
     worker = WorkerProcess(1)
     resident: list[int] = []
-    for item in objects(folder / "flat", count, *SMALLEST):
+    for item in objects(folder / "flat", count, (*QUICK, *SMALLEST)):
         for stage in item.stages:
             worker.send(item, stage)
             answer = worker.receive()
@@ -162,14 +167,15 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3, help="calls of `meshcli run`")
     parser.add_argument("--flat", type=int, default=50, help="objects of the one worker")
     parser.add_argument("--processor", type=int, default=0, help="objects whose processor seconds are counted")
-    parser.add_argument("--usual", action="store_true", help="the default settings for these")
+    parser.add_argument("--usual", action="store_true", help="the default settings instead of the quick ones")
     given = parser.parse_args()
+    words = USUAL if given.usual else QUICK
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if given.processor:
-            measure_processor(folder, given.processor, given.usual)
+            measure_processor(folder, given.processor, words)
             return
-        measure_runs(folder, given.runs, measure_overhead(folder, given.count))
+        measure_runs(folder, given.runs, words, measure_overhead(folder, given.count, words))
         measure_memory(folder, given.flat)
 
 

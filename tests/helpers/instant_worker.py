@@ -19,7 +19,7 @@ for line in sys.stdin:
     item, stage = read_task(json.loads(line))
     if item.name.startswith("dies"):
         os._exit(3)
-    time.sleep(SLOWER.get(stage, 0.01) if item.words[-1] == "--seed=1" else 0.01)
+    time.sleep(SLOWER.get(stage, 0.01) if item.words[-1:] == ("--seed=1",) else 0.01)
     who = f"{os.getpid()} {os.environ['OMP_NUM_THREADS']} {os.environ.get('CUDA_VISIBLE_DEVICES', '')}"
     result = StageResult(item.name, stage, 0, 0.01, PEAKS.get(stage, 100) * 2**20, who)
     if item.name == "locked once" and not seen:
