@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -16,6 +17,9 @@ from helpers import fake_engines
 from helpers.golden import BOTH, Numbers
 from helpers.project_templates import ProjectTemplates
 from meshcli.project.project import Project
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 COLOURS = [(200, 50, 50), (50, 200, 50), (50, 50, 200)]
 
@@ -42,6 +46,15 @@ def pytest_collection_finish() -> None:
     """Take imported modules out of garbage collection, which running the networks triggers often."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    """Chromium; skips where there is none."""
+    from helpers.browser import chromium
+
+    with chromium() as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session", params=BOTH)

@@ -48,7 +48,7 @@ class SizeFlags(FlagGroup, title="Size and place"):
             return {**super().overrides(), "export.size_by": "like-rig", "export.size": 1.0}
         for name, text in typed.items():
             if text:
-                size = parse_scale(text) if name == "scale" else parse_length(f"--{name}", text)
+                size = (parse_scale if name == "scale" else parse_length)(f"--{name}", text)
                 return {**super().overrides(), "export.size_by": name, "export.size": size}
         return super().overrides()
 

@@ -60,34 +60,37 @@ class Placement:
         return transposed(TO_Z_UP[self.up])
 
 
-def parse_length(flag: str, text: str) -> float:
-    """A length with its unit in metres; UsageError without one, and for lengths that no object has."""
+def parse_length(name: str, text: str) -> float:
+    """A length with its unit in metres; UsageError without one, and for lengths that no object has.
+
+    `name` is what people call it: a flag, or the label of a field.
+    """
     found = LENGTH.fullmatch(text)
     units = f"one of {', '.join(UNITS)}"
     if found is None:
         negative = text.strip().startswith("-") and LENGTH.fullmatch(text.strip()[1:])
-        wrong = "a length must be above 0" if negative else f"write a number and {units}, as {flag} 0.45m"
-        raise UsageError(f"{flag} {text}: {wrong}")
+        wrong = "a length must be above 0" if negative else f"write a number and {units}, as {name} 0.45m"
+        raise UsageError(f"{name} {text}: {wrong}")
     number, unit = float(found[1]), found[2].lower()
     if not unit:
-        raise UsageError(f"{flag} {text} has no unit; write {units}: {flag} {text.strip()}m, {flag} {text.strip()}cm")
+        raise UsageError(f"{name} {text} has no unit; write {units}: {name} {text.strip()}m, {name} {text.strip()}cm")
     if unit not in UNITS:
-        raise UsageError(f"{flag} {text}: {unit} is no unit that is known; write {units}")
+        raise UsageError(f"{name} {text}: {unit} is no unit that is known; write {units}")
     if not number:
-        raise UsageError(f"{flag} {text}: a length must be above 0")
+        raise UsageError(f"{name} {text}: a length must be above 0")
     if not MIN_LENGTH <= number * UNITS[unit] <= MAX_LENGTH:
-        raise UsageError(f"{flag} {text}: lengths are between 1 micrometre and 1000 kilometres")
+        raise UsageError(f"{name} {text}: lengths are between 1 micrometre and 1000 kilometres")
     return number * UNITS[unit]
 
 
-def parse_scale(text: str) -> float:
-    """Metres per unit of our world; UsageError for what is no number above 0."""
+def parse_scale(name: str, text: str) -> float:
+    """Metres per unit of our world; UsageError for what is no number above 0. `name` as in `parse_length`."""
     try:
         scale = float(text)
     except ValueError as error:
-        raise UsageError(f"--scale {text}: write a number without a unit: metres per unit of the project") from error
+        raise UsageError(f"{name} {text}: write a number without a unit: metres per unit of the project") from error
     if not MIN_LENGTH <= scale <= MAX_LENGTH:
-        raise UsageError(f"--scale {text}: a scale must be above 0, and between 1e-6 and 1e6")
+        raise UsageError(f"{name} {text}: a scale must be above 0, and between 1e-6 and 1e6")
     return scale
 
 

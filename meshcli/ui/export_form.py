@@ -61,7 +61,7 @@ class ExportForm:
         if not text:
             example = "0.45m, 45cm or 18in" if self.size_by in LENGTHS else "a number: metres per unit of the project"
             raise UsageError(f"type the {self.size_by}: {example}")
-        size = parse_scale(text) if self.size_by == "scale" else parse_length(f"--{self.size_by}", text)
+        size = (parse_scale if self.size_by == "scale" else parse_length)(self.size_by, text)
         return self.size_by, float(f"{size:.9g}")
 
     def _size_options(self) -> list[str]:

@@ -16,7 +16,7 @@ from starlette.background import BackgroundTask
 from meshcli.errors import MeshcliError, ResourceError, UsageError
 from meshcli.pictures.image import load_picture
 from meshcli.project.artefacts import EXPORT, GUESSES_SHEET, MESH, TURNTABLE
-from meshcli.project.project import Project
+from meshcli.project.project import LockedError, Project
 from meshcli.report.embedded import small_webp
 from meshcli.report.mesh_page import mesh_page
 from meshcli.report.project_page import MAX_PIXELS
@@ -119,6 +119,8 @@ def add_masks(app: FastAPI, project: Project) -> None:
         body = await request.body()
         try:
             await run_in_threadpool(save_mask, project, name, body, request.headers.get("x-sha256", ""))
+        except LockedError:
+            return PlainTextResponse("another step is writing the project; save when it is done", 409)
         except MeshcliError as error:
             return PlainTextResponse(str(error), 409)
         except OSError as error:

@@ -52,7 +52,7 @@ def test_what_is_no_length_is_refused(text: str, says: str) -> None:
 @pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "2m", ""])
 def test_what_is_no_scale_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--scale"):
-        parse_scale(text)
+        parse_scale("--scale", text)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -15,7 +16,7 @@ BINARIES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 # WebGL by the processor; without a sandbox, which containers do not allow: only pages that the tests made are opened.
 ARGUMENTS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
 DESK, PHONE = (1440, 900), (390, 844)  # pixels
-PATIENCE = 120_000  # milliseconds, however busy the machine is
+PATIENCE = 600_000  # milliseconds that a page may take, however busy the machine is: pytest ends what hangs
 
 
 @dataclass
@@ -56,3 +57,9 @@ def open_page(
     )
     page.goto(address)
     return watched
+
+
+def assert_quiet(watched: Watched, address: str) -> None:
+    """No error on the console, and no request to anybody but the server at this address."""
+    assert watched.console == []
+    assert {urlsplit(each).netloc for each in watched.requests} == {urlsplit(address).netloc}

@@ -6,6 +6,12 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from helpers.browser import DESK, Watched, open_page
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 SECONDS_TO_END = 60
 
@@ -43,3 +49,12 @@ def stop(server: "subprocess.Popen[str]", number: int = signal.SIGTERM) -> tuple
         server.kill()
         said = server.communicate()[1]
     return server.returncode, said
+
+
+def opened(browser: "Browser", address: str, size: tuple[int, int] = DESK, tab: str = "") -> Watched:
+    """The page, loaded, with one of its tabs open."""
+    watched = open_page(browser, address, size)
+    watched.page.locator(".upload").wait_for(state="attached")
+    if tab:
+        watched.page.get_by_role("tab", name=tab).click()
+    return watched

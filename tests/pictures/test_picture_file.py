@@ -436,3 +436,31 @@ def test_heic_for_real(tmp_path: Path) -> None:
     (tmp_path / "b.heic").write_bytes((tmp_path / "a.heic").read_bytes()[:300])
     with pytest.raises(MeshcliError, match=r"b\.heic is"):
         load_picture(tmp_path / "b.heic")
+
+
+def test_heic_of_a_phone_held_upright(tmp_path: Path) -> None:
+    """As iPhones write it: pixels of the sensor, and a quarter turn, which is done once."""
+    heif = pytest.importorskip("pillow_heif", reason="pillow-heif is not installed")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a quarter turn clockwise makes it upright
+    sensor = heif.from_pillow(scene().transpose(Image.Transpose.ROTATE_90))
+    sensor.save(tmp_path / "a.heic", quality=-1, exif=exif.tobytes())
+    picture = load_picture(tmp_path / "a.heic")
+    assert picture.shape[:2] == scene().size[::-1]
+    near(picture, CORNER, SIGNAL, 12)
+
+
+def test_heic_with_several_pictures_is_its_main_one(tmp_path: Path) -> None:
+    heif = pytest.importorskip("pillow_heif", reason="pillow-heif is not installed")
+    album = heif.HeifFile()
+    album.add_from_pillow(Image.new("RGB", (64, 64), "green"))
+    album.add_from_pillow(scene())
+    album.save(tmp_path / "a.heic", quality=-1, primary_index=1)
+    near(load_picture(tmp_path / "a.heic"), CORNER, SIGNAL, 12)
+
+
+def test_heic_of_ten_bits(tmp_path: Path) -> None:
+    heif = pytest.importorskip("pillow_heif", reason="pillow-heif is not installed")
+    wide = np.asarray(scene().convert("RGB")).astype(np.uint16) * 257
+    heif.encode("RGB;16", scene().size, wide.tobytes(), tmp_path / "a.heic", quality=-1)
+    near(load_picture(tmp_path / "a.heic"), CORNER, SIGNAL, 12)

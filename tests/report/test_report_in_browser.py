@@ -1,7 +1,6 @@
 """The page of a project in a real browser: the mesh is drawn, cameras can be looked through, nothing is asked for."""
 
 import io
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.browser import DESK, PHONE, Watched, chromium, open_page
+from helpers.browser import DESK, PHONE, Watched, open_page
 from meshcli.arrays import Array
 from meshcli.project.project import Project
 from meshcli.report.report import write_report
@@ -19,12 +18,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def browser() -> "Iterator[Browser]":
-    with chromium() as opened:
-        yield opened
 
 
 def opened(

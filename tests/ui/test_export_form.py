@@ -58,8 +58,10 @@ def test_all_is_every_format() -> None:
     [
         (ExportForm(()), "choose a format or a program"),
         (ExportForm(size_by="height"), "type the height: 0.45m"),
-        (ExportForm(size_by="height", size="45"), "--height 45 has no unit"),
-        (ExportForm(size_by="scale", size="0"), "a scale must be above 0"),
+        (ExportForm(size_by="height", size="45"), "^height 45 has no unit; write one of .*: height 45m, height 45cm$"),
+        (ExportForm(size_by="width", size="-1m"), "^width -1m: a length must be above 0"),
+        (ExportForm(size_by="scale", size="0"), "^scale 0: a scale must be above 0"),
+        (ExportForm(size_by="scale", size="1m"), "^scale 1m: write a number without a unit"),
         (ExportForm(faces="many"), "faces many: type a whole number"),
     ],
 )

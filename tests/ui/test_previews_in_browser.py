@@ -2,7 +2,6 @@
 
 import io
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ import pytest
 from PIL import Image
 
 from helpers import tiny_zero123plus
-from helpers.browser import chromium, open_page
+from helpers.browser import open_page
 from helpers.ui_server import serving
 from meshcli.commands.cli import main
 from meshcli.project.project import Project
@@ -23,12 +22,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 MESHCLI = [sys.executable, "-m", "meshcli"]
 TINY = ["zero123plus.view_size=64", "zero123plus.steps=150", "zero123plus.unet=original", "zero123plus.dtype=fp32"]
-
-
-@pytest.fixture
-def browser() -> "Iterator[Browser]":
-    with chromium() as opened:
-        yield opened
 
 
 def test_unfinished_views_are_shown_until_the_work_ends(

@@ -4,7 +4,6 @@ import io
 import json
 import signal
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -15,11 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.browser import DESK, PHONE, Watched, chromium, open_page
+from helpers.browser import DESK, PHONE, assert_quiet, open_page
 from helpers.cli_processes import FAKE_MESHCLI, alive, meshcli, until
 from helpers.finished_project import finish
 from helpers.project_templates import ProjectTemplates
-from helpers.ui_server import serving, start, stop
+from helpers.ui_server import opened, serving, start, stop
 from meshcli.project.project import Project
 from meshcli.stages.status import read_status
 
@@ -30,36 +29,9 @@ pytestmark = pytest.mark.slow
 TABS = ("Photos", "Views", "Mesh", "Export", "Log")
 
 
-@pytest.fixture(scope="module")
-def browser() -> "Iterator[Browser]":
-    with chromium() as opened:
-        yield opened
-
-
-@pytest.fixture
-def with_views(project: Project, photos: list[Path]) -> Project:
-    done = meshcli("generate", str(project.root), *map(str, photos), "--azimuth=0,40,-50")
-    assert done.returncode == 0, done.stderr
-    return project
-
-
-def opened(browser: "Browser", address: str, size: tuple[int, int] = DESK, tab: str = "") -> Watched:
-    watched = open_page(browser, address, size)
-    watched.page.locator(".upload").wait_for(state="attached")
-    if tab:
-        watched.page.get_by_role("tab", name=tab).click()
-    return watched
-
-
 def ended(page: "Page", title: str) -> None:
     """Wait until a job is over."""
     page.locator(".work", has_text=f"{title}: done after").wait_for()
-
-
-def assert_quiet(watched: Watched, address: str) -> None:
-    """No error on the console, and no request to anybody else."""
-    assert watched.console == []
-    assert {urlsplit(each).netloc for each in watched.requests} == {urlsplit(address).netloc}
 
 
 def test_from_dropped_photos_to_a_mesh(browser: "Browser", project: Project, photos: list[Path]) -> None:
@@ -100,6 +72,23 @@ def test_from_dropped_photos_to_a_mesh(browser: "Browser", project: Project, pho
     assert manifest.selection
     assert (manifest.selection.by, len(manifest.selection.names)) == ("person", 6)
     assert [photo.stated.azimuth for photo in manifest.active_photos] == [0, 40, 310]
+
+
+def test_photos_of_a_phone_are_taken(browser: "Browser", project: Project, photos: list[Path]) -> None:
+    heif = pytest.importorskip("pillow_heif", reason="needs the package pillow-heif")
+    files = [photo.with_suffix(".HEIC") for photo in photos]
+    for photo, file in zip(photos, files, strict=True):
+        heif.from_pillow(Image.open(photo)).save(file, quality=95)
+    with serving(project.root, FAKE_MESHCLI) as address:
+        watched = opened(browser, address)
+        watched.page.set_input_files("input[type=file]", [str(file) for file in files])
+        ended(watched.page, "cutting the photos out")
+        watched.page.locator(".photo img").nth(2).wait_for()
+        watched.page.wait_for_function(
+            "[...document.querySelectorAll('.photo img')].every(each => each.naturalWidth > 0)"
+        )
+        assert_quiet(watched, address)
+    assert [photo.source for photo in project.load().photos] == ["1.HEIC", "2.HEIC", "3.HEIC"]
 
 
 def test_a_dial_that_cannot_be_turned_stays_in_its_card(
@@ -144,42 +133,6 @@ def test_views_are_chosen_with_the_keyboard_alone(browser: "Browser", with_views
     selection = with_views.load().selection
     assert selection
     assert selection.names == ("a0", "a2", "c5")
-
-
-def test_a_mask_is_painted_over(browser: "Browser", with_views: Project) -> None:
-    file = with_views.root / "photos" / "a.png"
-    before = np.asarray(Image.open(file))[..., 3]
-    with serving(with_views.root, FAKE_MESHCLI) as address:
-        watched = opened(browser, address)
-        page = watched.page
-        page.get_by_role("button", name="Mend the mask").first.click()
-        canvas = page.locator(".painter canvas")
-        page.locator(".painter [role=status]", has_text="").wait_for(state="attached")
-        page.wait_for_function("document.querySelector('.painter [role=status]').textContent === ''")
-        box = None
-        while box is None or box != canvas.bounding_box():  # until the dialog has come to rest
-            box = canvas.bounding_box()
-            page.wait_for_timeout(400)
-        assert box
-        page.get_by_role("button", name="Remove").click()
-        for row in (0.45, 0.55):
-            page.mouse.move(box["x"] + 0.1 * box["width"], box["y"] + row * box["height"])
-            page.mouse.down()
-            page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + row * box["height"], steps=5)
-            page.mouse.up()
-        page.get_by_role("button", name="Undo u").click()
-        page.get_by_role("button", name="Save").click()
-        canvas.wait_for(state="detached")
-        page.locator(".warning", has_text="photos/a.png").first.wait_for()
-        assert_quiet(watched, address)
-    after = np.asarray(Image.open(file))[..., 3]
-    side = len(after)
-    middle = after[round(0.45 * side)]
-    assert (middle[round(0.15 * side) : round(0.55 * side)] == 0).all()
-    assert middle[round(0.75 * side)] == before[round(0.45 * side), round(0.75 * side)] == 255
-    undone = round(0.62 * side)  # the second stroke alone reached there
-    assert (after[undone] == before[undone]).all()
-    assert ((after != before) <= (before > 0)).all()
 
 
 def test_a_job_goes_on_without_a_page_and_is_cancelled_from_another(

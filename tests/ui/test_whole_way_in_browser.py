@@ -1,14 +1,12 @@
 """The whole way in a real browser with the real engines: from a handed-in photo to an exported GLB, by keys alone."""
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import pytest
 
-from helpers.browser import chromium, open_page
+from helpers.browser import assert_quiet, open_page
 from helpers.ui_server import serving
 from meshcli.export.gltf import read_glb
 from meshcli.project.project import Project
@@ -22,12 +20,6 @@ MESHCLI = [sys.executable, "-m", "meshcli"]
 DESK = Path(__file__).parents[2] / "examples" / "desk" / "1.png"
 FOCUSED = "(document.activeElement.getAttribute('aria-label') || document.activeElement.innerText || '').trim()"
 WORK = 800_000  # milliseconds that a step may take, however busy the machine is
-
-
-@pytest.fixture
-def browser() -> "Iterator[Browser]":
-    with chromium() as opened:
-        yield opened
 
 
 def go_to(page: "Page", name: str) -> None:
@@ -90,8 +82,7 @@ def test_from_a_photo_to_an_exported_glb_by_keys(browser: "Browser", project: Pr
         with page.expect_download() as download:
             page.keyboard.press("Enter")
         assert Path(download.value.path()).read_bytes() == (project.root / "export" / name).read_bytes()
-        assert watched.console == []
-        assert {urlsplit(each).netloc for each in watched.requests} == {urlsplit(address).netloc}
+        assert_quiet(watched, address)
     assert len(read_glb(project.root / "export" / name).faces) > 500
     states = {each.stage: each.state for each in read_status(project).stages}
     assert [states[stage] for stage in ("generate", "select", "reconstruct", "export")] == ["done"] * 4

@@ -120,10 +120,14 @@ export default {
       }
       flat.putImageData(mask, 0, 0);
       const body = await new Promise((resolve) => flat.canvas.toBlob(resolve, "image/png"));
-      const answer = await fetch(`/project/mask/${this.name}`, { method: "POST", body, headers: { "x-sha256": this.sha } });
-      const text = await answer.text();
-      if (answer.ok) this.$emit("saved");
-      else this.said = text;
+      try {
+        const answer = await fetch(`/project/mask/${this.name}`, { method: "POST", body, headers: { "x-sha256": this.sha } });
+        const text = await answer.text();
+        if (answer.ok) this.$emit("saved");
+        else this.said = text;
+      } catch {
+        this.said = "not saved: meshcli ui does not answer";
+      }
     },
     key(event) {
       if (event.target.tagName === "INPUT" || event.altKey || event.metaKey) return;
