@@ -5,13 +5,14 @@ from typing import Annotated
 
 import typer
 
-from meshcli.commands.console import Reporter, print_alignment
+from meshcli.commands.console import print_alignment
 from meshcli.commands.flag_groups import Only, expand_flag_groups
 from meshcli.commands.flags import Directory, ExecutionFlags, OutputFlags, SettingsFlags
 from meshcli.commands.hints import refuse_photos_as_directory
 from meshcli.commands.invocation import explain_os_errors, fork_stage, run_options
 from meshcli.commands.lazy_commands import Command
 from meshcli.commands.plain_output import print_json
+from meshcli.commands.reporter import Reporter
 from meshcli.project.project import Project
 from meshcli.stages.status import read_status
 

@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from meshcli.commands.console import Reporter
 from meshcli.commands.flag_groups import expand_flag_groups, usual_first
 from meshcli.commands.flags import (
     Directory,
@@ -20,6 +19,7 @@ from meshcli.commands.flags import (
 from meshcli.commands.hints import refuse_photos_as_directory
 from meshcli.commands.invocation import read_inputs, read_settings_flags, run_options, run_stage, with_rig
 from meshcli.commands.lazy_commands import Command
+from meshcli.commands.reporter import Reporter
 from meshcli.errors import UsageError
 from meshcli.project.project import Project
 

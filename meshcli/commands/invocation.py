@@ -9,9 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from meshcli.commands.console import Reporter, outcome_json, outcome_plan, print_plan
+from meshcli.commands.console import print_plan
 from meshcli.commands.flags import ExecutionFlags, InputFlags, NetworkFlags, OutputFlags, SettingsFlags
 from meshcli.commands.plain_output import print_json
+from meshcli.commands.reporter import Reporter, outcome_json, outcome_plan
 from meshcli.config import TypedSettings, read_typed_settings
 from meshcli.errors import InputError, UsageError
 from meshcli.pictures.photo_arguments import list_photos

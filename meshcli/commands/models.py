@@ -7,12 +7,13 @@ from typing import Annotated, Any
 import typer
 
 from meshcli.commands.completion import complete_models
-from meshcli.commands.console import Reporter, print_error, print_models
+from meshcli.commands.console import print_error, print_models
 from meshcli.commands.flag_groups import Only, expand_flag_groups
 from meshcli.commands.flags import ExecutionFlags, NetworkFlags, OutputFlags
 from meshcli.commands.invocation import stay_offline
 from meshcli.commands.lazy_commands import Command, Group
 from meshcli.commands.plain_output import print_json
+from meshcli.commands.reporter import Reporter
 from meshcli.errors import MissingError
 from meshcli.weights.locations import LocatedWeights, require_weights
 

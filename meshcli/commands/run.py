@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from typer.main import get_command
 
-from meshcli.commands.console import Reporter, print_plan, print_room, print_summary
+from meshcli.commands.console import print_plan, print_room, print_summary
 from meshcli.commands.export_flags import SizeFlags, refuse_unknown_formats
 from meshcli.commands.flag_groups import Only, expand_flag_groups, usual_first
 from meshcli.commands.flags import (
@@ -34,6 +34,7 @@ from meshcli.commands.lazy_commands import Command
 from meshcli.commands.mesh_file_flags import MeshFileFlags
 from meshcli.commands.plain_output import print_json, print_output
 from meshcli.commands.render_flags import RenderFlags
+from meshcli.commands.reporter import Reporter
 from meshcli.commands.run_progress import RunRecords
 from meshcli.commands.run_story import RunStory
 from meshcli.config import TypedSettings

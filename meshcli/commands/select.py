@@ -6,18 +6,14 @@ from typing import Annotated
 
 import typer
 
-from meshcli.commands.console import (
-    Reporter,
-    print_error,
-    print_views,
-    views_json,
-)
+from meshcli.commands.console import print_error, print_views, views_json
 from meshcli.commands.flag_groups import Only, expand_flag_groups
 from meshcli.commands.flags import Directory, ExecutionFlags, OutputFlags, SelectionFlags
 from meshcli.commands.hints import refuse_photos_as_directory
 from meshcli.commands.invocation import run_options, run_stage
 from meshcli.commands.lazy_commands import Command
 from meshcli.commands.plain_output import escape_controls, print_json
+from meshcli.commands.reporter import Reporter
 from meshcli.commands.view_question import ask_views, fits_picker, has_terminal
 from meshcli.errors import MeshcliError, UsageError
 from meshcli.project.manifest import Manifest, SelectedBy

@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from meshcli.commands.console import Reporter
 from meshcli.commands.hints import refuse_photos_as_directory
 from meshcli.commands.lazy_commands import Command
 from meshcli.commands.plain_output import escape_controls
+from meshcli.commands.reporter import Reporter
 from meshcli.project.project import Project
 from meshcli.system.processes import Interrupted
 

@@ -14,8 +14,9 @@ from rich.console import Console
 
 from helpers.cli_processes import FAKE_MESHCLI, meshcli
 from meshcli.commands import child_reports
-from meshcli.commands.console import COMPILING, Reporter, print_summary
+from meshcli.commands.console import print_summary
 from meshcli.commands.prose import wrap_prose
+from meshcli.commands.reporter import COMPILING, Reporter
 from meshcli.commands.run_story import NO_ESTIMATE, SLOWER, RunStory, format_rough
 from meshcli.project.manifest import STAGES
 from meshcli.stages.pace import record_seconds, stage_work

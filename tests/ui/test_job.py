@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from helpers.cli_processes import FAKE_MESHCLI, alive, until
-from meshcli.commands.console import Reporter
+from meshcli.commands.reporter import Reporter
 from meshcli.commands.run_progress import RunRecords
 from meshcli.errors import UsageError
 from meshcli.project.project import Project
