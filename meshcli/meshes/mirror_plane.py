@@ -7,6 +7,11 @@ the light. Where hardly anything is seen together with its mirror image nothing 
 and right say nothing of its back. Bodies of revolution have planes all round; there the colours of all those planes
 together decide.
 
+Two sides of a body can only be compared by their colours where some picture shows both. Where a plane lies across the
+directions of all pictures, what they see of its two sides is hardly more than the ends that join them, and a cabinet's
+ends are the same in front and behind, while doors are in front alone. Then a plane needs better reasons than colours:
+`outlined` are planes for which a caller has them.
+
 The candidates are the best yaws of a coarse search, each refined by iterated closest points (Besl and McKay 1992) on
 the pairs of points and mirror images, as Mitra, Guibas and Pauly (2006) do.
 """
@@ -39,6 +44,7 @@ NEIGHBOURS = 6  # points whose mean colour is compared: pairs meet to a hundredt
 NEAR = 0.05  # a mirror image this close to the surface lies on it
 BESIDE = 0.08  # points closer to the plane are their own mirror images
 OUTSIDE = 0.03  # a point farther outside a silhouette is contradicted by it
+FACING = 0.7  # cosine between a normal and the plane's
 SAME_SIDE = 0.3  # cosine between a mirrored normal and the surface's: thin walls have another surface close by
 DIFFERENT = 40.0  # RGB distance: not the same paint
 MAX_LIGHT = 0.5  # log of the brightness that light from one side may add
@@ -48,6 +54,9 @@ MIN_SHAPE = 0.88  # planes by eye: .89 to 1; the best of what has none: .66 (des
 MAX_OUTLINE = 0.05  # planes: .00 to .01; extinguisher .06, robot's front and back .07, desk .08
 FEW_SHARED = 0.15  # below this, nothing can be said
 FULL_SHARED = 0.3  # below this, the strict tolerance holds
+# Below this, only what joins the two sides was compared, such as a cabinet's ends where the front is mirrored to its
+# back: 0, a stool's .01. Planes: a cow's from a quarter .13, others .95 to 1.
+FEW_FACES = 0.03
 PAINT_TOLERANCE = 0.32  # of differing colours; painted by a network: .27 to .30; a cow's patches .34 to .53
 STRICT_TOLERANCE = 0.16  # where the shape says nothing: barrel .04, lamp .12; a bottle's label .32 to .74
 PLAIN = 30.0  # a colour difference that is not worth comparing with the contrast
@@ -55,6 +64,7 @@ MAX_RATIO = 0.6  # of the difference to the contrast: .16 to .49; front and back
 ROUND = 0.03  # error of the worst yaw, of a body of revolution: .010 to .018; the bird's round base makes it .026
 RING = 12  # yaws that are judged of a body of revolution
 FEWEST = 200  # seen points
+SAME_YAW, SAME_PLACE = np.cos(np.radians(8.0)), 0.1  # of two planes that are the same; the place in world units
 
 
 @dataclass(frozen=True)
@@ -83,6 +93,7 @@ class Evidence:
     shape: float  # share whose mirror image lies on the surface
     outline: float  # share whose mirror image some picture shows to be empty space
     shared: float  # share seen together with its mirror image, beside the plane
+    faces: float  # the same of what faces the plane or turns its back on it: an object's two sides, not what joins them
     colour: float  # RGB distance from the mirror image that 4 in 5 of the shared points keep below
     contrast: float  # the same for points and others at random
     differing: float  # share of the shared points that are not of the same paint
@@ -110,11 +121,15 @@ class MirrorSearch:
     candidates: tuple[Evidence, ...]
 
 
-def find_mirror_plane(mesh: Mesh, pictures: Sequence[View], found: BlendedColours | None = None) -> MirrorSearch:
+def find_mirror_plane(
+    mesh: Mesh, pictures: Sequence[View], found: BlendedColours | None = None, outlined: Sequence[MirrorPlane] = ()
+) -> MirrorSearch:
     """The vertical plane that takes an object to itself, if pictures and shape agree on one.
 
-    `found` are the vertices' colours in the pictures, if they are at hand. Where there is no mesh yet, one of the
-    visual hull will do: it is at least as large as the object, so that less symmetry is found.
+    `found` are the vertices' colours in the pictures, if they are at hand. `outlined`: planes that all outlines tell of
+    an object whose sides may be taken for mirror images; close to them, no picture has to show both sides. Where there
+    is no mesh yet, one of the visual hull will do: it is at least as large as the object, so that less symmetry is
+    found.
     """
     if found is None:
         blender = ViewBlender(pictures, Scene(mesh.vertices, mesh.faces))
@@ -132,13 +147,19 @@ def find_mirror_plane(mesh: Mesh, pictures: Sequence[View], found: BlendedColour
         return _any_of(ring)
     minima = np.flatnonzero((errors <= np.roll(errors, 1)) & (errors <= np.roll(errors, -1)))
     minima = minima[np.argsort(errors[minima], kind="stable")][:CANDIDATES]
-    return _best_of([_evidence(samples, outlines, *_refined(samples, *planes[index])) for index in minima])
+    candidates = [_evidence(samples, outlines, *_refined(samples, *planes[index])) for index in minima]
+    centre = samples.points.mean(axis=0)
+    return _best_of(candidates, [any(_same(one, plane, centre) for plane in outlined) for one in candidates])
 
 
-def _best_of(candidates: list[Evidence]) -> MirrorSearch:
-    """The plane that shows most of what is unseen, of those that everything agrees on."""
-    candidates = sorted(candidates, key=lambda evidence: -evidence.shape)
-    objections = [_objection(evidence, PAINT_TOLERANCE) for evidence in candidates]
+def _best_of(candidates: list[Evidence], outlined: list[bool]) -> MirrorSearch:
+    """The plane that shows most of what is unseen, of those that everything agrees on; `outlined` of each candidate."""
+    objections = [
+        _objection(one, PAINT_TOLERANCE) or (None if told else _hidden_side(one))
+        for one, told in zip(candidates, outlined, strict=True)
+    ]
+    order = sorted(range(len(candidates)), key=lambda index: -candidates[index].shape)
+    candidates, objections = [candidates[index] for index in order], [objections[index] for index in order]
     accepted = [one for one, objection in zip(candidates, objections, strict=True) if objection is None]
     if not accepted:
         return MirrorSearch(None, objections[0] or "no yaw stands out", tuple(candidates))
@@ -175,6 +196,21 @@ def _objection(evidence: Evidence, tolerance: float) -> str | None:
     if evidence.colour > max(PLAIN, MAX_RATIO * evidence.contrast):
         return "colours differ from their mirror images almost as much as from others"
     return None
+
+
+def _hidden_side(evidence: Evidence) -> str | None:
+    """What speaks against a plane of a body that is not round, where hardly anything of its two sides was compared."""
+    if evidence.faces < FEW_FACES:
+        return f"only {evidence.faces:.0%} of what faces the mirror plane is seen together with its mirror image"
+    return None
+
+
+def _same(evidence: Evidence, plane: MirrorPlane, centre: Array) -> bool:
+    """Whether a candidate is close to a plane: by its yaw, and by its place beside the object's centre (3,)."""
+    normal = _normal(evidence.yaw)
+    cosine = float(normal @ plane.normal)
+    apart = (centre @ normal - evidence.offset) * np.sign(cosine) - (centre @ plane.normal - plane.offset)
+    return abs(cosine) > SAME_YAW and abs(float(apart)) < SAME_PLACE
 
 
 def _confidence(evidence: Evidence) -> float:
@@ -298,12 +334,14 @@ def _evidence(samples: _Samples, outlines: Sequence[_Outline], yaw: float, offse
     side = (samples.normals[chosen] @ normal)[both]
     colour, contrast, differing = _compare(a, b, side)
     count = max(int(seen.sum()), 1)
+    two_sides = seen & beside & (np.abs(samples.normals[chosen] @ normal) > FACING)
     return Evidence(
         yaw=yaw,
         offset=offset,
         shape=float((on & seen).sum() / count),
         outline=float(_contradicted(mirrored[seen], outlines, OUTSIDE * samples.radius).mean()),
         shared=float(both.sum() / count),
+        faces=float((both & two_sides).sum() / max(int(two_sides.sum()), 1)),
         colour=colour,
         contrast=contrast,
         differing=differing,

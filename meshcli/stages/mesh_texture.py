@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from meshcli.settings import TextureSettings
+from meshcli.stages.sculpted_body import body_planes
 from meshcli.stages.stage_runner import StageRun
 from meshcli.stages.texture_sources import TexturePictures, texture_sentence
 
@@ -26,9 +27,10 @@ def texture_from_pictures(
     used = [view for view in views if view.name not in named] if pictures.source != "photos" else []
     by_sculpt = {view.name for view in run.manifest.active_views.values() if view.engine == "sculpt"}
     rendered = [view.name for view in used if view.name in by_sculpt]
+    planes = body_planes(run.manifest) if rendered else []
     with run.step("texture"):
         textured, report = texture_mesh(
-            mesh, photos, used, settings, run.run_options.progress, calibrated, rendered if photos else []
+            mesh, photos, used, settings, run.run_options.progress, calibrated, rendered if photos else [], planes
         )
     run.facts["texture"] = {
         "from": pictures.source,

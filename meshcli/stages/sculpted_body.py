@@ -12,9 +12,11 @@ from meshcli.project.project import Project
 
 if TYPE_CHECKING:
     from meshcli.meshes.mesh import Mesh
+    from meshcli.meshes.mirror_plane import MirrorPlane
     from meshcli.settings import FitSettings
     from meshcli.stages.stage_runner import StageRun
 
+MIRROR_PLANES = "mirror_planes"  # a fact of `generate`: normals and offsets of the planes of the body's paint
 PART = "body"  # of a fingerprint: there if the mesh is the body
 
 
@@ -49,3 +51,21 @@ def read_body(run: "StageRun", settings: "FitSettings") -> "Mesh":
     if settings.parts == "all":
         return mesh
     return Mesh(*keep_parts(mesh.vertices, mesh.faces, only_largest=settings.parts == "largest"))
+
+
+def body_planes(manifest: Manifest) -> "list[MirrorPlane]":
+    """The mirror planes that `sculpt` found in the photos' outlines and across which it takes paint over."""
+    import numpy as np
+
+    from meshcli.meshes.mirror_plane import MirrorPlane
+
+    record = manifest.stages.get("generate")
+    rows = record.facts.get(MIRROR_PLANES) if record and record.engine == "sculpt" else None
+    if not isinstance(rows, list):
+        return []
+    planes = [np.array(row, np.float64) for row in rows if isinstance(row, list) and _are_numbers(row)]
+    return [MirrorPlane(row[:3], float(row[3]), 1.0) for row in planes]
+
+
+def _are_numbers(row: "list[Any]") -> bool:
+    return len(row) == 4 and all(isinstance(each, int | float) for each in row)

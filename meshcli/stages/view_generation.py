@@ -19,6 +19,7 @@ from meshcli.project.project import Project
 from meshcli.settings import Settings
 from meshcli.stages.azimuth_check import check_stated_azimuths
 from meshcli.stages.photo_azimuths import photos_of_unknown_azimuth
+from meshcli.stages.sculpted_body import MIRROR_PLANES
 from meshcli.stages.stage_runner import RunOptions, StageRun
 from meshcli.stages.view_candidates import add_views
 from meshcli.system.digests import digest, photo_seed
@@ -169,6 +170,8 @@ def _run_sculpt(run: StageRun, settings: Settings, seed: int) -> None:
             sculpture = sculpt(pictures, settings.sculpt, settings.fit, seeds, run.run_options.progress)
     for note in sculpture.notes:
         run.note(note)
+    if sculpture.planes:
+        run.facts[MIRROR_PLANES] = [[*plane.normal.tolist(), plane.offset] for plane in sculpture.planes]
     files = {BODY: write_glb(sculpture.mesh)} if sculpture.mesh is not None else {}
     for photo, seen, views in zip(photos, sculpture.photos, sculpture.views, strict=True):
         entries = _add_to_manifest(run, replace(photo, camera=seen.camera, painted=""), [view.camera for view in views])

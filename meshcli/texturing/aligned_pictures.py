@@ -1,8 +1,9 @@
 """Pictures brought into agreement with a mesh, and with each other, before they colour it.
 
-Cameras first (registration.py), then gains (exposure.py), then a small flow in a few rounds (flow.py), each picture
-towards what the others show of the surface. Photos lead: their cameras are corrected, they are compared with photos
-wherever another one sees the surface too, and the views follow them.
+Cameras first (registration.py), then gains (exposure.py), then a small flow in a few rounds (flow.py), each view
+towards what the other pictures show of the surface. Photos lead: their cameras are corrected, and the views follow
+them. Photos are never bent: where two of them show a thing at different places the surface is wrong, and a bent photo
+would be right from nowhere, its own camera included.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -143,14 +144,11 @@ def _with_gains(colours: Float32Array, gains: Float64Array) -> Float32Array:
 
 
 def _next_flow(state: _State, states: Sequence[_State]) -> Float32Array:
-    """A picture's flow after another round; it moves the less, the more it weighs against the others."""
-    if state.fixed or state.out:
+    """A view's flow after another round; it moves the less, the more it weighs against the others."""
+    if state.photo or state.fixed or state.out:
         return state.flow
-    # Photos move for photos alone, and views for whatever sees the surface better.
-    leaders = [other for other in states if other.photo or not state.photo]
-    colours, weight = _reference(state, leaders, state.sight)
-    trust = PHOTO_TRUST if state.photo else 1.0
-    own = trust * state.sight.quality**2
+    colours, weight = _reference(state, states, state.sight)
+    own = state.sight.quality**2
     comparable: Float32Array = (np.minimum(weight / CONFIDENT, 1.0) * state.sight.quality).astype(np.float32)
     found = find_flow(state.gained, colours, comparable, state.flow)
     share: Float32Array = (weight / np.maximum(weight + own, 1e-9)).astype(np.float32)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from meshcli.arrays import Array
 from meshcli.meshes.colouring import BlendedColours
 from meshcli.meshes.mesh import Mesh
-from meshcli.meshes.mirror_plane import find_mirror_plane
+from meshcli.meshes.mirror_plane import MirrorPlane, find_mirror_plane
 from meshcli.pictures.image import reduce_picture
 from meshcli.pictures.pixels import VIEW_SIZE
 from meshcli.progress import Progress
@@ -46,12 +46,14 @@ def texture_mesh(
     progress: Progress,
     calibrated: Collection[str] = (),
     rendered: Collection[str] = (),
+    outlined: Sequence[MirrorPlane] = (),
 ) -> tuple[Mesh, TextureReport]:
     """The mesh with a texture and vertex colours; photos lead where both show the surface.
 
     `calibrated`: the names of photos whose cameras are measured; they stay as they are. `rendered`: the names of views
-    that were rendered from a body made of these photos; they colour what nothing else does. Where no picture fits the
-    mesh, all are taken as they are.
+    that were rendered from a body made of these photos; they colour what nothing else does. `outlined`: mirror planes
+    that the photos' outlines tell, across which paint may be taken over. Where no picture fits the mesh, all are taken
+    as they are.
     """
     pictures, left_out, fixed = [*photos, *views], [], {*calibrated, *rendered}
     if any(picture.name not in fixed for picture in pictures):
@@ -60,7 +62,7 @@ def texture_mesh(
             pictures, left_out = aligned.pictures, aligned.left_out
     progress(0, 1, "looking for a mirror plane")
     shown = [picture for picture in pictures if picture.name not in rendered]
-    search = find_mirror_plane(mesh, [_reduced(picture) for picture in shown or pictures])
+    search = find_mirror_plane(mesh, [_reduced(picture) for picture in shown or pictures], outlined=outlined)
     images = mirrored_pictures(shown, search.plane) if search.plane else []
     names = {photo.name for photo in photos}
     coverage: list[Coverage] = []

@@ -39,6 +39,7 @@ from meshcli.project.project import Project
 from meshcli.rendering.renderer import Renderer
 from meshcli.settings import TextureSettings
 from meshcli.stages.inputs import chosen_views
+from meshcli.stages.sculpted_body import body_planes
 from meshcli.stages.view_loading import load_views
 from meshcli.texturing import bake
 from meshcli.texturing.levelling import Coarse, Mixture, mix
@@ -161,8 +162,9 @@ def baked(project: Project, photos: Sequence[View], arguments: argparse.Namespac
 
     with mock.patch.object(bake, "mix", noted):
         textured, report = texture_mesh(
-            mesh, photos, views, TextureSettings(size=arguments.size), silent, calibrated, rendered
-        )
+            mesh, photos, views, TextureSettings(size=arguments.size), silent, calibrated, rendered,
+            body_planes(project.load()) if rendered else [],
+        )  # fmt: skip
     print(report, file=sys.stderr)
     return textured, found[0]
 

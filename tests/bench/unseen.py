@@ -16,7 +16,7 @@ from fit_sheets import sheet_views
 from measure import DATA, NAMES, Array, on_white, photo_views, psnr, test_views
 from PIL import Image
 
-from meshcli.generators.sculpt.sculpt import sculpt
+from meshcli.generators.sculpt.sculpt import Sculpture, sculpt
 from meshcli.meshes.colouring import NORMAL_RADIUS, ViewBlender
 from meshcli.meshes.colouring import fill_unseen as harmonic_fill
 from meshcli.meshes.mesh import Mesh, smooth_normals
@@ -50,7 +50,7 @@ def main() -> None:
         for label, azimuths in SETS.items():
             photos = photo_views(name, azimuths, 10.0)
             made = sculpt(photos, SculptSettings(), FitSettings(), range(len(photos)), silent)
-            sheet = report(f"{name} | {label}", simplify(made.mesh, FACES), made.photos, test_views(name))
+            sheet = report(f"{name} | {label}", simplify(made.mesh, FACES), made, test_views(name))
             if arguments.pictures:
                 arguments.pictures.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(sheet).save(arguments.pictures / f"{name}-{label}.png")
@@ -59,12 +59,12 @@ def main() -> None:
         print(f"| {name} | sheet | | | | {described(find_mirror_plane(mesh, views))} | |", flush=True)
 
 
-def report(title: str, mesh: Mesh, photos: list[View], views: list[View]) -> Array:
-    """Print the line of one mesh and return its comparison."""
-    blender = ViewBlender(photos, Scene(mesh.vertices, mesh.faces))
+def report(title: str, mesh: Mesh, made: Sculpture, views: list[View]) -> Array:
+    """Print the line of one sculpted mesh and return its comparison."""
+    blender = ViewBlender(made.photos, Scene(mesh.vertices, mesh.faces))
     found = blender.colours(mesh.vertices, smooth_normals(mesh.vertices, mesh.faces, NORMAL_RADIUS))
     start = time.perf_counter()
-    search = find_mirror_plane(mesh, photos, found)
+    search = find_mirror_plane(mesh, made.photos, found, made.planes)
     filled = fill_unseen(mesh.vertices, mesh.faces, found, search.plane)
     seconds = time.perf_counter() - start
     before, after, sources = (

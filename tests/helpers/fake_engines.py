@@ -49,6 +49,7 @@ class Sculpture:
     photos: list[View]
     notes: list[str]
     mesh: Mesh | None = None
+    planes: tuple[Any, ...] = ()
 
 
 def cut_out(pixels: Any, settings: Any, rembg: bool = True, offline: bool = False, weights: Path | None = None) -> Any:

@@ -132,6 +132,37 @@ def test_one_photo_says_nothing_of_the_back() -> None:
     assert "seen together" in found.reason
 
 
+def with_doors() -> Mesh:
+    """A cabinet with its front at +x; its ends are the same in front and behind."""
+
+    def doors(points: np.ndarray) -> np.ndarray:
+        inside = (points[:, 0] > 0.24) & (np.abs(np.abs(points[:, 1]) - 0.2) < 0.12) & (np.abs(points[:, 2]) < 0.35)
+        return np.where(inside[:, None], [90.0, 50.0, 30.0], [200.0, 200.0, 190.0])
+
+    return painted([trimesh.creation.box((0.5, 0.9, 1.0))], doors)
+
+
+def test_a_front_is_not_mirrored_to_a_back_that_no_picture_shows() -> None:
+    mesh = with_doors()
+    some = find_mirror_plane(mesh, photos(mesh, [0.0, 45.0, -45.0]))
+    across = next(evidence for evidence in some.candidates if abs(np.cos(evidence.yaw)) > 0.99)
+    assert across.shape > 0.95
+    assert across.faces == 0.0
+    assert yaw_of(some.plane) == pytest.approx(90.0, abs=1.0)
+
+
+@pytest.mark.parametrize(
+    ("normal", "offset", "yaw"), [((1, 0, 0), 0.0, 0), ((-1, 0, 0), 0.03, 0), ((1, 0, 0), 0.3, 90)]
+)
+def test_a_front_is_mirrored_to_a_back_where_the_outlines_tell_that_very_plane(
+    normal: tuple[int, int, int], offset: float, yaw: float
+) -> None:
+    mesh = with_doors()
+    told = MirrorPlane(np.array(normal, np.float64), offset, 1.0)
+    found = yaw_of(find_mirror_plane(mesh, photos(mesh, [0.0, 45.0, -45.0]), outlined=[told]).plane)
+    assert (found + 1.0) % 180.0 == pytest.approx(yaw + 1.0, abs=1.0)
+
+
 def test_a_round_body_takes_the_plane_that_shows_its_back() -> None:
     def hoops(points: np.ndarray) -> np.ndarray:
         return np.where((np.abs(points[:, 2]) % 0.4 < 0.15)[:, None], [60.0, 60.0, 65.0], [150.0, 90.0, 50.0])

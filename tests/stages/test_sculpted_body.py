@@ -16,9 +16,11 @@ from meshcli.config import override
 from meshcli.errors import InputError
 from meshcli.export.gltf import read_glb, write_glb
 from meshcli.meshes.mesh import Mesh
+from meshcli.meshes.mirror_plane import MirrorPlane
 from meshcli.project.project import Project
 from meshcli.stages.generate import generate_views
 from meshcli.stages.reconstruct import reconstruct_mesh
+from meshcli.stages.sculpted_body import MIRROR_PLANES, body_planes
 from meshcli.stages.select import select_views
 from meshcli.stages.status import read_status
 
@@ -60,6 +62,38 @@ def test_the_mesh_is_the_body(sculpted: Project, engine_calls: dict[str, int]) -
     assert np.array_equal(np.unique(body.vertices, axis=0), np.unique(mesh.vertices, axis=0))
     assert mesh.texture is not None
     assert reconstruct_mesh(sculpted, settings=SMALL).skipped
+
+
+def test_the_texture_knows_the_mirror_planes_that_the_body_was_painted_with(
+    project: Project, photos: list[Path], engine_calls: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plane = MirrorPlane(np.array([0.6, -0.8, 0.0]), 0.125, 0.97)
+    told: list[Any] = []
+
+    def with_plane(*arguments: Any) -> Any:
+        return replace(fake_engines.sculpt(*arguments), planes=(plane,))
+
+    def texture(*arguments: Any) -> Any:
+        told.append(arguments[-1])
+        return fake_engines.texture_mesh(*arguments)
+
+    monkeypatch.setattr(sys.modules["meshcli.generators.sculpt.sculpt"], "sculpt", with_plane)
+    monkeypatch.setattr(sys.modules["meshcli.texturing.textured_mesh"], "texture_mesh", texture)
+    generate_views(project, photos, WAYS)
+    select_views(project, auto=18)
+    reconstruct_mesh(project, settings=SMALL)
+    (planes,) = told
+    (found,) = planes
+    assert found.normal == pytest.approx(plane.normal)
+    assert found.offset == pytest.approx(0.125)
+
+
+@pytest.mark.parametrize("fact", ["x", [3], [[1, 0, 0]], [[1, 0, 0, "x"]], {}])
+def test_mirror_planes_that_another_hand_spoiled_are_none(sculpted: Project, fact: Any) -> None:
+    manifest = sculpted.load()
+    record = manifest.stages["generate"]
+    spoiled = replace(record, facts={**record.facts, MIRROR_PLANES: fact})
+    assert body_planes(replace(manifest, stages={**manifest.stages, "generate": spoiled})) == []
 
 
 def choose_by_flag(project: Project) -> None:

@@ -76,6 +76,23 @@ def test_a_wrong_camera_a_moved_view_and_a_dark_photo_are_mended(aligned: Aligne
     assert found["b"].gains[1] / found["a"].gains[1] > 1.1
 
 
+def test_photos_are_not_bent_where_a_wrong_body_sets_them_at_odds(pictures: list[View]) -> None:
+    """Views are: of a body that is too narrow, no picture fits the others."""
+    mesh = spotted()
+    narrow = replace(mesh, vertices=mesh.vertices * np.array([0.9, 1.0, 1.0], np.float32))
+    renderer = Renderer(mesh)
+    cameras = [orbit(azimuth, 10.0, known="given") for azimuth in (0.0, 50.0)]
+    photos = [
+        View(name, renderer.render(camera, SIDE, SIDE, 2), camera) for name, camera in zip("ab", cameras, strict=True)
+    ]
+    aligned = align_pictures(narrow, [*photos, *pictures[3:]], silent, photos=("a", "b"))
+    flows = {report.name: report.largest_flow for report in aligned.report()}
+    assert flows["a"] == flows["b"] == 0.0
+    assert min(flow for name, flow in flows.items() if name not in "ab") > 0.3
+    for before, after in zip(photos, aligned.pictures, strict=False):
+        assert np.array_equal(before.pixels[..., 3], after.pixels[..., 3])
+
+
 @pytest.mark.slow
 def test_the_result_does_not_depend_on_threads(aligned: AlignedPictures, pictures: list[View]) -> None:
     threads = numba.get_num_threads()

@@ -87,6 +87,7 @@ class Sculpture:
     photos: list[View]  # with refined cameras where they were not exact
     notes: list[str]  # one short sentence each, for the user
     mesh: Mesh | None  # that all views show, in the world of the cameras; none where each photo has one of its own
+    planes: tuple[MirrorPlane, ...] = ()  # that its outlines tell, and across which its paint may be taken over
 
 
 def sculpt(
@@ -97,6 +98,7 @@ def sculpt(
     Calibrated cameras stay as they are, and the views are in their world; others are corrected where the silhouettes
     are inconsistent. Raises InputError where the silhouettes have no common body.
     """
+    planes: tuple[MirrorPlane, ...] = ()
     if len(photos) == 1:
         progress(0, 1, "inflating the silhouette")
         mesh, notes = sculpt_one(photos[0], settings)
@@ -107,14 +109,14 @@ def sculpt(
         placed, notes = align_photos(photos, settings)
         if max(_gaps(sorted(photo.camera.azimuth for photo in placed), 360.0)) > MAX_UNSEEN_GAP:
             notes.append("no photo shows the far side: its shape and colours are guessed")
-        mesh, assumptions = _model(placed, settings, fit, seeds[0], progress)
+        mesh, assumptions, planes = _model(placed, settings, fit, seeds[0], progress)
         notes += assumptions
     renderer = Renderer(mesh)
     views = []
     for index, photo in enumerate(placed):
         progress(index, len(placed), "rendering the views")
         views.append(_render_rig(renderer, photo, settings.view_size))
-    return Sculpture(views, placed, notes, mesh)
+    return Sculpture(views, placed, notes, mesh, planes)
 
 
 def sculpt_each(
@@ -211,17 +213,18 @@ class _Assumed:
 
 def _model(
     photos: Sequence[View], settings: SculptSettings, fit: FitSettings, seed: int, progress: Progress
-) -> tuple[Mesh, list[str]]:
+) -> tuple[Mesh, list[str], tuple[MirrorPlane, ...]]:
     """A coloured mesh from the photos' silhouettes and, if the cameras are accurate enough, from their textures.
 
-    And notes on what was assumed of its shape.
+    And notes on what was assumed of its shape, and the planes across which its paint may be taken over.
     """
     progress(0, 1, "carving the body")
     prior = inflated_prior(photos, settings)
     corrected = any(photo.camera.known == "aligned" for photo in photos)
-    outlines_only = prior is None and corrected
+    boxlike = prior is None
+    outlines_only = boxlike and corrected
     # Aligned outlines match to a pixel, but textures do not: fitting to them tears flat panels.
-    assumed = _Assumed.of(photos, settings, boxlike=prior is None and not outlines_only)
+    assumed = _Assumed.of(photos, settings, boxlike=boxlike and not outlines_only)
     notes = assumed.notes()
     if outlines_only:
         hull = assumed.hull(photos)
@@ -246,17 +249,20 @@ def _model(
     progress(0, 1, "colouring the body")
     mesh = Mesh(taubin_smooth(vertices, faces, TAUBIN_ROUNDS).astype(np.float32), faces)
     mirrored = bool(assumed.planes) and not assumed.frame
-    return _coloured(mesh, [_shrunk(photo, COLOUR_SIZE) for photo in photos], mirrored), notes
+    # The outlines of a box say nothing of its paint: front and back of furniture differ in doors and handles.
+    planes = () if boxlike else assumed.planes
+    return _coloured(mesh, [_shrunk(photo, COLOUR_SIZE) for photo in photos], mirrored, planes), notes, planes
 
 
-def _coloured(mesh: Mesh, photos: Sequence[View], mirrored: bool) -> Mesh:
+def _coloured(mesh: Mesh, photos: Sequence[View], mirrored: bool, planes: Sequence[MirrorPlane]) -> Mesh:
     """The mesh with the photos' colours.
 
-    What they do not show takes, where it may be `mirrored`, those of its mirror image, if colours agree on a plane too.
+    What they do not show takes, where it may be `mirrored`, those of its mirror image, if colours agree on a plane too;
+    the outlines tell of `planes` that they may be trusted where hardly any paint can be compared.
     """
     blender = ViewBlender(photos, Scene(mesh.vertices, mesh.faces))
     found = blender.colours(mesh.vertices, smooth_normals(mesh.vertices, mesh.faces, NORMAL_RADIUS))
-    plane = find_mirror_plane(mesh, photos, found).plane if mirrored else None
+    plane = find_mirror_plane(mesh, photos, found, planes).plane if mirrored else None
     if plane is None:
         values = fill_unseen(mesh.vertices, mesh.faces, found)
     else:

@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 import trimesh
 
+from meshcli.alignment.mirror_symmetry import MirrorSymmetry
+from meshcli.generators.sculpt import sculpt as engine
 from meshcli.generators.sculpt.sculpt import Sculpture, sculpt
 from meshcli.meshes.mesh import Mesh
+from meshcli.meshes.mirror_plane import MirrorPlane
 from meshcli.progress import silent
 from meshcli.rendering.renderer import Renderer
 from meshcli.settings import FitSettings, SculptSettings
@@ -104,3 +107,32 @@ def test_the_unseen_side_has_the_colours_of_its_mirror_image() -> None:
     near, far = (renderer.render(orbit(azimuth, 0.0), 160, 160) for azimuth in (0.0, 180.0))
     contrast = [float(view[..., 1][view[..., 3] >= 128].std()) for view in (near, far)]
     assert contrast[1] > 0.6 * contrast[0]
+
+
+def test_doors_are_not_taken_to_the_back_of_a_cabinet_from_photos_of_its_front(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its outlines are the same in front and behind, and its ends are of one paint; nobody has seen the back."""
+    plane = MirrorPlane(np.array([1.0, 0.0, 0.0]), 0.0, 1.0)
+    monkeypatch.setattr(engine, "find_mirror_symmetry", lambda *_: MirrorSymmetry((plane,)))
+    body = trimesh.creation.box((0.8, 1.0, 1.1)).subdivide_to_size(0.03)
+    x, y, z = body.vertices.T
+    door = (x > 0.39) & (np.abs(np.abs(y) - 0.22) < 0.15) & (np.abs(z) < 0.4)
+    colours = np.where(door[:, None], [120, 50, 30], [205, 200, 190]).astype(np.uint8)
+    renderer = Renderer(Mesh(body.vertices.astype(np.float32), body.faces.astype(np.int32), colours))
+    photos = []
+    for letter, azimuth in zip("abc", (0.0, 60.0, -60.0), strict=True):
+        camera = orbit(azimuth, 10.0, known="aligned")
+        photos.append(View(letter, renderer.render(camera, 160, 160), camera))
+    settings = SculptSettings(view_size=64, relief=80, hull_resolution=64)
+    made = sculpt(photos, settings, FIT, [0, 1, 2], silent)
+    assert any("mirror-symmetric" in note for note in made.notes)
+    pictures = [Renderer(made.mesh).render(orbit(azimuth, 0.0), 160, 160) for azimuth in (0.0, 180.0)]
+    doors = [float((picture[picture[..., 3] >= 250][:, 1] < 110).mean()) for picture in pictures]
+    assert doors[0] > 0.15
+    assert doors[1] < 0.01
+    assert made.planes == ()
+
+
+def test_planes_across_which_paint_is_taken_over_come_with_the_body() -> None:
+    (plane,) = sculpted("chair").planes
+    assert abs(plane.normal[0]) > 0.99
+    assert sculpted("desk").planes == ()
