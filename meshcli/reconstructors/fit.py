@@ -40,6 +40,7 @@ from meshcli.sdf.grid import (
 )
 from meshcli.sdf.ground import on_ground
 from meshcli.sdf.lost_parts import JoinedPieces, Silhouette, join_pieces, restore_lost_parts
+from meshcli.sdf.phantoms import Phantoms
 from meshcli.sdf.pixel_rays import PixelRays, collect_pixel_rays, to_lattice_rays
 from meshcli.sdf.volume_rendering import rays_hit
 from meshcli.settings import FitSettings
@@ -113,6 +114,7 @@ class Evidence:
     thickness: float  # of the object, world units; see `_object_thickness`
     pixel: float  # size of the smallest pixel of all views, world units
     ground: float | None = None  # height below which there is nothing, where that is known
+    phantoms: Phantoms | None = None  # parts of the hull that are none of the object
 
     @classmethod
     def of(cls, views: Sequence[View]) -> Self:
@@ -134,8 +136,12 @@ class Evidence:
         )
 
     def hull(self, grid: Grid) -> Field:
-        """Signed distance to the visual hull of the silhouettes, grown by the tolerance, above the ground."""
-        return on_ground(_tolerant_hull(self.cameras, self.distances, grid, self.tolerance), grid, self.ground)
+        """Signed distance to the visual hull of the silhouettes, grown by the tolerance, above the ground.
+
+        Without its phantoms.
+        """
+        hull = on_ground(_tolerant_hull(self.cameras, self.distances, grid, self.tolerance), grid, self.ground)
+        return self.phantoms.cut_off(hull, grid) if self.phantoms else hull
 
 
 def fit(

@@ -28,6 +28,8 @@ from meshcli.sdf.extract import Faces, Vertices, extract_pieces, extract_surface
 from meshcli.sdf.fit_level import LossWeights, Schedule, Tuning
 from meshcli.sdf.grid import DistanceFunction, bounding_box, redistance_interior, rounded, visual_hull
 from meshcli.sdf.ground import ground_height, on_ground
+from meshcli.sdf.lost_parts import Silhouette
+from meshcli.sdf.phantoms import find_phantoms
 from meshcli.sdf.pixel_rays import collect_pixel_rays
 from meshcli.settings import FitSettings, SculptSettings
 from meshcli.texturing.unseen import fill_unseen as fill_from_mirror_images
@@ -242,6 +244,9 @@ def _model(
             steps=settings.fit_steps,
         )
         evidence = assumed.evidence(views)
+        if prior and evidence.tolerance == 0:
+            seen = [*evidence.silhouettes, *map(Silhouette.of, assumed.images)]
+            evidence = replace(evidence, phantoms=find_phantoms(evidence.hull, prior, seen))
         prior = prior if depth_is_open([*photos, *assumed.images]) else None
         tuning, yaw = (BOX, assumed.frame.yaw) if assumed.frame else (FEW_PHOTOS, 0.0)
         shape = fit_sdf(evidence, levels, seed, progress, prior, tuning, yaw, note=notes.append)

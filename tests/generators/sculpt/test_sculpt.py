@@ -16,6 +16,7 @@ from meshcli.meshes.mesh import Mesh
 from meshcli.pictures.image import frame_foreground
 from meshcli.progress import silent
 from meshcli.sdf.grid import Grid
+from meshcli.sdf.phantoms import Phantoms
 from meshcli.settings import FitSettings, SculptSettings
 from meshcli.views.camera import ZERO123PLUS_AZIMUTHS, ZERO123PLUS_ELEVATIONS, orbit
 from meshcli.views.view import View
@@ -189,3 +190,20 @@ def test_three_photos_of_a_ball():
     assert abs(radius.mean() - 0.6) < 0.05
     assert isinstance(sculpture.mesh, Mesh)
     assert volume(sculpture.mesh) > 0
+
+
+@pytest.mark.parametrize(("body", "cut"), [(ball, True), (block, False)])
+def test_the_hull_of_round_bodies_is_cut_where_phantoms_are_found(monkeypatch, body, cut):
+    """Here everything above a height counts as one. Boxes have no prior, so nothing is looked for."""
+
+    def above(hull, prior, silhouettes):
+        assert len(silhouettes) == 3
+        grid = Grid.around(np.full(3, -1.0), np.full(3, 1.0), 40, 2)
+        heights = grid.to_world(np.indices(grid.shape).transpose(1, 2, 3, 0))[..., 2]
+        return Phantoms(grid, ((0.2 - heights) / grid.voxel).astype(np.float32), 1)
+
+    monkeypatch.setattr("meshcli.generators.sculpt.sculpt.find_phantoms", above)
+    photos = [body(orbit(azimuth, 0.0, known="given")) for azimuth in (0, 120, 240)]
+    settings = replace(QUICK, fit_resolutions=(24,), fit_steps=(8,), symmetry=False)
+    mesh = sculpt(photos, settings, FitSettings(rays=2000), range(3), silent).mesh
+    assert (mesh.vertices[:, 2].max() < 0.2 + 2 * 0.05) == cut  # two voxels; both bodies are higher than that
