@@ -247,6 +247,7 @@ def _model(
         if prior and evidence.tolerance == 0:
             seen = [*evidence.silhouettes, *map(Silhouette.of, assumed.images)]
             evidence = replace(evidence, phantoms=find_phantoms(evidence.hull, prior, seen))
+            notes += [_phantoms_note(evidence.phantoms.count)] if evidence.phantoms else []
         prior = prior if depth_is_open([*photos, *assumed.images]) else None
         tuning, yaw = (BOX, assumed.frame.yaw) if assumed.frame else (FEW_PHOTOS, 0.0)
         shape = fit_sdf(evidence, levels, seed, progress, prior, tuning, yaw, note=notes.append)
@@ -284,6 +285,12 @@ def _symmetry_note(planes: Sequence[MirrorPlane]) -> str:
         f"the object looks mirror-symmetric about the plane{'s' if len(planes) > 1 else ''} at azimuth {named} "
         f"({sure:.0%} of the outlines agree); sides that no photo shows follow it, unless --set sculpt.symmetry=false"
     )
+
+
+def _phantoms_note(count: int) -> str:
+    """What the user reads about parts of the hull that were cut off."""
+    parts = "1 part that no photo needs was" if count == 1 else f"{count} parts that no photo needs were"
+    return f"{parts} left out: outlines cross there, and nothing else speaks for {'it' if count == 1 else 'them'}"
 
 
 def _thickness(photos: Sequence[View]) -> float:
