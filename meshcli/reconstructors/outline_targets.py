@@ -53,7 +53,7 @@ def outline_targets(
         good = np.isfinite(found)
         rows = candidates[good]
         across = np.sqrt(1.0 - cosine[rows] ** 2)
-        weight = across**2
+        weight = across**2 * min(scale, 1.0) ** 2  # an outline is known to a share of a pixel
         weights[rows] += weight
         total[rows] += weight * found[good] * depth[rows] / (view.camera.fy * view.height) / across
     return weights, total / np.maximum(weights, 1e-12)

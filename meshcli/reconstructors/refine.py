@@ -24,9 +24,13 @@ from meshcli.meshes.remeshing import Triangles, split_long_edges, welded
 from meshcli.meshes.simplify import simplify
 from meshcli.progress import Progress
 from meshcli.reconstructors.colour_targets import BandPicture, colour_targets, reference_pixel
+from meshcli.reconstructors.fit import find_tolerance
 from meshcli.reconstructors.outline_targets import FINE, outline_targets
+from meshcli.reconstructors.specks import without_refuted_specks
 from meshcli.sdf.extract import taubin_smooth
 from meshcli.sdf.fairing import fair
+from meshcli.sdf.grid import silhouette_distance
+from meshcli.sdf.pixel_rays import collect_pixel_rays
 from meshcli.settings import RefineSettings
 from meshcli.views.view import View
 
@@ -57,6 +61,20 @@ class Level:
 # Tuned on the sheets of fox, chair_wood, bird and robot; tests/bench/refine.py measures others.
 LEVELS = (Level(10.0, 300.0, 4.0), Level(6.0, 80.0, 2.5), Level(4.0, 20.0, 1.5))
 LAST = Level(2.0, 80.0, 1.5)  # once more after denoising, which moves outlines
+
+
+@dataclass(frozen=True)
+class Trust:
+    """How closely outlines are followed, against colours."""
+
+    outlines: float  # weight of an outline's vertex
+    colours: float  # factor of the colours' weights
+    rounds: int  # times those of the settings
+
+
+# Silhouettes that agree can all be followed; following others more closely only bends the surface. Colours weigh less,
+# for in twice the rounds their painted detail would crease it. Tuned on the sheets of sea_turtle and extinguisher.
+AGREEING, CONTRADICTORY = Trust(4.0, 0.5, 2), Trust(1.0, 1.0, 1)
 COLOUR_WEIGHT = 1000.0  # times the squared contrast per pixel, relative to a vertex of an outline
 MAX_COLOUR_WEIGHT = 1.0
 
@@ -80,10 +98,11 @@ def refine(
     progress(0, 1, "removing ripples")
     denoising = _denoising(given, faces)
     smooth = _within(taubin_smooth(given, faces, TAUBIN_ROUNDS), given, denoising)
-    follower = _Follower(faces, views, settings.reach, progress)
-    moved = follower.follow(fair(smooth, faces, denoising), LEVELS, settings.rounds)
+    trust = AGREEING if silhouettes_agree(views) else CONTRADICTORY
+    follower = _Follower(faces, views, settings.reach, trust, progress)
+    moved = follower.follow(fair(smooth, faces, denoising), LEVELS, settings.rounds * trust.rounds)
     progress(0, 1, "smoothing the surface")
-    moved = follower.follow(fair(moved, faces, denoising), (LAST,), 1)
+    moved = follower.follow(fair(moved, faces, denoising), (LAST,), trust.rounds)
     vertices = _within(moved, given, np.full(len(given), settings.reach))
     progress(0, 1, "colouring the surface")
     vertices, faces = split_long_edges(vertices, faces, COLOUR_EDGE * pixel, MAX_COLOURED_FACES)
@@ -105,15 +124,27 @@ def _prepared(mesh: Mesh, views: Sequence[View], edge: float, note: Callable[[st
         vertices, faces = welded(fewer.vertices, fewer.faces)
     if not any(np.isfinite(depth_map(vertices, faces, view.camera, SEEN_SIZE, SEEN_SIZE)).any() for view in views):
         raise InputError("no view sees the mesh to be refined: is it placed in the world of the views' cameras?")
+    (vertices, faces), specks = without_refuted_specks(vertices, faces, views)
+    if specks:
+        note(f"dropped {specks} floating speck{'s' * (specks > 1)} where views show nothing")
     outwards, _ = face_outwards(Mesh(vertices.astype(np.float32), faces))
     return split_long_edges(vertices, outwards.faces, edge, MAX_FACES)
+
+
+def silhouettes_agree(views: Sequence[View]) -> bool:
+    """Whether a single body can have all silhouettes, as those of true views."""
+    if not any((view.pixels[..., 3] >= 128).any() for view in views):
+        return False
+    distances = [silhouette_distance(view.pixels[..., 3]) for view in views]
+    return find_tolerance([view.camera for view in views], distances, collect_pixel_rays(views)) == 0
 
 
 class _Follower:
     """Moves vertices to where the views show the surface."""
 
-    def __init__(self, faces: Array, views: Sequence[View], reach: float, progress: Progress) -> None:
+    def __init__(self, faces: Array, views: Sequence[View], reach: float, trust: Trust, progress: Progress) -> None:
         self._faces, self._views, self._reach, self._progress = faces, views, reach, progress
+        self._trust = trust
         self._pixel = min(reference_pixel(view) for view in views)
 
     def follow(self, base: Float64Array, levels: Sequence[Level], rounds: int) -> Float64Array:
@@ -128,7 +159,7 @@ class _Follower:
             for step in range(rounds):
                 vertices = base + displacement
                 normals = vertex_normals(vertices, self._faces).astype(np.float64)
-                weights, offsets = _targets(vertices, normals, self._faces, pictures, level)
+                weights, offsets = self._targets(vertices, normals, pictures, level)
                 wanted = offsets + np.einsum("vk,vk->v", normals, displacement)
                 displacement = smooth_displacement(
                     operator, normals, weights, wanted, displacement, stiffness, PULL * stiffness, SOLVER_ROUNDS
@@ -137,20 +168,22 @@ class _Follower:
                 self._progress(index * rounds + step + 1, len(levels) * rounds, "following the views")
         return base + displacement
 
-
-def _targets(
-    vertices: Float64Array, normals: Float64Array, faces: Array, pictures: Sequence[BandPicture], level: Level
-) -> tuple[Float64Array, Float64Array]:
-    """What outlines and colours ask for together: weights (V,), and offsets (V,) along the normals."""
-    views = [picture.view for picture in pictures]
-    depths = [depth_map(vertices, faces, view.camera, view.width * FINE, view.height * FINE) for view in views]
-    outline_weights, outline_offsets = outline_targets(vertices, normals, views, depths, level.reach)
-    coarse = [depth[FINE // 2 :: FINE, FINE // 2 :: FINE] for depth in depths]
-    contrast, colour_offsets = colour_targets(vertices, normals, pictures, coarse)
-    colour_weights = np.minimum(COLOUR_WEIGHT * contrast, MAX_COLOUR_WEIGHT)
-    weights = outline_weights + colour_weights
-    total = outline_weights * outline_offsets + colour_weights * colour_offsets
-    return weights, total / np.maximum(weights, 1e-12)
+    def _targets(
+        self, vertices: Float64Array, normals: Float64Array, pictures: Sequence[BandPicture], level: Level
+    ) -> tuple[Float64Array, Float64Array]:
+        """What outlines and colours ask for together: weights (V,), and offsets (V,) along the normals."""
+        views = self._views
+        depths = [
+            depth_map(vertices, self._faces, view.camera, view.width * FINE, view.height * FINE) for view in views
+        ]
+        outline_weights, outline_offsets = outline_targets(vertices, normals, views, depths, level.reach)
+        outline_weights *= self._trust.outlines
+        coarse = [depth[FINE // 2 :: FINE, FINE // 2 :: FINE] for depth in depths]
+        contrast, colour_offsets = colour_targets(vertices, normals, pictures, coarse)
+        colour_weights = self._trust.colours * np.minimum(COLOUR_WEIGHT * contrast, MAX_COLOUR_WEIGHT)
+        weights = outline_weights + colour_weights
+        total = outline_weights * outline_offsets + colour_weights * colour_offsets
+        return weights, total / np.maximum(weights, 1e-12)
 
 
 def _mean_edge(vertices: Float64Array, faces: Array) -> float:

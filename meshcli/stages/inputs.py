@@ -61,6 +61,8 @@ def reconstruction_parts(project: Project, manifest: Manifest, options: Mapping[
     """Parts for a mesh: the chosen views in order, the body that they show, photos that colour it or give it shape."""
     views = chosen_views(project, manifest)
     parts = {**view_parts(project, views), **body_parts(project, manifest, views, options)}
+    if "refine" in options:
+        parts["refining"] = str(VERSIONS["refine"])
     names: set[str] = set()
     for option in (COLOURS, FIT_PHOTOS):
         table = options.get(option)

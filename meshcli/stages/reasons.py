@@ -58,7 +58,16 @@ def _explain_engine_or_choice(part: str, before: str, now: str) -> str:
         return "the mesh is now the body that the views show" if now else "the mesh is no longer the sculpted body"
     if part == "cutting out":
         return _explain_version(part, before, now)
+    if part == "refining":
+        return _explain_refining(before, now)
     return _explain_engine(before, now) if part == "engine" else ""
+
+
+def _explain_refining(before: str, now: str) -> str:
+    """Meshes that were refined before this part was recorded have none."""
+    if not now:
+        return "the surface is no longer refined"
+    return _explain_version("refining", before, now) if before else "the surface is now refined, or by a newer version"
 
 
 def _explain_picture(manifest: Manifest, part: str, before: str | None, now: str | None) -> str:

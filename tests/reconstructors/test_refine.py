@@ -13,6 +13,7 @@ from meshcli.meshes.mesh import Mesh
 from meshcli.progress import silent
 from meshcli.reconstructors import refine as module
 from meshcli.reconstructors.refine import refine
+from meshcli.reconstructors.specks import without_refuted_specks
 from meshcli.settings import RefineSettings
 from meshcli.views.camera import orbit, zero123plus_rig
 from meshcli.views.view import View
@@ -147,6 +148,40 @@ def test_unwelded_and_oversized_meshes() -> None:
     mesh = refine(soup, ball_views(), SETTINGS, silent, notes.append)
     assert notes == ["the mesh has 20,480 faces: it is reduced to 8,000 before it is refined"]
     assert error(mesh) < 0.015
+
+
+def speck(offset: tuple[float, float, float]) -> trimesh.Trimesh:
+    """Twenty faces, 1 % of 2000."""
+    body = trimesh.creation.icosphere(0, radius=0.04)
+    body.apply_translation(CENTRE + offset)
+    return body
+
+
+def test_specks_that_a_view_refutes_are_dropped() -> None:
+    beside, inside, big = speck((0.9, 0.0, 0.3)), speck((0.1, 0.0, 0.0)), trimesh.creation.icosphere(2, radius=0.04)
+    big.apply_translation(CENTRE + np.array([0.9, 0.0, -0.3]))  # 320 faces, more than a speck
+    given = mesh_of(ball_mesh(), beside, inside, big)
+    (vertices, faces), count = without_refuted_specks(given.vertices.astype(np.float64), given.faces, ball_views())
+    assert count == 1
+    assert len(given.faces) - len(faces) == len(beside.faces)
+    assert not (vertices[:, [0, 2]] > CENTRE[[0, 2]] + (0.7, 0.2)).all(axis=1).any()
+    notes: list[str] = []
+    refine(mesh_of(ball_mesh(), beside), ball_views(), SETTINGS, silent, notes.append)
+    assert notes == ["1 floating speck that the views refute dropped"]
+
+
+def test_specks_outside_the_pictures_and_a_mesh_of_specks_stay() -> None:
+    for given in (mesh_of(ball_mesh(), speck((9.0, 0.0, 0.0))), mesh_of(speck((0.9, 0.0, 0.3)))):
+        triangles, count = without_refuted_specks(given.vertices.astype(np.float64), given.faces, ball_views((90,)))
+        assert count == 0
+        assert len(triangles[1]) == len(given.faces)
+
+
+def test_outlines_are_trusted_where_silhouettes_agree() -> None:
+    views = ball_views()
+    assert module.silhouettes_agree(views)
+    shifted = replace(views[0], pixels=np.roll(views[0].pixels, SIZE // 10, axis=0))
+    assert not module.silhouettes_agree([shifted, *views[1:]])
 
 
 @pytest.mark.slow

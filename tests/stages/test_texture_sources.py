@@ -8,6 +8,7 @@ from PIL import Image
 from helpers.fake_engines import BAKED
 from helpers.project_templates import ProjectTemplates
 from meshcli.config import override
+from meshcli.engines import VERSIONS
 from meshcli.errors import UsageError
 from meshcli.project.project import Project
 from meshcli.settings import Settings
@@ -104,3 +105,14 @@ def test_a_fitted_surface_is_refined_if_that_is_asked_for(
     reconstruct_mesh(posed, settings=override(textured_from("views"), {"refine.when": when}, ""))
     assert engine_calls["refine"] == times
     assert ("refine" in posed.load().stages["reconstruct"].options) == bool(times)
+
+
+@pytest.mark.parametrize(("when", "skipped"), [("always", False), ("never", True)])
+def test_a_new_way_to_refine_makes_refined_meshes_stale(
+    posed: Project, engine_calls: dict[str, int], monkeypatch: pytest.MonkeyPatch, when: str, skipped: bool
+) -> None:
+    settings = override(textured_from("views"), {"refine.when": when}, "")
+    reconstruct_mesh(posed, settings=settings)
+    assert reconstruct_mesh(posed, settings=settings).skipped
+    monkeypatch.setitem(VERSIONS, "refine", VERSIONS["refine"] + 1)
+    assert reconstruct_mesh(posed, settings=settings).skipped == skipped
