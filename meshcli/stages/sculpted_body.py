@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from meshcli.stages.stage_runner import StageRun
 
 MIRROR_PLANES = "mirror_planes"  # a fact of `generate`: normals and offsets of the planes of the body's paint
+MAX_OFFSET = 10.0  # world units; objects reach to about 1
 PART = "body"  # of a fingerprint: there if the mesh is the body
 
 
@@ -63,9 +64,10 @@ def body_planes(manifest: Manifest) -> "list[MirrorPlane]":
     rows = record.facts.get(MIRROR_PLANES) if record and record.engine == "sculpt" else None
     if not isinstance(rows, list):
         return []
-    planes = [np.array(row, np.float64) for row in rows if isinstance(row, list) and _are_numbers(row)]
+    planes = [np.array(row, np.float64) for row in rows if isinstance(row, list) and _is_plane(row)]
     return [MirrorPlane(row[:3], float(row[3]), 1.0) for row in planes]
 
 
-def _are_numbers(row: "list[Any]") -> bool:
-    return len(row) == 4 and all(isinstance(each, int | float) for each in row)
+def _is_plane(row: "list[Any]") -> bool:
+    """Whether these are a unit normal and an offset near the object, or what somebody else wrote."""
+    return len(row) == 4 and all(isinstance(each, int | float) and abs(each) <= MAX_OFFSET for each in row)

@@ -88,7 +88,10 @@ def test_the_texture_knows_the_mirror_planes_that_the_body_was_painted_with(
     assert found.offset == pytest.approx(0.125)
 
 
-@pytest.mark.parametrize("fact", ["x", [3], [[1, 0, 0]], [[1, 0, 0, "x"]], {}])
+@pytest.mark.parametrize(
+    "fact",
+    ["x", [3], [[1, 0, 0]], [[1, 0, 0, "x"]], {}, [[10**400, 0, 0, 0]], [[1, 0, 0, float("nan")]], [[1, 0, 0, 99.0]]],
+)
 def test_mirror_planes_that_another_hand_spoiled_are_none(sculpted: Project, fact: Any) -> None:
     manifest = sculpted.load()
     record = manifest.stages["generate"]
