@@ -47,9 +47,8 @@ IMAGE_STRIDE = 4  # one ray in so many of a mirror image counts: it is a guess
 NOTABLE_MOVE = 0.05  # degrees: a smaller correction of an azimuth is not told
 HULL_PADDING = 5  # voxels
 TAUBIN_ROUNDS = 10
-# Tuned on three photos of spot, the table and the stool. Fewer pictures leave more to the smoothing, which must not
-# shrink unseen regions; at grazing angles their colours mislead, so they weigh less than those of six views.
-FEW_PHOTOS = Tuning(
+# Tuned on three photos of spot. Fewer pictures leave more to the smoothing, which must not shrink unseen regions.
+CONTRADICTORY_PHOTOS = Tuning(
     Schedule(
         (0.35, 0.12),
         (2.2, 0.9),
@@ -71,7 +70,14 @@ FEW_PHOTOS = Tuning(
         edge_flow=0.0,
         prior_weight=0.07,
     ),
-    LossWeights(rgb=1.3, mask=1.0, missing=1.0),
+    LossWeights(rgb=3.0, mask=1.0, missing=1.0),
+)
+# Photos whose outlines agree: at grazing angles their colours mislead, and weigh less. On the coarsest grid seats and
+# table tops are hardly thicker than a voxel: there nothing goes through what is thin.
+FEW_PHOTOS = replace(
+    CONTRADICTORY_PHOTOS,
+    rough=replace(CONTRADICTORY_PHOTOS.first, may_pierce=False),
+    weights=replace(CONTRADICTORY_PHOTOS.weights, rgb=1.3),
 )
 # Tuned on three photos of the desk and the cabinet: strong on coarse grids, where wedges that no outline forbids
 # retract, weak on the last one, where thin parts are.
@@ -250,7 +256,8 @@ def _model(
             evidence = replace(evidence, phantoms=find_phantoms(evidence.hull, prior, seen))
             notes += [_phantoms_note(evidence.phantoms.count)] if evidence.phantoms else []
         prior = prior if depth_is_open([*photos, *assumed.images]) else None
-        tuning, yaw = (BOX, assumed.frame.yaw) if assumed.frame else (FEW_PHOTOS, 0.0)
+        rounded_tuning = FEW_PHOTOS if evidence.tolerance == 0 else CONTRADICTORY_PHOTOS
+        tuning, yaw = (BOX, assumed.frame.yaw) if assumed.frame else (rounded_tuning, 0.0)
         shape = fit_sdf(evidence, levels, seed, progress, prior, tuning, yaw, note=notes.append)
         vertices, faces = extract_pieces(shape.distance, shape.grid)
     progress(0, 1, "colouring the body")

@@ -15,6 +15,7 @@ from meshcli.generators.sculpt.shape_prior import inflated_prior, visual_hull_of
 from meshcli.meshes.mesh import Mesh
 from meshcli.pictures.image import frame_foreground
 from meshcli.progress import silent
+from meshcli.reconstructors import fit
 from meshcli.sdf.grid import Grid
 from meshcli.sdf.phantoms import Phantoms
 from meshcli.settings import FitSettings, SculptSettings
@@ -209,3 +210,21 @@ def test_the_hull_of_round_bodies_is_cut_where_phantoms_are_found(monkeypatch, b
     top = sculpture.mesh.vertices[:, 2].max()
     assert (top < 0.2 + 2 * 0.05) == cut  # two voxels; both bodies are higher than that
     assert any("1 part that no photo needs was left out" in note for note in sculpture.notes) == cut
+
+
+@pytest.mark.parametrize(("radii", "agree"), [((0.6, 0.6, 0.6), True), ((0.6, 0.6, 0.5), False)])
+def test_colours_weigh_less_and_thin_parts_stay_where_the_outlines_agree(monkeypatch, radii, agree):
+    tunings = []
+
+    def fit_sdf(evidence, levels, seed, progress, prior, tuning, *arguments, **others):
+        tunings.append(tuning)
+        return fit.fit_sdf(evidence, levels, seed, progress, prior, tuning, *arguments, **others)
+
+    monkeypatch.setattr("meshcli.generators.sculpt.sculpt.fit_sdf", fit_sdf)
+    cameras = [orbit(azimuth, 0.0, known="rig") for azimuth in (0, 120, 240)]
+    photos = [ball(camera, radius=radius) for camera, radius in zip(cameras, radii, strict=True)]
+    settings = replace(QUICK, fit_resolutions=(24,), fit_steps=(8,), symmetry=False)
+    sculpt(photos, settings, FitSettings(rays=2000), range(3), silent)
+    (tuning,) = tunings
+    assert (tuning.weights.rgb < 2.0) == agree
+    assert tuning.schedule(0, 3).may_pierce != agree
