@@ -240,14 +240,18 @@ def _tuning(evidence: Evidence, boxes: bool) -> tuple[Tuning, float]:
 
 def find_tolerance(cameras: Sequence[Camera], distances: Sequence[Field], pixel_rays: PixelRays) -> float:
     """Reference pixels by which silhouettes have to grow until their hull fills them; 0 where the views agree."""
+    fitting = (tolerance for tolerance in TOLERANCES if hull_fills(cameras, distances, pixel_rays, tolerance))
+    return next(fitting, TOLERANCES[-1])
+
+
+def hull_fills(cameras: Sequence[Camera], distances: Sequence[Field], pixel_rays: PixelRays, tolerance: float) -> bool:
+    """Whether the hull of silhouettes grown by `tolerance` reference pixels fills them all."""
     grid = cube_grid(*PROBE_GRID, padding=1)
     chosen = np.flatnonzero(pixel_rays.targets[:, 3] >= 0.5)[::PROBE_STRIDE]
     lattice = to_lattice_rays(pixel_rays.origins[chosen], pixel_rays.directions[chosen], grid)
-    for tolerance in TOLERANCES:
-        hull = _tolerant_hull(cameras, distances, grid, tolerance)
-        if rays_hit(hull, lattice.origins, lattice.directions, lattice.spans, PROBE_LEVEL).mean() >= MIN_COVERAGE:
-            return tolerance
-    return TOLERANCES[-1]
+    hull = _tolerant_hull(cameras, distances, grid, tolerance)
+    hit = rays_hit(hull, lattice.origins, lattice.directions, lattice.spans, PROBE_LEVEL)
+    return bool(hit.mean() >= MIN_COVERAGE)
 
 
 def _tolerant_hull(cameras: Sequence[Camera], distances: Sequence[Field], grid: Grid, tolerance: float) -> Field:

@@ -24,7 +24,7 @@ from meshcli.meshes.remeshing import Triangles, split_long_edges, welded
 from meshcli.meshes.simplify import simplify
 from meshcli.progress import Progress
 from meshcli.reconstructors.colour_targets import BandPicture, colour_targets, reference_pixel
-from meshcli.reconstructors.fit import find_tolerance
+from meshcli.reconstructors.fit import hull_fills
 from meshcli.reconstructors.outline_targets import FINE, outline_targets
 from meshcli.reconstructors.specks import without_refuted_specks
 from meshcli.sdf.extract import taubin_smooth
@@ -136,7 +136,7 @@ def silhouettes_agree(views: Sequence[View]) -> bool:
     if not any((view.pixels[..., 3] >= 128).any() for view in views):
         return False
     distances = [silhouette_distance(view.pixels[..., 3]) for view in views]
-    return find_tolerance([view.camera for view in views], distances, collect_pixel_rays(views)) == 0
+    return hull_fills([view.camera for view in views], distances, collect_pixel_rays(views), 0.0)
 
 
 class _Follower:

@@ -251,13 +251,14 @@ def _model(
             steps=settings.fit_steps,
         )
         evidence = assumed.evidence(views)
-        if prior and evidence.tolerance == 0:
+        agree = evidence.tolerance == 0
+        if prior and agree:
             seen = [*evidence.silhouettes, *map(Silhouette.of, assumed.images)]
             evidence = replace(evidence, phantoms=find_phantoms(evidence.hull, prior, seen))
             notes += [_phantoms_note(evidence.phantoms.count)] if evidence.phantoms else []
         prior = prior if depth_is_open([*photos, *assumed.images]) else None
-        rounded_tuning = FEW_PHOTOS if evidence.tolerance == 0 else CONTRADICTORY_PHOTOS
-        tuning, yaw = (BOX, assumed.frame.yaw) if assumed.frame else (rounded_tuning, 0.0)
+        round_body = FEW_PHOTOS if agree else CONTRADICTORY_PHOTOS
+        tuning, yaw = (BOX, assumed.frame.yaw) if assumed.frame else (round_body, 0.0)
         shape = fit_sdf(evidence, levels, seed, progress, prior, tuning, yaw, note=notes.append)
         vertices, faces = extract_pieces(shape.distance, shape.grid)
     progress(0, 1, "colouring the body")
