@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from meshcli.export.glb_file import ARRAY_BUFFER, ELEMENT_ARRAY_BUFFER, FLOAT, UNSIGNED_INT, GlbFile
 from meshcli.settings import FitSettings
 from meshcli.views.camera import zero123plus_rig
 from meshcli.views.view import View
@@ -202,7 +203,7 @@ def modules(exports: bool = False) -> dict[str, ModuleType]:
         "meshcli.texturing.textured_mesh": {"texture_mesh": texture_mesh},
     }
     if exports:
-        table["meshcli.export.gltf"] = {"write_glb": lambda mesh, **_: _bytes(mesh), "read_glb": Path.read_bytes}
+        table["meshcli.export.gltf"] = {"write_glb": lambda mesh, **_: _glb(mesh), "read_glb": Path.read_bytes}
         table["meshcli.export.obj"] = {"write_obj": lambda mesh, name: {f"{name}.obj": _bytes(mesh)}}
         table["meshcli.rendering.turntable"] = {
             "MeshPictures": MeshPictures,
@@ -213,6 +214,24 @@ def modules(exports: bool = False) -> dict[str, ModuleType]:
         made[name] = ModuleType(name)
         vars(made[name]).update(attributes)
     return made
+
+
+def _glb(mesh: Mesh) -> bytes:
+    """A file that a viewer can draw: corners and faces, and the texture's pixels as bytes that nothing refers to."""
+    file = GlbFile()
+    position = file.add(mesh.vertices, FLOAT, "VEC3", ARRAY_BUFFER, limits=True)
+    indices = file.add(mesh.faces.astype(np.uint32).reshape(-1), UNSIGNED_INT, "SCALAR", ELEMENT_ARRAY_BUFFER)
+    if mesh.texture:
+        file.view(mesh.texture.image.tobytes())
+    return file.pack(
+        {
+            "asset": {"version": "2.0"},
+            "scene": 0,
+            "scenes": [{"nodes": [0]}],
+            "nodes": [{"mesh": 0}],
+            "meshes": [{"primitives": [{"attributes": {"POSITION": position}, "indices": indices}]}],
+        }
+    )
 
 
 def _bytes(mesh: Mesh) -> bytes:

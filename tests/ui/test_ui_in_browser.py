@@ -62,6 +62,7 @@ def test_from_dropped_photos_to_a_mesh(browser: "Browser", project: Project, pho
         page.get_by_role("tab", name="Mesh").click()
         page.get_by_role("button", name="Build the mesh").click()
         ended(page, "building the mesh")
+        page.frame_locator("iframe").locator("#stage[data-loaded=true]").wait_for()
         page.locator(".downloads a", has_text="mesh.glb").wait_for()
         with page.expect_download() as download:
             page.locator(".downloads a", has_text="mesh.glb").click()
@@ -225,6 +226,20 @@ def test_the_mesh_is_drawn_among_its_cameras(
         frame.locator("#through", has_text="Through the camera of photo b").wait_for()
         files = page.locator(".downloads a").all_inner_texts()
         assert files == ["mesh.glb", "mesh.obj", "mesh.mtl", "mesh.png", "colours.obj", "turntable.mp4"]
+        assert_quiet(watched, address)
+
+
+@pytest.mark.parametrize("content", [b"gl", b"no mesh at all", b"glTF, once", bytes(20000)])
+def test_a_mesh_that_is_none_is_said(
+    browser: "Browser", project: Project, photos: list[Path], engine_calls: dict[str, int], templates: ProjectTemplates,
+    content: bytes,
+) -> None:  # fmt: skip
+    templates.make("finished", project.root, lambda: finish(project, photos))
+    project.path("mesh/mesh.glb").write_bytes(content)
+    with serving(project.root, FAKE_MESHCLI) as address:
+        watched = opened(browser, address, tab="Mesh")
+        said = watched.page.frame_locator("iframe").locator("#stage-message", has_text="The mesh cannot be shown: ")
+        said.wait_for()
         assert_quiet(watched, address)
 
 

@@ -353,5 +353,10 @@
   data.cameras.forEach(addFrustum);
   resize();
   say("Reading the mesh ...");
-  new THREE.GLTFLoader().parse(bytes(data.glb), "", loaded, (error) => say(`The mesh cannot be shown: ${error.message || error}`));
+  const broken = (error) => say(`The mesh cannot be shown: ${error.message || error}`);
+  try {
+    new THREE.GLTFLoader().parse(bytes(data.glb), "", loaded, broken);
+  } catch (error) {  // what is no glTF at all
+    broken(error);
+  }
 })();
