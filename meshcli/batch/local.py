@@ -18,7 +18,7 @@ from meshcli.batch.tasks import MAX_TRIES, BatchObject, Report, StageResult, Sta
 from meshcli.batch.worker_process import STOP_GRACE, WORKER, WorkerProcess
 from meshcli.errors import MeshcliError, ResourceError
 from meshcli.project.manifest import Stage, StageRecord
-from meshcli.project.project import LockedError
+from meshcli.project.project import LockedError, locked_text
 from meshcli.stages.killed_child import killed_child_error
 
 LOCK_PAUSE = 1.0  # seconds between two looks at projects that other processes write
@@ -278,7 +278,7 @@ class _Dispatch:
             elif self.patience > 0.0:
                 self.locked.append(job)
             else:
-                error = f"{job.item.place} is being written by another meshcli"
+                error = locked_text(job.item.place)
                 self.report(StageResult(job.item.name, job.stage, LockedError.exit_code, error=error, locked=True))
         if len(self.locked) == len(jobs):
             time.sleep(LOCK_PAUSE)

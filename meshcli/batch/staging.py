@@ -19,7 +19,7 @@ from meshcli.batch.storage import Storage, is_url, parent_url
 from meshcli.batch.tasks import BatchObject, StageResult
 from meshcli.errors import InputError, MeshcliError, ProjectError
 from meshcli.project.manifest import Stage
-from meshcli.project.project import LOCK, MANIFEST, SAVED, LockedError
+from meshcli.project.project import LOCK, MANIFEST, SAVED, LockedError, locked_text
 from meshcli.stages.stage_runner import to_user_error
 from meshcli.system.atomic_files import TEMPORARY_NAME
 from meshcli.views.photo_cameras import RIG_FILE, split_angle
@@ -54,7 +54,7 @@ def _run_on_copy(run_stage: RunStage, item: BatchObject, stage: Stage) -> StageR
     storage = Storage(item.storage)
     claim = take(storage, item.name, item.driver)
     if claim is None:
-        raise LockedError(f"{item.place} is being written by another meshcli")
+        raise LockedError(locked_text(item.place))
     copy = ProjectCopy(storage, item.name, item.project)
     try:
         copy.fetch()

@@ -43,6 +43,11 @@ class LockedError(ProjectError):
     details: Mapping[str, Any] = {"locked": True}
 
 
+def locked_text(place: Path | str) -> str:
+    """That another process writes a project."""
+    return f"{place} is being written by another meshcli"
+
+
 @dataclass(frozen=True)
 class Project:
     """A directory with a manifest; nothing is read or written before a method is called."""
@@ -183,7 +188,7 @@ class Project:
         try:
             lock.acquire()
         except Timeout as error:
-            raise LockedError(f"{self.root} is being written by another meshcli; wait for it with --wait") from error
+            raise LockedError(f"{locked_text(self.root)}; wait for it with --wait") from error
         except IsADirectoryError as error:
             raise ProjectError(f"{self.root / LOCK} is a folder; remove it, the lock goes there") from error
         except (NotImplementedError, OSError) as error:
