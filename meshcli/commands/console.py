@@ -18,7 +18,7 @@ from meshcli.stages.cut_outs import rembg_advice
 from meshcli.stages.mesh_check import mesh_match
 from meshcli.stages.mesh_import import engine_label
 from meshcli.stages.photo_azimuths import MIN_CHANCE, azimuth_command, azimuth_lines, photos_of_unknown_azimuth
-from meshcli.stages.stage_runner import assignments
+from meshcli.stages.reduced_settings import assignments
 from meshcli.stages.status import ProjectStatus, changed_settings, seconds, stale_choice
 from meshcli.stages.view_choice import shown_coverage, shown_scores
 

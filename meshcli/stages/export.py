@@ -25,6 +25,7 @@ from meshcli.stages.export_scene import (
     rig_frame,
 )
 from meshcli.stages.inputs import EXPORTED, export_parts, fingerprint
+from meshcli.stages.reduced_settings import with_reduced_settings
 from meshcli.stages.settings_in_force import settings_in_force
 from meshcli.stages.stage_runner import (
     Outcome,
@@ -34,7 +35,6 @@ from meshcli.stages.stage_runner import (
     ensure_memory,
     outcome_without_running,
     recording,
-    with_reduced_settings,
     write_lock,
 )
 from meshcli.stages.status import read_status

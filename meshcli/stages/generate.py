@@ -48,6 +48,7 @@ from meshcli.stages.photo_set import (
     with_alignment,
 )
 from meshcli.stages.photo_validation import PhotoValidator
+from meshcli.stages.reduced_settings import with_reduced_settings
 from meshcli.stages.settings_in_force import SettingsInForce, settings_in_force
 from meshcli.stages.stage_runner import (
     Outcome,
@@ -57,7 +58,6 @@ from meshcli.stages.stage_runner import (
     ensure_memory,
     outcome_without_running,
     recording,
-    with_reduced_settings,
     write_lock,
 )
 from meshcli.stages.status import stale_choice

@@ -14,7 +14,8 @@ from meshcli.errors import MeshcliError, ResourceError
 from meshcli.out_of_memory import CRASH_SIGNALS, OOM_KILLER_SIGNAL, OPENBLAS_EXIT_CODE
 from meshcli.project.manifest import Stage, StageRecord
 from meshcli.project.project import Project
-from meshcli.stages.stage_runner import ENDED_BY, assignments, utc_timestamp
+from meshcli.stages.reduced_settings import ENDED_BY, assignments
+from meshcli.stages.stage_runner import utc_timestamp
 from meshcli.system.processes import SIGNALS
 
 LOST_WORKER = "lost worker"  # how a process of another machine ended, in place of a signal

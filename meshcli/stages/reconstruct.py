@@ -28,6 +28,7 @@ from meshcli.stages.mesh_import import (
 from meshcli.stages.mesh_texture import texture_from_pictures
 from meshcli.stages.networks import PreparedNetwork, pick_engine, prepare_network
 from meshcli.stages.photo_azimuths import guess_warning
+from meshcli.stages.reduced_settings import with_reduced_settings
 from meshcli.stages.sculpted_body import PART, read_body
 from meshcli.stages.settings_in_force import settings_in_force
 from meshcli.stages.stage_runner import (
@@ -38,7 +39,6 @@ from meshcli.stages.stage_runner import (
     ensure_memory,
     outcome_without_running,
     recording,
-    with_reduced_settings,
     write_lock,
 )
 from meshcli.stages.texture_sources import TexturePictures, pick_texture_pictures

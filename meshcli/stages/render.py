@@ -27,6 +27,7 @@ from meshcli.settings import RenderSettings, Settings
 from meshcli.stages.inputs import chosen_views, fingerprint, render_parts
 from meshcli.stages.networks import field_sizes
 from meshcli.stages.picture_cameras import check_names
+from meshcli.stages.reduced_settings import with_reduced_settings
 from meshcli.stages.render_stills import write_camera_stills, write_stills
 from meshcli.stages.settings_in_force import settings_in_force
 from meshcli.stages.stage_runner import (
@@ -37,7 +38,6 @@ from meshcli.stages.stage_runner import (
     ensure_memory,
     outcome_without_running,
     recording,
-    with_reduced_settings,
     write_lock,
 )
 from meshcli.stages.status import read_status

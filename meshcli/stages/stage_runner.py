@@ -7,7 +7,6 @@ A stage takes the write lock, resolves a `ResolvedTask`, returns early when noth
 
 import errno
 import os
-import reprlib
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,16 +18,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from meshcli import __version__
-from meshcli.config import override
-from meshcli.errors import MeshcliError, ProjectError, ResourceError, UsageError
-from meshcli.out_of_memory import OOM_KILLER_SIGNAL, clear_failed_frames, is_out_of_memory
+from meshcli.errors import MeshcliError, ProjectError, ResourceError
+from meshcli.out_of_memory import clear_failed_frames, is_out_of_memory
 from meshcli.progress import Progress, Tell, silent, unheard
 from meshcli.project.manifest import Manifest, Output, Stage, StageRecord
 from meshcli.project.project import Project
-from meshcli.settings import Settings
 from meshcli.stages.photo_validation import LeftOutPhoto
 from meshcli.stages.reasons import why_missing, why_stale
-from meshcli.system.digests import digest
+from meshcli.stages.reduced_settings import assignments
 from meshcli.system.memory_check import MEGABYTE, check_memory, library_bytes, memory_reserve
 from meshcli.system.memory_peak import peak_rss
 
@@ -39,11 +36,7 @@ RECORDED_LIBRARIES = (  # whose versions a record states
     *("torch", "diffusers", "transformers", "numpy", "numba", "scipy", "scikit-image", "trimesh", "embreex", "xatlas"),
     "fast-simplification",
 )
-WORD_SETTINGS = ("zero123plus.vram", "zero123plus.dtype")  # settings that are reduced to another word, not a number
-ALL_BY_ZERO = ("export.texture_size",)  # settings of which 0 keeps all there is, so that any number is smaller
-REDUCTION_FLOOR = 64  # reductions stop at a minimum, 64 at most (lrm.grid), which may exceed what was requested
 PAUSED = "paused"  # key in Record.facts of a stage that ended before its work was done, as it was asked to: why
-ENDED_BY = "ended"  # key in Record.facts: the signal, or the exit code, that ended the stage's process
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # A directory where a file belongs or the reverse, a symbolic link, missing permissions, a broken disk.
 NOT_ALLOWED = (
@@ -153,26 +146,6 @@ class StageRun:
         return Outcome(self.task.stage, self.manifest.stages[self.task.stage], False, tuple(self.notes))
 
 
-def with_reduced_settings(
-    record: StageRecord | None, engine: str, settings: Settings, options: Mapping[str, Any], run_options: RunOptions
-) -> tuple[Settings, str, dict[str, Any]]:
-    """The settings to use, the digest of the requested ones, and which were reduced.
-
-    When the same command ran out of memory before, the reduced settings of its record are taken. They are kept once it
-    has succeeded, so that calling it again finds nothing to do. `--force` tries the requested settings.
-    """
-    requested = digest({"engine": engine, "options": options})
-    if not record or record.requested_digest != requested or not record.reduced_settings or run_options.force:
-        return settings, requested, {}
-    if record.status != "done":
-        ended_by = record.facts.get(ENDED_BY, OOM_KILLER_SIGNAL.name)
-        perhaps = "" if ended_by == OOM_KILLER_SIGNAL.name else "perhaps "
-        run_options.tell(
-            f"{perhaps}memory ran out the last time, taking smaller settings: {assignments(record.reduced_settings)}"
-        )
-    return _apply_reductions(settings, record.reduced_settings), requested, record.reduced_settings
-
-
 def write_lock(project: Project, run_options: RunOptions, new: bool = False) -> AbstractContextManager[None]:
     """Hold the write lock; none on a dry run. A `new` project may be without a manifest."""
     return nullcontext() if run_options.dry else project.write_lock(run_options.wait, run_options.tell, new)
@@ -271,29 +244,6 @@ def to_user_error(error: BaseException, where: Path | str) -> MeshcliError | Non
 def utc_timestamp() -> str:
     """The current time as records state it: ISO 8601, UTC."""
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def assignments(settings: Mapping[str, Any]) -> str:
-    """Settings as `--set` takes them."""
-    return ", ".join(f"{key}={value}" for key, value in settings.items())
-
-
-def _apply_reductions(settings: Settings, reduced: Mapping[str, Any]) -> Settings:
-    """The settings with reduced ones; ProjectError when a foreign manifest would change or enlarge something else."""
-    try:
-        result = override(settings, reduced, "smaller")
-    except UsageError as error:
-        raise ProjectError(f"manifest.json: {error}") from error
-    for key in reduced:
-        section, _, name = key.partition(".")
-        values = (vars(getattr(each, section)).get(name) for each in (settings, result))
-        before, after = (max(value) if isinstance(value, tuple) and value else value for value in values)
-        if key in ALL_BY_ZERO and before == 0:
-            before = sys.maxsize
-        numbers = isinstance(before, int) and isinstance(after, int)
-        if key not in WORD_SETTINGS and not (numbers and 0 < after <= max(before, REDUCTION_FLOOR)):
-            raise ProjectError(f"manifest.json: smaller: {key}={reprlib.repr(reduced[key])} is not smaller")
-    return result
 
 
 def _reason_to_run(project: Project, manifest: Manifest, task: ResolvedTask) -> str:
