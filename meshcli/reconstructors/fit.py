@@ -42,6 +42,7 @@ from meshcli.sdf.ground import on_ground
 from meshcli.sdf.lost_parts import JoinedPieces, Silhouette, join_pieces, restore_lost_parts
 from meshcli.sdf.phantoms import Phantoms
 from meshcli.sdf.pixel_rays import PixelRays, collect_pixel_rays, to_lattice_rays
+from meshcli.sdf.plates import Plate
 from meshcli.sdf.volume_rendering import rays_hit
 from meshcli.settings import FitSettings
 from meshcli.views.camera import Camera
@@ -115,6 +116,7 @@ class Evidence:
     pixel: float  # size of the smallest pixel of all views, world units
     ground: float | None = None  # height below which there is nothing, where that is known
     phantoms: Phantoms | None = None  # parts of the hull that are none of the object
+    plate: Plate | None = None  # on top of the object
 
     @classmethod
     def of(cls, views: Sequence[View]) -> Self:
@@ -138,10 +140,11 @@ class Evidence:
     def hull(self, grid: Grid) -> Field:
         """Signed distance to the visual hull of the silhouettes, grown by the tolerance, above the ground.
 
-        Without its phantoms.
+        Without its phantoms, and cut to its plate.
         """
         hull = on_ground(_tolerant_hull(self.cameras, self.distances, grid, self.tolerance), grid, self.ground)
-        return self.phantoms.cut_off(hull, grid) if self.phantoms else hull
+        hull = self.phantoms.cut_off(hull, grid) if self.phantoms else hull
+        return self.plate.cut(hull, grid) if self.plate else hull
 
 
 def fit(
@@ -210,14 +213,17 @@ def fit_sdf(
         body = _restore(shape, body, evidence).hull
         schedule = tuning.schedule(index, len(settings.steps))
         hull_or_body = np.minimum(hull, body)
+        plate = evidence.plate.solid(grid) if evidence.plate else None
         level = LevelOptimiser(
-            shape, hull_or_body, body if prior else None, evidence.pixel_rays, schedule, tuning.weights, yaw
+            shape, hull_or_body, body if prior else None, evidence.pixel_rays, schedule, tuning.weights, yaw, plate
         )
         for step in range(steps):
             level.step(step / max(steps - 1, 1), settings.rays, generator)
             done += 1
             progress(done, sum(settings.steps), "fitting the surface")
         level.finish()
+        if evidence.plate and plate is not None:
+            shape.distance = np.minimum(evidence.plate.cut(shape.distance, grid), plate)
     if shape is None:
         raise ValueError("a fit needs at least one level")
     if tuning is BOXES_TUNING:

@@ -112,7 +112,7 @@ class ColouredSdf:
 
 
 class LevelOptimiser:
-    """Optimises a ColouredSdf in place at one resolution. About 84 bytes per node."""
+    """Optimises a ColouredSdf in place at one resolution; what is inside `solid` stays so. About 84 bytes per node."""
 
     def __init__(
         self,
@@ -123,8 +123,9 @@ class LevelOptimiser:
         schedule: Schedule,
         weights: LossWeights,
         yaw: float = 0.0,
+        solid: Field | None = None,
     ) -> None:
-        self._yaw = yaw
+        self._yaw, self._solid = yaw, solid
         self.shape, self._hull, self._prior = shape, hull, prior
         self._schedule, self._weights = schedule, weights
         self._targets = rays.targets
@@ -165,6 +166,8 @@ class LevelOptimiser:
         flat = self.shape.distance.ravel()
         flat[thin] = np.minimum(flat[thin], kept)
         np.maximum(self.shape.distance, self._hull - np.float32(MAX_PROTRUSION), out=self.shape.distance)
+        if self._solid is not None:
+            np.minimum(self.shape.distance, self._solid, out=self.shape.distance)
         if fraction > 1 - self._schedule.averaged:
             self._sum += self.shape.distance
             self._summed += 1

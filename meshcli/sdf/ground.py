@@ -62,13 +62,20 @@ def _highest(field: Field, grid: Grid, photo: View) -> Float64Array:
         return np.zeros(0)
     low = rows >= rows.max() - BAND * (rows.max() - np.nonzero(mask)[0].min())
     lowest = pixel_centres(photo.width, photo.height)[rows[low], columns[low] * stride]
-    origins, directions = rays(photo.camera, lowest, photo.width, photo.height)
+    heights = heights_inside(field, grid, photo, lowest)[1]
+    result: Float64Array = heights[np.isfinite(heights)]
+    return result
+
+
+def heights_inside(field: Field, grid: Grid, photo: View, pixels: Float64Array) -> tuple[Float64Array, Float64Array]:
+    """The least and the greatest heights (N,) inside a hull along the rays through pixels (N, 2); infinite for none."""
+    origins, directions = rays(photo.camera, pixels, photo.width, photo.height)
     corners = grid.to_world(np.array([[0.0, 0.0, 0.0], np.array(grid.shape) - 1.0]))
     distances = np.linalg.norm(origins - corners.mean(axis=0), axis=1)
     reach = float(np.linalg.norm(corners[1] - corners[0])) / 2.0
     offsets = np.arange(-reach, reach, STEP * grid.voxel)
     points = origins[:, None] + (distances[:, None] + offsets)[..., None] * directions[:, None]
     values = map_coordinates(field, np.moveaxis(grid.to_lattice(points), -1, 0), order=1, mode="nearest")
-    heights = np.where(values < HULL_LEVEL, points[..., 2], -np.inf).max(axis=1)
-    result: Float64Array = heights[np.isfinite(heights)]
-    return result
+    inside = values < HULL_LEVEL
+    heights = points[..., 2]
+    return np.where(inside, heights, np.inf).min(axis=1), np.where(inside, heights, -np.inf).max(axis=1)

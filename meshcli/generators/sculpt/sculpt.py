@@ -31,6 +31,7 @@ from meshcli.sdf.ground import ground_height, on_ground
 from meshcli.sdf.lost_parts import Silhouette
 from meshcli.sdf.phantoms import find_phantoms
 from meshcli.sdf.pixel_rays import collect_pixel_rays
+from meshcli.sdf.plates import Plate, find_plate
 from meshcli.settings import FitSettings, SculptSettings
 from meshcli.texturing.unseen import fill_unseen as fill_from_mirror_images
 from meshcli.views.camera import DISTANCE, angular_distance, zero123plus_rig
@@ -196,6 +197,11 @@ class _Assumed:
         cameras, silhouettes = [image.camera for image in self.images], grown_silhouettes(self.images, ENLARGE)
         return lambda grid: np.maximum(own(grid), visual_hull(cameras, silhouettes, grid))
 
+    @property
+    def yaws(self) -> list[float]:
+        """Of the planes' normals, in radians."""
+        return [math.atan2(plane.normal[1], plane.normal[0]) for plane in self.planes]
+
     def evidence(self, views: Sequence[View]) -> Evidence:
         """Of views, and of the images: their outlines bound the hull, and few of their pixels ask for a body there.
 
@@ -256,6 +262,9 @@ def _model(
             seen = [*evidence.silhouettes, *map(Silhouette.of, assumed.images)]
             evidence = replace(evidence, phantoms=find_phantoms(evidence.hull, prior, seen))
             notes += [_phantoms_note(evidence.phantoms.count)] if evidence.phantoms else []
+        if settings.plates and agree and not assumed.frame:
+            evidence = replace(evidence, plate=find_plate(views, evidence.hull, assumed.yaws))
+            notes += [_plate_note(evidence.plate)] if evidence.plate else []
         prior = prior if depth_is_open([*photos, *assumed.images]) else None
         round_body = FEW_PHOTOS if agree else CONTRADICTORY_PHOTOS
         tuning, yaw = (BOX, assumed.frame.yaw) if assumed.frame else (round_body, 0.0)
@@ -294,6 +303,11 @@ def _symmetry_note(planes: Sequence[MirrorPlane]) -> str:
         f"the object looks mirror-symmetric about the plane{'s' if len(planes) > 1 else ''} at azimuth {named} "
         f"({sure:.0%} of the outlines agree); sides that no photo shows follow it, unless --set sculpt.symmetry=false"
     )
+
+
+def _plate_note(plate: Plate) -> str:
+    """What the user reads about a plate."""
+    return f"the outlines are those of a level {plate.kind} on top: it is made flat, unless --set sculpt.plates=false"
 
 
 def _phantoms_note(count: int) -> str:
