@@ -65,16 +65,21 @@ LAST = Level(2.0, 80.0, 1.5)  # once more after denoising, which moves outlines
 
 @dataclass(frozen=True)
 class Trust:
-    """How closely outlines are followed, against colours."""
+    """How closely outlines are followed, against colours, and how much the surface may bend for them."""
 
     outlines: float  # weight of an outline's vertex
     colours: float  # factor of the colours' weights
     rounds: int  # times those of the settings
+    stiffness: float  # times the levels'
 
 
 # Silhouettes that agree can all be followed; following others more closely only bends the surface. Colours weigh less,
 # for in twice the rounds their painted detail would crease it. Tuned on the sheets of sea_turtle and extinguisher.
-AGREEING, CONTRADICTORY = Trust(4.0, 0.5, 2), Trust(1.0, 1.0, 1)
+AGREEING, CONTRADICTORY = Trust(4.0, 0.5, 2, 1.0), Trust(1.0, 1.0, 1, 1.0)
+# Bars that the views show far apart would become wavy: each view pulls other stretches of them. By eye, on the sheets
+# of plant, chair_armed and chair_wood.
+FAR_APART = Trust(1.0, 1.0, 1, 2.0)
+MAX_CONTRADICTION = 2.0  # pixels of VIEW_SIZE that silhouettes may have to grow by; others are far apart
 COLOUR_WEIGHT = 1000.0  # times the squared contrast per pixel, relative to a vertex of an outline
 MAX_COLOUR_WEIGHT = 1.0
 
@@ -98,7 +103,7 @@ def refine(
     progress(0, 1, "removing ripples")
     denoising = _denoising(given, faces)
     smooth = _within(taubin_smooth(given, faces, TAUBIN_ROUNDS), given, denoising)
-    trust = AGREEING if silhouettes_agree(views) else CONTRADICTORY
+    trust = trust_in(views)
     follower = _Follower(faces, views, settings.reach, trust, progress)
     moved = follower.follow(fair(smooth, faces, denoising), LEVELS, settings.rounds * trust.rounds)
     progress(0, 1, "smoothing the surface")
@@ -131,12 +136,19 @@ def _prepared(mesh: Mesh, views: Sequence[View], edge: float, note: Callable[[st
     return split_long_edges(vertices, outwards.faces, edge, MAX_FACES)
 
 
-def silhouettes_agree(views: Sequence[View]) -> bool:
-    """Whether a single body can have all silhouettes, as those of true views."""
+def trust_in(views: Sequence[View]) -> Trust:
+    """How closely the outlines can be followed, by whether a single body can have all silhouettes.
+
+    Those of true views agree; others do once they have grown by a few pixels, by which they are told apart.
+    """
     if not any((view.pixels[..., 3] >= 128).any() for view in views):
-        return False
+        return CONTRADICTORY
+    cameras, pixel_rays = [view.camera for view in views], collect_pixel_rays(views)
     distances = [silhouette_distance(view.pixels[..., 3]) for view in views]
-    return hull_fills([view.camera for view in views], distances, collect_pixel_rays(views), 0.0)
+    for pixels, trust in ((0.0, AGREEING), (MAX_CONTRADICTION, CONTRADICTORY)):
+        if hull_fills(cameras, distances, pixel_rays, pixels):
+            return trust
+    return FAR_APART
 
 
 class _Follower:
@@ -155,7 +167,7 @@ class _Follower:
         relative = max((STIFFNESS_EDGE * self._pixel / _mean_edge(base, self._faces)) ** 4, 1.0)
         for index, level in enumerate(levels):
             pictures = [BandPicture.of(view, level.sigma) for view in self._views]
-            stiffness = relative * level.stiffness
+            stiffness = relative * self._trust.stiffness * level.stiffness
             for step in range(rounds):
                 vertices = base + displacement
                 normals = vertex_normals(vertices, self._faces).astype(np.float64)

@@ -177,11 +177,26 @@ def test_specks_outside_the_pictures_and_a_mesh_of_specks_stay() -> None:
         assert len(triangles[1]) == len(given.faces)
 
 
-def test_outlines_are_trusted_where_silhouettes_agree() -> None:
+@pytest.mark.parametrize(("shift", "trust"), [(0, module.AGREEING), (2, module.CONTRADICTORY), (6, module.FAR_APART)])
+def test_outlines_are_trusted_as_far_as_silhouettes_agree(shift: int, trust: module.Trust) -> None:
     views = ball_views()
-    assert module.silhouettes_agree(views)
-    shifted = replace(views[0], pixels=np.roll(views[0].pixels, SIZE // 10, axis=0))
-    assert not module.silhouettes_agree([shifted, *views[1:]])
+    shifted = replace(views[0], pixels=np.roll(views[0].pixels, shift, axis=0))
+    assert module.trust_in([shifted, *views[1:]]) == trust
+
+
+def test_views_without_silhouettes_are_not_trusted_more() -> None:
+    assert module.trust_in([replace(view, pixels=view.pixels * 0) for view in ball_views()]) == module.CONTRADICTORY
+
+
+def test_outlines_far_apart_bend_a_surface_less() -> None:
+    given = mesh_of(ball_mesh())
+    views = [replace(view, pixels=np.roll(view.pixels, 12 * (i % 2), axis=0)) for i, view in enumerate(ball_views())]
+    assert module.trust_in(views) == module.FAR_APART
+    far_apart = refine(given, views, SETTINGS, silent)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "FAR_APART", module.CONTRADICTORY)
+        softer = refine(given, views, SETTINGS, silent)
+    assert tilt(far_apart) < 0.7 * tilt(softer)
 
 
 @pytest.mark.slow
