@@ -166,6 +166,8 @@ class FitSettings:
     # whether views of a sculpted body, where they are chosen automatically, give that body and not one fitted to them
     body: bool = True
     boxes: bool = True  # whether flat faces and straight edges are preferred where straight edges say furniture
+    # whether colours tell hollows that no silhouette shows: for true views of a matt body with a strong texture
+    hollows: bool = False
     photos: bool = True  # see photos with calibrated cameras too, up to 640 pixels large, beside sculpt's views
     texture: bool = True  # bake a texture; without it only the vertices have colours
 

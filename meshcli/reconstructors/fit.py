@@ -24,6 +24,7 @@ from meshcli.reconstructors.colour_targets import BandPicture, colour_disagreeme
 from meshcli.sdf.extract import extract_pieces, extract_surface, keep_parts, taubin_smooth
 from meshcli.sdf.fairing import fair
 from meshcli.sdf.fit_level import ColouredSdf, LevelOptimiser, LossWeights, Schedule, Tuning
+from meshcli.sdf.free_space import find_free_space
 from meshcli.sdf.grid import (
     DistanceFunction,
     Field,
@@ -193,10 +194,12 @@ def fit_sdf(
     """Fit the grids.
 
     `prior` is a body to start from and to fall back on. Without `tuning` it depends on how well the silhouettes agree,
-    and after the first of several levels the colours, if a network may have painted the views.
+    and after the first of several levels the colours, if a network may have painted the views. With settings.hollows
+    the colours are taken at their word, and tell then what the views see through.
     `yaw`, in radians, turns the frame of a tuning that prefers boxes.
     """
-    undecided = tuning is None and may_be_painted and evidence.tolerance == 0  # whether a network painted the views
+    agreeing = tuning is None and evidence.tolerance == 0
+    undecided = agreeing and may_be_painted and not settings.hollows  # whether a network painted the views
     if tuning is None:
         tuning, yaw = _tuning(evidence, settings.boxes)
     low, high = _box(evidence)
@@ -210,6 +213,9 @@ def fit_sdf(
         if undecided and index == 1 and shape and _colours_disagree(shape, evidence):
             tuning = PAINTED_TUNING
         shape = _start(grid, body) if shape is None else _refine(shape, grid)
+        if agreeing and settings.hollows and index == 1:
+            free = find_free_space(evidence.hull, evidence.silhouettes)
+            shape = free.cut_out(shape) if free else shape
         body = _restore(shape, body, evidence).hull
         schedule = tuning.schedule(index, len(settings.steps))
         hull_or_body = np.minimum(hull, body)

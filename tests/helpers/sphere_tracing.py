@@ -20,8 +20,29 @@ def rod_on_ball(points: np.ndarray) -> np.ndarray:
     return np.minimum(ball, rod)
 
 
-def photograph(camera: Camera, body: Callable[[np.ndarray], np.ndarray] = rod_on_ball, size: int = SIZE) -> View:
-    """A picture (size, size) of a body given by its signed distances; red towards +x, green towards +y, blue below."""
+def gradients(points: np.ndarray) -> np.ndarray:
+    """Colours (..., 3), 0 to 255, of points (..., 3): red towards +x, green towards +y, blue below."""
+    return np.clip(128 + 200 * points * np.array([1, 1, -1]), 0, 255)
+
+
+def waves(points: np.ndarray) -> np.ndarray:
+    """Colours (..., 3), 0 to 255, of points (..., 3): sums of waves of many lengths, from which a place is told."""
+    generator = np.random.default_rng(0)
+    colours = np.full(points.shape, 128.0)
+    for _ in range(24):
+        direction = generator.normal(size=3)
+        direction *= 2 * np.pi / generator.uniform(0.15, 0.6) / np.linalg.norm(direction)
+        colours += 22 * np.sin(points @ direction + generator.uniform(0, 6.3))[..., None] * generator.normal(size=3)
+    return np.clip(colours, 0, 255)
+
+
+def photograph(
+    camera: Camera,
+    body: Callable[[np.ndarray], np.ndarray] = rod_on_ball,
+    size: int = SIZE,
+    paint: Callable[[np.ndarray], np.ndarray] = gradients,
+) -> View:
+    """A picture (size, size) of a body given by its signed distances, in colours given by place."""
     origins, directions = rays(camera, pixel_centres(size, size), size, size)
     depth = np.full((size, size), camera.distance - 1.2)
     for _ in range(60):
@@ -29,6 +50,5 @@ def photograph(camera: Camera, body: Callable[[np.ndarray], np.ndarray] = rod_on
         depth += np.clip(gap, -0.05, 0.5)
     points = origins + depth[..., None] * directions
     hit = (np.abs(gap) < 0.01) & (depth < camera.distance + 1.2)
-    colour = np.clip(128 + 200 * points * np.array([1, 1, -1]), 0, 255)
-    pixels = np.dstack([colour, 255 * hit]).astype(np.uint8)
+    pixels = np.dstack([paint(points), 255 * hit]).astype(np.uint8)
     return View("a0", pixels, camera)

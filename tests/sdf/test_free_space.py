@@ -1,0 +1,112 @@
+"""Free space inside a hull, told by colours."""
+
+import numpy as np
+import pytest
+
+from helpers.sphere_tracing import photograph, waves
+from meshcli.progress import silent
+from meshcli.reconstructors.fit import Evidence, fit_sdf
+from meshcli.sdf.fit_level import ColouredSdf
+from meshcli.sdf.free_space import FreeSpace, _follow_rays, find_free_space
+from meshcli.sdf.grid import Grid, cube_grid
+from meshcli.settings import FitSettings
+from meshcli.views.camera import zero123plus_rig
+
+OUTER, FLOOR, WALL = np.array([0.6, 0.5, 0.25]), -0.1, 0.12  # of a tray: half sizes, its floor's height, the rim
+
+
+def box(points: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Signed distances (...) of points (..., 3) to a box."""
+    outside = np.abs(points - (low + high) / 2) - (high - low) / 2
+    return np.linalg.norm(np.maximum(outside, 0), axis=-1) + np.minimum(outside.max(axis=-1), 0)
+
+
+def inside_of_tray(points: np.ndarray) -> np.ndarray:
+    """Signed distances of the hollow, which goes on above the rim."""
+    rim = OUTER - WALL
+    return box(points, np.array([-rim[0], -rim[1], FLOOR]), np.array([rim[0], rim[1], 1.0]))
+
+
+def tray(points: np.ndarray) -> np.ndarray:
+    return np.maximum(box(points, -OUTER, OUTER), -inside_of_tray(points))
+
+
+def ball(points: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(points, axis=-1) - 0.6
+
+
+def views_through(points: np.ndarray) -> np.ndarray:
+    """How many of the six cameras see points (N, 3), no part of the tray between; (N,)."""
+    seen = np.zeros(points.shape[:-1], int)
+    for camera in zero123plus_rig():
+        towards = (np.array(camera.position) - points) / camera.distance
+        seen += np.min([tray(points + along * towards) for along in np.linspace(0, 2, 60)], axis=0) > 0
+    return seen
+
+
+def nodes(grid: Grid) -> np.ndarray:
+    """World positions (X, Y, Z, 3)."""
+    return grid.to_world(np.stack(np.meshgrid(*map(np.arange, grid.shape), indexing="ij"), axis=-1))
+
+
+@pytest.fixture(scope="module")
+def six_of_a_tray() -> Evidence:
+    return Evidence.of([photograph(camera, tray, 200, waves) for camera in zero123plus_rig()])
+
+
+def test_a_ray_ends_at_the_first_occupied_voxel_or_at_the_last_one() -> None:
+    index = np.full((5, 2, 2), -1, np.int64)
+    index[1:4, 0, 0] = 0, 1, 2
+    sums = np.zeros((5, 1, 3))
+    origin, along = np.zeros((1, 3), np.float32), np.array([[1, 0, 0]], np.float32)
+    likelihood = np.array([[1.0, 3.0, 1.0]])  # the middle one's colour fits three times as well
+    spans = np.array([[0, 4]], np.float32)
+    _follow_rays(origin, along, spans, np.array([0, 1]), index, np.full(3, 0.5), likelihood, sums)
+    ending, reaching, passing, arriving, count = sums[:, 0]
+    np.testing.assert_allclose(ending, [1 / 3, 1 / 2, 1 / 6])  # 1/2, 3/4 and 1/4, in the same proportions
+    np.testing.assert_allclose(reaching, [1, 2 / 3, 1 / 6])
+    np.testing.assert_allclose(passing, [2 / 3, 1 / 6, 0], atol=1e-12)
+    np.testing.assert_allclose(arriving, [1, 1 / 2, 1 / 4])
+    np.testing.assert_allclose(count, 1)
+
+
+def test_the_inside_of_a_tray_is_free(six_of_a_tray: Evidence) -> None:
+    free = find_free_space(six_of_a_tray.hull, six_of_a_tray.silhouettes)
+    assert free
+    hull = six_of_a_tray.hull(free.grid) < 0
+    points, found = nodes(free.grid)[hull], free.distance[hull] < 0
+    seen = views_through(points)
+    assert found[(seen >= 2) & (tray(points) > 0.03)].mean() > 0.85
+    assert found[(seen == 0) & (tray(points) < -0.03)].mean() < 0.1
+
+
+def test_a_ball_has_no_hollow() -> None:
+    evidence = Evidence.of([photograph(camera, ball, 200, waves) for camera in zero123plus_rig()])
+    free = find_free_space(evidence.hull, evidence.silhouettes)
+    assert free is None or (free.distance[ball(nodes(free.grid)) < -0.05] < 0).mean() < 0.03
+
+
+def test_what_is_cut_out_of_a_body_gets_the_colours_of_its_walls() -> None:
+    fine, coarse = cube_grid(1.0, 40, 2), cube_grid(1.0, 25, 2)
+    distance = ((np.linalg.norm(nodes(coarse) - (0, 0, 0.6), axis=-1) - 0.3) / coarse.voxel).astype(np.float32)
+    free = FreeSpace(coarse, distance, np.full((*coarse.shape, 3), 0.9, np.float32), 0.1)
+    whole = (ball(nodes(fine)) / fine.voxel).astype(np.float32)
+    shape = free.cut_out(ColouredSdf(fine, whole, np.full((*fine.shape, 3), 0.5, np.float32)))
+    outside, inside = ball(nodes(fine)), 0.3 - np.linalg.norm(nodes(fine) - (0, 0, 0.6), axis=-1)
+    expected = np.maximum(outside, inside)
+    near = (np.abs(expected) < 1.5 * fine.voxel) & (np.abs(outside - inside) > 0.15)  # at the rim there is a kink
+    np.testing.assert_allclose(shape.distance[near] * fine.voxel, expected[near], atol=0.3 * fine.voxel)
+    cut = (expected > 0) & (whole < -1)
+    np.testing.assert_allclose(shape.colour[cut], 0.9)
+    np.testing.assert_allclose(shape.colour[nodes(fine)[..., 2] < 0.1], 0.5)
+
+
+@pytest.mark.slow
+def test_a_fit_keeps_the_inside_of_a_tray_open(six_of_a_tray: Evidence) -> None:
+    shape = fit_sdf(six_of_a_tray, FitSettings((24, 48), (60, 60), 6000, hollows=True), 0, silent)
+    near = np.abs(nodes(shape.grid)).max(axis=-1) < OUTER[0]
+    points, distance = nodes(shape.grid)[near], shape.distance[near]
+    hollow = (inside_of_tray(points) < -0.05) & (points[..., 2] < OUTER[2]) & (views_through(points) >= 2)
+    assert (distance[hollow] > 0).mean() > 0.8
+    walls = (tray(points) < -0.04) & (points[..., 2] < OUTER[2] - 0.05)
+    assert (distance[walls] < 0).mean() > 0.9
