@@ -213,9 +213,8 @@ def fit_sdf(
         if undecided and index == 1 and shape and _colours_disagree(shape, evidence):
             tuning = PAINTED_TUNING
         shape = _start(grid, body) if shape is None else _refine(shape, grid)
-        if agreeing and settings.hollows and index == 1:
-            free = find_free_space(evidence.hull, evidence.silhouettes)
-            shape = free.cut_out(shape) if free else shape
+        if agreeing and settings.hollows and index == min(1, len(settings.steps) - 1):
+            shape = _without_hollows(shape, evidence, note)
         body = _restore(shape, body, evidence).hull
         schedule = tuning.schedule(index, len(settings.steps))
         hull_or_body = np.minimum(hull, body)
@@ -232,11 +231,30 @@ def fit_sdf(
             shape.distance = np.minimum(evidence.plate.cut(shape.distance, grid), plate)
     if shape is None:
         raise ValueError("a fit needs at least one level")
-    if tuning is BOXES_TUNING:
-        note("the views show straight edges: flat faces along them are preferred, unless --set fit.boxes=false")
+    if sentence := _about(tuning, settings):
+        note(sentence)
     if floating := _restore(shape, body, evidence).sentence:
         note(floating)
     return shape
+
+
+def _about(tuning: Tuning, settings: FitSettings) -> str:
+    """What the user reads about a tuning; empty for most."""
+    if tuning is BOXES_TUNING:
+        return "the views show straight edges: flat faces along them are preferred, unless --set fit.boxes=false"
+    if tuning is PAINTED_TUNING and settings.hollows:
+        return "the outlines contradict each other, so no hollows are looked for"
+    return ""
+
+
+def _without_hollows(shape: ColouredSdf, evidence: Evidence, note: Callable[[str], None]) -> ColouredSdf:
+    """The body without the hollows that the colours of the views tell."""
+    free = find_free_space(evidence.hull, evidence.silhouettes)
+    if free is None:
+        note("the colours tell no hollow")
+        return shape
+    note(f"{free.share:.0%} of the common body of all outlines is hollow, as the colours tell; look whether it is")
+    return free.cut_out(shape)
 
 
 def _tuning(evidence: Evidence, boxes: bool) -> tuple[Tuning, float]:

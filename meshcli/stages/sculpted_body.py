@@ -48,6 +48,8 @@ def read_body(run: "StageRun", settings: "FitSettings") -> "Mesh":
     from meshcli.sdf.extract import keep_parts
 
     run.run_options.tell("the mesh is the body that the views show; `--set fit.body=false` fits a new one to them")
+    if settings.hollows:
+        run.note("fit.hollows changes nothing: the mesh is a body that is finished already")
     mesh = read_mesh(run.project.path(BODY))
     if settings.parts == "all":
         return mesh

@@ -1,5 +1,7 @@
 """Free space inside a hull, told by colours."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -99,6 +101,20 @@ def test_what_is_cut_out_of_a_body_gets_the_colours_of_its_walls() -> None:
     cut = (expected > 0) & (whole < -1)
     np.testing.assert_allclose(shape.colour[cut], 0.9)
     np.testing.assert_allclose(shape.colour[nodes(fine)[..., 2] < 0.1], 0.5)
+
+
+def test_a_fit_says_what_it_does_about_hollows(six_of_a_tray: Evidence) -> None:
+    quick = FitSettings((20,), (2,), 500, hollows=True)
+    views = [photograph(camera, ball, 64, waves) for camera in zero123plus_rig()]
+    moved = replace(views[0], pixels=np.roll(views[0].pixels, 8, axis=0))
+    of_balls = [Evidence.of(views), Evidence.of([moved, *views[1:]])]
+    said: list[list[str]] = []
+    for evidence in (six_of_a_tray, *of_balls):
+        said.append([])
+        fit_sdf(evidence, quick, 0, silent, note=said[-1].append)
+    assert any("% of the common body of all outlines is hollow" in note for note in said[0])
+    assert "the colours tell no hollow" in said[1]
+    assert "the outlines contradict each other, so no hollows are looked for" in said[2]
 
 
 @pytest.mark.slow

@@ -128,6 +128,12 @@ def test_the_body_can_be_left_out(sculpted: Project, engine_calls: dict[str, int
     assert engine_calls["fit"] == 1
 
 
+def test_a_finished_body_says_that_no_hollows_are_looked_for(sculpted: Project, engine_calls: dict[str, int]) -> None:
+    outcome = reconstruct_mesh(sculpted, settings=override(SMALL, {"fit.hollows": True}, ""))
+    assert engine_calls["fit"] == 0
+    assert any("fit.hollows changes nothing" in note for note in outcome.notes)
+
+
 def test_the_same_views_named_by_hand_are_fitted_and_that_is_said(sculpted: Project) -> None:
     reconstruct_mesh(sculpted, settings=SMALL)
     select_views(sculpted, "all")
