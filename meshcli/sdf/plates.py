@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 from scipy.optimize import least_squares
 
-from meshcli.arrays import Float64Array, Mask
+from meshcli.arrays import Array, Float64Array, Mask
 from meshcli.pictures.pixels import VIEW_SIZE
 from meshcli.sdf.grid import DistanceFunction, Field, Grid, bounding_box
 from meshcli.sdf.ground import MAX_ELEVATION, PADDING, RESOLUTION, heights_inside
@@ -30,8 +30,11 @@ MAX_THICKNESS = 0.15  # of a plate, in widths of the silhouette
 MIN_OVERHANG = 0.02  # share of a silhouette's columns, at each end, that show nothing under the plate; others have to
 MIN_PHOTOS = 2
 MIN_FREE_PHOTOS = 3  # that tell the yaw of a rectangle which no mirror plane tells
+MIN_DIRECTIONS = 3  # of photos that tell a disc from a rectangle
+SAME_DIRECTION = 15.0  # degrees between the azimuths of photos that tell no more than one of them
 FREE_YAWS = np.radians(np.arange(0.0, 90.0, 15.0))  # from which it is sought
 DISC_CORNERS = 32
+ALIKE = 0.05  # world units that outlines may be off from each other and still be called the same
 COMPARED = 40  # columns of each silhouette
 END_WEIGHT = 6.0  # of either end of a silhouette, as against a column
 COMPARED_RANGE = (0.04, 0.96)  # of a silhouette's columns: rounded corners make the outermost ones shorter
@@ -79,17 +82,21 @@ class Plate:
         heights = np.float32(grid.origin[2] / grid.voxel) + np.arange(grid.shape[2], dtype=np.float32)
         return np.float32(self.low / grid.voxel) - heights, heights - np.float32(self.high / grid.voxel)
 
+    def outside(self, x: Array, y: Array) -> Array:
+        """Signed distances of points to the outline, negative inside; of a rectangle, the greater one to its sides."""
+        x, y = x - self.centre[0], y - self.centre[1]
+        if self.kind == "disc":
+            from_rim: Array = np.hypot(x, y) - self.half[0]
+            return from_rim
+        cosine, sine = math.cos(self.yaw), math.sin(self.yaw)
+        along, across = np.abs(cosine * x + sine * y), np.abs(cosine * y - sine * x)
+        distance: Array = np.maximum(along - self.half[0], across - self.half[1])
+        return distance
+
     def _outline(self, grid: Grid) -> Field:
         """Signed distances (X, Y, 1) in voxels to the outline, negative inside."""
-        x = grid.origin[0] + grid.voxel * np.arange(grid.shape[0])[:, None, None] - self.centre[0]
-        y = grid.origin[1] + grid.voxel * np.arange(grid.shape[1])[None, :, None] - self.centre[1]
-        if self.kind == "disc":
-            distance = np.hypot(x, y) - self.half[0]
-        else:
-            cosine, sine = math.cos(self.yaw), math.sin(self.yaw)
-            along, across = np.abs(cosine * x + sine * y), np.abs(cosine * y - sine * x)
-            distance = np.maximum(along - self.half[0], across - self.half[1])
-        result: Field = (distance / grid.voxel).astype(np.float32)
+        x, y = (grid.origin[axis] + grid.voxel * np.arange(grid.shape[axis]) for axis in (0, 1))
+        result: Field = (self.outside(x[:, None, None], y[None, :, None]) / grid.voxel).astype(np.float32)
         return result
 
 
@@ -172,21 +179,41 @@ def find_plate(photos: Sequence[View], hull: DistanceFunction, yaws: Sequence[fl
 def _outlined(
     low: float, high: float, rims: Sequence[_Rim], free: Sequence[Mask], yaws: Sequence[float]
 ) -> Plate | None:
-    """The plate about between two heights, of the first kind of outline that matches the rims, the simplest one first.
+    """The plate about between two heights that matches the rims; None where plates of other outlines do so as well.
 
     free: of each rim, the columns (N,) that show the plate's underside.
     """
+
+    def matching(plates: Sequence[Plate], turns: bool = False) -> list[Plate]:
+        fitted = [_fitted(plate, rims, free, turns) for plate in plates]
+        return [plate for plate, error in sorted(fitted, key=lambda each: each[1]) if error < MAX_ERROR]
+
+    discs = matching([Plate(low, high, "disc")])
+    several = _directions(rims) >= MIN_DIRECTIONS
+    if discs and several:  # no rectangle is equally wide from so many sides, but by chance
+        return discs[0]
     # A plane of symmetry is normal to a side or, of a square, lies on a diagonal.
-    known = [*yaws, *(yaw + np.pi / 4.0 for yaw in yaws)]
-    for first in (Plate(low, high, "disc"), *(Plate(low, high, "rectangle", yaw=yaw) for yaw in known)):
-        plate, error = _fitted(first, rims, free, turns=False)
-        if error < MAX_ERROR:
-            return plate
-    if len(rims) < MIN_FREE_PHOTOS:
-        return None
-    turned = [_fitted(Plate(low, high, "rectangle", yaw=yaw), rims, free, turns=True) for yaw in FREE_YAWS]
-    plate, error = min(turned, key=lambda each: each[1])
-    return plate if error < MAX_ERROR else None
+    known = matching([Plate(low, high, "rectangle", yaw=yaw) for yaw in yaws])
+    diagonal = matching([Plate(low, high, "rectangle", yaw=yaw + np.pi / 4.0) for yaw in yaws])
+    rectangles = known + [plate for plate in diagonal if abs(plate.half[0] - plate.half[1]) < ALIKE]
+    if not rectangles and (discs or len(rims) >= MIN_FREE_PHOTOS):
+        rectangles = matching([Plate(low, high, "rectangle", yaw=yaw) for yaw in FREE_YAWS], turns=True)
+    found = [*rectangles, *discs]
+    return found[0] if found and all(_alike(found[0], each) for each in found[1:]) else None
+
+
+def _directions(rims: Sequence[_Rim]) -> int:
+    """How many of the photos look from sides of their own; from opposite ones the same rim is seen."""
+    apart: list[float] = []
+    for azimuth in (rim.photo.camera.azimuth % 180.0 for rim in rims):
+        if all(min(abs(azimuth - each), 180.0 - abs(azimuth - each)) >= SAME_DIRECTION for each in apart):
+            apart.append(azimuth)
+    return len(apart)
+
+
+def _alike(one: Plate, other: Plate) -> bool:
+    """Whether two outlines lie within ALIKE of each other."""
+    return all(a.outside(*b.corners().T).max() < ALIKE for a, b in ((one, other), (other, one)))
 
 
 def _fitted(plate: Plate, rims: Sequence[_Rim], free: Sequence[Mask], turns: bool) -> tuple[Plate, float]:

@@ -100,6 +100,26 @@ def test_a_disc_is_found():
     assert (plate.low, plate.high) == pytest.approx((LOW, HIGH), abs=0.006)
 
 
+def square(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return np.maximum(np.abs(x), np.abs(y)) - 0.5
+
+
+@pytest.mark.parametrize("outline", [square, disc])
+@pytest.mark.parametrize("azimuths", [(0.0, 90.0), (0.0, 90.0, 180.0, 270.0)])
+def test_level_with_the_top_two_sides_do_not_tell_a_disc_from_a_square(outline, azimuths):
+    views = [photograph(orbit(azimuth, 5.0), table(outline), 200) for azimuth in azimuths]
+    assert found(views) is None
+
+
+@pytest.mark.parametrize(("outline", "half"), [(square, (0.5, 0.5)), (disc, (RADIUS, RADIUS))])
+@pytest.mark.parametrize("elevation", [5.0, 10.0])
+@pytest.mark.parametrize("azimuths", [(20.0, 65.0, 200.0), (0.0, 90.0, 180.0, 270.0), (0.0, 45.0, -45.0)])
+def test_what_is_found_is_true(outline, half, elevation, azimuths):
+    """A photo from behind another tells little more than it: a narrow board may have the same rims."""
+    plate = found([photograph(orbit(azimuth, elevation), table(outline), 200) for azimuth in azimuths])
+    assert plate is None or plate.half == pytest.approx(half, abs=0.02)
+
+
 def ring(points: np.ndarray) -> np.ndarray:
     """A plate with a hole, on four legs."""
     x, y, z = np.moveaxis(points, -1, 0)
