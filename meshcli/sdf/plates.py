@@ -5,8 +5,8 @@ somewhere fills the silhouettes as well as the plate does. But the rim tells the
 uppermost pixel of a column meets the object no lower than where it is lowest inside the hull, and the ray through the
 lowest pixel no higher than where it is highest. Where nearly all columns of all photos name one height, the top is
 level; where the columns at both ends of all silhouettes show nothing far below it, it sticks out. It is a plate where a
-disc or a rectangle has the same rims in all photos, and no other one has: level with the top, photos from two sides tell
-little more than two widths.
+disc or a rectangle has the same rims in all photos, and no other one has: level with the top, photos from two sides
+tell little more than two widths.
 """
 
 import math
