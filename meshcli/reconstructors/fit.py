@@ -227,18 +227,18 @@ def fit_sdf(
             done += 1
             progress(done, sum(settings.steps), "fitting the surface")
         level.finish()
-        if evidence.plate and plate is not None:
-            shape.distance = np.minimum(evidence.plate.cut(shape.distance, grid), plate)
+        if evidence.plate:
+            shape.distance = evidence.plate.impose(shape.distance, grid)
     if shape is None:
         raise ValueError("a fit needs at least one level")
-    if sentence := _about(tuning, settings):
+    if sentence := _tuning_note(tuning, settings):
         note(sentence)
     if floating := _restore(shape, body, evidence).sentence:
         note(floating)
     return shape
 
 
-def _about(tuning: Tuning, settings: FitSettings) -> str:
+def _tuning_note(tuning: Tuning, settings: FitSettings) -> str:
     """What the user reads about a tuning; empty for most."""
     if tuning is BOXES_TUNING:
         return "the views show straight edges: flat faces along them are preferred, unless --set fit.boxes=false"

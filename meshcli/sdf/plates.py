@@ -68,6 +68,11 @@ class Plate:
         result: Field = np.maximum(self._outline(grid), np.maximum(*self._faces(grid)))
         return result
 
+    def impose(self, field: Field, grid: Grid) -> Field:
+        """A body's distances (X, Y, Z) in voxels, with the plate and nothing else at its height and above."""
+        result: Field = np.minimum(self.cut(field, grid), self.solid(grid))
+        return result
+
     def corners(self) -> Float64Array:
         """Of the outline, in order around it, (N, 2); many of a disc."""
         count = 4 if self.kind == "rectangle" else DISC_CORNERS
@@ -77,11 +82,6 @@ class Plate:
         cosine, sine = math.cos(self.yaw), math.sin(self.yaw)
         corners: Float64Array = local @ np.array([[cosine, sine], [-sine, cosine]]) + np.array(self.centre)
         return corners
-
-    def _faces(self, grid: Grid) -> tuple[Field, Field]:
-        """Signed distances (Z,) in voxels to the planes of the underside and of the top, negative between them."""
-        heights = np.float32(grid.origin[2] / grid.voxel) + np.arange(grid.shape[2], dtype=np.float32)
-        return np.float32(self.low / grid.voxel) - heights, heights - np.float32(self.high / grid.voxel)
 
     def outside(self, x: Array, y: Array) -> Array:
         """Signed distances of points to the outline, negative inside; of a rectangle, the greater one to its sides."""
@@ -93,6 +93,11 @@ class Plate:
         along, across = np.abs(cosine * x + sine * y), np.abs(cosine * y - sine * x)
         distance: Array = np.maximum(along - self.half[0], across - self.half[1])
         return distance
+
+    def _faces(self, grid: Grid) -> tuple[Field, Field]:
+        """Signed distances (Z,) in voxels to the planes of the underside and of the top, negative between them."""
+        heights = np.float32(grid.origin[2] / grid.voxel) + np.arange(grid.shape[2], dtype=np.float32)
+        return np.float32(self.low / grid.voxel) - heights, heights - np.float32(self.high / grid.voxel)
 
     def _outline(self, grid: Grid) -> Field:
         """Signed distances (X, Y, 1) in voxels to the outline, negative inside."""

@@ -1,6 +1,8 @@
 """Bodies whose insides silhouettes do not show, with a strong texture: a tray, a mug and a bowl; and their pictures."""
 
+import sys
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import trimesh
@@ -11,9 +13,11 @@ from meshcli.rendering.renderer import Renderer
 from meshcli.views.camera import zero123plus_rig
 from meshcli.views.view import View
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from helpers.sphere_tracing import waves
+
 HOLLOW_NAMES = ("tray", "mug", "bowl")
 EDGE = 0.02  # of the triangles: each vertex has one colour
-WAVES = 24
 LENGTHS = (0.12, 0.5)  # of the texture's waves
 
 
@@ -24,7 +28,7 @@ def hollow_body(name: str) -> Mesh:
     vertices, faces = trimesh.remesh.subdivide_to_size(shape.vertices, shape.faces, EDGE)
     vertices -= (vertices.min(axis=0) + vertices.max(axis=0)) / 2
     vertices *= 0.95 / np.linalg.norm(vertices, axis=1).max()
-    return Mesh(vertices.astype(np.float32), faces.astype(np.int32), _texture(vertices))
+    return Mesh(vertices.astype(np.float32), faces.astype(np.int32), waves(vertices, LENGTHS).astype(np.uint8))
 
 
 @cache
@@ -65,16 +69,3 @@ def _bowl() -> trimesh.Trimesh:
     outer = np.stack([0.7 * np.sin(angle), 0.45 * (1 - np.cos(angle))], axis=1)
     inner = np.stack([0.64 * np.sin(angle), 0.06 + 0.39 * (1 - np.cos(angle))], axis=1)[::-1]
     return trimesh.creation.revolve(np.vstack([outer, inner]), sections=64)
-
-
-def _texture(points: Array) -> Array:
-    """Colours (N, 3) uint8: a sum of waves of random directions, lengths and colours."""
-    generator = np.random.default_rng(0)
-    total = np.zeros((len(points), 3))
-    for _ in range(WAVES):
-        direction = generator.normal(size=3)
-        direction /= np.linalg.norm(direction)
-        frequency = 2 * np.pi / generator.uniform(*LENGTHS)
-        total += np.sin(points @ direction * frequency + generator.uniform(0, 6.3))[:, None] * generator.normal(size=3)
-    colours: Array = np.clip(128 + 22 * total, 0, 255).astype(np.uint8)
-    return colours

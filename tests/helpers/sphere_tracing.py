@@ -25,13 +25,13 @@ def gradients(points: np.ndarray) -> np.ndarray:
     return np.clip(128 + 200 * points * np.array([1, 1, -1]), 0, 255)
 
 
-def waves(points: np.ndarray) -> np.ndarray:
-    """Colours (..., 3), 0 to 255, of points (..., 3): sums of waves of many lengths, from which a place is told."""
+def waves(points: np.ndarray, lengths: tuple[float, float] = (0.15, 0.6)) -> np.ndarray:
+    """Colours (..., 3), 0 to 255, of points (..., 3): sums of waves of such lengths, from which a place is told."""
     generator = np.random.default_rng(0)
     colours = np.full(points.shape, 128.0)
     for _ in range(24):
         direction = generator.normal(size=3)
-        direction *= 2 * np.pi / generator.uniform(0.15, 0.6) / np.linalg.norm(direction)
+        direction *= 2 * np.pi / generator.uniform(*lengths) / np.linalg.norm(direction)
         colours += 22 * np.sin(points @ direction + generator.uniform(0, 6.3))[..., None] * generator.normal(size=3)
     return np.clip(colours, 0, 255)
 
