@@ -23,6 +23,7 @@ from meshcli.sdf.grid import DistanceFunction, Field, Grid, bounding_box
 from meshcli.sdf.ground import MAX_ELEVATION, PADDING, RESOLUTION, heights_inside
 from meshcli.views.projection import project
 from meshcli.views.view import View
+from meshcli.views.viewpoints import count_directions
 
 LEVEL = 1.5  # voxels from the median of all heights within which a height counts as the same
 MIN_LEVEL_SHARE = 0.7  # of the columns of each silhouette: .96 to 1.0 of a table and a stool, at most .7 of an armchair
@@ -32,7 +33,6 @@ MIN_OVERHANG = 0.02  # share of a silhouette's columns, at each end, that show n
 MIN_PHOTOS = 2
 MIN_FREE_PHOTOS = 3  # that tell the yaw of a rectangle which no mirror plane tells
 MIN_DIRECTIONS = 3  # of photos that tell a disc from a rectangle
-SAME_DIRECTION = 15.0  # degrees between the azimuths of photos that tell no more than one of them
 FREE_YAWS = np.radians(np.arange(0.0, 90.0, 15.0))  # from which it is sought
 DISC_CORNERS = 32
 ALIKE = 0.05  # world units that outlines may be off from each other and still be called the same
@@ -195,7 +195,7 @@ def _outlined(
         return [plate for plate, error in sorted(fitted, key=lambda each: each[1]) if error < MAX_ERROR]
 
     discs = matching([Plate(low, high, "disc")])
-    several = _directions(rims) >= MIN_DIRECTIONS
+    several = count_directions([rim.photo.camera for rim in rims]) >= MIN_DIRECTIONS
     if discs and several:  # no rectangle is equally wide from so many sides, but by chance
         return discs[0]
     # A plane of symmetry is normal to a side or, of a square, lies on a diagonal.
@@ -206,15 +206,6 @@ def _outlined(
         rectangles = matching([Plate(low, high, "rectangle", yaw=yaw) for yaw in FREE_YAWS], turns=True)
     found = [*rectangles, *discs]
     return found[0] if found and all(_alike(found[0], each) for each in found[1:]) else None
-
-
-def _directions(rims: Sequence[_Rim]) -> int:
-    """How many of the photos look from sides of their own; from opposite ones the same rim is seen."""
-    apart: list[float] = []
-    for azimuth in (rim.photo.camera.azimuth % 180.0 for rim in rims):
-        if all(min(abs(azimuth - each), 180.0 - abs(azimuth - each)) >= SAME_DIRECTION for each in apart):
-            apart.append(azimuth)
-    return len(apart)
 
 
 def _alike(one: Plate, other: Plate) -> bool:

@@ -15,6 +15,7 @@ Points = NDArray[np.floating[Any]]
 # Half the width of what a picture may show at distance 1. The rest is the margin that the generators' cameras leave
 # around an object of OBJECT_RADIUS.
 HALF_EXTENT = math.tan(math.asin(OBJECT_RADIUS / DISTANCE))
+SAME_DIRECTION = 15.0  # degrees between the azimuths of photos whose outlines tell no more than that of one of them
 
 
 def cameras_around(points: Points, sides: Sequence[tuple[float, float]], wanted_distance: float = 0.0) -> list[Camera]:
@@ -42,3 +43,12 @@ def viewing_distance(points: Points, cameras: Sequence[Camera]) -> float:
         right, up, back = (points @ camera_to_world(camera)[:3, :3]).T
         farthest = max(farthest, float((np.maximum(np.abs(right), np.abs(up)) / HALF_EXTENT + back).max()))
     return farthest
+
+
+def count_directions(cameras: Sequence[Camera]) -> int:
+    """How many cameras look from sides of their own; from opposite ones the same outline is seen."""
+    apart: list[float] = []
+    for azimuth in (camera.azimuth % 180.0 for camera in cameras):
+        if all(min(abs(azimuth - each), 180.0 - abs(azimuth - each)) >= SAME_DIRECTION for each in apart):
+            apart.append(azimuth)
+    return len(apart)

@@ -3,7 +3,7 @@ import pytest
 
 from meshcli.views.camera import DISTANCE, OBJECT_RADIUS, orbit
 from meshcli.views.projection import camera_to_world, project
-from meshcli.views.viewpoints import cameras_around
+from meshcli.views.viewpoints import cameras_around, count_directions
 
 SIDES = [(30.0 * step, 25.0) for step in range(12)]
 
@@ -32,3 +32,11 @@ def test_all_cameras_are_as_far_away_as_the_tightest_of_them_needs(
     used = np.tan(np.arcsin(OBJECT_RADIUS / DISTANCE)) / np.tan(np.radians(15))
     assert np.abs(spots).max() == pytest.approx(used) or distances[0] == pytest.approx(DISTANCE)
     assert np.abs(spots).max() <= used + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("azimuths", "count"),
+    [((0.0, 120.0, 240.0), 3), ((0.0, 180.0), 1), ((0.0, 90.0, 180.0, -90.0), 2), ((175.0, 4.0, 20.0), 2), ((), 0)],
+)
+def test_opposite_and_near_sides_count_as_one(azimuths: tuple[float, ...], count: int) -> None:
+    assert count_directions([orbit(azimuth, 10.0) for azimuth in azimuths]) == count

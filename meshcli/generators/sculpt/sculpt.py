@@ -32,6 +32,7 @@ from meshcli.sdf.lost_parts import Silhouette
 from meshcli.sdf.phantoms import find_phantoms
 from meshcli.sdf.pixel_rays import collect_pixel_rays
 from meshcli.sdf.plates import Plate, find_plate
+from meshcli.sdf.revolution import find_revolution
 from meshcli.settings import FitSettings, SculptSettings
 from meshcli.texturing.unseen import fill_unseen as fill_from_mirror_images
 from meshcli.views.camera import DISTANCE, angular_distance, zero123plus_rig
@@ -48,6 +49,10 @@ IMAGE_STRIDE = 4  # one ray in so many of a mirror image counts: it is a guess
 NOTABLE_MOVE = 0.05  # degrees: a smaller correction of an azimuth is not told
 HULL_PADDING = 5  # voxels
 TAUBIN_ROUNDS = 10
+REVOLUTION_NOTE = (
+    "the outlines are those of a body of revolution about an upright axis: it is made round, unless "
+    "--set sculpt.revolution=false"
+)
 # Tuned on three photos of spot. Fewer pictures leave more to the smoothing, which must not shrink unseen regions.
 CONTRADICTORY_PHOTOS = Tuning(
     Schedule(
@@ -234,23 +239,27 @@ def _model(
     And notes on what was assumed of its shape, and the planes across which its paint may be taken over.
     """
     progress(0, 1, "carving the body")
-    prior = inflated_prior(photos, settings)
+    small = [_shrunk(photo, VIEW_SIZE) for photo in photos]
+    revolution = find_revolution(small, settings.ground) if settings.revolution else None
+    prior = None if revolution else inflated_prior(photos, settings)
     corrected = any(photo.camera.known == "aligned" for photo in photos)
-    boxlike = prior is None
+    boxlike = prior is None and revolution is None
     outlines_only = boxlike and corrected
     # Aligned outlines match to a pixel, but textures do not: fitting to them tears flat panels.
     assumed = _Assumed.of(photos, settings, boxlike=boxlike and not outlines_only)
     notes = assumed.notes()
-    if outlines_only:
+    if revolution or outlines_only:
         hull = assumed.hull(photos)
-        voxel = _thickness(photos) / VOXELS_ACROSS
+        notes += [REVOLUTION_NOTE] if revolution else []
         surface = _outline_surface(
-            lambda grid: on_ground(hull(grid), grid, assumed.ground), voxel, settings.hull_resolution
+            revolution.solid if revolution else lambda grid: on_ground(hull(grid), grid, assumed.ground),
+            _thickness(photos) / VOXELS_ACROSS,
+            settings.hull_resolution,
         )
         vertices, faces = keep_parts(*surface)
     else:
         contrast = settings.contrast if corrected or silhouette_error(photos) > CALIBRATED_ERROR else 1.0
-        views = [_with_contrast(_shrunk(photo, VIEW_SIZE), contrast) for photo in photos]
+        views = [_with_contrast(photo, contrast) for photo in small]
         levels = replace(
             fit,
             resolutions=tuple(min(size, max(fit.resolutions)) for size in settings.fit_resolutions),
