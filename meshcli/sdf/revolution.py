@@ -34,8 +34,8 @@ AXIS_ROUNDS = 3
 ROBUST_ROUNDS = 6  # of reweighted least squares
 EDGE_SIGMA = 0.007  # world units: edges farther from those of a body of revolution count less for the axis
 MAX_LEAN = 0.1  # of the axis: of more, level circles are no good sections
-# Of the distances between all edges and the axis, at the quarter of the heights where they differ least: up to .8
-# pixels of a barrel and of a bottle, 3.6 and more of the other objects of the bench.
+# Reference pixels between the least and the greatest distance of an edge from the axis, at the quarter of the heights
+# where they differ least: up to .5 of a barrel and 1.1 of a bottle, 2.3 and more of most other objects.
 MAX_SPREAD, SPREAD_QUANTILE = 2.0, 0.25
 MAX_RAYS = 1200  # through all outlines
 RAY_SAMPLES = 72  # on each
