@@ -180,7 +180,9 @@ def test_three_photos_of_a_ball():
     photos = [ball(orbit(azimuth, 10, known="given"), name="abc"[i]) for i, azimuth in enumerate((0, 120, 240))]
     fit = FitSettings(resolutions=(24,), steps=(20,), rays=2000)
     works: list[str] = []
-    sculpture = sculpt(photos, QUICK, fit, [0, 1, 2], lambda done, total, what: works.append(what))
+    sculpture = sculpt(
+        photos, replace(QUICK, revolution=False), fit, [0, 1, 2], lambda done, total, what: works.append(what)
+    )
     assert list(dict.fromkeys(works)) == [
         "aligning the silhouettes", "carving the body", "fitting the surface", "colouring the body",
         "rendering the views",
@@ -205,7 +207,7 @@ def test_the_hull_of_round_bodies_is_cut_where_phantoms_are_found(monkeypatch, b
 
     monkeypatch.setattr("meshcli.generators.sculpt.sculpt.find_phantoms", above)
     photos = [body(orbit(azimuth, 0.0, known="given")) for azimuth in (0, 120, 240)]
-    settings = replace(QUICK, fit_resolutions=(24,), fit_steps=(8,), symmetry=False)
+    settings = replace(QUICK, fit_resolutions=(24,), fit_steps=(8,), symmetry=False, revolution=False)
     sculpture = sculpt(photos, settings, FitSettings(rays=2000), range(3), silent)
     top = sculpture.mesh.vertices[:, 2].max()
     assert (top < 0.2 + 2 * 0.05) == cut  # two voxels; both bodies are higher than that
@@ -223,7 +225,7 @@ def test_colours_weigh_less_and_thin_parts_stay_where_the_outlines_agree(monkeyp
     monkeypatch.setattr("meshcli.generators.sculpt.sculpt.fit_sdf", fit_sdf)
     cameras = [orbit(azimuth, 0.0, known="rig") for azimuth in (0, 120, 240)]
     photos = [ball(camera, radius=radius) for camera, radius in zip(cameras, radii, strict=True)]
-    settings = replace(QUICK, fit_resolutions=(24,), fit_steps=(8,), symmetry=False)
+    settings = replace(QUICK, fit_resolutions=(24,), fit_steps=(8,), symmetry=False, revolution=False)
     sculpt(photos, settings, FitSettings(rays=2000), range(3), silent)
     (tuning,) = tunings
     assert (tuning.weights.rgb < 2.0) == agree
