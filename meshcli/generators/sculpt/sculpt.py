@@ -15,6 +15,7 @@ from meshcli.errors import InputError
 from meshcli.generators.sculpt.inflated_mesh import VOXELS_ACROSS, fine_grid, sculpt_one
 from meshcli.generators.sculpt.shape_prior import inflated_prior, visual_hull_of
 from meshcli.generators.sculpt.silhouette import medial_axis
+from meshcli.generators.sculpt.warped_photos import warp_until_one_body_fits
 from meshcli.meshes.colouring import NORMAL_RADIUS, ViewBlender, fill_unseen
 from meshcli.meshes.mesh import Mesh, smooth_normals
 from meshcli.meshes.mirror_plane import MirrorPlane, find_mirror_plane
@@ -47,6 +48,8 @@ MAX_UNSEEN_GAP = 179.0  # degrees between neighbouring photos from which their f
 MAX_OPEN_GAP = 75.0  # degrees, modulo 180, from which silhouettes leave the depth open; three photos all round leave 60
 IMAGE_STRIDE = 4  # one ray in so many of a mirror image counts: it is a guess
 NOTABLE_MOVE = 0.05  # degrees: a smaller correction of an azimuth is not told
+MAX_CONTRADICTION = 3.0  # reference pixels (see VIEW_SIZE) that outlines may have to grow by; other photos are warped
+ROUGH_RESOLUTIONS, ROUGH_STEPS = (32, 64), (100, 60)  # of the bodies that photos are warped to
 HULL_PADDING = 5  # voxels
 TAUBIN_ROUNDS = 10
 REVOLUTION_NOTE = (
@@ -124,8 +127,9 @@ def sculpt(
         placed, notes = align_photos(photos, settings)
         if max(_gaps(sorted(photo.camera.azimuth for photo in placed), 360.0)) > MAX_UNSEEN_GAP:
             notes.append("no photo shows the far side: its shape and colours are guessed")
-        mesh, assumptions, planes = _model(placed, settings, fit, seeds[0], progress)
-        notes += assumptions
+        agreeing, warping = _without_contradictions(placed, settings, fit, seeds[0], progress)
+        mesh, assumptions, planes = _model(agreeing, settings, fit, seeds[0], progress)
+        notes += warping + assumptions
     renderer = Renderer(mesh)
     views = []
     for index, photo in enumerate(placed):
@@ -170,6 +174,34 @@ def _alignment_notes(photos: Sequence[View], alignment: Alignment) -> list[str]:
     return [
         f"the outlines of the photos fit one body to {alignment.after:.1%} of its size, after small corrections of "
         f"the cameras ({alignment.before:.1%} before; {f'azimuths adjusted: {moves}' if moves else 'azimuths kept'})"
+    ]
+
+
+def _without_contradictions(
+    photos: Sequence[View], settings: SculptSettings, fit: FitSettings, seed: int, progress: Progress
+) -> tuple[list[View], list[str]]:
+    """The photos, warped where their outlines contradict each other by more than a few pixels; and a note on that."""
+
+    def evidence(now: Sequence[View]) -> Evidence:
+        return Evidence.of([_with_contrast(_shrunk(photo, VIEW_SIZE), settings.contrast) for photo in now])
+
+    def body_of(now: Sequence[View]) -> Mesh:
+        prior = inflated_prior(now, settings) if depth_is_open(now) else None
+        shape = fit_sdf(evidence(now), levels, seed, progress, prior, CONTRADICTORY_PHOTOS)
+        vertices, faces = extract_pieces(shape.distance, shape.grid)
+        return Mesh(taubin_smooth(vertices, faces, TAUBIN_ROUNDS).astype(np.float32), faces)
+
+    contradiction = 0.0
+    if settings.warp and silhouette_error(photos) > CALIBRATED_ERROR:
+        contradiction = evidence(photos).tolerance
+    if contradiction <= MAX_CONTRADICTION:
+        return list(photos), []
+    levels = replace(fit, resolutions=ROUGH_RESOLUTIONS, steps=ROUGH_STEPS)
+    progress(0, 1, "warping the photos")
+    warped = warp_until_one_body_fits(photos, body_of, lambda now: evidence(now).tolerance == 0)
+    return warped.photos, [
+        f"the outlines of the photos contradict each other: they were warped, by up to {warped.farthest:.0%} of a "
+        "picture's height, until one body fits; --set sculpt.warp=false builds it from the photos as they are"
     ]
 
 
