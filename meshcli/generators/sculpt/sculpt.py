@@ -3,16 +3,16 @@
 A single photo is inflated. Several photos from known sides are aligned, and a surface is fitted to them.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from meshcli.alignment.mirror_symmetry import MirrorSymmetry, find_mirror_symmetry, grown_silhouettes
 from meshcli.alignment.silhouettes import BODY_LEVEL, Alignment, align, recentre, silhouette_error
 from meshcli.errors import InputError
+from meshcli.generators.sculpt.assumptions import Assumptions
 from meshcli.generators.sculpt.inflated_mesh import VOXELS_ACROSS, fine_grid, sculpt_one
+from meshcli.generators.sculpt.reduced_photos import shrunk, with_contrast
 from meshcli.generators.sculpt.shape_prior import inflated_prior, visual_hull_of
 from meshcli.generators.sculpt.silhouette import medial_axis
 from meshcli.generators.sculpt.warped_photos import warp_until_one_body_fits
@@ -20,33 +20,28 @@ from meshcli.meshes.colouring import NORMAL_RADIUS, ViewBlender, fill_unseen
 from meshcli.meshes.mesh import Mesh, smooth_normals
 from meshcli.meshes.mirror_plane import MirrorPlane, find_mirror_plane
 from meshcli.meshes.raycasting import Scene
-from meshcli.pictures.image import resize
 from meshcli.pictures.pixels import VIEW_SIZE
 from meshcli.progress import Progress
-from meshcli.reconstructors.fit import ENLARGE, Evidence, fit_sdf
+from meshcli.reconstructors.fit import Evidence, fit_sdf
 from meshcli.rendering.renderer import Renderer
 from meshcli.sdf.extract import Faces, Vertices, extract_pieces, extract_surface, keep_parts, taubin_smooth
 from meshcli.sdf.fit_level import LossWeights, Schedule, Tuning
-from meshcli.sdf.grid import DistanceFunction, bounding_box, redistance_interior, rounded, visual_hull
-from meshcli.sdf.ground import ground_height, on_ground
+from meshcli.sdf.grid import DistanceFunction, bounding_box, redistance_interior, rounded
+from meshcli.sdf.ground import on_ground
 from meshcli.sdf.lost_parts import Silhouette
 from meshcli.sdf.phantoms import find_phantoms
-from meshcli.sdf.pixel_rays import collect_pixel_rays
 from meshcli.sdf.plates import Plate, find_plate
 from meshcli.sdf.revolution import find_revolution
 from meshcli.settings import FitSettings, SculptSettings
 from meshcli.texturing.unseen import fill_unseen as fill_from_mirror_images
 from meshcli.views.camera import DISTANCE, angular_distance, zero123plus_rig
-from meshcli.views.manhattan import ManhattanFrame, manhattan_frame
 from meshcli.views.view import View
 from meshcli.views.viewpoints import viewing_distance
 
-EDGE_SIZE = 640  # pixels along a photo's longer side in which straight edges are looked for
 COLOUR_SIZE = 1024  # pixels along a photo's longer side for the colours
 CALIBRATED_ERROR = 0.0002  # silhouette error below which cameras count as calibrated: 0.06 pixels of 320
 MAX_UNSEEN_GAP = 179.0  # degrees between neighbouring photos from which their far side is unseen
 MAX_OPEN_GAP = 75.0  # degrees, modulo 180, from which silhouettes leave the depth open; three photos all round leave 60
-IMAGE_STRIDE = 4  # one ray in so many of a mirror image counts: it is a guess
 NOTABLE_MOVE = 0.05  # degrees: a smaller correction of an azimuth is not told
 MAX_CONTRADICTION = 3.0  # reference pixels (see VIEW_SIZE) that outlines may have to grow by; other photos are warped
 ROUGH_RESOLUTIONS, ROUGH_STEPS = (32, 64), (100, 60)  # of the bodies that photos are warped to
@@ -183,7 +178,7 @@ def _without_contradictions(
     """The photos, warped where their outlines contradict each other by more than a few pixels; and a note on that."""
 
     def evidence(now: Sequence[View]) -> Evidence:
-        return Evidence.of([_with_contrast(_shrunk(photo, VIEW_SIZE), settings.contrast) for photo in now])
+        return Evidence.of([with_contrast(shrunk(photo, VIEW_SIZE), settings.contrast) for photo in now])
 
     def body_of(now: Sequence[View]) -> Mesh:
         prior = inflated_prior(now, settings) if depth_is_open(now) else None
@@ -205,64 +200,6 @@ def _without_contradictions(
     ]
 
 
-@dataclass(frozen=True)
-class _Assumed:
-    """What a shape is assumed to be like where no photo shows it."""
-
-    ground: float | None  # height of its flat base
-    frame: ManhattanFrame | None  # of a box
-    images: list[View]  # mirror images of the photos, small and of one colour: only their outlines count
-    planes: tuple[MirrorPlane, ...]  # that made them
-
-    @classmethod
-    def of(cls, photos: Sequence[View], settings: SculptSettings, boxlike: bool) -> "_Assumed":
-        """From silhouettes, and from edges where the silhouettes are those of a box."""
-        frame = manhattan_frame([_shrunk(photo, EDGE_SIZE) for photo in photos]) if boxlike and settings.boxes else None
-        frame = frame if frame and frame.clear else None
-        symmetry = MirrorSymmetry(())
-        if settings.symmetry:
-            symmetry = find_mirror_symmetry(photos, frame.yaw if frame else None)
-        images = symmetry.images([_with_contrast(_shrunk(photo, VIEW_SIZE), 0.0) for photo in photos])
-        found = cls(None, frame, images, symmetry.planes)
-        return replace(found, ground=ground_height(photos, found.hull(photos))) if settings.ground else found
-
-    def hull(self, photos: Sequence[View]) -> DistanceFunction:
-        """The visual hull of photos, inside that of the images."""
-        own = visual_hull_of(photos)
-        if not self.images:
-            return own
-        cameras, silhouettes = [image.camera for image in self.images], grown_silhouettes(self.images, ENLARGE)
-        return lambda grid: np.maximum(own(grid), visual_hull(cameras, silhouettes, grid))
-
-    @property
-    def yaws(self) -> list[float]:
-        """Of the planes' normals, in radians."""
-        return [math.atan2(plane.normal[1], plane.normal[0]) for plane in self.planes]
-
-    def evidence(self, views: Sequence[View]) -> Evidence:
-        """Of views, and of the images: their outlines bound the hull, and few of their pixels ask for a body there.
-
-        They restore nothing that the views do not show. Of a box they only bound the hull: its faces are flat anyway,
-        and the front and the back of furniture differ in small things, doors and handles.
-        """
-        own = replace(Evidence.of(views), ground=self.ground)
-        if not self.images:
-            return own
-        own = replace(
-            own,
-            cameras=[*own.cameras, *(image.camera for image in self.images)],
-            distances=[*own.distances, *grown_silhouettes(self.images, ENLARGE)],
-        )
-        guessed = collect_pixel_rays(self.images).every(IMAGE_STRIDE)
-        return own if self.frame else replace(own, pixel_rays=own.pixel_rays.joined(guessed))
-
-    def notes(self) -> list[str]:
-        """A sentence for the user on each."""
-        flat = ["no photo shows the underside: it is assumed to be flat"] if self.ground is not None else []
-        box = ["outlines and edges are those of a box: it gets flat faces and straight edges"] if self.frame else []
-        return flat + box + ([_symmetry_note(self.planes)] if self.planes else [])
-
-
 def _model(
     photos: Sequence[View], settings: SculptSettings, fit: FitSettings, seed: int, progress: Progress
 ) -> tuple[Mesh, list[str], tuple[MirrorPlane, ...]]:
@@ -271,14 +208,14 @@ def _model(
     And notes on what was assumed of its shape, and the planes across which its paint may be taken over.
     """
     progress(0, 1, "carving the body")
-    small = [_shrunk(photo, VIEW_SIZE) for photo in photos]
+    small = [shrunk(photo, VIEW_SIZE) for photo in photos]
     revolution = find_revolution(small, settings.ground) if settings.revolution else None
     prior = None if revolution else inflated_prior(photos, settings)
     corrected = any(photo.camera.known == "aligned" for photo in photos)
     boxlike = prior is None and revolution is None
     outlines_only = boxlike and corrected
     # Aligned outlines match to a pixel, but textures do not: fitting to them tears flat panels.
-    assumed = _Assumed.of(photos, settings, boxlike=boxlike and not outlines_only)
+    assumed = Assumptions.of(photos, settings, boxlike=boxlike and not outlines_only)
     notes = assumed.notes()
     if revolution or outlines_only:
         hull = assumed.hull(photos)
@@ -291,7 +228,7 @@ def _model(
         vertices, faces = keep_parts(*surface)
     else:
         contrast = settings.contrast if corrected or silhouette_error(photos) > CALIBRATED_ERROR else 1.0
-        views = [_with_contrast(photo, contrast) for photo in small]
+        views = [with_contrast(photo, contrast) for photo in small]
         levels = replace(
             fit,
             resolutions=tuple(min(size, max(fit.resolutions)) for size in settings.fit_resolutions),
@@ -316,7 +253,7 @@ def _model(
     mirrored = bool(assumed.planes) and not assumed.frame
     # The outlines of a box say nothing of its paint: front and back of furniture differ in doors and handles.
     planes = () if boxlike else assumed.planes
-    return _coloured(mesh, [_shrunk(photo, COLOUR_SIZE) for photo in photos], mirrored, planes), notes, planes
+    return _coloured(mesh, [shrunk(photo, COLOUR_SIZE) for photo in photos], mirrored, planes), notes, planes
 
 
 def _coloured(mesh: Mesh, photos: Sequence[View], mirrored: bool, planes: Sequence[MirrorPlane]) -> Mesh:
@@ -333,17 +270,6 @@ def _coloured(mesh: Mesh, photos: Sequence[View], mirrored: bool, planes: Sequen
     else:
         values = fill_from_mirror_images(mesh.vertices, mesh.faces, found, plane).values
     return Mesh(mesh.vertices, mesh.faces, np.rint(values.clip(0.0, 255.0)).astype(np.uint8))
-
-
-def _symmetry_note(planes: Sequence[MirrorPlane]) -> str:
-    """What the user reads about mirror planes: the azimuths at which they lie, and how sure they are."""
-    azimuths = [math.degrees(math.atan2(plane.normal[1], plane.normal[0])) + 90.0 for plane in planes]
-    named = " and ".join(f"{azimuth % 180.0:.0f}" for azimuth in azimuths)
-    sure = min(plane.confidence for plane in planes)
-    return (
-        f"the object looks mirror-symmetric about the plane{'s' if len(planes) > 1 else ''} at azimuth {named} "
-        f"({sure:.0%} of the outlines agree); sides that no photo shows follow it, unless --set sculpt.symmetry=false"
-    )
 
 
 def _plate_note(plate: Plate) -> str:
@@ -373,22 +299,6 @@ def _outline_surface(body: DistanceFunction, voxel: float, resolution: int) -> t
     grid = fine_grid(*box, voxel, resolution, HULL_PADDING)
     field = rounded(body(grid), min(1.0, voxel / grid.voxel))
     return extract_surface(redistance_interior(field, 1), grid)
-
-
-def _shrunk(photo: View, size: int) -> View:
-    """The photo with at most `size` pixels along its longer side."""
-    scale = min(1.0, size / max(photo.width, photo.height))
-    return replace(
-        photo, pixels=resize(photo.pixels, max(1, round(photo.width * scale)), max(1, round(photo.height * scale)))
-    )
-
-
-def _with_contrast(photo: View, contrast: float) -> View:
-    """The photo with its contrast inside the silhouette reduced, which weights the outline more than the texture."""
-    seen = photo.pixels[..., 3] >= 128
-    mean = photo.pixels[seen][:, :3].mean(axis=0)
-    colours = mean + contrast * (photo.pixels[..., :3] - mean)
-    return replace(photo, pixels=np.concatenate([colours.round().astype(np.uint8), photo.pixels[..., 3:]], axis=-1))
 
 
 def _gaps(angles: Sequence[float], turn: float) -> list[float]:

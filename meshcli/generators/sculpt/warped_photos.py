@@ -13,9 +13,9 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from meshcli.arrays import Array, Float32Array
+from meshcli.generators.sculpt.reduced_photos import shrunk
 from meshcli.meshes.mesh import Mesh
-from meshcli.pictures.image import resize
-from meshcli.pictures.pixels import VIEW_SIZE, Pixels
+from meshcli.pictures.pixels import VIEW_SIZE
 from meshcli.rendering.renderer import Renderer
 from meshcli.sdf.grid import silhouette_distance
 from meshcli.texturing.flow import warp_picture, warped
@@ -47,7 +47,7 @@ def warp_until_one_body_fits(
 
     `body_of` fits a body to photos, in the world of their cameras.
     """
-    flows = [np.zeros((*_reduced(photo.pixels).shape[:2], 2), np.float32) for photo in photos]
+    flows = [np.zeros((*shrunk(photo, VIEW_SIZE).pixels.shape[:2], 2), np.float32) for photo in photos]
     result = list(photos)
     for _ in range(MAX_ROUNDS):
         renderer = Renderer(body_of(result))
@@ -86,7 +86,7 @@ def _bent_further(flow: Float32Array, photo: View, renderer: Renderer) -> Float3
     """The flow (h, w, 2) that warps the unwarped photo to the body's outline; `flow` warps it to `photo`."""
     height, width = flow.shape[:2]
     seen = renderer.render(photo.camera, width, height, samples=2)[..., 3]
-    step = outline_flow(_distance(_reduced(photo.pixels)[..., 3]), _distance(seen))
+    step = outline_flow(_distance(shrunk(photo, VIEW_SIZE).pixels[..., 3]), _distance(seen))
     whole = step + warped(flow, step)
     smoothing = SMOOTHING * min(height, width) / VIEW_SIZE
     result: Float32Array = gaussian_filter(whole, (smoothing, smoothing, 0.0))
@@ -99,14 +99,7 @@ def _distance(alpha: Array) -> Array:
     return result
 
 
-def _reduced(pixels: Pixels) -> Pixels:
-    """The picture with at most VIEW_SIZE pixels along its longer side."""
-    scale = min(1.0, VIEW_SIZE / max(pixels.shape[:2]))
-    height, width = (max(1, round(scale * side)) for side in pixels.shape[:2])
-    return resize(pixels, width, height)
-
-
 def _farthest(photo: View, flow: Float32Array) -> float:
     """How far the object's pixels moved at most, as a share of the picture's height."""
-    lengths = np.linalg.norm(flow, axis=-1)[_reduced(photo.pixels)[..., 3] >= 128]
+    lengths = np.linalg.norm(flow, axis=-1)[shrunk(photo, VIEW_SIZE).pixels[..., 3] >= 128]
     return float(lengths.max(initial=0.0) / flow.shape[0])
