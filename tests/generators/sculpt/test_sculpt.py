@@ -225,7 +225,7 @@ def test_colours_weigh_less_and_thin_parts_stay_where_the_outlines_agree(monkeyp
     monkeypatch.setattr("meshcli.generators.sculpt.sculpt.fit_sdf", fit_sdf)
     cameras = [orbit(azimuth, 0.0, known="rig") for azimuth in (0, 120, 240)]
     photos = [ball(camera, radius=radius) for camera, radius in zip(cameras, radii, strict=True)]
-    settings = replace(QUICK, fit_resolutions=(24,), fit_steps=(8,), symmetry=False, revolution=False)
+    settings = replace(QUICK, fit_resolutions=(24,), fit_steps=(8,), symmetry=False, revolution=False, warp=False)
     sculpt(photos, settings, FitSettings(rays=2000), range(3), silent)
     (tuning,) = tunings
     assert (tuning.weights.rgb < 2.0) == agree
