@@ -352,7 +352,7 @@ def _middle(photos: Sequence[View]) -> Float64Array:
         rows, columns = np.nonzero(photo.pixels[..., 3] >= 128)
         middle = np.array([[np.ptp(columns) / 2.0 + columns.min(), np.ptp(rows) / 2.0 + rows.min()]]) + 0.5
         origins, directions = rays(photo.camera, middle, photo.width, photo.height)
-        normal = np.array([-directions[0, 1], directions[0, 0]]) / np.hypot(*directions[0, :2])
+        normal = np.array([-directions[0, 1], directions[0, 0]])  # the shorter, the steeper
         normals.append(normal)
         offsets.append(normal @ origins[0, :2])
     middle_point: Float64Array = np.linalg.lstsq(np.array(normals), np.array(offsets), rcond=None)[0]
