@@ -191,13 +191,18 @@ def _without_contradictions(
         contradiction = evidence(photos).tolerance
     if contradiction <= MAX_CONTRADICTION:
         return list(photos), []
-    levels = replace(fit, resolutions=ROUGH_RESOLUTIONS, steps=ROUGH_STEPS)
+    levels = _levels(fit, ROUGH_RESOLUTIONS, ROUGH_STEPS)
     progress(0, 1, "warping the photos")
     warped = warp_until_one_body_fits(photos, body_of, lambda now: evidence(now).tolerance == 0)
     return warped.photos, [
         f"the outlines of the photos contradict each other: they were warped, by up to {warped.farthest:.0%} of a "
         "picture's height, until one body fits; --set sculpt.warp=false builds it from the photos as they are"
     ]
+
+
+def _levels(fit: FitSettings, resolutions: Sequence[int], steps: Sequence[int]) -> FitSettings:
+    """The settings of a fit with other levels, none finer than its own."""
+    return replace(fit, resolutions=tuple(min(size, max(fit.resolutions)) for size in resolutions), steps=tuple(steps))
 
 
 def _model(
@@ -229,11 +234,7 @@ def _model(
     else:
         contrast = settings.contrast if corrected or silhouette_error(photos) > CALIBRATED_ERROR else 1.0
         views = [with_contrast(photo, contrast) for photo in small]
-        levels = replace(
-            fit,
-            resolutions=tuple(min(size, max(fit.resolutions)) for size in settings.fit_resolutions),
-            steps=settings.fit_steps,
-        )
+        levels = _levels(fit, settings.fit_resolutions, settings.fit_steps)
         evidence = assumed.evidence(views)
         agree = evidence.tolerance == 0
         if prior and agree:
