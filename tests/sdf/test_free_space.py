@@ -72,6 +72,7 @@ def test_a_ray_ends_at_the_first_occupied_voxel_or_at_the_last_one() -> None:
     np.testing.assert_allclose(count, 1)
 
 
+@pytest.mark.slow
 def test_the_inside_of_a_tray_is_free(six_of_a_tray: Evidence) -> None:
     free = find_free_space(six_of_a_tray.hull, six_of_a_tray.silhouettes)
     assert free

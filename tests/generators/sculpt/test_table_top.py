@@ -1,6 +1,7 @@
 """The top of a table, of which three photos show little more than the rim, is flat and whole."""
 
 import numpy as np
+import pytest
 
 from helpers.sphere_tracing import photograph
 from meshcli.generators.sculpt.sculpt import sculpt
@@ -32,6 +33,7 @@ def heights(mesh: Mesh) -> np.ndarray:
     return result
 
 
+@pytest.mark.slow
 def test_the_top_of_a_table_is_flat_and_whole():
     photos = [photograph(orbit(azimuth, 10.0, known="given"), table, 240) for azimuth in (0.0, 120.0, 240.0)]
     result = sculpt(photos, QUICK, FitSettings(rays=4000), [0, 1, 2], silent)
