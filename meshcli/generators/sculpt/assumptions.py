@@ -13,7 +13,7 @@ from meshcli.meshes.mirror_plane import MirrorPlane
 from meshcli.pictures.pixels import VIEW_SIZE
 from meshcli.reconstructors.fit import ENLARGE, Evidence
 from meshcli.sdf.grid import DistanceFunction, visual_hull
-from meshcli.sdf.ground import ground_height
+from meshcli.sdf.ground import ground_height, on_ground
 from meshcli.sdf.pixel_rays import collect_pixel_rays
 from meshcli.settings import SculptSettings
 from meshcli.views.manhattan import ManhattanFrame, manhattan_frame
@@ -51,6 +51,11 @@ class Assumptions:
             return own
         cameras, silhouettes = [image.camera for image in self.images], grown_silhouettes(self.images, ENLARGE)
         return lambda grid: np.maximum(own(grid), visual_hull(cameras, silhouettes, grid))
+
+    def body(self, photos: Sequence[View]) -> DistanceFunction:
+        """The hull above the ground."""
+        hull = self.hull(photos)
+        return lambda grid: on_ground(hull(grid), grid, self.ground)
 
     @property
     def yaws(self) -> list[float]:

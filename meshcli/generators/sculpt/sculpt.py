@@ -27,7 +27,6 @@ from meshcli.rendering.renderer import Renderer
 from meshcli.sdf.extract import Faces, Vertices, extract_pieces, extract_surface, keep_parts, taubin_smooth
 from meshcli.sdf.fit_level import LossWeights, Schedule, Tuning
 from meshcli.sdf.grid import DistanceFunction, bounding_box, redistance_interior, rounded
-from meshcli.sdf.ground import on_ground
 from meshcli.sdf.lost_parts import Silhouette
 from meshcli.sdf.phantoms import find_phantoms
 from meshcli.sdf.plates import Plate, find_plate
@@ -196,7 +195,8 @@ def _without_contradictions(
     warped = warp_until_one_body_fits(photos, body_of, lambda now: evidence(now).tolerance == 0)
     return warped.photos, [
         f"the outlines of the photos contradict each other: they were warped, by up to {warped.farthest:.0%} of a "
-        "picture's height, until one body fits; --set sculpt.warp=false builds it from the photos as they are"
+        f"picture's height, {'until one body fits' if warped.fit else 'and still no body has all of them'}; "
+        "--set sculpt.warp=false builds it from the photos as they are"
     ]
 
 
@@ -223,13 +223,9 @@ def _model(
     assumed = Assumptions.of(photos, settings, boxlike=boxlike and not outlines_only)
     notes = assumed.notes()
     if revolution or outlines_only:
-        hull = assumed.hull(photos)
         notes += [REVOLUTION_NOTE] if revolution else []
-        surface = _outline_surface(
-            revolution.solid if revolution else lambda grid: on_ground(hull(grid), grid, assumed.ground),
-            _thickness(photos) / VOXELS_ACROSS,
-            settings.hull_resolution,
-        )
+        body = revolution.solid if revolution else assumed.body(photos)
+        surface = _outline_surface(body, _thickness(photos) / VOXELS_ACROSS, settings.hull_resolution)
         vertices, faces = keep_parts(*surface)
     else:
         contrast = settings.contrast if corrected or silhouette_error(photos) > CALIBRATED_ERROR else 1.0

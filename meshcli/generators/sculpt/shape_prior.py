@@ -6,7 +6,7 @@ import numpy as np
 from scipy.ndimage import binary_dilation, map_coordinates
 
 from meshcli.generators.sculpt.inflate import InflatedBody, inflate
-from meshcli.pictures.image import resize
+from meshcli.generators.sculpt.reduced_photos import shrunk
 from meshcli.pictures.pixels import Pixels
 from meshcli.sdf.grid import DistanceFunction, Field, Grid, cube_grid, silhouette_distance, visual_hull
 from meshcli.settings import SculptSettings
@@ -67,8 +67,7 @@ def _union(inflated: Sequence[InflatedBody], grid: Grid) -> Field:
 
 def _uncovered(body: Field, grid: Grid, photo: View) -> Pixels:
     """The part of a photo's silhouette that the body does not cover: (H, W) at UNCOVERED_SIZE, 0 or 255."""
-    scale = min(1.0, UNCOVERED_SIZE / max(photo.width, photo.height))
-    small = resize(photo.pixels, max(1, round(photo.width * scale)), max(1, round(photo.height * scale)))
+    small = shrunk(photo, UNCOVERED_SIZE).pixels
     height, width = small.shape[:2]
     mask = small[..., 3] >= 128
     origins, directions = rays(photo.camera, pixel_centres(width, height)[mask], width, height)

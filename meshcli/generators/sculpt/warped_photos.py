@@ -34,9 +34,10 @@ SPARSE = 1e-3  # of the largest weight: where no outline is near, nothing moves
 
 @dataclass(frozen=True)
 class WarpedPhotos:
-    """Photos whose outlines one body has, or nearly."""
+    """Photos that were warped, and whether that was enough."""
 
     photos: list[View]  # of their own sizes, with their own cameras
+    fit: bool  # whether one body has all their outlines
     farthest: float  # how far any pixel of an object moved, as a share of its picture's height
 
 
@@ -48,16 +49,15 @@ def warp_until_one_body_fits(
     `body_of` fits a body to photos, in the world of their cameras.
     """
     flows = [np.zeros((*shrunk(photo, VIEW_SIZE).pixels.shape[:2], 2), np.float32) for photo in photos]
-    result = list(photos)
-    for _ in range(MAX_ROUNDS):
+    result, fit, rounds = list(photos), False, 0
+    while not fit and rounds < MAX_ROUNDS:
         renderer = Renderer(body_of(result))
         flows = [_bent_further(flow, photo, renderer) for flow, photo in zip(flows, result, strict=True)]
         result = [
             replace(photo, pixels=warp_picture(photo.pixels, flow)) for photo, flow in zip(photos, flows, strict=True)
         ]
-        if fits(result):
-            break
-    return WarpedPhotos(result, max(map(_farthest, result, flows)))
+        fit, rounds = fits(result), rounds + 1
+    return WarpedPhotos(result, fit, max(map(_farthest, result, flows)))
 
 
 def outline_flow(outline: Array, wanted: Array) -> Float32Array:

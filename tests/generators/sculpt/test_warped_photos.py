@@ -83,6 +83,7 @@ def test_it_ends_when_one_body_fits(needed: int, rounds: int):
 
     result = warp_until_one_body_fits(photos, body_of, lambda now: len(bodies) >= needed)
     assert len(bodies) == rounds
+    assert result.fit == (needed == rounds)
     assert bodies[0] == photos
     ball = photograph(photos[0].camera, lambda points: np.linalg.norm(points, axis=-1) - 0.5, 64).pixels[..., 3]
     assert overlap(result.photos[0].pixels[..., 3], ball) > overlap(photos[0].pixels[..., 3], ball) + 0.05
