@@ -8,7 +8,7 @@ import pytest
 import trimesh
 
 from meshcli.alignment.mirror_symmetry import MirrorSymmetry
-from meshcli.generators.sculpt import sculpt as engine
+from meshcli.generators.sculpt import assumptions
 from meshcli.generators.sculpt.sculpt import Sculpture, sculpt
 from meshcli.meshes.mesh import Mesh
 from meshcli.meshes.mirror_plane import MirrorPlane
@@ -112,7 +112,7 @@ def test_the_unseen_side_has_the_colours_of_its_mirror_image() -> None:
 def test_doors_are_not_taken_to_the_back_of_a_cabinet_from_photos_of_its_front(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its outlines are the same in front and behind, and its ends are of one paint; nobody has seen the back."""
     plane = MirrorPlane(np.array([1.0, 0.0, 0.0]), 0.0, 1.0)
-    monkeypatch.setattr(engine, "find_mirror_symmetry", lambda *_: MirrorSymmetry((plane,)))
+    monkeypatch.setattr(assumptions, "find_mirror_symmetry", lambda *_: MirrorSymmetry((plane,)))
     body = trimesh.creation.box((0.8, 1.0, 1.1)).subdivide_to_size(0.03)
     x, y, z = body.vertices.T
     door = (x > 0.39) & (np.abs(np.abs(y) - 0.22) < 0.15) & (np.abs(z) < 0.4)
