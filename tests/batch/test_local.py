@@ -201,7 +201,8 @@ runner().run(listed(folder, [Path(each) for each in sys.argv[3:]], "fit sleep"),
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_workers_end_with_their_driver(
     tmp_path: Path, photos: list[Path], number: int, default_signal_handlers: None
 ) -> None:

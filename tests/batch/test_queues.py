@@ -70,6 +70,7 @@ def test_all_are_painted_then_all_reconstructed_by_one_worker(tmp_path: Path) ->
     assert not heard.workers("select", "render") & {network}
 
 
+@pytest.mark.slow
 def test_all_are_painted_first_even_if_the_stages_between_take_longer(tmp_path: Path) -> None:
     heard = Heard()
     words = (*PAINTED, "--seed=1")

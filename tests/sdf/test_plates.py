@@ -81,7 +81,7 @@ def assert_sides(plate: Plate | None, sides: tuple[float, float], yaw: float) ->
     assert (plate.low, plate.high) == pytest.approx((LOW, HIGH), abs=0.006)
 
 
-@pytest.mark.parametrize("azimuths", [(0.0, 120.0, 240.0), (0.0, 45.0, -45.0)])
+@pytest.mark.parametrize("azimuths", [(0.0, 120.0, 240.0), pytest.param((0.0, 45.0, -45.0), marks=pytest.mark.slow)])
 def test_a_rectangle_turned_by_an_untold_angle_is_found(azimuths):
     assert_sides(found(photos(table(rectangle), azimuths)), SIDES, YAW)
 
@@ -105,12 +105,13 @@ def square(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("outline", [square, disc])
-@pytest.mark.parametrize("azimuths", [(0.0, 90.0), (0.0, 90.0, 180.0, 270.0)])
+@pytest.mark.parametrize("azimuths", [(0.0, 90.0), pytest.param((0.0, 90.0, 180.0, 270.0), marks=pytest.mark.slow)])
 def test_level_with_the_top_two_sides_do_not_tell_a_disc_from_a_square(outline, azimuths):
     views = [photograph(orbit(azimuth, 5.0), table(outline), 200) for azimuth in azimuths]
     assert found(views) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("outline", "half"), [(square, (0.5, 0.5)), (disc, (RADIUS, RADIUS))])
 @pytest.mark.parametrize("elevation", [5.0, 10.0])
 @pytest.mark.parametrize("azimuths", [(20.0, 65.0, 200.0), (0.0, 90.0, 180.0, 270.0), (0.0, 45.0, -45.0)])

@@ -88,7 +88,12 @@ def test_after_a_crash_the_same_settings_are_tried_before_smaller_ones() -> None
         (["align"], "exhausted", "error: memory ran out; "),
         (["align"], "disk", "error: the disk of desk is full; "),
         (["align"], "killed", "error: align was ended by signal 9 (SIGKILL), as happens when memory runs out; "),
-        (["run", "--generator=sculpt"], "crashed", "error: align was ended by signal 11 (SIGSEGV), perhaps because "),
+        pytest.param(
+            ["run", "--generator=sculpt"],
+            "crashed",
+            "error: align was ended by signal 11 (SIGSEGV), perhaps because ",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_what_the_machine_refuses_align(line: list[str], trouble: str, says: str, photos: list[Path]) -> None:

@@ -78,7 +78,9 @@ def test_photos_are_among_the_views(project: Project, photos: list[Path], engine
     assert project.load().selection == Selection(("a", "b2"), "person")
 
 
-@pytest.mark.parametrize("keys", ["q", " jj q", "\x1b"], ids=["q", "changed, then q", "escape"])
+@pytest.mark.parametrize(
+    "keys", ["q", pytest.param(" jj q", marks=pytest.mark.slow), "\x1b"], ids=["q", "changed, then q", "escape"]
+)
 def test_leaving_changes_nothing_and_stops_a_script(keys: str, painted: Project) -> None:
     before = painted.path("manifest.json").read_bytes()
     terminal, _ = opened(painted)
