@@ -5,12 +5,12 @@ point that projects into all others. The distance by which rays through the silh
 over small shifts, scales and rotations of the cameras (least squares with numerical derivatives).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.ndimage import map_coordinates
-from scipy.optimize import least_squares
+from scipy.optimize import OptimizeResult, least_squares
 
 from meshcli.arrays import Float64Array
 from meshcli.pictures.image import resize
@@ -31,6 +31,11 @@ PRIOR_WEIGHT = 0.1  # of the stated cameras against the silhouettes
 MISS_UNIT = 0.01  # world units: a photo whose rays miss by it (RMS) costs as much as ten sigmas of its camera
 CONSISTENT = 0.0008  # of the object's size: photos with a smaller error are left as they are
 MAX_EVALUATIONS = 25
+# Where elevations are unknown: photos of an object are taken from about one height, mostly from somewhat above.
+COMMON_ELEVATION, COMMON_SIGMA = np.radians(15.0), np.radians(20.0)
+ELEVATIONS = np.radians([0.0, 10.0, 20.0, 30.0, 40.0])  # from which the search starts
+MAX_STARTS, START_EVALUATIONS = 3, 8  # of these, where silhouettes fit best
+TELLING = 0.0001  # of the object's size: photos with a smaller error at the horizon do not tell their elevations
 BODY_LEVEL = 0.75  # voxels from a body at which nodes still count as inside: over half the diagonal of a voxel's face
 RECENTRE_GRID = (1.6, 80)  # half side and resolution: aligned photos may be off-centre
 
@@ -42,6 +47,7 @@ class Alignment:
     photos: list[View]
     before: float  # see silhouette_error
     after: float
+    found: tuple[str, ...] = ()  # names of the photos whose unknown elevations the silhouettes told
 
 
 @dataclass(frozen=True)
@@ -52,19 +58,20 @@ class Outline:
     rim: Float64Array  # (N, 2) pixel positions just inside
 
 
-def align(photos: Sequence[View], adjust: bool = False) -> Alignment:
+def align(photos: Sequence[View], adjust: bool = False, level: Collection[str] = ()) -> Alignment:
     """Correct the cameras that are not calibrated, unless the photos are consistent already.
 
-    Azimuths that the user stated stay exactly as they are, unless they may be adjusted.
+    Azimuths that the user stated stay exactly as they are, unless they may be adjusted. `level` names photos whose
+    elevations are unknown, and 0 only for want of a better value: these are searched in a wide range.
     """
     outlines = [outline_of(photo) for photo in photos]
     free = [index for index, photo in enumerate(photos) if photo.camera.known != "rig"]
     stated = [photo.camera for photo in photos]
     before = silhouette_error(photos, stated, outlines)
-    if before < CONSISTENT or not free:
+    unknown = np.array([photos[index].name in level for index in free], bool)
+    if not free or before < (TELLING if unknown.any() else CONSISTENT):
         return Alignment(list(photos), before, before)
     start = _matched_heights(photos, free) if len(free) == len(photos) else np.zeros((len(free), 5))
-
     movable = np.ones((len(free), 5))
     movable[:, 4] = [adjust or stated[index].known != "given" for index in free]
 
@@ -76,16 +83,31 @@ def align(photos: Sequence[View], adjust: bool = False) -> Alignment:
 
     def cost(values: Float64Array) -> Float64Array:
         misses = _ray_misses(cameras(values), outlines) / MISS_UNIT
-        deviations = (values.reshape(-1, 5) - start) / CAMERA_SIGMA * PRIOR_WEIGHT
-        return np.concatenate([misses / np.sqrt(RIM_RAYS), deviations.ravel()])
+        deviations = values.reshape(-1, 5) - start
+        common = np.empty(0)
+        if unknown.any():
+            mean = deviations[unknown, 3].mean()
+            deviations[unknown, 3] -= mean
+            common = np.array([(mean - COMMON_ELEVATION) / COMMON_SIGMA])
+        deviations = np.concatenate([(deviations / CAMERA_SIGMA).ravel(), common])
+        return np.concatenate([misses / np.sqrt(RIM_RAYS), PRIOR_WEIGHT * deviations])
+
+    def solved(values: Float64Array, evaluations: int) -> OptimizeResult:
+        scale = np.tile(CAMERA_SIGMA, len(free))
+        return least_squares(cost, values.ravel(), diff_step=np.array(1e-3), max_nfev=evaluations, x_scale=scale)
 
     ensure_openblas_buffer()
-    scale = np.tile(CAMERA_SIGMA, len(free))
-    solution = least_squares(cost, start.ravel(), diff_step=np.array(1e-3), max_nfev=MAX_EVALUATIONS, x_scale=scale)
-    moved = [replace(camera, known="aligned") for camera in cameras(solution.x)]
+    begin = start
+    if unknown.any():
+        raised = [start + np.outer(unknown * elevation, [0.0, 0.0, 0.0, 1.0, 0.0]) for elevation in ELEVATIONS]
+        raised.sort(key=lambda values: silhouette_error(photos, cameras(values), outlines))
+        tried = [solved(values, START_EVALUATIONS) for values in raised[:MAX_STARTS]]
+        begin = min(tried, key=lambda one: one.cost).x
+    moved = [replace(camera, known="aligned") for camera in cameras(solved(begin, MAX_EVALUATIONS).x)]
     after = silhouette_error(photos, moved, outlines)
     placed = [replace(photo, camera=moved[i] if i in free else photo.camera) for i, photo in enumerate(photos)]
-    return Alignment(placed, before, after)
+    found = tuple(photos[index].name for index in np.array(free)[unknown])
+    return Alignment(placed, before, after, found)
 
 
 def recentre(photos: Sequence[View], body: DistanceFunction) -> list[View]:

@@ -167,7 +167,9 @@ def _run_sculpt(run: StageRun, settings: Settings, seed: int) -> None:
             sculpture = sculpt_each(pictures, settings.sculpt, settings.fit, seeds, run.run_options.progress)
         else:
             check_stated_azimuths(run, pictures, settings, seed)
-            sculpture = sculpt(pictures, settings.sculpt, settings.fit, seeds, run.run_options.progress)
+            sculpture = sculpt(
+                pictures, settings.sculpt, settings.fit, seeds, run.run_options.progress, _unknown_elevations(photos)
+            )
     for note in sculpture.notes:
         run.note(note)
     if sculpture.planes:
@@ -263,10 +265,19 @@ def _common_world_cameras(run: StageRun, pictures: "Sequence[View]", settings: S
     from meshcli.generators.sculpt.sculpt import align_photos
 
     run.run_options.progress(0, 1, "aligning the silhouettes")
-    placed, notes = align_photos(pictures, settings.sculpt)
+    placed, notes = align_photos(pictures, settings.sculpt, _unknown_elevations(run.manifest.active_photos))
     for note in notes:
         run.note(note)
     return [view.camera for view in placed]
+
+
+def _unknown_elevations(photos: Sequence[Photo]) -> list[str]:
+    """The names of the photos whose elevation nobody stated and no rig has."""
+    return [
+        photo.name
+        for photo in photos
+        if photo.stated.elevation is None and photo.stated.camera is None and not photo.stated.ready
+    ]
 
 
 def _relative_scale(camera: Camera) -> float:

@@ -3,7 +3,7 @@
 A single photo is inflated. Several photos from known sides are aligned, and a surface is fitted to them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -89,6 +89,9 @@ BOX = Tuning(
     replace(FEW_PHOTOS.last, thin_plate=0.002, high_pass=0.0, crystalline=0.18, rounding=0.06),
     replace(FEW_PHOTOS.weights, rgb=6.0),
 )
+# Where cameras were corrected, colours do not match to a pixel, and outlines in places only to a few.
+CORRECTED_BOX = replace(BOX, weights=replace(BOX.weights, rgb=1.0))
+CORRECTED_TOLERANCE = 2.0  # reference pixels
 
 
 @dataclass(frozen=True)
@@ -103,12 +106,18 @@ class Sculpture:
 
 
 def sculpt(
-    photos: Sequence[View], settings: SculptSettings, fit: FitSettings, seeds: Sequence[int], progress: Progress
+    photos: Sequence[View],
+    settings: SculptSettings,
+    fit: FitSettings,
+    seeds: Sequence[int],
+    progress: Progress,
+    level: Collection[str] = (),
 ) -> Sculpture:
     """Six views of each photo, of one common mesh.
 
     Calibrated cameras stay as they are, and the views are in their world; others are corrected where the silhouettes
-    are inconsistent. Raises InputError where the silhouettes have no common body.
+    are inconsistent; `level` names the photos of unknown elevation. Raises InputError where the silhouettes have no
+    common body.
     """
     planes: tuple[MirrorPlane, ...] = ()
     if len(photos) == 1:
@@ -118,7 +127,7 @@ def sculpt(
         notes = ["depth and back are guessed from a single photo; a second one from the side helps most", *notes]
     else:
         progress(0, 1, "aligning the silhouettes")
-        placed, notes = align_photos(photos, settings)
+        placed, notes = align_photos(photos, settings, level)
         if max(_gaps(sorted(photo.camera.azimuth for photo in placed), 360.0)) > MAX_UNSEEN_GAP:
             notes.append("no photo shows the far side: its shape and colours are guessed")
         agreeing, warping = _without_contradictions(placed, settings, fit, seeds[0], progress)
@@ -147,13 +156,31 @@ def depth_is_open(photos: Sequence[View]) -> bool:
     return max(_gaps(azimuths, 180.0)) > MAX_OPEN_GAP
 
 
-def align_photos(photos: Sequence[View], settings: SculptSettings) -> tuple[list[View], list[str]]:
-    """Several photos in one world, and notes on the changes to their cameras."""
-    alignment = align(photos, settings.adjust)
+def align_photos(
+    photos: Sequence[View], settings: SculptSettings, level: Collection[str] = ()
+) -> tuple[list[View], list[str]]:
+    """Several photos in one world, and notes on the changes to their cameras.
+
+    `level` names the photos whose elevations are unknown; they are searched.
+    """
+    alignment = align(photos, settings.adjust, level)
     placed = alignment.photos
     if all(photo.camera.known == "aligned" for photo in placed):
         placed = recentre(placed, inflated_prior(placed, settings) or visual_hull_of(placed))
-    return placed, _alignment_notes(photos, alignment)
+    return placed, [*_alignment_notes(photos, alignment), *_elevation_notes(placed, alignment.found, level)]
+
+
+def _elevation_notes(placed: Sequence[View], found: Collection[str], unknown: Collection[str]) -> list[str]:
+    """What became of elevations that nobody stated."""
+    if found:
+        listed = ", ".join(f"{photo.name} {photo.camera.elevation:.0f}" for photo in placed if photo.name in found)
+        return [f"elevations in degrees, as the outlines tell them: {listed}; --elevation states them"]
+    if unknown:
+        return [
+            "the outlines do not tell from how far above the horizon the photos were taken: 0 degrees are assumed, "
+            "unless --elevation says more"
+        ]
+    return []
 
 
 def _alignment_notes(photos: Sequence[View], alignment: Alignment) -> list[str]:
@@ -218,9 +245,9 @@ def _model(
     prior = None if revolution else inflated_prior(photos, settings)
     corrected = any(photo.camera.known == "aligned" for photo in photos)
     boxlike = prior is None and revolution is None
-    outlines_only = boxlike and corrected
+    assumed = Assumptions.of(photos, settings, boxlike)
     # Aligned outlines match to a pixel, but textures do not: fitting to them tears flat panels.
-    assumed = Assumptions.of(photos, settings, boxlike=boxlike and not outlines_only)
+    outlines_only = boxlike and corrected and not assumed.frame
     notes = assumed.notes()
     if revolution or outlines_only:
         notes += [REVOLUTION_NOTE] if revolution else []
@@ -232,6 +259,8 @@ def _model(
         views = [with_contrast(photo, contrast) for photo in small]
         levels = _levels(fit, settings.fit_resolutions, settings.fit_steps)
         evidence = assumed.evidence(views)
+        if assumed.frame and corrected:  # slivers of the hull far behind a box are no lost parts of it
+            evidence = replace(evidence, tolerance=max(evidence.tolerance, CORRECTED_TOLERANCE))
         agree = evidence.tolerance == 0
         if prior and agree:
             seen = [*evidence.silhouettes, *map(Silhouette.of, assumed.images)]
@@ -242,7 +271,8 @@ def _model(
             notes += [_plate_note(evidence.plate)] if evidence.plate else []
         prior = prior if depth_is_open([*photos, *assumed.images]) else None
         round_body = FEW_PHOTOS if agree else CONTRADICTORY_PHOTOS
-        tuning, yaw = (BOX, assumed.frame.yaw) if assumed.frame else (round_body, 0.0)
+        box = CORRECTED_BOX if corrected else BOX
+        tuning, yaw = (box, assumed.frame.yaw) if assumed.frame else (round_body, 0.0)
         shape = fit_sdf(evidence, levels, seed, progress, prior, tuning, yaw, note=notes.append)
         vertices, faces = extract_pieces(shape.distance, shape.grid)
     progress(0, 1, "colouring the body")
