@@ -76,7 +76,8 @@ class SculptSettings:
     ground: bool = True  # whether a body from several photos ends in a flat base where no photo shows its underside
     boxes: bool = True  # whether flat faces and straight edges are preferred where outlines and edges say box
     plates: bool = True  # whether a top that the outlines tell to be a horizontal plate is made one
-    revolution: bool = True  # whether a body whose outlines are those of one of revolution is made exactly that
+    # whether a body whose outlines are those of one of revolution, but for handles and spouts, is made exactly that
+    revolution: bool = True
     warp: bool = True  # whether photos whose outlines contradict each other by more than a few pixels are warped
     symmetry: bool = True  # whether sides that no photo shows follow a mirror plane that the outlines agree on
     # The fit to several photos, as in FitSettings: voxels and steps of each level. Never finer than fit.resolutions.

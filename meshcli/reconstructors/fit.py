@@ -24,7 +24,7 @@ from meshcli.reconstructors.colour_targets import BandPicture, colour_disagreeme
 from meshcli.sdf.extract import extract_pieces, extract_surface, keep_parts, taubin_smooth
 from meshcli.sdf.fairing import fair
 from meshcli.sdf.fit_level import ColouredSdf, LevelOptimiser, LossWeights, Schedule, Tuning
-from meshcli.sdf.free_space import find_free_space
+from meshcli.sdf.free_space import FreeSpace, find_free_space
 from meshcli.sdf.grid import (
     DistanceFunction,
     Field,
@@ -205,16 +205,19 @@ def fit_sdf(
     low, high = _box(evidence)
     generator = np.random.default_rng(seed)
     shape: ColouredSdf | None = None
+    free: FreeSpace | None = None
     done = 0
     for index, (resolution, steps) in enumerate(zip(settings.resolutions, settings.steps, strict=True)):
         grid = _grid(low, high, resolution, evidence)
-        hull = evidence.hull(grid)
-        body = hull if prior is None else np.maximum(hull, prior(grid))
         if undecided and index == 1 and shape and _colours_disagree(shape, evidence):
             tuning = PAINTED_TUNING
+        opens = agreeing and settings.hollows and index == min(1, len(settings.steps) - 1)
+        free = _free_space(evidence, note) if opens else free
+        hull = free.carve(evidence.hull(grid), grid) if free else evidence.hull(grid)
+        body = hull if prior is None else np.maximum(hull, prior(grid))
         shape = _start(grid, body) if shape is None else _refine(shape, grid)
-        if agreeing and settings.hollows and index == min(1, len(settings.steps) - 1):
-            shape = _without_hollows(shape, evidence, note)
+        if free and opens:
+            shape = free.cut_out(shape)
         body = _restore(shape, body, evidence).hull
         schedule = tuning.schedule(index, len(settings.steps))
         hull_or_body = np.minimum(hull, body)
@@ -247,14 +250,14 @@ def _tuning_note(tuning: Tuning, settings: FitSettings) -> str:
     return ""
 
 
-def _without_hollows(shape: ColouredSdf, evidence: Evidence, note: Callable[[str], None]) -> ColouredSdf:
-    """The body without the hollows that the colours of the views tell."""
+def _free_space(evidence: Evidence, note: Callable[[str], None]) -> FreeSpace | None:
+    """The hollows that the colours of the views tell."""
     free = find_free_space(evidence.hull, evidence.silhouettes)
     if free is None:
         note("the colours tell no hollow")
-        return shape
-    note(f"{free.share:.0%} of the common body of all outlines is hollow, as the colours tell; look whether it is")
-    return free.cut_out(shape)
+    else:
+        note(f"{free.share:.0%} of the common body of all outlines is hollow, as the colours tell; look whether it is")
+    return free
 
 
 def _tuning(evidence: Evidence, boxes: bool) -> tuple[Tuning, float]:

@@ -1,5 +1,6 @@
 """Free space inside a hull, told by colours."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -9,11 +10,12 @@ from helpers.sphere_tracing import photograph, waves
 from meshcli.progress import silent
 from meshcli.reconstructors.fit import Evidence, fit_sdf
 from meshcli.sdf.fit_level import ColouredSdf
-from meshcli.sdf.free_space import FreeSpace, _follow_rays, find_free_space
+from meshcli.sdf.free_space import FreeSpace, _count_rays, _follow_rays, find_free_space
 from meshcli.sdf.grid import Grid, cube_grid
 from meshcli.settings import FitSettings
 from meshcli.views.camera import zero123plus_rig
 
+Paint = Callable[[np.ndarray], np.ndarray]
 OUTER, FLOOR, WALL = np.array([0.6, 0.5, 0.25]), -0.1, 0.12  # of a tray: half sizes, its floor's height, the rim
 
 
@@ -56,19 +58,33 @@ def six_of_a_tray() -> Evidence:
     return Evidence.of([photograph(camera, tray, 200, waves) for camera in zero123plus_rig()])
 
 
-def test_a_ray_ends_at_the_first_occupied_voxel_or_at_the_last_one() -> None:
-    index = np.full((5, 2, 2), -1, np.int64)
-    index[1:4, 0, 0] = 0, 1, 2
-    sums = np.zeros((5, 1, 3))
-    origin, along = np.zeros((1, 3), np.float32), np.array([[1, 0, 0]], np.float32)
-    likelihood = np.array([[1.0, 3.0, 1.0]])  # the middle one's colour fits three times as well
-    spans = np.array([[0, 4]], np.float32)
-    _follow_rays(origin, along, spans, np.array([0, 1]), index, np.full(3, 0.5), likelihood, sums)
-    ending, reaching, passing, arriving, count = sums[:, 0]
-    np.testing.assert_allclose(ending, [1 / 3, 1 / 2, 1 / 6])  # 1/2, 3/4 and 1/4, in the same proportions
-    np.testing.assert_allclose(reaching, [1, 2 / 3, 1 / 6])
-    np.testing.assert_allclose(passing, [2 / 3, 1 / 6, 0], atol=1e-12)
-    np.testing.assert_allclose(arriving, [1, 1 / 2, 1 / 4])
+def test_rays_that_meet_nothing_solid_are_charged_to_the_voxels_on_them() -> None:
+    index = np.full((5, 4, 4), -1, np.int64)
+    index[1:4, 1, 1] = 0, 1, 2
+    index[1:3, 2, 2] = 3, 4
+    free = np.ones(index.shape, np.float32)
+    free[2, 1, 1] = 0.0  # on the first ray alone
+    origins = np.array([[0, 1, 1], [0, 2, 2]], np.float32)
+    along, spans = np.array([[1, 0, 0]] * 2, np.float32), np.array([[0, 4]] * 2, np.float32)
+    shortest, price = np.full(5, np.inf), np.zeros(5)
+    _follow_rays(origins, along, spans, index, free, shortest, price)
+    np.testing.assert_allclose(price, [0, 0, 0, 1 / 2, 1 / 2])
+    np.testing.assert_allclose(shortest, [3, 3, 3, 2, 2])
+
+
+def test_rays_to_a_known_depth_are_free_before_it_and_solid_behind_it() -> None:
+    index = np.full((12, 2, 2), -1, np.int64)
+    index[1:11, 0, 0] = np.arange(10)
+    origin, along, span = (
+        np.zeros((1, 3), np.float32),
+        np.array([[1, 0, 0]], np.float32),
+        np.array([[0, 11]], np.float32),
+    )
+    sums = np.zeros((3, 10))
+    _count_rays(origin, along, span, np.array([4.9]), np.array([0.7]), index, sums)
+    passing, ending, count = sums
+    np.testing.assert_allclose(passing, [0.7] * 4 + [0] * 6)  # up to a voxel before the depth
+    np.testing.assert_allclose(ending, [0] * 5 + [0.7] * 2 + [0] * 3)
     np.testing.assert_allclose(count, 1)
 
 
@@ -80,13 +96,46 @@ def test_the_inside_of_a_tray_is_free(six_of_a_tray: Evidence) -> None:
     points, found = nodes(free.grid)[hull], free.distance[hull] < 0
     seen = views_through(points)
     assert found[(seen >= 2) & (tray(points) > 0.03)].mean() > 0.85
-    assert found[(seen == 0) & (tray(points) < -0.03)].mean() < 0.1
+    assert found[(seen == 0) & (tray(points) < -0.03)].mean() < 0.02
 
 
-def test_a_ball_has_no_hollow() -> None:
-    evidence = Evidence.of([photograph(camera, ball, 200, waves) for camera in zero123plus_rig()])
+def plain(points: np.ndarray) -> np.ndarray:
+    return np.full(points.shape, 150.0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("paint", [waves, plain])
+def test_a_ball_has_no_hollow(paint: Paint) -> None:
+    evidence = Evidence.of([photograph(camera, ball, 200, paint) for camera in zero123plus_rig()])
     free = find_free_space(evidence.hull, evidence.silhouettes)
-    assert free is None or (free.distance[ball(nodes(free.grid)) < -0.05] < 0).mean() < 0.03
+    assert free is None or (free.distance[ball(nodes(free.grid)) < -0.05] < 0).mean() < 0.002
+
+
+@pytest.mark.slow
+def test_photos_of_a_ball_that_are_not_exposed_alike_tell_no_hollow() -> None:
+    views = [photograph(camera, ball, 200, waves) for camera in zero123plus_rig()]
+    for view, gain in zip(views, (0.85, 1.1, 0.95, 1.15, 0.9, 1.0), strict=True):
+        view.pixels[..., :3] = np.clip(gain * view.pixels[..., :3], 0, 255)
+    evidence = Evidence.of(views)
+    free = find_free_space(evidence.hull, evidence.silhouettes)
+    assert free is None or (free.distance[ball(nodes(free.grid)) < -0.05] < 0).mean() < 0.002
+
+
+@pytest.mark.slow
+def test_a_plain_tray_stays_as_it_is() -> None:
+    evidence = Evidence.of([photograph(camera, tray, 200, plain) for camera in zero123plus_rig()])
+    assert find_free_space(evidence.hull, evidence.silhouettes) is None
+
+
+def test_what_is_free_is_kept_out_of_a_hull_but_for_its_rim() -> None:
+    fine, coarse = cube_grid(1.0, 40, 2), cube_grid(1.0, 25, 2)
+    distance = ((np.linalg.norm(nodes(coarse), axis=-1) - 0.5) / coarse.voxel).astype(np.float32)
+    free = FreeSpace(coarse, distance, np.zeros((*coarse.shape, 3), np.float32), 0.1)
+    carved = free.carve(np.full(fine.shape, -9, np.float32), fine)
+    radius = np.linalg.norm(nodes(fine), axis=-1)
+    rim = 0.5 - 0.5 * coarse.voxel
+    assert (carved[radius < rim - 0.02] > 0).all()
+    assert (carved[radius > rim + 0.02] < 0).all()
 
 
 def test_what_is_cut_out_of_a_body_gets_the_colours_of_its_walls() -> None:
@@ -104,6 +153,7 @@ def test_what_is_cut_out_of_a_body_gets_the_colours_of_its_walls() -> None:
     np.testing.assert_allclose(shape.colour[nodes(fine)[..., 2] < 0.1], 0.5)
 
 
+@pytest.mark.slow
 def test_a_fit_says_what_it_does_about_hollows(six_of_a_tray: Evidence) -> None:
     quick = FitSettings((20,), (2,), 500, hollows=True)
     views = [photograph(camera, ball, 64, waves) for camera in zero123plus_rig()]

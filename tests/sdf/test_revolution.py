@@ -8,7 +8,8 @@ import pytest
 from meshcli.meshes.mesh import Mesh
 from meshcli.rendering.renderer import Renderer
 from meshcli.sdf.grid import Grid
-from meshcli.sdf.revolution import Revolution, find_revolution
+from meshcli.sdf.profile import Revolution
+from meshcli.sdf.revolution import find_revolution
 from meshcli.views.camera import orbit
 from meshcli.views.view import View
 

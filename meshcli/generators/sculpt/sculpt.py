@@ -27,6 +27,7 @@ from meshcli.rendering.renderer import Renderer
 from meshcli.sdf.extract import Faces, Vertices, extract_pieces, extract_surface, keep_parts, taubin_smooth
 from meshcli.sdf.fit_level import LossWeights, Schedule, Tuning
 from meshcli.sdf.grid import DistanceFunction, bounding_box, redistance_interior, rounded
+from meshcli.sdf.lathed import find_lathed
 from meshcli.sdf.lost_parts import Silhouette
 from meshcli.sdf.phantoms import find_phantoms
 from meshcli.sdf.plates import Plate, find_plate
@@ -48,6 +49,11 @@ HULL_PADDING = 5  # voxels
 TAUBIN_ROUNDS = 10
 REVOLUTION_NOTE = (
     "the outlines are those of a body of revolution about an upright axis: it is made round, unless "
+    "--set sculpt.revolution=false"
+)
+PARTS_NOTE = (
+    "the outlines are those of a body of revolution about an upright axis with {parts} attached: it is made round, and "
+    "what is attached lies in planes through the axis and is as thick as it is wide there, unless "
     "--set sculpt.revolution=false"
 )
 # Tuned on three photos of spot. Fewer pictures leave more to the smoothing, which must not shrink unseen regions.
@@ -91,7 +97,7 @@ BOX = Tuning(
 )
 # Where cameras were corrected, colours do not match to a pixel, and outlines in places only to a few.
 CORRECTED_BOX = replace(BOX, weights=replace(BOX.weights, rgb=1.0))
-CORRECTED_TOLERANCE = 2.0  # reference pixels
+CORRECTED_TOLERANCE = 3.0  # reference pixels
 
 
 @dataclass(frozen=True)
@@ -241,18 +247,18 @@ def _model(
     """
     progress(0, 1, "carving the body")
     small = [shrunk(photo, VIEW_SIZE) for photo in photos]
-    revolution = find_revolution(small, settings.ground) if settings.revolution else None
-    prior = None if revolution else inflated_prior(photos, settings)
+    turned, turned_note = _turned(small, settings)
+    prior = None if turned else inflated_prior(photos, settings)
     corrected = any(photo.camera.known == "aligned" for photo in photos)
-    boxlike = prior is None and revolution is None
+    boxlike = prior is None and turned is None
     assumed = Assumptions.of(photos, settings, boxlike)
     # Aligned outlines match to a pixel, but textures do not: fitting to them tears flat panels.
     outlines_only = boxlike and corrected and not assumed.frame
-    notes = assumed.notes()
-    if revolution or outlines_only:
-        notes += [REVOLUTION_NOTE] if revolution else []
-        body = revolution.solid if revolution else assumed.body(photos)
-        surface = _outline_surface(body, _thickness(photos) / VOXELS_ACROSS, settings.hull_resolution)
+    notes = assumed.notes() + turned_note
+    if turned or outlines_only:
+        surface = _outline_surface(
+            turned or assumed.body(photos), _thickness(photos) / VOXELS_ACROSS, settings.hull_resolution
+        )
         vertices, faces = keep_parts(*surface)
     else:
         contrast = settings.contrast if corrected or silhouette_error(photos) > CALIBRATED_ERROR else 1.0
@@ -281,6 +287,18 @@ def _model(
     # The outlines of a box say nothing of its paint: front and back of furniture differ in doors and handles.
     planes = () if boxlike else assumed.planes
     return _coloured(mesh, [shrunk(photo, COLOUR_SIZE) for photo in photos], mirrored, planes), notes, planes
+
+
+def _turned(photos: Sequence[View], settings: SculptSettings) -> tuple[DistanceFunction | None, list[str]]:
+    """The body of revolution that small photos show, with what is attached to it, and a note on it."""
+    revolution = find_revolution(photos, settings.ground) if settings.revolution else None
+    if revolution:
+        return revolution.solid, [REVOLUTION_NOTE]
+    lathed = find_lathed(photos, visual_hull_of(photos), settings.ground) if settings.revolution else None
+    if lathed:
+        count = len(lathed.parts.azimuths)
+        return lathed.solid, [PARTS_NOTE.format(parts="one part" if count == 1 else f"{count} parts")]
+    return None, []
 
 
 def _coloured(mesh: Mesh, photos: Sequence[View], mirrored: bool, planes: Sequence[MirrorPlane]) -> Mesh:
