@@ -28,7 +28,7 @@ ENGINE_FLAGS: dict[str, tuple[str, ...]] = {
 
 # The version of each engine is part of the fingerprint: raise it when the same input gives a different result.
 VERSIONS = {
-    "cut_out": 5, "sculpt": 9, "zero123plus": 2, "photos": 1, "fit": 11, "refine": 3, "select": 1, "embree": 2,
+    "cut_out": 5, "sculpt": 10, "zero123plus": 2, "photos": 1, "fit": 12, "refine": 3, "select": 1, "embree": 2,
     "scores": 1, "export": 1, IMPORT: 2, **dict.fromkeys(NETWORKS[:2], 3), **dict.fromkeys(NETWORKS[2:], 4),
 }  # fmt: skip
 

@@ -31,6 +31,7 @@ from meshcli.sdf.lost_parts import Silhouette
 from meshcli.sdf.phantoms import find_phantoms
 from meshcli.sdf.plates import Plate, find_plate
 from meshcli.sdf.revolution import find_revolution
+from meshcli.sdf.straight_bars import StraightBars, straighten_bars
 from meshcli.settings import FitSettings, SculptSettings
 from meshcli.texturing.unseen import fill_unseen as fill_from_mirror_images
 from meshcli.views.camera import DISTANCE, angular_distance, zero123plus_rig
@@ -222,6 +223,7 @@ def _model(
     # Aligned outlines match to a pixel, but textures do not: fitting to them tears flat panels.
     assumed = Assumptions.of(photos, settings, boxlike=boxlike and not outlines_only)
     notes = assumed.notes()
+    told: list[View] = []  # photos whose outlines tell how bars run
     if revolution or outlines_only:
         notes += [REVOLUTION_NOTE] if revolution else []
         body = revolution.solid if revolution else assumed.body(photos)
@@ -245,12 +247,25 @@ def _model(
         tuning, yaw = (BOX, assumed.frame.yaw) if assumed.frame else (round_body, 0.0)
         shape = fit_sdf(evidence, levels, seed, progress, prior, tuning, yaw, note=notes.append)
         vertices, faces = extract_pieces(shape.distance, shape.grid)
+        told = small if settings.bars and agree else []
+    mesh, sentences = _smooth(vertices, faces, told)
+    notes += sentences
     progress(0, 1, "colouring the body")
-    mesh = Mesh(taubin_smooth(vertices, faces, TAUBIN_ROUNDS).astype(np.float32), faces)
     mirrored = bool(assumed.planes) and not assumed.frame
     # The outlines of a box say nothing of its paint: front and back of furniture differ in doors and handles.
     planes = () if boxlike else assumed.planes
     return _coloured(mesh, [shrunk(photo, COLOUR_SIZE) for photo in photos], mirrored, planes), notes, planes
+
+
+def _smooth(vertices: Vertices, faces: Faces, photos: Sequence[View]) -> tuple[Mesh, list[str]]:
+    """A mesh without the grain of its grid and, where there are photos, with bars as smooth as their outlines allow.
+
+    And notes on these.
+    """
+    vertices = taubin_smooth(vertices, faces, TAUBIN_ROUNDS)
+    straight = straighten_bars(vertices, faces, photos) if photos else StraightBars(vertices, 0)
+    notes = [f"{straight.sentence}, unless --set sculpt.bars=false"] if straight.count else []
+    return Mesh(straight.vertices.astype(np.float32), faces), notes
 
 
 def _coloured(mesh: Mesh, photos: Sequence[View], mirrored: bool, planes: Sequence[MirrorPlane]) -> Mesh:
