@@ -75,6 +75,7 @@ class SculptSettings:
     adjust: bool = False  # whether azimuths that were stated may be corrected by the silhouettes
     ground: bool = True  # whether a body from several photos ends in a flat base where no photo shows its underside
     boxes: bool = True  # whether flat faces and straight edges are preferred where outlines and edges say box
+    bars: bool = True  # whether long thin parts are made smooth along their length where the outlines agree
     plates: bool = True  # whether a top that the outlines tell to be a horizontal plate is made one
     # whether a body whose outlines are those of one of revolution, but for handles and spouts, is made exactly that
     revolution: bool = True
@@ -169,6 +170,7 @@ class FitSettings:
     # whether views of a sculpted body, where they are chosen automatically, give that body and not one fitted to them
     body: bool = True
     boxes: bool = True  # whether flat faces and straight edges are preferred where straight edges say furniture
+    bars: bool = True  # whether long thin parts are made smooth along their length where the outlines agree
     # whether colours tell hollows that no silhouette shows: for true views of a matt body with a strong texture
     hollows: bool = False
     photos: bool = True  # see photos with calibrated cameras too, up to 640 pixels large, beside sculpt's views

@@ -44,6 +44,7 @@ from meshcli.sdf.lost_parts import JoinedPieces, Silhouette, join_pieces, restor
 from meshcli.sdf.phantoms import Phantoms
 from meshcli.sdf.pixel_rays import PixelRays, collect_pixel_rays, to_lattice_rays
 from meshcli.sdf.plates import Plate
+from meshcli.sdf.straight_bars import straighten_bars
 from meshcli.sdf.volume_rendering import rays_hit
 from meshcli.settings import FitSettings
 from meshcli.views.camera import Camera
@@ -176,6 +177,11 @@ def fit(
     vertices = taubin_smooth(vertices, faces, TAUBIN_ROUNDS)
     progress(0, 1, "smoothing the surface")
     vertices = fair(vertices, faces, _reach(shape, vertices))
+    if settings.bars and evidence.tolerance == 0:
+        straight = straighten_bars(vertices, faces, views)
+        vertices = straight.vertices
+        if straight.count:
+            note(f"{straight.sentence}, unless --set fit.bars=false")
     progress(0, 1, "colouring the surface")
     return colour_vertices(Mesh(vertices.astype(np.float32), faces), views)
 

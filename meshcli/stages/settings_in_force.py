@@ -26,7 +26,9 @@ NOT_OF_STAGES = ("needs",)  # sections about how stages are run, on which no res
 # `photo.max_pixels` guards against pictures that fill the memory: a project from elsewhere must not raise it. The
 # others are settings of a mesh, which views do not depend on.
 NOT_RECORDED: dict[Stage, tuple[str, ...]] = {
-    "generate": ("photo.max_pixels", "fit.parts", "fit.boxes", "fit.hollows", "fit.photos", "fit.texture"),
+    "generate": (
+        *("photo.max_pixels", "fit.parts", "fit.boxes", "fit.bars", "fit.hollows", "fit.photos", "fit.texture"),
+    ),
 }
 DROP_HINT = "`--defaults` drops the settings on record"
 FILES = ("lrm.file", "render.background")  # settings that may be the path of a file, and are recorded from the root

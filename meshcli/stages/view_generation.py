@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 RESULT_SETTINGS = ("steps", "guidance", "unet", "view_size")  # settings of zero123plus that change its views
 DEFAULTS_LEFT_OUT = {"dtype": "auto", "compile": False}  # settings that count only with another value than this
 VIEWS_PER_PHOTO = 6  # in the sheets of Zero123++
-MESH_SETTINGS = ("parts", "body", "boxes", "hollows", "photos", "texture")  # of fit: views do not depend on them
+MESH_SETTINGS = ("parts", "body", "boxes", "bars", "hollows", "photos", "texture")  # of fit: no views depend on them
 
 
 def engine_options(

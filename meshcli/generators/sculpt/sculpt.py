@@ -32,6 +32,7 @@ from meshcli.sdf.lost_parts import Silhouette
 from meshcli.sdf.phantoms import find_phantoms
 from meshcli.sdf.plates import Plate, find_plate
 from meshcli.sdf.revolution import find_revolution
+from meshcli.sdf.straight_bars import StraightBars, straighten_bars
 from meshcli.settings import FitSettings, SculptSettings
 from meshcli.texturing.unseen import fill_unseen as fill_from_mirror_images
 from meshcli.views.camera import DISTANCE, angular_distance, zero123plus_rig
@@ -255,6 +256,7 @@ def _model(
     # Aligned outlines match to a pixel, but textures do not: fitting to them tears flat panels.
     outlines_only = boxlike and corrected and not assumed.frame
     notes = assumed.notes() + turned_note
+    told: list[View] = []  # photos whose outlines tell how bars run
     if turned or outlines_only:
         surface = _outline_surface(
             turned or assumed.body(photos), _thickness(photos) / VOXELS_ACROSS, settings.hull_resolution
@@ -264,29 +266,46 @@ def _model(
         contrast = settings.contrast if corrected or silhouette_error(photos) > CALIBRATED_ERROR else 1.0
         views = [with_contrast(photo, contrast) for photo in small]
         levels = _levels(fit, settings.fit_resolutions, settings.fit_steps)
-        evidence = assumed.evidence(views)
-        if assumed.frame and corrected:  # slivers of the hull far behind a box are no lost parts of it
-            evidence = replace(evidence, tolerance=max(evidence.tolerance, CORRECTED_TOLERANCE))
+        evidence, cut = _evidence(views, assumed, prior, settings, corrected)
+        notes += cut
         agree = evidence.tolerance == 0
-        if prior and agree:
-            seen = [*evidence.silhouettes, *map(Silhouette.of, assumed.images)]
-            evidence = replace(evidence, phantoms=find_phantoms(evidence.hull, prior, seen))
-            notes += [_phantoms_note(evidence.phantoms.count)] if evidence.phantoms else []
-        if settings.plates and agree and not assumed.frame:
-            evidence = replace(evidence, plate=find_plate(views, evidence.hull, assumed.yaws))
-            notes += [_plate_note(evidence.plate)] if evidence.plate else []
         prior = prior if depth_is_open([*photos, *assumed.images]) else None
         round_body = FEW_PHOTOS if agree else CONTRADICTORY_PHOTOS
         box = CORRECTED_BOX if corrected else BOX
         tuning, yaw = (box, assumed.frame.yaw) if assumed.frame else (round_body, 0.0)
         shape = fit_sdf(evidence, levels, seed, progress, prior, tuning, yaw, note=notes.append)
         vertices, faces = extract_pieces(shape.distance, shape.grid)
+        told = small if settings.bars and agree else []
+    mesh, sentences = _smooth(vertices, faces, told)
+    notes += sentences
     progress(0, 1, "colouring the body")
-    mesh = Mesh(taubin_smooth(vertices, faces, TAUBIN_ROUNDS).astype(np.float32), faces)
     mirrored = bool(assumed.planes) and not assumed.frame
     # The outlines of a box say nothing of its paint: front and back of furniture differ in doors and handles.
     planes = () if boxlike else assumed.planes
     return _coloured(mesh, [shrunk(photo, COLOUR_SIZE) for photo in photos], mirrored, planes), notes, planes
+
+
+def _evidence(
+    views: Sequence[View],
+    assumed: Assumptions,
+    prior: DistanceFunction | None,
+    settings: SculptSettings,
+    corrected: bool,
+) -> tuple[Evidence, list[str]]:
+    """What a body is fitted to, with phantoms and plates where the outlines agree; and notes on these."""
+    evidence = assumed.evidence(views)
+    notes = []
+    agree = evidence.tolerance == 0
+    if assumed.frame and corrected:  # slivers of the hull far behind a box are no lost parts of it
+        evidence = replace(evidence, tolerance=max(evidence.tolerance, CORRECTED_TOLERANCE))
+    if prior and agree:
+        seen = [*evidence.silhouettes, *map(Silhouette.of, assumed.images)]
+        evidence = replace(evidence, phantoms=find_phantoms(evidence.hull, prior, seen))
+        notes += [_phantoms_note(evidence.phantoms.count)] if evidence.phantoms else []
+    if settings.plates and agree and not assumed.frame:
+        evidence = replace(evidence, plate=find_plate(views, evidence.hull, assumed.yaws))
+        notes += [_plate_note(evidence.plate)] if evidence.plate else []
+    return evidence, notes
 
 
 def _turned(photos: Sequence[View], settings: SculptSettings) -> tuple[DistanceFunction | None, list[str]]:
@@ -299,6 +318,17 @@ def _turned(photos: Sequence[View], settings: SculptSettings) -> tuple[DistanceF
         count = len(lathed.parts.azimuths)
         return lathed.solid, [PARTS_NOTE.format(parts="one part" if count == 1 else f"{count} parts")]
     return None, []
+
+
+def _smooth(vertices: Vertices, faces: Faces, photos: Sequence[View]) -> tuple[Mesh, list[str]]:
+    """A mesh without the grain of its grid and, where there are photos, with bars as smooth as their outlines allow.
+
+    And notes on these.
+    """
+    vertices = taubin_smooth(vertices, faces, TAUBIN_ROUNDS)
+    straight = straighten_bars(vertices, faces, photos) if photos else StraightBars(vertices, 0)
+    notes = [f"{straight.sentence}, unless --set sculpt.bars=false"] if straight.count else []
+    return Mesh(straight.vertices.astype(np.float32), faces), notes
 
 
 def _coloured(mesh: Mesh, photos: Sequence[View], mirrored: bool, planes: Sequence[MirrorPlane]) -> Mesh:
