@@ -58,17 +58,17 @@ class Outline:
     rim: Float64Array  # (N, 2) pixel positions just inside
 
 
-def align(photos: Sequence[View], adjust: bool = False, level: Collection[str] = ()) -> Alignment:
+def align(photos: Sequence[View], adjust: bool = False, unknown_elevations: Collection[str] = ()) -> Alignment:
     """Correct the cameras that are not calibrated, unless the photos are consistent already.
 
-    Azimuths that the user stated stay exactly as they are, unless they may be adjusted. `level` names photos whose
-    elevations are unknown, and 0 only for want of a better value: these are searched in a wide range.
+    Azimuths that the user stated stay exactly as they are, unless they may be adjusted. Elevations of the photos with
+    names in `unknown_elevations` are 0 only for want of a better value: they are searched in a wide range.
     """
     outlines = [outline_of(photo) for photo in photos]
     free = [index for index, photo in enumerate(photos) if photo.camera.known != "rig"]
     stated = [photo.camera for photo in photos]
     before = silhouette_error(photos, stated, outlines)
-    unknown = np.array([photos[index].name in level for index in free], bool)
+    unknown = np.array([photos[index].name in unknown_elevations for index in free], bool)
     if not free or before < (TELLING if unknown.any() else CONSISTENT):
         return Alignment(list(photos), before, before)
     start = _matched_heights(photos, free) if len(free) == len(photos) else np.zeros((len(free), 5))

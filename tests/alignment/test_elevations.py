@@ -59,7 +59,7 @@ def test_stated_elevations_are_only_corrected_a_little() -> None:
     """Twenty degrees wrong, they are not found, where unknown ones are; and azimuths stay as they are."""
     true = (28.0, 28.0, 28.0)
     views = photos(chair(), ROUND, true, 0.0)
-    stated, unknown = align(views), align(views, level="abc")
+    stated, unknown = align(views), align(views, unknown_elevations="abc")
     assert np.abs(np.subtract(elevations_of(stated.photos), true)).mean() > 8.0
     assert np.abs(np.subtract(elevations_of(unknown.photos), true)).mean() < 5.0
     assert (stated.found, unknown.found) == ((), ("a", "b", "c"))
@@ -71,7 +71,7 @@ def test_stated_elevations_are_only_corrected_a_little() -> None:
 def test_only_the_unknown_ones_are_searched() -> None:
     views = photos(chair(), ONE_SIDE, (20.0, 24.0, 22.0), 0.0)
     views[1] = View("b", views[1].pixels, orbit(45.0, 24.0, known="given"))
-    found = align(views, level="ac")
+    found = align(views, unknown_elevations="ac")
     assert np.abs(np.subtract(elevations_of(found.photos), (20.0, 24.0, 22.0))).max() < 4.0
     assert found.found == ("a", "c")
 
@@ -79,7 +79,7 @@ def test_only_the_unknown_ones_are_searched() -> None:
 def test_where_the_outlines_do_not_tell_cameras_stay_and_that_is_said() -> None:
     """A ball looks the same from everywhere."""
     views = photos(trimesh.creation.icosphere(4, 0.7), ROUND, (20.0, 20.0, 20.0), 0.0)
-    found = align(views, level="abc")
+    found = align(views, unknown_elevations="abc")
     assert found.photos == views
     assert found.found == ()
     _, notes = align_photos(views, SculptSettings(), "abc")
@@ -89,11 +89,11 @@ def test_where_the_outlines_do_not_tell_cameras_stay_and_that_is_said() -> None:
 
 def test_photos_from_the_horizon_stay_there() -> None:
     views = photos(chair(), ONE_SIDE, (0.0, 0.0, 0.0), 0.0)
-    assert align(views, level="abc").photos == views
+    assert align(views, unknown_elevations="abc").photos == views
 
 
 def test_a_rig_stays_as_it_is() -> None:
     views = [
         View(v.name, v.pixels, orbit(v.camera.azimuth, 0.0, known="rig")) for v in photos(chair(), ROUND, (9, 9, 9), 0)
     ]
-    assert align(views, level="abc").photos == views
+    assert align(views, unknown_elevations="abc").photos == views

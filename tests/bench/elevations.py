@@ -45,7 +45,7 @@ def main() -> None:
         for name in arguments.names:
             for label in SETS:
                 views = next(draws(name, label))[1]
-                figures = [sculpted(name, views, level) for level in ((), {view.name for view in views})]
+                figures = [sculpted(name, views, unknown) for unknown in ((), {view.name for view in views})]
                 print(f"| {name} | {label} | {' | '.join(figures)} |", flush=True)
         return
     errors: dict[str, list[tuple[float, float]]] = {label: [] for label in SETS}
@@ -55,7 +55,10 @@ def main() -> None:
             for true, views in draws(name, label):
                 start = time.perf_counter()
                 found = np.array(
-                    [photo.camera.elevation for photo in align(views, level={view.name for view in views}).photos]
+                    [
+                        photo.camera.elevation
+                        for photo in align(views, unknown_elevations={view.name for view in views}).photos
+                    ]
                 )
                 off = float(np.abs(found - true).mean())
                 errors[label].append((float(true.mean()), off))
@@ -80,9 +83,9 @@ def draws(name: str, label: str) -> Iterator[tuple[Array, list[View]]]:
         yield true, photos(name, SETS[label], true, generator.uniform(20.0, 45.0, 3))
 
 
-def sculpted(name: str, views: Sequence[View], level: Collection[str]) -> str:
+def sculpted(name: str, views: Sequence[View], unknown: Collection[str]) -> str:
     """Figures of what `sculpt` makes of photos, moved, turned and scaled to the truth."""
-    mesh = sculpt(views, SculptSettings(), COARSE, range(3), silent, level).mesh
+    mesh = sculpt(views, SculptSettings(), COARSE, range(3), silent, unknown).mesh
     assert mesh is not None
     truth = truth_samples(name) if name in NAMES else reconstruction_samples(name)
     vertices = mesh.vertices - (mesh.vertices.min(axis=0) + mesh.vertices.max(axis=0)) / 2.0

@@ -58,7 +58,9 @@ def cut_out(pixels: Any, settings: Any, rembg: bool = True, offline: bool = Fals
     return SimpleNamespace(pixels=pixels, method="alpha", notes=(), uncompared=False)
 
 
-def sculpt(photos: Sequence[View], settings: Any, fit: Any, seeds: Sequence[int], progress: Any) -> Sculpture:
+def sculpt(
+    photos: Sequence[View], settings: Any, fit: Any, seeds: Sequence[int], progress: Any, unknown_elevations: Any = ()
+) -> Sculpture:
     COUNTS["sculpt"] += 1
     _trouble("sculpt", fit)
     views = []

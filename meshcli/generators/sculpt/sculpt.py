@@ -118,13 +118,12 @@ def sculpt(
     fit: FitSettings,
     seeds: Sequence[int],
     progress: Progress,
-    level: Collection[str] = (),
+    unknown_elevations: Collection[str] = (),
 ) -> Sculpture:
     """Six views of each photo, of one common mesh.
 
     Calibrated cameras stay as they are, and the views are in their world; others are corrected where the silhouettes
-    are inconsistent; `level` names the photos of unknown elevation. Raises InputError where the silhouettes have no
-    common body.
+    are inconsistent; `unknown_elevations` names photos. Raises InputError where the silhouettes have no common body.
     """
     planes: tuple[MirrorPlane, ...] = ()
     if len(photos) == 1:
@@ -134,7 +133,7 @@ def sculpt(
         notes = ["depth and back are guessed from a single photo; a second one from the side helps most", *notes]
     else:
         progress(0, 1, "aligning the silhouettes")
-        placed, notes = align_photos(photos, settings, level)
+        placed, notes = align_photos(photos, settings, unknown_elevations)
         if max(_gaps(sorted(photo.camera.azimuth for photo in placed), 360.0)) > MAX_UNSEEN_GAP:
             notes.append("no photo shows the far side: its shape and colours are guessed")
         agreeing, warping = _without_contradictions(placed, settings, fit, seeds[0], progress)
@@ -164,17 +163,20 @@ def depth_is_open(photos: Sequence[View]) -> bool:
 
 
 def align_photos(
-    photos: Sequence[View], settings: SculptSettings, level: Collection[str] = ()
+    photos: Sequence[View], settings: SculptSettings, unknown_elevations: Collection[str] = ()
 ) -> tuple[list[View], list[str]]:
     """Several photos in one world, and notes on the changes to their cameras.
 
-    `level` names the photos whose elevations are unknown; they are searched.
+    `unknown_elevations` names the photos whose elevations are to be found.
     """
-    alignment = align(photos, settings.adjust, level)
+    alignment = align(photos, settings.adjust, unknown_elevations)
     placed = alignment.photos
     if all(photo.camera.known == "aligned" for photo in placed):
         placed = recentre(placed, inflated_prior(placed, settings) or visual_hull_of(placed))
-    return placed, [*_alignment_notes(photos, alignment), *_elevation_notes(placed, alignment.found, level)]
+    return placed, [
+        *_alignment_notes(photos, alignment),
+        *_elevation_notes(placed, alignment.found, unknown_elevations),
+    ]
 
 
 def _elevation_notes(placed: Sequence[View], found: Collection[str], unknown: Collection[str]) -> list[str]:
