@@ -206,8 +206,6 @@ def _recorded_options(
             more[FIT_PHOTOS] = {"photos": [photo.name for photo in photos]}
         table = sections(settings, "fit", "texture")
         del table["fit"]["photos"]  # what comes of it is under FIT_PHOTOS
-        if not settings.fit.hollows:
-            del table["fit"]["hollows"]  # as in projects from before there was this setting
         return {**table, "seed": seed, **more}
     if isinstance(source, ImportedMesh):
         return {**source.options(settings), **more}
