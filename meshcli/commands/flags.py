@@ -40,7 +40,11 @@ class InputFlags(FlagGroup, title="Photos and cameras"):
     ] = ""
     elevation: Annotated[
         str,
-        typer.Option(metavar="A,...", help="Degrees above the horizon, one for all or one each.", show_default=False),
+        typer.Option(
+            metavar="A,...",
+            help="Degrees above the horizon, one for all or one each; else outlines tell them.",
+            show_default=False,
+        ),
     ] = ""
     fov: Annotated[
         str,
