@@ -35,6 +35,7 @@ MAX_EVALUATIONS = 25
 COMMON_ELEVATION, COMMON_SIGMA = np.radians(15.0), np.radians(20.0)
 ELEVATIONS = np.radians([0.0, 10.0, 20.0, 30.0, 40.0])  # from which the search starts
 MAX_STARTS, START_EVALUATIONS = 3, 8  # of these, where silhouettes fit best
+MANY = 5  # photos from which the best start is taken untried: a try takes time with the cube of their number
 TELLING = 0.0001  # of the object's size: photos with a smaller error at the horizon do not tell their elevations
 BODY_LEVEL = 0.75  # voxels from a body at which nodes still count as inside: over half the diagonal of a voxel's face
 RECENTRE_GRID = (1.6, 80)  # half side and resolution: aligned photos may be off-centre
@@ -101,8 +102,10 @@ def align(photos: Sequence[View], adjust: bool = False, unknown_elevations: Coll
     if unknown.any():
         raised = [start + np.outer(unknown * elevation, [0.0, 0.0, 0.0, 1.0, 0.0]) for elevation in ELEVATIONS]
         raised.sort(key=lambda values: silhouette_error(photos, cameras(values), outlines))
-        tried = [solved(values, START_EVALUATIONS) for values in raised[:MAX_STARTS]]
-        begin = min(tried, key=lambda one: one.cost).x
+        begin = raised[0]
+        if len(photos) < MANY:
+            tried = [solved(values, START_EVALUATIONS) for values in raised[:MAX_STARTS]]
+            begin = min(tried, key=lambda one: one.cost).x
     moved = [replace(camera, known="aligned") for camera in cameras(solved(begin, MAX_EVALUATIONS).x)]
     after = silhouette_error(photos, moved, outlines)
     placed = [replace(photo, camera=moved[i] if i in free else photo.camera) for i, photo in enumerate(photos)]

@@ -6,7 +6,7 @@ from scipy.sparse.csgraph import connected_components
 
 from meshcli.arrays import Array
 from meshcli.meshes.mesh import Mesh, face_normals, half_edges
-from meshcli.meshes.raycasting import Scene
+from meshcli.meshes.raycasting import Scene, even_directions
 
 DIRECTIONS = 24  # from which the surface is looked at, spread evenly
 RAYS = 96  # along each side of a picture
@@ -22,7 +22,7 @@ def face_outwards(mesh: Mesh) -> tuple[Mesh, int]:
     centre, radius = (low + high) / 2.0, float(np.linalg.norm(high - low)) / 2.0
     scene, normals = Scene(mesh.vertices, mesh.faces), face_normals(mesh.vertices, mesh.faces)
     votes = np.zeros(patches.max() + 1)
-    for direction in _sphere(DIRECTIONS):
+    for direction in even_directions(DIRECTIONS):
         origins = centre + _disc(direction) * radius - 2.0 * radius * direction
         hits = scene.cast(origins, np.broadcast_to(direction, origins.shape)).faces
         hits = hits[hits >= 0]
@@ -46,13 +46,6 @@ def _patches(faces: Array) -> Array:
     joined = coo_array((np.ones(len(pairs[0]), np.int8), pairs), shape=(len(faces), len(faces)))
     labels: Array = connected_components(joined, directed=False)[1]
     return labels
-
-
-def _sphere(count: int) -> Array:
-    """Directions (count, 3) spread evenly along a spiral."""
-    z = 1.0 - (2.0 * np.arange(count) + 1.0) / count
-    angle, width = np.arange(count) * np.pi * (3.0 - np.sqrt(5.0)), np.sqrt(1.0 - z * z)
-    return np.stack([width * np.cos(angle), width * np.sin(angle), z], axis=1)
 
 
 def _disc(direction: Array) -> Array:

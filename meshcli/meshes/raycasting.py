@@ -93,3 +93,10 @@ def _run_in_chunks(run: Callable[[slice], None], count: int, threads: int | None
         return
     with ThreadPoolExecutor(workers) as pool:
         list(pool.map(run, parts))
+
+
+def even_directions(count: int) -> Array:
+    """Unit vectors (count, 3) spread evenly over the sphere, along a Fibonacci spiral."""
+    z = 1.0 - (2.0 * np.arange(count) + 1.0) / count
+    angle, width = np.arange(count) * np.pi * (3.0 - np.sqrt(5.0)), np.sqrt(1.0 - z * z)
+    return np.stack([width * np.cos(angle), width * np.sin(angle), z], axis=1)

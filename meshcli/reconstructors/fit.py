@@ -180,7 +180,7 @@ def fit(
     if settings.bars and evidence.tolerance == 0:
         straight = straighten_bars(vertices, faces, views)
         vertices = straight.vertices
-        if straight.count:
+        if straight.sentence:
             note(f"{straight.sentence}, unless --set fit.bars=false")
     progress(0, 1, "colouring the surface")
     return colour_vertices(Mesh(vertices.astype(np.float32), faces), views)

@@ -15,7 +15,7 @@ from scipy.spatial import cKDTree
 
 from meshcli.arrays import Array, Float64Array, Mask
 from meshcli.meshes.mesh import adjacency, smooth_normals
-from meshcli.meshes.raycasting import Scene
+from meshcli.meshes.raycasting import Scene, even_directions
 
 MAX_WIDTH = 0.2  # world units; objects reach to 0.95
 MIN_SLENDERNESS = 2.5  # lengths in widths
@@ -187,7 +187,7 @@ def _on_line(points: Float64Array, line: tuple[Float64Array, Float64Array], dist
 def _refined(scene: Scene, places: Float64Array, thickness: Float64Array, cell: float) -> _Middles:
     """Middles (K, 3) with their axes and sections."""
     squares = np.zeros((len(places), 3, 3))
-    for direction in _sphere(FLIGHTS):
+    for direction in even_directions(FLIGHTS):
         depths = scene.cast(places, np.broadcast_to(direction, places.shape)).depths
         flights = np.minimum(depths.astype(np.float64), FAR * thickness)
         squares += (flights**2)[:, None, None] * np.outer(direction, direction)
@@ -244,11 +244,3 @@ def across(axes: Float64Array) -> tuple[Float64Array, Float64Array]:
     first = np.cross(axes, other)
     first /= np.maximum(np.linalg.norm(first, axis=1, keepdims=True), 1e-12)
     return first, np.cross(axes, first)
-
-
-def _sphere(count: int) -> Float64Array:
-    """Directions (N, 3) all over the sphere (a Fibonacci lattice)."""
-    steps = np.arange(count) + 0.5
-    height, angle = 1.0 - 2.0 * steps / count, np.pi * (1.0 + 5.0**0.5) * steps
-    radius = np.sqrt(1.0 - height**2)
-    return np.stack([radius * np.cos(angle), radius * np.sin(angle), height], axis=1)

@@ -121,7 +121,7 @@ class OutlineRays:
     @classmethod
     def of(cls, photos: Sequence[View], body: Revolution) -> "OutlineRays":
         """As far as they may touch a body."""
-        outlines = [outline_of(photo) for photo in photos]
+        outlines = [_outline(photo) for photo in photos]
         stride = 1 + sum(map(len, outlines)) // MAX_RAYS
         reach = body.radii.max() + np.abs(body.heights).max() * np.hypot(*body.lean) + MARGIN
         outlines = [outline[::stride] for outline in outlines]
@@ -215,7 +215,7 @@ def edge_on(normals: Sequence[Float64Array]) -> Gauge:
     return gauge
 
 
-def outline_of(photo: View) -> Float64Array:
+def _outline(photo: View) -> Float64Array:
     """Positions (N, 2) on a silhouette's outline, in pixels."""
     lines = find_contours(photo.pixels[..., 3].astype(np.float64), 127.5)  # type: ignore[no-untyped-call]
     outline: Float64Array = np.concatenate(lines)[:, ::-1] + 0.5

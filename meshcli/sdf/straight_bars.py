@@ -17,6 +17,7 @@ from meshcli.pictures.pixels import VIEW_SIZE
 from meshcli.sdf.bar_chart import Chart
 from meshcli.sdf.bars import Surface, find_bars
 from meshcli.sdf.extract import Faces, Vertices
+from meshcli.sdf.profile import reference_pixel
 from meshcli.views.projection import camera_to_world, project
 from meshcli.views.view import View
 
@@ -53,7 +54,7 @@ def straighten_bars(vertices: Vertices, faces: Faces, views: Sequence[View]) -> 
     if not charts:
         return StraightBars(vertices, 0)
     pictures = [_Picture.of(view) for view in views]
-    pixel = min(view.pixel_size * view.height for view in views) / VIEW_SIZE
+    pixel = min(map(reference_pixel, views))
     before = [picture.misses(picture.covered(surface.points, faces)) for picture in pictures]
     moves, count = np.zeros_like(surface.points), 0
     for strength in STRENGTHS:

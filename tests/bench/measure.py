@@ -24,7 +24,7 @@ from scipy.spatial import cKDTree
 from skimage.metrics import structural_similarity
 
 from meshcli.meshes.mesh import Mesh
-from meshcli.meshes.raycasting import Scene
+from meshcli.meshes.raycasting import Scene, even_directions
 from meshcli.rendering.renderer import Renderer
 from meshcli.views.camera import Camera, orbit, zero123plus_rig
 from meshcli.views.projection import pixel_centres, rays
@@ -171,7 +171,7 @@ def visible_samples(vertices: Array, faces: Array) -> Array:
     points, normals = _sample(vertices, faces, np.random.default_rng(1))
     scene = Scene(vertices, faces)
     visible = np.zeros(len(points), dtype=bool)
-    for direction in _sphere(60):
+    for direction in even_directions(60):
         side = np.sign(normals @ direction)[:, None]
         visible |= ~scene.occluded(points + 1e-4 * side * normals, np.broadcast_to(direction, points.shape))
     return points[visible]
@@ -267,14 +267,6 @@ def _sample(vertices: Array, faces: Array, rng: np.random.Generator) -> tuple[Ar
     root, second = np.sqrt(rng.random(SAMPLES)), rng.random(SAMPLES)
     weights = np.stack([1.0 - root, root * (1.0 - second), root * second], axis=1)
     return np.einsum("nkc,nk->nc", corners[chosen], weights), normals[chosen] / areas[chosen, None]
-
-
-def _sphere(count: int) -> Array:
-    """Directions (count, 3) spread evenly along a Fibonacci spiral."""
-    z = 1.0 - (2.0 * np.arange(count) + 1.0) / count
-    angle = np.arange(count) * math.pi * (3.0 - math.sqrt(5.0))
-    radius = np.sqrt(1.0 - z * z)
-    return np.stack([radius * np.cos(angle), radius * np.sin(angle), z], axis=1)
 
 
 def _iou(a: Array, b: Array) -> float:

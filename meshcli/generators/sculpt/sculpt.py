@@ -297,9 +297,9 @@ def _evidence(
     """What a body is fitted to, with phantoms and plates where the outlines agree; and notes on these."""
     evidence = assumed.evidence(views)
     notes = []
-    agree = evidence.tolerance == 0
     if assumed.frame and corrected:  # slivers of the hull far behind a box are no lost parts of it
         evidence = replace(evidence, tolerance=max(evidence.tolerance, CORRECTED_TOLERANCE))
+    agree = evidence.tolerance == 0
     if prior and agree:
         seen = [*evidence.silhouettes, *map(Silhouette.of, assumed.images)]
         evidence = replace(evidence, phantoms=find_phantoms(evidence.hull, prior, seen))
@@ -312,11 +312,11 @@ def _evidence(
 
 def _turned(photos: Sequence[View], settings: SculptSettings) -> tuple[DistanceFunction | None, list[str]]:
     """The body of revolution that small photos show, with what is attached to it, and a note on it."""
-    revolution = find_revolution(photos, settings.ground) if settings.revolution else None
-    if revolution:
+    if not settings.revolution:
+        return None, []
+    if revolution := find_revolution(photos, settings.ground):
         return revolution.solid, [REVOLUTION_NOTE]
-    lathed = find_lathed(photos, visual_hull_of(photos), settings.ground) if settings.revolution else None
-    if lathed:
+    if lathed := find_lathed(photos, visual_hull_of(photos), settings.ground):
         count = len(lathed.parts.azimuths)
         return lathed.solid, [PARTS_NOTE.format(parts="one part" if count == 1 else f"{count} parts")]
     return None, []
@@ -329,7 +329,7 @@ def _smooth(vertices: Vertices, faces: Faces, photos: Sequence[View]) -> tuple[M
     """
     vertices = taubin_smooth(vertices, faces, TAUBIN_ROUNDS)
     straight = straighten_bars(vertices, faces, photos) if photos else StraightBars(vertices, 0)
-    notes = [f"{straight.sentence}, unless --set sculpt.bars=false"] if straight.count else []
+    notes = [f"{straight.sentence}, unless --set sculpt.bars=false"] if straight.sentence else []
     return Mesh(straight.vertices.astype(np.float32), faces), notes
 
 
